@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// The hart as the kernel sees it: identity, time, interrupts, sleeping, stopping.
+//
+// Kernel mode always runs with sstatus.SIE = 0. Interrupts are taken from user mode, and served by
+// irq_poll() between polls and after wfi; so a trap from kernel mode is always an exception.
+// tp points at the hart's thread-local block: `_Thread_local` variables are hart-local.
+#pragma once
+
+#include "arch/types.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MAX_HARTS = 64 };    // width of hart masks; the number in use comes from the device tree
+
+struct hart;
+struct task;
+struct trap_frame;
+struct space;
+
+// What other harts and assembly need of a hart. One per hart, in its thread-local block.
+struct hart {
+    struct trap_frame *tf;      // trap frame of the thread in (or last in) user mode; asm offset 0
+    struct task *current;       // task being polled, NULL in idle
+    struct space *space;        // whose satp is loaded; NULL: kernel root
+    uint32_t index;             // 0 .. hart_count-1, boot hart is 0
+    uint32_t lock_depth;        // spinlocks held: no await, no Lua, no fault while > 0
+    uint64_t id;                // mhartid
+    uint64_t stack_lo, stack_hi;
+    uint64_t started_ns;
+    uint32_t online;            // set by the hart itself
+    uint32_t ipi_pending;       // bits of enum ipi, set by others
+    uint32_t idle;              // 1 while it may sleep in wfi
+    uint32_t stop;              // panic asks it to stop
+    uint64_t polls, steals, ipis_sent, ipis_taken, idle_ns, switches, user_entries;
+    uint64_t poll_start;        // time CSR at the start of the running poll, 0 when none
+    uint32_t icache_stale;      // fence.i before the next sret
+    uint32_t pad_;
+};
+extern _Thread_local struct hart hart_self;
+extern struct hart *harts[MAX_HARTS];   // by index; filled at boot, never changes afterwards
+extern uint32_t hart_count;
+
+#define this_hart() (&hart_self)
+static inline uint32_t hart_index(void)
+{
+    return hart_self.index;
+}
+
+#define csr_read(r)                                                                            \
+    ({                                                                                         \
+        uint64_t v_;                                                                           \
+        __asm__ volatile("csrr %0, " #r : "=r"(v_)::"memory");                                 \
+        v_;                                                                                    \
+    })
+#define csr_write(r, v) __asm__ volatile("csrw " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
+#define csr_set(r, v) __asm__ volatile("csrs " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
+#define csr_clear(r, v) __asm__ volatile("csrc " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
+
+enum { SIP_SSIP = 1 << 1, SIP_STIP = 1 << 5, SIP_SEIP = 1 << 9 };
+
+// Time: the `time` CSR counts ticks of the device tree's timebase-frequency.
+static inline uint64_t time_ticks(void)
+{
+    uint64_t v;
+    __asm__ volatile("rdtime %0" : "=r"(v)::"memory");
+    return v;
+}
+extern uint64_t timebase_hz;
+uint64_t ticks_to_ns(uint64_t ticks);
+uint64_t ns_to_ticks(uint64_t ns);      // rounds up
+// Programs this hart's timer interrupt for an absolute tick count; UINT64_MAX: none.
+void timer_program(uint64_t ticks);
+
+static inline void cpu_relax(void)
+{
+    __asm__ volatile("nop");
+}
+
+// Serves what is pending in sip: IPIs, timer, external. Kernel context, no spinlock held.
+void irq_poll_slow(uint64_t pending);
+static inline void irq_poll(void)
+{
+    uint64_t p = csr_read(sip) & csr_read(sie);
+    if (unlikely(p))
+        irq_poll_slow(p);
+}
+
+enum ipi {
+    IPI_WAKE = 1,       // look at the run queue and at the running task's attention word
+    IPI_SHOOTDOWN = 2,  // serve the shootdown request (arch/riscv/shootdown.c)
+    IPI_STOP = 4,       // panic or halt: stop this hart
+    IPI_FENCE_I = 8,
+    IPI_PARK = 16,      // a freezer wants this hart between polls
+};
+void ipi_send(uint32_t hart, uint32_t what);
+// Serves IPI_SHOOTDOWN and IPI_STOP only; safe under a spinlock. Called by everything that spins.
+void ipi_serve(void);
+// Room above arch registers what a bit does. handler runs with interrupts off.
+void ipi_register(uint32_t what, void (*handler)(void));
+
+// Does not return. SBI SRST; halt stops all harts.
+_Noreturn void machine_poweroff(void);
+_Noreturn void machine_reboot(void);
+_Noreturn void machine_halt(void);
+
+// A switch of C stacks for a fiber (monitor): saves s0-s11, ra, sp; tp is untouched.
+struct cpu_context {
+    uint64_t ra, sp, s[12];
+};
+void cpu_context_switch(struct cpu_context *save, const struct cpu_context *load);
+
+// Reads kernel memory that may not be there. 0, or -EFAULT after an access or page fault (fixup).
+long probe_read(void *dst, const void *src, uint64_t n);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// The executor: per hart a locked FIFO of tasks, stealing when idle, wfi when there is nothing.
+#pragma once
+
+#include "async/task.h"
+
+_Noreturn void executor_run(void);          // a hart's main loop
+void executor_init(void);                   // boot hart, before other harts start
+bool executor_has_ready(void);              // somebody else could run on this hart now
+// What idle does before it sleeps: bounded work, returns true if there may be more.
+void executor_set_idle_work(bool (*work)(void));
+uint32_t executor_queue_length(uint32_t hart);
+// Copies ids of queued tasks of a hart, in order.
+unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max);

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// The task: what the executor runs, and what others may see of it.
+//
+// State is bits, one atomic read-modify-write per transition:
+//   RUNNING  one hart (or borrower) owns the frames;  QUEUED  it is in a run queue, or, together
+//   with RUNNING, was woken while it ran and is queued when it leaves.  0: idle, waits for a wake.
+// A wake is one amoor of QUEUED in every case. The frames belong to whoever set RUNNING.
+//
+// `attn` asks the owner for something. Setting a bit is an amoor followed by a wake and, for a
+// task that may be in user mode, an IPI (task_attention does all three).
+#pragma once
+
+#include "arch/atomic.h"
+#include "arch/cpu.h"
+#include "async/timer.h"
+#include "lib/list.h"
+#include "lib/spinlock.h"
+
+struct frame;
+struct async_fn;
+struct thread;
+
+enum { TASK_RUNNING = 1, TASK_QUEUED = 2, TASK_DEAD = 4 };
+
+enum task_attn {
+    ATTN_CANCEL = 1,        // unwind to the catcher (user loop) or to the end
+    ATTN_SIGNAL = 2,        // interruptible waits end with -EINTR; user loop delivers
+    ATTN_STOP = 4,          // park at the user border (job control, monitor suspend)
+    ATTN_HOLD = 8,          // park now: no poll until released (borrowers, freeze)
+    ATTN_DEADLINE = 16,     // some armed deadline has fired
+    ATTN_RESCHED = 32,      // the slice is over and somebody else is ready
+    ATTN_TRACE = 64,        // user loop: table of slow-path entries changed
+};
+
+// Bits only the running task sets for itself, tested with attn in one load on the trap path.
+enum task_local_flag { LOCAL_ASYNC = 1, LOCAL_YIELD = 2, LOCAL_COMMIT = 4 };
+
+struct deadline {
+    struct frame *frame;        // the frame whose callees are unwound
+    struct deadline *outer;
+    struct timer timer;
+    struct task *task;
+    uint32_t fired;
+};
+
+struct task {
+    struct frame *top;          // the leaf: the only frame that can run
+    char *sp, *limit;           // arena: first free byte, end of the present segment
+    long result;                // what the last finished async function returned
+    union {
+        struct {
+            uint32_t local;     // enum task_local_flag
+            uint32_t attn;      // enum task_attn
+        };
+        uint64_t flags;
+    };
+    uint32_t state;
+    uint32_t refs;              // atomic
+    uint32_t shield;            // > 0: cancel, deadline and signals wait
+    uint32_t hart;              // index of the hart it last ran on
+    int32_t pinned;             // hart index it must run on, -1: any
+    uint32_t id;                // never reused while boot lasts
+    struct task *queue_next;    // run queue link
+    struct frame *catcher;      // cancel unwinds down to, not including, this frame
+    struct deadline *deadline;  // innermost first
+    struct thread *thread;      // NULL for a kernel task
+    void *locals;               // task-local block
+    char *segment;              // overflow segment of the arena, NULL when none
+    char *segment_sp, *segment_limit;   // sp and limit to return to
+    uint64_t since;             // ticks when it last left a hart
+    uint64_t polls, ticks;      // how often and how long it ran
+    struct {
+        va_t va;
+        uint64_t len;
+        uint32_t access;
+    } commit;                   // what -ECOMMIT asked for (mem/user.h)
+    void (*release)(struct task *); // called when the last reference goes
+    struct list all;            // task list, under task_list_lock
+    char name[24];
+    char *arena;                // arena_size bytes; frames of the root and of small calls
+    uint32_t arena_size;
+    uint32_t magic;             // TASK_MAGIC
+};
+enum { TASK_MAGIC = 0x7a5c0de5 };
+
+#define current_task() (hart_self.current)
+
+// Makes t (zeroed memory of the caller's, with its arena) a task whose root is fn(args). It is not
+// queued: task_wake starts it. Takes the first reference. -ENOMEM; error of a TASK_LOCAL ctor.
+int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
+              const struct async_fn *fn, const void *args, size_t args_size);
+
+// Allocates a kernel task with its arena, starts it. The task frees itself at the end.
+// Returns NULL when out of memory. SPAWN("flusher", flusher, args...)
+struct task *task_spawn(const char *name, const struct async_fn *fn, const void *args, size_t n);
+#define SPAWN(name, root, ...)                                                                 \
+    task_spawn(name, &root##_fn, &(struct root##_args){__VA_ARGS__}, sizeof(struct root##_args))
+
+static inline void task_get(struct task *t)
+{
+    atomic_add32(&t->refs, 1);
+}
+void task_put(struct task *t);
+
+void executor_enqueue(struct task *t);  // async/executor.c
+
+// Callable from anywhere, also under spinlocks and from interrupt work. t must be referenced or
+// known alive through the lock that guards its waiter.
+static inline void task_wake(struct task *t)
+{
+    if (atomic_or32(&t->state, TASK_QUEUED) == 0)
+        executor_enqueue(t);
+}
+
+// Sets attention bits, wakes, and sends an IPI when t is running on another hart.
+void task_attention(struct task *t, uint32_t bits);
+void task_attention_clear(struct task *t, uint32_t bits);
+static inline void task_cancel(struct task *t)
+{
+    task_attention(t, ATTN_CANCEL);
+}
+
+// True when an interruptible wait of the running task must end with -EINTR (or -ERESTARTSYS).
+static inline bool task_interrupted(const struct task *t)
+{
+    return (load_relaxed(&t->attn) & (ATTN_SIGNAL | ATTN_CANCEL)) && !t->shield;
+}
+// True when a killable wait must end.
+static inline bool task_killed(const struct task *t)
+{
+    return (load_relaxed(&t->attn) & ATTN_CANCEL) && !t->shield;
+}
+
+// Records for the dispatcher what a copy found absent; returns -ECOMMIT.
+long task_note_commit(va_t va, uint64_t len, uint32_t access);
+
+// To look at or change a task that may be blocked for ever: idle -> RUNNING with the caller as its
+// runner. False when it is queued or running (hold it first) or dead. Release queues it if it was
+// woken meanwhile. No await in between.
+bool task_borrow(struct task *t);
+void task_release(struct task *t);
+
+// ATTN_HOLD: after task_hold the task takes no further step once task_is_parked(); no wake is lost.
+void task_hold(struct task *t);
+void task_unhold(struct task *t);
+static inline bool task_is_parked(const struct task *t)
+{
+    return !(load_acquire(&t->state) & TASK_RUNNING);
+}
+
+// Arena. Dispatch reserves a handler's worst case before it runs: afterwards AWAIT cannot fail.
+// task_reserve: -ENOMEM. task_trim gives an overflow segment back (sp must be below it).
+int task_reserve(struct task *t, size_t bytes);
+void task_trim(struct task *t);
+struct frame *async_grow(struct task *t, size_t size);
+
+// Runs FINALLY of every frame above `stop`, leaf first. Owner only.
+void async_unwind(struct task *t, struct frame *stop);
+
+void deadline_arm(struct task *t, struct frame *frame, struct deadline *d, uint64_t ns);
+void deadline_disarm(struct task *t, struct deadline *d);
+
+// All tasks: fn is called under task_list_lock, in order of id, until it returns false.
+extern struct spinlock task_list_lock;
+void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg);
+struct task *task_find(uint32_t id);    // referenced, or NULL
+
+// The async backtrace of a borrowed, parked or own task: copies out up to max steps, leaf first.
+struct async_step {
+    const char *function, *file, *what;
+    uint32_t line, frame_size;
+    const void *frame;
+};
+size_t task_backtrace(const struct task *t, struct async_step *out, size_t max);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Spinlocks that know their holder.
+//
+// Kernel mode runs with interrupts off, so a spinlock excludes this hart's interrupt work too and
+// needs no flags word. While spinning, a waiter serves shootdown and stop requests, so a holder
+// that waits for an acknowledgement cannot deadlock with it. After 10 s of spinning: panic with
+// the holder's pc and hart. No await, no Lua call and no user access while one is held.
+#pragma once
+
+#include "arch/atomic.h"
+#include "arch/cpu.h"
+
+#include <stddef.h>
+
+struct spinlock {
+    uint32_t taken;
+    uint32_t hart;          // holder's index, valid while taken
+    const void *pc;         // where the holder took it
+    const char *name;       // for the monitor; NULL: unnamed
+    uint64_t contended;     // acquisitions that had to spin
+};
+
+#define SPINLOCK_INIT(name_) {.name = (name_)}
+
+static inline void spin_init(struct spinlock *l, const char *name)
+{
+    *l = (struct spinlock){.name = name};
+}
+
+void spin_lock_contended(struct spinlock *l);
+
+#define spin_here_()                                                                           \
+    ({                                                                                         \
+        void *pc_;                                                                             \
+        SPIN_PC_(pc_);                                                                         \
+        pc_;                                                                                   \
+    })
+#ifdef __riscv
+#define SPIN_PC_(v) __asm__("auipc %0, 0" : "=r"(v))
+#else
+#define SPIN_PC_(v) ((v) = __builtin_return_address(0))
+#endif
+
+static inline __attribute__((always_inline)) void spin_lock(struct spinlock *l)
+{
+    if (unlikely(!atomic_try_acquire32(&l->taken)))
+        spin_lock_contended(l);
+    l->pc = spin_here_();
+    l->hart = hart_self.index;
+    hart_self.lock_depth++;
+}
+
+static inline bool spin_trylock(struct spinlock *l)
+{
+    if (!atomic_try_acquire32(&l->taken))
+        return false;
+    l->pc = spin_here_();
+    l->hart = hart_self.index;
+    hart_self.lock_depth++;
+    return true;
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+    hart_self.lock_depth--;
+    atomic_release32(&l->taken, 0);
+}
+
+static inline bool spin_held(const struct spinlock *l)
+{
+    return load_relaxed(&l->taken) && load_relaxed(&l->hart) == hart_self.index;
+}

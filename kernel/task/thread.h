@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// Threads and processes: what others may see of a user task.
+//
+// A thread is a task whose root frame is the user loop. What only the thread itself touches (its
+// trap frame while it runs, its FP state) needs no lock. A process is a thread group: what its
+// threads share. Both are refcounted; a pid names a thread or a process (pid of the leader) until
+// its last reference as a zombie is reaped.
+//
+// Locks, outer to inner: process_tree_lock (parents, children, groups, sessions, pid table) ->
+// process.lock -> sighand.lock. None is held across an await.
+#pragma once
+
+#include "arch/fpu.h"
+#include "arch/trap_frame.h"
+#include "async/task.h"
+#include "async/wait.h"
+#include "lib/list.h"
+
+struct space;
+struct fd_table;
+struct fs_context;
+struct vnode;
+struct tty;
+struct process;
+
+enum { THREAD_ARENA = 1024, NSIG = 64 };
+typedef uint64_t sigset;    // bit n-1: signal n
+
+struct sigaction_k {
+    uint64_t handler;       // user address, 0 SIG_DFL, 1 SIG_IGN
+    uint64_t flags;
+    sigset mask;
+};
+
+struct siginfo_k {          // what a queued signal carries
+    int32_t signo, code, error, pid;
+    uint32_t uid;
+    int32_t status;
+    uint64_t addr, value;
+};
+
+struct sigpending {
+    sigset set;
+    struct list queue;      // struct sigqueue
+};
+
+// Signal actions; shared by CLONE_SIGHAND.
+struct sighand {
+    uint32_t refs;
+    struct spinlock lock;   // guards actions and the pending sets of its threads and process
+    struct sigaction_k action[NSIG];
+};
+
+struct credentials {
+    uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+};
+
+enum { RLIM_COUNT = 16 };
+struct rlimit_k {
+    uint64_t cur, max;
+};
+
+struct process {
+    uint32_t refs;
+    uint32_t pid;
+    struct spinlock lock;
+    struct list threads;            // thread.in_process; process.lock
+    uint32_t nthreads;
+    struct process *parent;         // process_tree_lock
+    struct list children, in_parent;
+    struct list all;                // list of processes, by pid; process_tree_lock
+    uint32_t pgid, sid;
+    struct tty *tty;                // controlling terminal
+    struct sighand *sighand;
+    struct sigpending pending;      // sent to the process as a whole
+    struct waitq child_exit;        // waiters in wait4; process_tree_lock guards
+    struct space *space;            // of the running image; NULL in a zombie
+    struct vnode *exe;
+    char exe_path[128];
+    char comm[16];
+    struct credentials cred;
+    struct rlimit_k rlimit[RLIM_COUNT];
+    uint32_t exit_signal;           // sent to the parent, SIGCHLD mostly
+    uint32_t exit_status;           // as wait4 reports it
+    uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable, reaped_by_kernel;
+    uint32_t group_exit_code;
+    struct event *vfork_done;       // parent's, set at exec or exit; under lock
+    uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
+    uint64_t min_faults, maj_faults;
+    va_t brk_start, brk;            // space lock guards brk
+    va_t arg_start, arg_end, env_start, env_end;
+    struct timer itimer_real;
+    uint64_t itimer_interval_ns, itimer_value_ticks;
+    uint32_t no_new_privs, personality;
+};
+
+struct thread {
+    struct trap_frame tf;           // first: the trap path knows
+    struct fpu fpu;
+    struct task task;
+    struct process *process;        // for the thread's life
+    struct space *space;            // referenced
+    struct fd_table *files;         // referenced; shared by CLONE_FILES
+    struct fs_context *fs;          // referenced; shared by CLONE_FS
+    uint32_t tid;
+    uint32_t exit_code;
+    struct list in_process;
+    sigset blocked, saved_blocked;  // saved: restored after sigsuspend / ppoll
+    bool restore_blocked;
+    bool in_syscall;                // the trap is a system call: restart rules apply
+    bool exec_kill;                 // another thread of the process runs exec: die quietly
+    uint8_t stop_seen;
+    struct sigpending pending;
+    va_t altstack_sp;
+    uint64_t altstack_size;
+    uint32_t altstack_flags;
+    va_t clear_child_tid, set_child_tid;
+    va_t robust_list;
+    uint64_t syscalls, faults;
+    uint64_t utime_ticks, stime_ticks;
+    uint32_t syscall_nr;            // last one that took the slow path
+    uint64_t restart_arg[4];        // restart_syscall
+    char arena[THREAD_ARENA];
+};
+
+static inline struct thread *thread_current(void)
+{
+    return hart_self.current->thread;
+}
+static inline struct process *process_current(void)
+{
+    return thread_current()->process;
+}
+
+extern struct spinlock process_tree_lock;
+
+void process_get(struct process *p);
+void process_put(struct process *p);
+// Referenced, or NULL. By pid of a process; by tid of a thread.
+struct process *process_find(uint32_t pid);
+struct thread *thread_find(uint32_t tid);
+void thread_put(struct thread *th);
+// Calls fn for processes with pid >= from in order, under process_tree_lock, until it returns false.
+void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg);
+
+// ---- signals (task/signal.c)
+// info may be NULL (then SI_KERNEL). Any context. 0, -ESRCH, -EAGAIN (queue limit).
+int signal_send_process(struct process *p, int sig, const struct siginfo_k *info);
+int signal_send_thread(struct thread *th, int sig, const struct siginfo_k *info);
+int signal_send_group(uint32_t pgid, int sig, const struct siginfo_k *info);    // -ESRCH: none
+// A fault of the current thread: cannot be blocked or ignored.
+void signal_force_fault(struct thread *th, int sig, int code, uint64_t addr);
+bool signal_pending(const struct thread *th);   // something deliverable
+
+enum {
+    SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7,
+    SIGFPE = 8, SIGKILL = 9, SIGUSR1 = 10, SIGSEGV = 11, SIGUSR2 = 12, SIGPIPE = 13,
+    SIGALRM = 14, SIGTERM = 15, SIGSTKFLT = 16, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19,
+    SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGXCPU = 24, SIGXFSZ = 25,
+    SIGVTALRM = 26, SIGPROF = 27, SIGWINCH = 28, SIGIO = 29, SIGPWR = 30, SIGSYS = 31,
+};
+enum { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS, RLIMIT_NPROC,
+       RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING,
+       RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME };

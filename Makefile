@@ -1,0 +1,134 @@
+# Tidepool's verbs: `make help` lists them. Everything made lies under build/; what is downloaded lies in
+# ~/.cache/tidepool. The mechanics of set-up (packages, pinned downloads, images) are small scripts in .setup/.
+#
+# Knobs:  SMP=1..8  MEM=512M  MONITOR=0 (no Lua inside)  CLANG=1  DEBUG=1 (assertions, checked awaits)
+#         HARD_xxx=1 (makes a rare event constant; see the README)
+MONITOR ?= 1
+SMP     ?= 4
+MEM     ?= 512M
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+ifeq (,$(filter -j%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+# ---- one build folder per configuration: build/kernel, build/nomon, build/clang-debug, ...
+HARD   := $(sort $(filter HARD_%,$(.VARIABLES)))
+CONFIG := $(if $(CLANG),clang) $(if $(filter 0,$(MONITOR)),nomon) $(if $(DEBUG),debug) $(HARD)
+SPACE  := $(subst ,, )
+O      := build/$(or $(subst $(SPACE),-,$(strip $(CONFIG))),kernel)
+ELF    := $(O)/tidepool.elf
+LUA    := build/third_party/lua/src
+FDT    := build/third_party/dtc/libfdt
+LIBC   := /usr/lib/picolibc/riscv64-unknown-elf
+
+# ---- the kernel
+SRC     := $(sort $(shell find kernel $(if $(filter 1,$(MONITOR)),monitor) -name '*.[cS]' 2>/dev/null))
+FDT_SRC := fdt fdt_addresses fdt_ro fdt_rw fdt_strerror fdt_sw fdt_wip
+LUA_SRC := $(if $(filter 1,$(MONITOR)),lapi lauxlib lbaselib lcode lcorolib lctype ldebug ldo ldump lfunc lgc llex \
+           lmathlib lmem lobject lopcodes lparser lstate lstring lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio)
+OBJ     := $(SRC:%=$(O)/%.o) $(FDT_SRC:%=$(O)/libfdt/%.o) $(LUA_SRC:%=$(O)/lua/%.o)
+
+GCC     := riscv64-unknown-elf-gcc
+WARN    := -Wall -Wextra -Werror
+MACHINE := -mabi=lp64 -mcmodel=medany -O2 -g -std=gnu11 -fms-extensions -ftls-model=local-exec -fno-common -fno-pic \
+           -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer \
+           -ffunction-sections
+ifdef CLANG
+KCC     := clang --target=riscv64-unknown-elf -march=rv64imac -nostdlibinc -isystem $(LIBC)/include
+WARN    += -Wno-microsoft-anon-tag
+else
+# march: an `rv64imac_zicsr` at link time would make gcc pick the libraries for hardware floating point
+KCC     := $(GCC) --specs=picolibc.specs -march=rv64imac_zicsr_zifencei
+MACHINE += -msmall-data-limit=0
+WARN    += -Werror=jump-misses-init
+endif
+INCLUDE := -Ikernel -Ikernel/arch/riscv/include -isystem $(FDT)
+KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1) $(HARD:%=-D%=1)
+MFLAGS  := -Imonitor -isystem $(LUA)
+DEPEND   = -MMD -MP -MF $@.d
+
+all: $(ELF) build/initrd.cpio build/disk.img $(if $(wildcard host-console/*.c),build/kmon)
+
+$(ELF): kernel/arch/riscv/link.ld $(OBJ)
+	@echo "  LINK $@"
+	@$(GCC) --specs=picolibc.specs -march=rv64imac -mabi=lp64 -mcmodel=medany -static -nostartfiles \
+	    -T $< -Wl,--gc-sections -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -Wl,-Map=$@.map -o $@ $(OBJ)
+
+$(O)/kernel/%.o: kernel/% | build/.third-party
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(WARN) $(DEPEND) -c $< -o $@
+$(O)/monitor/%.o: monitor/% | build/.third-party
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(WARN) $(DEPEND) -c $< -o $@
+$(O)/libfdt/%.o: build/.third-party
+	@mkdir -p $(@D); $(KCC) $(KFLAGS) -w -c $(FDT)/$*.c -o $@
+$(O)/lua/%.o: build/.third-party $(wildcard monitor/lua/*.h)
+	@mkdir -p $(@D); $(KCC) $(KFLAGS) $(if $(wildcard monitor/lua/luaport.h),-include monitor/lua/luaport.h) -w -c $(LUA)/$*.c -o $@
+
+# ---- what is not ours: pinned in .setup/pins, unpacked under build/, never committed
+build/.third-party: .setup/pins .setup/unpack $(wildcard monitor/lua/patches/*.patch) | build/.need-build
+	@.setup/fetch && .setup/unpack && touch $@
+build/.need-%: .setup/packages
+	@mkdir -p build; .setup/need $* && touch $@
+build/.need-run build/.need-lint build/.need-debug: | build/.need-build
+build/.need-test build/.need-bench: | build/.need-run
+build/.need-fuzz: | build/.need-test
+
+# ---- user programs, the root file system in memory, the disk
+USER  := $(patsubst user/%.c,build/user/%,$(shell find user -name '*.c' -not -path 'user/rootfs/*' 2>/dev/null)) \
+         $(patsubst user/%.S,build/user/%,$(shell find user -name '*.S' -not -path 'user/rootfs/*' 2>/dev/null))
+UCC   := riscv64-linux-gnu-gcc
+UFLAGS = -O2 -g -std=gnu11 -Wall -Wextra -Werror -static -pthread $(DEPEND)
+
+build/user/%: user/%.c | build/.need-build
+	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) $< -o $@
+build/user/%: user/%.S | build/.need-build
+	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) -nostdlib $< -o $@
+build/initrd.cpio: .setup/initrd $(USER) $(shell find user/rootfs -type f 2>/dev/null) build/.third-party
+	@echo "  CPIO $@"; .setup/initrd $@ build/third_party/busybox user/rootfs $(USER)
+build/disk.img: .setup/disk | build/.need-run
+	@echo "  DISK $@"; .setup/disk $@
+
+# ---- the host's console: shares the wire's C files with the kernel
+CONSOLE := $(wildcard host-console/*.c)
+KMON    := $(patsubst %.c,build/host/%.o,$(CONSOLE) $(if $(CONSOLE),$(wildcard monitor/wire/*.c)))
+HLIBS   := jansson libedit ncurses lua5.4 zlib
+HFLAGS   = -O2 -g -std=gnu11 -fms-extensions -Wall -Wextra -Werror -Ihost-console -Imonitor $$(pkg-config --cflags $(HLIBS))
+
+build/kmon: $(KMON) | build/.need-build
+	@echo "  LINK $@"; gcc -o $@ $^ $$(pkg-config --libs $(HLIBS)) -pthread -lm
+build/host/%.o: %.c | build/.need-build
+	@echo "  HOST $<"; mkdir -p $(@D); gcc $(HFLAGS) $(DEPEND) -c $< -o $@
+
+# ---- verbs
+QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \
+        -kernel $(ELF) -initrd build/initrd.cpio -drive file=build/disk.img,format=raw,if=none,id=disk0 \
+        -device virtio-blk-device,drive=disk0 -device virtio-rng-device
+ifeq (,$(filter $(SMP),1 2 3 4 5 6 7 8))
+$(error SMP is the number of harts: 1 to 8, not "$(SMP)")
+endif
+
+run: all | build/.need-run      ## boot to a shell; Ctrl-] opens the monitor, poweroff ends it
+ifeq ($(MONITOR)$(if $(KMON),k),1k)
+	@exec build/kmon qemu --kernel $(ELF) --smp $(SMP) --mem $(MEM) --disk build/disk.img --initrd build/initrd.cpio tty
+else
+	@exec $(QEMU)
+endif
+
+debug: all | build/.need-debug build/.need-run  ## the same, halted until gdb attaches
+	@echo "in another terminal:  gdb-multiarch $(ELF) -x .setup/debug.gdb"
+	@exec $(QEMU) -s -S
+
+doctor:                         ## say what is missing or too old; change nothing
+	@.setup/doctor
+
+clean:                          ## remove everything built (downloads stay in ~/.cache/tidepool)
+	rm -rf build compile_commands.json
+
+help:                           ## this list
+	@sed -n 's/^\([a-z_.]*\):.*## *\(.*\)/  make \1\t\2/p' Makefile | expand -t 32
+	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
+
+.PHONY: all run debug doctor clean help
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -5,7 +5,8 @@
 // TASK_LOCAL type gets an instance in every task born after boot. Both are lists that the monitor
 // reads and changes (disable, reorder, run again), so their mutable half is a separate struct.
 // Constructors run on the hart (of the newborn's creator), may not block, and return 0 or a
-// negative errno; a task whose constructor fails is not born. Destructors run in reverse order.
+// negative errno; a task whose constructor fails is not born. Destructors run in reverse
+// order, and must accept an all-zero object: its constructor may have been disabled.
 #pragma once
 
 #include "lib/set.h"

@@ -2,7 +2,8 @@
 // The trap frame: a thread's user registers and what the trap path needs to find the kernel.
 //
 // Offsets are shared with trap.S. x[0] holds sepc. `table` is per thread: pointing it at a table
-// full of slow-path entries traces or filters the thread at no cost to others.
+// full of slow-path entries traces or filters the thread at no cost to others. x[10] keeps the
+// first argument until a call is over, so restarting one only moves sepc back.
 #pragma once
 
 #define TF_X(n) (8 * (n))
@@ -15,11 +16,11 @@
 #define TF_RESULT 296
 #define TF_CAUSE 304
 #define TF_STVAL 312
-#define TF_ORIG_A0 320
-#define TF_SIZE 336
+#define TF_SIZE 320
 
 #define CAUSE_SYSCALL 8
-#define CAUSE_FLAGGED 64    // a plain handler ran, its result is in tf.result, flags are set
+#define CAUSE_FLAGGED 64        // a plain handler ran, its result is in tf.result, flags are set
+#define CAUSE_INTERRUPTED 65    // an interrupt or fault was served, and flags are set
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -33,8 +34,6 @@ struct trap_frame {
     uint64_t *flags;        // &task.flags
     uint64_t result;        // of a flagged plain call
     uint64_t cause, stval;
-    uint64_t orig_a0;       // a0 at the time of the ecall, for restart
-    uint64_t reserved;
 };
 _Static_assert(offsetof(struct trap_frame, tp) == TF_TP && offsetof(struct trap_frame, ksp) == TF_KSP &&
                    offsetof(struct trap_frame, kra) == TF_KRA &&
@@ -43,7 +42,6 @@ _Static_assert(offsetof(struct trap_frame, tp) == TF_TP && offsetof(struct trap_
                    offsetof(struct trap_frame, result) == TF_RESULT &&
                    offsetof(struct trap_frame, cause) == TF_CAUSE &&
                    offsetof(struct trap_frame, stval) == TF_STVAL &&
-                   offsetof(struct trap_frame, orig_a0) == TF_ORIG_A0 &&
                    sizeof(struct trap_frame) == TF_SIZE,
                "trap.S knows these offsets");
 

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Lazy FP: see arch/fpu.h.
+//
+// A hart remembers whose registers it holds (owner, generation); a thread remembers the hart. Both
+// agree: nothing is loaded. FS is Off until the thread's first FP instruction, Clean after a load.
+#include "arch/fpu.h"
+#include "arch/cpu.h"
+#include "lib/errno.h"
+#include "page/heap.h"
+
+#include <string.h>
+
+#define SSTATUS_FS (3ul << 13)
+#define FS_CLEAN (2ul << 13)
+#define FS_DIRTY (3ul << 13)
+
+void fpu_store_regs(struct fpu_state *s);
+void fpu_load_regs(const struct fpu_state *s);
+
+static _Thread_local struct fpu *held;      // whose registers this hart holds
+static _Thread_local uint32_t generation;   // of this hart's holdings
+
+static void set_fs(uint64_t fs)
+{
+    csr_clear(sstatus, SSTATUS_FS);
+    if (fs)
+        csr_set(sstatus, fs);
+}
+
+void fpu_save(struct fpu *fp)
+{
+    if (!fp->in_regs)
+        return;
+    if ((csr_read(sstatus) & SSTATUS_FS) == FS_DIRTY) {
+        fpu_store_regs(fp->state);
+        set_fs(FS_CLEAN);
+    }
+}
+
+void fpu_enter(struct fpu *fp)
+{
+    if (!fp->used) {
+        if (csr_read(sstatus) & SSTATUS_FS)
+            csr_clear(sstatus, SSTATUS_FS);
+        return;
+    }
+    if (held == fp && fp->hart == hart_self.index && fp->generation == generation) {
+        if ((csr_read(sstatus) & SSTATUS_FS) == 0)
+            csr_set(sstatus, FS_CLEAN);
+    } else {
+        csr_set(sstatus, FS_DIRTY);
+        fpu_load_regs(fp->state);
+        set_fs(FS_CLEAN);
+        held = fp;
+        fp->hart = hart_self.index;
+        fp->generation = ++generation;
+    }
+    fp->in_regs = 1;
+}
+
+bool fpu_fault(struct fpu *fp, bool *oom)
+{
+    *oom = false;
+    if (fp->used)
+        return false;
+    if (!fp->state && !(fp->state = kzalloc(sizeof *fp->state))) {
+        *oom = true;
+        return false;
+    }
+    fp->used = 1;
+    fp->hart = UINT32_MAX;
+    return true;
+}
+
+void fpu_reset(struct fpu *fp)
+{
+    fp->used = 0;
+    fp->in_regs = 0;
+    fp->hart = UINT32_MAX;
+    if (fp->state)
+        memset(fp->state, 0, sizeof *fp->state);
+    if (held == fp)
+        held = NULL;
+}
+
+void fpu_release(struct fpu *fp)
+{
+    kfree(fp->state);
+    *fp = (struct fpu){0};
+    if (held == fp)
+        held = NULL;
+}
+
+int fpu_copy(struct fpu *to, struct fpu *from)
+{
+    *to = (struct fpu){.hart = UINT32_MAX};
+    if (!from->used)
+        return 0;
+    fpu_save(from);
+    if (!(to->state = kmalloc(sizeof *to->state)))
+        return -ENOMEM;
+    *to->state = *from->state;
+    to->used = 1;
+    return 0;
+}

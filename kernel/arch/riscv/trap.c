@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// What a trap does: interrupts and page faults from user mode, exceptions of the kernel itself.
+#include "arch/trap_frame.h"
+#include "arch/cpu.h"
+#include "async/executor.h"
+#include "lib/log.h"
+#include "mem/space.h"
+
+_Static_assert(offsetof(struct hart, tf) == 0 && offsetof(struct hart, stack_lo) == 40 &&
+                   offsetof(struct hart, stack_hi) == 48,
+               "trap.S knows these offsets");
+
+struct fixup {
+    uint64_t pc, target;
+};
+extern const struct fixup __start_fixups[], __stop_fixups[];
+
+enum { CAUSE_INTERRUPT_BIT = 63 };
+
+// 0: return to user mode at once. Else the cause the user loop gets.
+long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
+{
+    if (cause >> CAUSE_INTERRUPT_BIT) {
+        irq_poll_slow(csr_read(sip) & csr_read(sie));
+        executor_user_tick();
+        return *tf->flags ? CAUSE_INTERRUPTED : 0;
+    }
+    if (cause == 12 || cause == 13 || cause == 15) {
+        enum space_access access = cause == 12 ? SPACE_EXEC : cause == 13 ? SPACE_READ : SPACE_WRITE;
+        if (likely(space_fault_fast(hart_self.space, stval, access) == 0))
+            return *tf->flags ? CAUSE_INTERRUPTED : 0;
+    }
+    return (long)cause;
+}
+
+static const char *const cause_names[] = {
+    "instruction address misaligned", "instruction access fault", "illegal instruction",
+    "breakpoint", "load address misaligned", "load access fault", "store address misaligned",
+    "store access fault", "user ecall", "supervisor ecall", "?", "?", "instruction page fault",
+    "load page fault", "?", "store page fault",
+};
+
+void trap_kernel_exception(struct trap_frame *tf, uint64_t cause, uint64_t stval)
+{
+    for (const struct fixup *x = __start_fixups; x < __stop_fixups; x++)
+        if (x->pc == tf_sepc(tf)) {
+            tf_sepc(tf) = x->target;
+            return;
+        }
+    panic("kernel %s (cause %lu) at pc 0x%lx, address 0x%lx, ra 0x%lx, sp 0x%lx, a0 0x%lx",
+          cause < 16 ? cause_names[cause] : "interrupt", cause, tf_sepc(tf), stval, tf->x[1],
+          tf->x[2], tf->x[10]);
+}
+
+void trap_stack_overflow(uint64_t sp, uint64_t pc, uint64_t stval)
+{
+    panic("kernel stack overflow: sp 0x%lx outside 0x%lx-0x%lx, pc 0x%lx, address 0x%lx", sp,
+          hart_self.stack_lo, hart_self.stack_hi, pc, stval);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Panic: takes no lock, stops the other harts, owns the console by force, says what is known.
+#include "arch/atomic.h"
+#include "arch/cpu.h"
+#include "arch/sbi.h"
+#include "async/async.h"
+#include "lib/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void machine_stop_others(void);
+
+// Polled output of last resort; the UART driver puts its own here.
+static void sbi_puts(const char *s)
+{
+    for (; *s; s++)
+        sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)*s, 0, 0, 0);
+}
+void (*panic_puts)(const char *text) = sbi_puts;
+void (*panic_hook)(void);       // post-mortem: called last, may not return
+
+static uint32_t panicking;
+
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *fmt, ...)
+{
+    static char buf[320];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(buf, sizeof buf, fmt, ap);
+    va_end(ap);
+    panic_puts(buf);
+}
+
+static void say_task(const struct task *t)
+{
+    struct async_step step[12];
+    say("  task %u %s on hart %u\r\n", t->id, t->name, hart_index());
+    size_t n = task_backtrace(t, step, 12);
+    for (size_t i = 0; i < n; i++)
+        say("    #%u %s %s:%u %s\r\n", (unsigned)i, step[i].function, step[i].file, step[i].line,
+            step[i].what);
+}
+
+void panic(const char *fmt, ...)
+{
+    static char text[256];
+    if (atomic_swap32(&panicking, 1)) {     // a second hart, or a panic in the panic
+        for (;;)
+            __asm__ volatile("wfi");
+    }
+    csr_write(sie, 0);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    machine_stop_others();
+    sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, 0, 0, 0, 0);   // 00: a console in MUX drops to PLAIN
+    say("\r\nPANIC on hart %u: %s\r\n", hart_index(), text);
+    for (uint32_t i = 0; i < hart_count; i++)
+        if (harts[i] && harts[i]->current && harts[i]->current->magic == TASK_MAGIC)
+            say_task(harts[i]->current);
+    if (panic_hook)
+        panic_hook();
+    say("halted\r\n");
+    for (;;)
+        __asm__ volatile("wfi");
+}

@@ -20,7 +20,7 @@
 
 extern char __image_start[], __text_end[], __rodata_end[], __image_end[];
 extern char __tdata_start[], __tdata_end[], __tbss_end[];
-extern char boot_root[], boot_stack_guard[], boot_stack_top[];
+extern char boot_stack_guard[], boot_stack_top[];
 extern void trap_entry(void), secondary_start(void);
 extern void (*__init_array_start[])(void), (*__init_array_end[])(void);
 void machine_init(void);
@@ -214,7 +214,6 @@ static void hart_online(void)
 
 static _Noreturn void secondary_main(struct hart_start *s)
 {
-    use_kernel_root();
     hart_init(s->index, s->id, s->sp - HART_STACK, s->sp);
     timer_program(UINT64_MAX);
     hart_online();
@@ -251,7 +250,7 @@ static void harts_start(uint64_t boot_id)
         if (!s || !tls)
             panic("no memory for hart %lu", (unsigned long)list[i].id);
         uint64_t stack = (uint64_t)kstack_alloc(HART_STACK);
-        *s = (struct hart_start){kva_to_pa(boot_root), stack + HART_STACK, (uint64_t)tls,
+        *s = (struct hart_start){kva_to_pa(kernel_root), stack + HART_STACK, (uint64_t)tls,
                                  (uint64_t)secondary_main, index, list[i].id};
         harts[index] = (struct hart *)tls;
         struct sbi_ret r = sbi_call(SBI_EXT_HSM, 0, list[i].id, kva_to_pa(secondary_start),

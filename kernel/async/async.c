@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Frames: growth, unwinding, deadlines, backtraces, and the worst case from the await points.
+#include "async/async.h"
+
+#include "lib/log.h"
+#include "page/heap.h"
+
+const struct await_point async_entry = {NULL, "entry", NULL, NULL, ASYNC_PC_ENTRY_, 0};
+const struct await_point async_unwound = {NULL, "unwinding", NULL, NULL, ASYNC_PC_UNWIND_, 0};
+
+void async_bad_pc(struct task *t, struct frame *frame)
+{
+    panic("%s: no resume point for %s:%lu in %s", t->name, frame->fn->file,
+          (unsigned long)frame->at->line, frame->fn->name);
+}
+
+// ---- arena
+
+// At most one overflow segment: dispatch reserves the worst case of a whole call in one piece.
+static int segment_add(struct task *t, size_t bytes)
+{
+    REQUIRE(!t->segment);
+    char *seg = kmalloc(bytes);
+    if (!seg)
+        return -ENOMEM;
+    t->segment = seg;
+    t->segment_sp = t->sp;
+    t->segment_limit = t->limit;
+    t->sp = seg;
+    t->limit = seg + bytes;
+    return 0;
+}
+
+int task_reserve(struct task *t, size_t bytes)
+{
+    if (likely((size_t)(t->limit - t->sp) >= bytes))
+        return 0;
+    return segment_add(t, bytes);
+}
+
+void task_trim(struct task *t)
+{
+    if (likely(!t->segment) || t->sp != t->segment)
+        return;
+    t->sp = t->segment_sp;
+    t->limit = t->segment_limit;
+    kfree(t->segment);
+    t->segment = NULL;
+}
+
+// Only for tasks whose caller did not reserve: kernel tasks are given their worst case at birth, so
+// this is reached by a root that awaits more than async_depth() of it, which the build excludes.
+struct frame *async_grow(struct task *t, size_t size)
+{
+    panic("%s: arena exhausted: %lu bytes wanted in %s", t->name, (unsigned long)size,
+          t->top ? t->top->fn->name : "?");
+}
+
+// ---- unwinding and deadlines
+
+void async_unwind(struct task *t, struct frame *stop)
+{
+    uint32_t shield = t->shield;
+    while (t->top != stop) {
+        struct frame *f = t->top;
+        while (t->deadline && t->deadline->frame == f)
+            deadline_disarm(t, t->deadline);
+        if (f->at != &async_entry) {    // a frame that never ran has nothing to finish
+            f->at = &async_unwound;
+            f->fn->resume(t, f);
+        }
+        async_pop(t);
+    }
+    DEBUG_ASSERT(t->shield == shield);
+    (void)shield;
+}
+
+static void deadline_fire(struct timer *tm)
+{
+    struct deadline *d = container_of(tm, struct deadline, timer);
+    d->fired = 1;
+    task_attention(d->task, ATTN_DEADLINE);
+}
+
+void deadline_arm(struct task *t, struct frame *frame, struct deadline *d, uint64_t ns)
+{
+    *d = (struct deadline){.frame = frame, .outer = t->deadline, .task = t};
+    t->deadline = d;
+    timer_arm(&d->timer, ns, deadline_fire);
+}
+
+void deadline_disarm(struct task *t, struct deadline *d)
+{
+    REQUIRE(t->deadline == d);
+    timer_cancel(&d->timer);
+    t->deadline = d->outer;
+}
+
+// ---- looking
+
+size_t task_backtrace(const struct task *t, struct async_step *out, size_t max)
+{
+    size_t n = 0;
+    for (const struct frame *f = t->top; f && n < max; f = f->parent) {
+        const struct await_point *at = f->at;
+        out[n++] = (struct async_step){f->fn->name, f->fn->file, at->what,
+                                       at->line ? (uint32_t)at->line : f->fn->line,
+                                       f->fn->size, f};
+    }
+    return n;
+}
+
+static long depth(const struct async_fn *fn, int level)
+{
+    if (level > 24)
+        return -1;
+    long deepest = 0;
+    SET_FOREACH(await_points, struct await_point, a)
+    {
+        if (!a->fn || *a->fn != fn)
+            continue;
+        if (a->callee) {
+            long d = depth(a->callee, level + 1);
+            if (d < 0)
+                return -1;
+            deepest = d > deepest ? d : deepest;
+        }
+        if (a->iface)
+            SET_FOREACH(async_impls, struct async_impl, i)
+            {
+                if (i->iface != a->iface)
+                    continue;
+                long d = depth(i->fn, level + 1);
+                if (d < 0)
+                    return -1;
+                deepest = d > deepest ? d : deepest;
+            }
+    }
+    return deepest + ((fn->size + 15) & ~15l);
+}
+
+long async_depth(const struct async_fn *fn)
+{
+    return depth(fn, 0);
+}

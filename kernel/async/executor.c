@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// The executor. One FIFO per hart under a spinlock; a hart without work steals, then sleeps.
+//
+// No wake is lost: a waker pushes, fences, reads the idle flag; a sleeper sets the flag, fences,
+// looks at every queue once more, and only then waits. An interrupt that arrives in between is
+// pending, and a pending interrupt ends wfi.
+#include "async/executor.h"
+
+#include "async/async.h"
+#include "lib/log.h"
+#include "lib/trace.h"
+#include "page/heap.h"
+
+enum { SLICE_US = 4000 };
+
+struct run_queue {
+    struct spinlock lock;
+    struct task *head, **tail;
+    uint32_t length;
+    char pad[24];
+};
+
+static struct run_queue *queues;
+static uint64_t idle_mask;          // bit per hart that sleeps or is about to
+static bool (*idle_work)(void);
+
+static _Thread_local bool slice_armed;
+static _Thread_local uint64_t slice_switches;   // hart's switch count when the slice began
+static _Thread_local struct timer slice_timer;
+static _Thread_local bool slice_over;
+
+TRACE_POINT(task_wake, "task.wake", "task", "hart");
+TRACE_POINT(task_poll, "task.poll", "task", "hart");
+
+void executor_init(void)
+{
+    queues = kzalloc(hart_count * sizeof *queues);
+    if (!queues)
+        panic("no memory for %u run queues", hart_count);
+    for (uint32_t i = 0; i < hart_count; i++) {
+        spin_init(&queues[i].lock, "run queue");
+        queues[i].tail = &queues[i].head;
+    }
+}
+
+void executor_set_idle_work(bool (*work)(void))
+{
+    idle_work = work;
+}
+
+static void push(struct run_queue *q, struct task *t)
+{
+    spin_lock(&q->lock);
+    t->queue_next = NULL;
+    *q->tail = t;
+    q->tail = &t->queue_next;
+    q->length++;
+    spin_unlock(&q->lock);
+}
+
+static struct task *pop(struct run_queue *q)
+{
+    if (!load_relaxed(&q->length))
+        return NULL;
+    spin_lock(&q->lock);
+    struct task *t = q->head;
+    if (t) {
+        if (!(q->head = t->queue_next))
+            q->tail = &q->head;
+        q->length--;
+    }
+    spin_unlock(&q->lock);
+    return t;
+}
+
+// Takes the first task that may run here.
+static struct task *steal_from(struct run_queue *q)
+{
+    struct task *t = NULL;
+    if (!load_relaxed(&q->length) || !spin_trylock(&q->lock))
+        return NULL;
+    for (struct task **p = &q->head; (t = *p); p = &t->queue_next)
+        if (t->pinned < 0) {
+            if (!(*p = t->queue_next))
+                q->tail = p;
+            q->length--;
+            break;
+        }
+    spin_unlock(&q->lock);
+    return t;
+}
+
+static struct task *steal(void)
+{
+    for (uint32_t i = 1; i < hart_count; i++) {
+        struct task *t = steal_from(&queues[(hart_self.index + i) % hart_count]);
+        if (t) {
+            hart_self.steals++;
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t choose_hart(const struct task *t)
+{
+    if (t->pinned >= 0)
+        return (uint32_t)t->pinned;
+    uint64_t idle = load_relaxed(&idle_mask);
+    if (likely(!idle) || !hart_self.current)
+        return hart_self.index;
+    return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
+}
+
+void executor_enqueue(struct task *t)
+{
+    uint32_t hart = choose_hart(t);
+    TRACE(task_wake, t->id, hart);
+    push(&queues[hart], t);
+    if (hart == hart_self.index)
+        return;
+    fence_full();
+    struct hart *h = harts[hart];
+    if (load_relaxed(&h->idle) || load_relaxed(&h->current))
+        ipi_send(hart, IPI_WAKE);
+}
+
+bool executor_has_ready(void)
+{
+    return load_relaxed(&queues[hart_self.index].length) != 0;
+}
+
+uint32_t executor_queue_length(uint32_t hart)
+{
+    return load_relaxed(&queues[hart].length);
+}
+
+unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max)
+{
+    unsigned n = 0;
+    spin_lock(&queues[hart].lock);
+    for (struct task *t = queues[hart].head; t && n < max; t = t->queue_next)
+        ids[n++] = t->id;
+    spin_unlock(&queues[hart].lock);
+    return n;
+}
+
+// ---- slices: user code only, and only when something else is ready
+
+static void slice_fire(struct timer *tm)
+{
+    (void)tm;
+    slice_over = true;
+}
+
+static void slice_arm(void)
+{
+    slice_armed = true;
+    slice_switches = hart_self.switches;
+    timer_arm(&slice_timer, SLICE_US * 1000ul, slice_fire);
+}
+
+void executor_user_entry(void)
+{
+    if (unlikely(executor_has_ready()) && !slice_armed)
+        slice_arm();
+}
+
+// The slice timer is left to run over switches, so that ping-pong does not pay for it; a task that
+// started since gets a new slice.
+void executor_user_tick(void)
+{
+    if (slice_over) {
+        slice_over = slice_armed = false;
+        if (slice_switches == hart_self.switches && executor_has_ready() && hart_self.current)
+            atomic_or32(&hart_self.current->attn, ATTN_RESCHED);
+    }
+    executor_user_entry();
+}
+
+// ---- running
+
+static struct deadline *outermost_fired(struct task *t)
+{
+    struct deadline *hit = NULL;
+    for (struct deadline *d = t->deadline; d; d = d->outer)
+        if (load_acquire(&d->fired))
+            hit = d;
+    return hit;
+}
+
+// Cancel and deadlines take effect between polls, outside shields. False: the task is held.
+static cold bool attend(struct task *t, poll_t *p)
+{
+    uint32_t attn = load_acquire(&t->attn);
+    if (attn & ATTN_HOLD) {
+        p->how = POLL_PENDING;
+        return false;
+    }
+    if (t->shield)
+        return true;
+    if ((attn & ATTN_CANCEL) && t->top != t->catcher) {
+        async_unwind(t, t->catcher);
+        t->result = -ECANCELED;
+        if (!t->top) {
+            p->how = POLL_DONE;
+            return false;
+        }
+    }
+    if (attn & ATTN_DEADLINE) {
+        atomic_and32(&t->attn, ~(uint32_t)ATTN_DEADLINE);
+        struct deadline *d = outermost_fired(t);
+        if (d && t->top != d->frame) {
+            async_unwind(t, d->frame);
+            t->result = -ETIMEDOUT;
+        }
+    }
+    return true;
+}
+
+static poll_t run(struct task *t)
+{
+    poll_t p = {POLL_DONE};
+    if (unlikely(t->attn & (ATTN_HOLD | ATTN_CANCEL | ATTN_DEADLINE)) && !attend(t, &p))
+        return p;
+    for (;;) {
+        p = t->top->fn->resume(t, t->top);
+        if (likely(p.how != POLL_DONE))
+            return p;
+        async_pop(t);
+        if (unlikely(!t->top))
+            return p;
+    }
+}
+
+static void poll_task(struct task *t)
+{
+    struct hart *h = this_hart();
+    h->current = t;
+    t->hart = h->index;
+    h->switches++;
+    t->polls++;
+    TRACE(task_poll, t->id, h->index);
+    atomic_swap32(&t->state, TASK_RUNNING);
+    poll_t p = run(t);
+    DEBUG_ASSERT(h->lock_depth == 0);
+    h->current = NULL;
+    if (unlikely(p.how == POLL_DONE)) {
+        store_release(&t->state, TASK_DEAD);
+        task_put(t);
+    } else if (p.how == POLL_YIELD) {
+        store_release(&t->state, TASK_QUEUED);
+        push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
+    } else {
+        t->since = time_ticks();
+        if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)
+            push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
+    }
+}
+
+static void idle(void)
+{
+    struct hart *h = this_hart();
+    if (idle_work && idle_work())
+        return;
+    store_relaxed(&h->idle, 1);
+    atomic_or64(&idle_mask, 1ul << h->index);
+    fence_full();
+    bool ready = false;
+    for (uint32_t i = 0; i < hart_count; i++)
+        ready |= load_relaxed(&queues[i].length) != 0 && (i == h->index || queues[i].length > 1);
+    if (!ready) {
+        uint64_t from = time_ticks();
+        __asm__ volatile("wfi" ::: "memory");
+        h->idle_ns += ticks_to_ns(time_ticks() - from);
+    }
+    atomic_and64(&idle_mask, ~(1ul << h->index));
+    store_relaxed(&h->idle, 0);
+}
+
+void executor_run(void)
+{
+    for (;;) {
+        irq_poll();
+        struct task *t = pop(&queues[hart_self.index]);
+        if (!t && !(t = steal()))
+            idle();
+        else
+            poll_task(t);
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// Birth, death and attention of tasks. The state machine itself is in task.h and executor.c.
+#include "async/task.h"
+
+#include "async/async.h"
+#include "lib/local.h"
+#include "lib/log.h"
+#include "page/heap.h"
+
+#include <string.h>
+
+struct spinlock task_list_lock = SPINLOCK_INIT("task list");
+static struct list all_tasks = LIST_INIT(all_tasks);
+static uint32_t next_id;
+
+void *task_local_block(struct task *t)
+{
+    return t->locals;
+}
+
+static void list_task(struct task *t)
+{
+    spin_lock(&task_list_lock);
+    t->id = ++next_id;
+    list_push_back(&all_tasks, &t->all);
+    spin_unlock(&task_list_lock);
+}
+
+int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
+              const struct async_fn *fn, const void *args, size_t args_size)
+{
+    if (task_local_size()) {
+        t->locals = kmalloc(task_local_size());
+        if (!t->locals)
+            return -ENOMEM;
+        int e = task_locals_construct(t, t->locals);
+        if (e) {
+            kfree(t->locals);
+            t->locals = NULL;
+            return e;
+        }
+    }
+    t->magic = TASK_MAGIC;
+    t->refs = 1;
+    t->pinned = -1;
+    t->hart = hart_index();
+    t->arena = t->sp = arena;
+    t->arena_size = (uint32_t)arena_size;
+    t->limit = t->sp + arena_size;
+    t->since = time_ticks();
+    strncpy(t->name, name, sizeof t->name - 1);
+    async_push(t, fn, args, args_size);
+    list_task(t);
+    return 0;
+}
+
+static void kernel_task_release(struct task *t)
+{
+    kfree(t);
+}
+
+struct task *task_spawn(const char *name, const struct async_fn *fn, const void *args, size_t n)
+{
+    long need = async_depth(fn);
+    REQUIRE(need > 0);
+    struct task *t = kzalloc(sizeof *t + (size_t)need);
+    if (!t)
+        return NULL;
+    if (task_init(t, name, t + 1, (size_t)need, fn, args, n)) {
+        kfree(t);
+        return NULL;
+    }
+    t->release = kernel_task_release;
+    task_wake(t);
+    return t;
+}
+
+void task_put(struct task *t)
+{
+    uint32_t was = atomic_add32(&t->refs, (uint32_t)-1);
+    DEBUG_ASSERT(was > 0);
+    if (was != 1)
+        return;
+    spin_lock(&task_list_lock);
+    list_remove(&t->all);
+    spin_unlock(&task_list_lock);
+    if (t->locals) {
+        task_locals_destroy(t, t->locals);
+        kfree(t->locals);
+    }
+    kfree(t->segment);
+    t->magic = 0;
+    if (t->release)
+        t->release(t);
+}
+
+void task_attention(struct task *t, uint32_t bits)
+{
+    if ((atomic_or32(&t->attn, bits) & bits) == bits)
+        return;
+    task_wake(t);
+    uint32_t hart = load_relaxed(&t->hart);
+    if ((load_relaxed(&t->state) & TASK_RUNNING) && hart != hart_index())
+        ipi_send(hart, IPI_WAKE);
+}
+
+void task_attention_clear(struct task *t, uint32_t bits)
+{
+    atomic_and32(&t->attn, ~bits);
+}
+
+long task_note_commit(va_t va, uint64_t len, uint32_t access)
+{
+    struct task *t = current_task();
+    t->commit.va = va;
+    t->commit.len = len;
+    t->commit.access = access;
+    return -ECOMMIT;
+}
+
+bool task_borrow(struct task *t)
+{
+    return atomic_cas32(&t->state, 0, TASK_RUNNING) == 0;
+}
+
+void task_release(struct task *t)
+{
+    if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)
+        executor_enqueue(t);
+}
+
+void task_hold(struct task *t)
+{
+    task_attention(t, ATTN_HOLD);
+}
+
+void task_unhold(struct task *t)
+{
+    task_attention_clear(t, ATTN_HOLD);
+    task_wake(t);
+}
+
+void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg)
+{
+    spin_lock(&task_list_lock);
+    LIST_FOREACH(it, &all_tasks)
+    {
+        struct task *t = list_entry(it, struct task, all);
+        if (t->id >= from_id && !fn(t, arg))
+            break;
+    }
+    spin_unlock(&task_list_lock);
+}
+
+// A task whose last reference is just going stays listed for a moment: take a reference only if
+// there is one.
+static bool get_unless_dead(struct task *t)
+{
+    for (uint32_t n = load_relaxed(&t->refs); n;) {
+        uint32_t was = atomic_cas32(&t->refs, n, n + 1);
+        if (was == n)
+            return true;
+        n = was;
+    }
+    return false;
+}
+
+struct task *task_find(uint32_t id)
+{
+    struct task *found = NULL;
+    spin_lock(&task_list_lock);
+    LIST_FOREACH(it, &all_tasks)
+    {
+        struct task *t = list_entry(it, struct task, all);
+        if (t->id == id) {
+            found = get_unless_dead(t) ? t : NULL;
+            break;
+        }
+    }
+    spin_unlock(&task_list_lock);
+    return found;
+}

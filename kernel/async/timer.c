@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// Timers: a pairing heap per hart (Fredman, Sedgewick, Sleator, Tarjan 1986): insert O(1), remove
+// O(log n) amortised, and a node knows its left neighbour so that cancelling needs no search.
+#include "async/timer.h"
+
+#include "lib/log.h"
+#include "lib/spinlock.h"
+
+struct timer_heap {
+    struct spinlock lock;
+    struct timer *root;
+    uint64_t programmed;        // ticks the interrupt is set for
+};
+
+static struct timer_heap heaps[MAX_HARTS];
+static uint64_t realtime_offset;
+
+uint64_t clock_monotonic_ns(void)
+{
+    return ticks_to_ns(time_ticks());
+}
+
+uint64_t clock_realtime_ns(void)
+{
+    return clock_monotonic_ns() + load_relaxed(&realtime_offset);
+}
+
+void clock_set_realtime(uint64_t ns)
+{
+    store_relaxed(&realtime_offset, ns - clock_monotonic_ns());
+}
+
+static struct timer *meld(struct timer *a, struct timer *b)
+{
+    if (!a)
+        return b;
+    if (!b)
+        return a;
+    if (b->when < a->when) {
+        struct timer *x = a;
+        a = b;
+        b = x;
+    }
+    b->prev = a;
+    b->sibling = a->child;
+    if (a->child)
+        a->child->prev = b;
+    a->child = b;
+    return a;
+}
+
+// Melds the children pairwise, left to right, then right to left.
+static struct timer *meld_children(struct timer *first)
+{
+    struct timer *pairs = NULL, *all = NULL;
+    while (first) {
+        struct timer *a = first, *b = a->sibling;
+        first = b ? b->sibling : NULL;
+        a->sibling = a->prev = NULL;
+        if (b)
+            b->sibling = b->prev = NULL;
+        struct timer *m = meld(a, b);
+        m->sibling = pairs;
+        pairs = m;
+    }
+    while (pairs) {
+        struct timer *m = pairs;
+        pairs = m->sibling;
+        m->sibling = NULL;
+        all = meld(all, m);
+    }
+    return all;
+}
+
+static void heap_remove(struct timer_heap *h, struct timer *tm)
+{
+    struct timer *rest = meld_children(tm->child);
+    if (h->root == tm) {
+        h->root = rest;
+    } else {
+        if (tm->prev->child == tm)
+            tm->prev->child = tm->sibling;
+        else
+            tm->prev->sibling = tm->sibling;
+        if (tm->sibling)
+            tm->sibling->prev = tm->prev;
+        h->root = meld(h->root, rest);
+    }
+    if (h->root)
+        h->root->prev = h->root->sibling = NULL;
+    tm->child = tm->sibling = tm->prev = NULL;
+    tm->armed = 0;
+}
+
+// Only this hart's heap; only when the next deadline became earlier (a write costs up to 5 us).
+static void program(struct timer_heap *h)
+{
+    uint64_t next = h->root ? h->root->when : UINT64_MAX;
+    if (next < h->programmed) {
+        h->programmed = next;
+        timer_program(next);
+    }
+}
+
+void timer_arm_ticks(struct timer *tm, uint64_t when, void (*fire)(struct timer *))
+{
+    struct timer_heap *h = &heaps[hart_self.index];
+    REQUIRE(!tm->armed);
+    *tm = (struct timer){.when = when, .fire = fire, .hart = hart_self.index, .armed = 1};
+    spin_lock(&h->lock);
+    if (!h->programmed)
+        h->programmed = UINT64_MAX;
+    h->root = meld(h->root, tm);
+    program(h);
+    spin_unlock(&h->lock);
+}
+
+void timer_arm(struct timer *tm, uint64_t ns, void (*fire)(struct timer *))
+{
+    timer_arm_ticks(tm, time_ticks() + ns_to_ticks(ns), fire);
+}
+
+bool timer_cancel(struct timer *tm)
+{
+    struct timer_heap *h = &heaps[tm->hart];
+    spin_lock(&h->lock);
+    bool was = tm->armed;
+    if (was)
+        heap_remove(h, tm);
+    spin_unlock(&h->lock);
+    return was;
+}
+
+uint64_t timer_ns_to_deadline(uint64_t monotonic_ns)
+{
+    return ns_to_ticks(monotonic_ns);
+}
+
+void timers_run(void)
+{
+    struct timer_heap *h = &heaps[hart_self.index];
+    spin_lock(&h->lock);
+    while (h->root && h->root->when <= time_ticks()) {
+        struct timer *tm = h->root;
+        heap_remove(h, tm);
+        tm->fire(tm);
+    }
+    h->programmed = h->root ? h->root->when : UINT64_MAX;
+    timer_program(h->programmed);
+    spin_unlock(&h->lock);
+}
+
+uint64_t timers_next(void)
+{
+    struct timer_heap *h = &heaps[hart_self.index];
+    return h->root ? h->root->when : UINT64_MAX;
+}
+
+static unsigned collect(const struct timer *tm, struct timer_info *out, unsigned n, unsigned max)
+{
+    for (; tm && n < max; tm = tm->sibling) {
+        out[n++] = (struct timer_info){tm->when, tm->fire};
+        n = collect(tm->child, out, n, max);
+    }
+    return n;
+}
+
+unsigned timers_snapshot(uint32_t hart, struct timer_info *out, unsigned max)
+{
+    struct timer_heap *h = &heaps[hart];
+    spin_lock(&h->lock);
+    unsigned n = collect(h->root, out, 0, max);
+    spin_unlock(&h->lock);
+    return n;
+}

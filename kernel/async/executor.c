@@ -107,7 +107,7 @@ static uint32_t choose_hart(const struct task *t)
     if (t->pinned >= 0)
         return (uint32_t)t->pinned;
     uint64_t idle = load_relaxed(&idle_mask);
-    if (likely(!idle) || !hart_self.current)
+    if (likely(!idle) || (!hart_self.current && !executor_has_ready()))
         return hart_self.index;
     return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
 }
@@ -268,7 +268,7 @@ static void idle(void)
     fence_full();
     bool ready = false;
     for (uint32_t i = 0; i < hart_count; i++)
-        ready |= load_relaxed(&queues[i].length) != 0 && (i == h->index || queues[i].length > 1);
+        ready |= load_relaxed(&queues[i].length) != 0;
     if (!ready) {
         uint64_t from = time_ticks();
         __asm__ volatile("wfi" ::: "memory");

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// /proc entries, registered beside the code they are about.
+//
+//     PROC(meminfo, proc_meminfo);             void proc_meminfo(struct text *out)
+//     PROC_TASK(status, 0444, proc_task_status);   void fn(struct text *out, struct process *p)
+//
+// The text is made when the file is first read after an open or a seek to 0, in one go, plain: no
+// waiting, but short locks may be taken. It grows on the heap; text_printf stops silently when
+// memory is short and the read then reports -ENOMEM.
+#pragma once
+
+#include "lib/set.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct process;
+
+struct text {
+    char *buf;
+    size_t len, size;
+    bool failed;
+};
+void text_printf(struct text *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_write(struct text *out, const void *p, size_t n);
+void text_free(struct text *out);
+
+struct proc_entry {
+    const char *name;           // in /proc; may contain one slash: "sys/hostname"
+    void (*show)(struct text *out);
+};
+SET_DECLARE(proc_entries, struct proc_entry);
+#define PROC(ident, fn) SET_ITEM(proc_entries, struct proc_entry, proc_##ident) = {#ident, fn}
+
+struct proc_task_entry {
+    const char *name;           // in /proc/PID
+    uint64_t mode;
+    void (*show)(struct text *out, struct process *p);
+};
+SET_DECLARE(proc_task_entries, struct proc_task_entry);
+#define PROC_TASK(ident, mode, fn)                                                             \
+    SET_ITEM(proc_task_entries, struct proc_task_entry, proc_task_##ident) = {#ident, mode, fn}

@@ -14,7 +14,7 @@
 
 #include "arch/types.h"
 #include "async/async.h"
-#include "async/event.h"
+#include "async/wait.h"
 #include "lib/list.h"
 
 #include <stdbool.h>

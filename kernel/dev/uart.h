@@ -34,6 +34,9 @@ size_t uart_log_pull(uint8_t *buf, size_t max);
 // Log text sent by polling until this is called (INIT_LATE does), by interrupt afterwards.
 void uart_interrupts_live(void);
 
+// Sends everything that waits, by polling: before poweroff and reboot.
+void uart_drain(void);
+
 // Panic: takes no lock, polls, and stops interrupt-driven output for good. The first call sends
 // what the log had waiting. uart_panic_getc returns -1 when no byte is there.
 void uart_panic_puts(const char *text, size_t n);

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The entropy pool: see random.h.
+//
+// One 256-bit key. Output is ChaCha20 keyed with it; the first 32 bytes of each request's stream
+// replace the key before anything is handed out (fast key erasure), so that a later look at the
+// kernel's memory says nothing about earlier output. Mixing folds input into the key through the
+// block function used as a compression function, 32 bytes at a time.
+#include "dev/random.h"
+
+#include "arch/cpu.h"
+#include "dev/chacha.h"
+#include "lib/spinlock.h"
+
+#include <string.h>
+
+enum { READY_BITS = 256, CHUNK = 256 };
+
+static struct spinlock lock = SPINLOCK_INIT("random");
+static uint8_t key[CHACHA_KEY];
+static uint64_t generation;
+static uint32_t entropy_bits;
+
+// Lock held. key = first half of block(key ^ input), nonce made of the time and a counter.
+static void mix_block(const uint8_t in[CHACHA_KEY])
+{
+    uint8_t block[CHACHA_BLOCK], nonce[CHACHA_NONCE];
+    uint64_t now = time_ticks();
+    generation++;
+    memcpy(nonce, &now, sizeof(now));
+    memcpy(nonce + sizeof(now), &generation, sizeof(nonce) - sizeof(now));
+    for (unsigned i = 0; i < CHACHA_KEY; i++)
+        key[i] ^= in[i];
+    chacha20_block(key, 0, nonce, block);
+    memcpy(key, block, CHACHA_KEY);
+}
+
+void random_mix(const void *buf, size_t n, uint32_t bits)
+{
+    const uint8_t *p = buf;
+    spin_lock(&lock);
+    do {
+        uint8_t in[CHACHA_KEY] = {0};
+        size_t part = n < sizeof(in) ? n : sizeof(in);
+        memcpy(in, p, part);
+        mix_block(in);
+        p += part;
+        n -= part;
+    } while (n > 0);
+    entropy_bits = entropy_bits + bits > READY_BITS ? READY_BITS : entropy_bits + bits;
+    spin_unlock(&lock);
+}
+
+bool random_ready(void)
+{
+    return load_relaxed(&entropy_bits) >= READY_BITS;
+}
+
+// One short stream under the lock; large requests take it many times, so that nobody waits long.
+static void random_chunk(uint8_t *out, size_t n)
+{
+    uint8_t once[CHACHA_KEY], block[CHACHA_BLOCK], nonce[CHACHA_NONCE];
+    uint64_t now = time_ticks();
+
+    spin_lock(&lock);
+    generation++;
+    memcpy(nonce, &generation, sizeof(generation));
+    memcpy(nonce + sizeof(generation), &now, sizeof(nonce) - sizeof(generation));
+    chacha20_block(key, 0, nonce, block);
+    memcpy(key, block, CHACHA_KEY);
+    memcpy(once, block + CHACHA_KEY, CHACHA_KEY);
+    spin_unlock(&lock);
+
+    for (uint32_t counter = 1; n > 0; counter++) {
+        size_t part = n < CHACHA_BLOCK ? n : CHACHA_BLOCK;
+        chacha20_block(once, counter, nonce, block);
+        memcpy(out, block, part);
+        out += part;
+        n -= part;
+    }
+    memset(once, 0, sizeof(once));
+    memset(block, 0, sizeof(block));
+    __asm__ volatile("" ::"r"(once), "r"(block) : "memory");   // or the wipe is optimised away
+}
+
+void random_bytes(void *buf, size_t n)
+{
+    uint8_t *out = buf;
+    while (n > 0) {
+        size_t part = n < CHUNK ? n : CHUNK;
+        random_chunk(out, part);
+        out += part;
+        n -= part;
+    }
+}
+
+uint64_t random_u64(void)
+{
+    uint64_t v;
+    random_bytes(&v, sizeof(v));
+    return v;
+}

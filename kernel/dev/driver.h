@@ -62,5 +62,9 @@ extern struct list devices;     // struct device, in tree order; for the monitor
 // Kernel address of a register block: MMIO lies in the linear map. NULL if the node has no reg i.
 volatile void *device_map(const struct device *dev, unsigned i);
 
+// Properties of the node: false when it is absent or too short.
+bool device_u32(const struct device *dev, const char *property, uint32_t *out);
+
+// The next device after `after` (NULL: the first) that has this string in its `compatible`.
 struct device *device_find(const char *compatible, struct device *after);
 const char *device_state_name(enum device_state s);

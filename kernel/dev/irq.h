@@ -14,7 +14,7 @@ enum { IRQ_SOURCES = 128 };     // PLIC sources 1 .. IRQ_SOURCES - 1
 
 typedef void irq_handler(uint32_t source, void *arg);
 
-// Enables a source for the harts that serve devices. `name` stays referenced.
+// Enables a source, on the boot hart until irq_set_hart. `name` stays referenced.
 // 0; -EINVAL no such source; -EBUSY already taken; -EPROBE_DEFER no controller yet.
 int irq_register(uint32_t source, irq_handler *handler, void *arg, const char *name);
 
@@ -22,9 +22,9 @@ int irq_register(uint32_t source, irq_handler *handler, void *arg, const char *n
 // nothing is normal (another hart was quicker).
 void irq_dispatch(void);
 
-// Each hart calls this once before it takes interrupts: sets its threshold. arch enables SEIE.
-void irq_hart_init(void);
+// Moves a source to another hart (its index), now or when its present service ends. 0, -EINVAL.
+int irq_set_hart(uint32_t source, uint32_t hart);
 
 // For /proc/interrupts and the monitor: false when the source has no handler.
-bool irq_info(uint32_t source, const char **name);
+bool irq_info(uint32_t source, const char **name, uint32_t *hart);
 uint64_t irq_count(uint32_t source, uint32_t hart);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Making other harts forget translations (architecture.md, invariant 11).
+//
+// Join: set the hart's bit in the space's mask, full fence, write satp, sfence. Change: write the
+// entry, full fence, read the mask, shoot down those harts; only then free frames and tables. No
+// entry needs a flush when it was invalid before: one spurious fault is accepted instead.
+#pragma once
+
+#include "arch/atomic.h"
+#include "arch/types.h"
+
+#include <stdbool.h>
+
+static inline void tlb_flush_page(va_t va)
+{
+    __asm__ volatile("sfence.vma %0, zero" ::"r"(va) : "memory");
+}
+
+static inline void tlb_flush_all(void)
+{
+    __asm__ volatile("sfence.vma zero, zero" ::: "memory");
+}
+
+// Loads satp and drops what the old one left behind (no ASIDs).
+static inline void satp_load(uint64_t satp)
+{
+    __asm__ volatile("csrw satp, %0\n   sfence.vma zero, zero" ::"r"(satp) : "memory");
+}
+
+static inline void icache_flush_local(void)
+{
+    __asm__ volatile("fence.i" ::: "memory");
+}
+
+// Drops [va, va+len) from the TLBs of the harts in the mask, this one included if its bit is set.
+// len 0 or UINT64_MAX: everything. Waits for all of them; serves incoming requests meanwhile, so it
+// may be called under a spinlock. By SBI RFENCE where there is one, else by IPI.
+void shootdown_harts(uint64_t harts, va_t va, uint64_t len);
+
+// Marks the instruction caches of the harts stale and interrupts those that run user code: each
+// executes fence.i before its next sret.
+void icache_shootdown(uint64_t harts);
+
+// Boot, after SBI is probed. use_rfence false (no extension, or sbi.rfence=0): IPIs.
+void shootdown_init(bool use_rfence);
+
+struct shootdown_stats {
+    uint64_t local, remote, pages, all;     // calls that stayed here, that left; pages or everything
+};
+extern struct shootdown_stats shootdown_stats;  // approximate: not atomic

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Memory objects: the pages behind a mapping that are not private to one space.
+//
+// A file's object is its page cache and belongs to the vnode (embedded: phys_init, phys_destroy);
+// an object of shared anonymous memory lives as long as mappings refer to it (phys_new_shared).
+// Private anonymous memory has no object: the page tables own its frames.
+//
+// A page in an object is kept by one reference of the object's; who uses it takes another (page_ref)
+// and a page whose last user has gone and that is clean may be given up by the eviction clock.
+// Pages are found through a radix tree. Lock order: space.lock -> phys.lock -> frame allocator.
+#pragma once
+
+#include "async/async.h"
+#include "async/wait.h"
+#include "lib/list.h"
+#include "lib/spinlock.h"
+#include "page/frame.h"
+
+struct phys;
+
+enum phys_kind {
+    PHYS_SHARED_ANON,   // pages appear zeroed when first touched
+    PHYS_FILE,          // pages are filled and written by ops
+};
+
+// How many pages one fill or write may cover.
+enum { PHYS_RUN = 16 };
+
+// Fill: reads `count` consecutive pages from the store. The pages are PAGE_BUSY and referenced by
+// the caller; beyond the end of the file they must be zeroed. 0, or negative errno: none is used.
+ASYNC_IFACE(phys_fill, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
+// Writes `count` consecutive pages. Only bytes below ph->size count. 0 or negative errno.
+ASYNC_IFACE(phys_write, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
+
+struct phys_ops {
+    const struct async_fn *fill;    // implements phys_fill; NULL: pages start as zeroes (tmpfs)
+    const struct async_fn *write;   // implements phys_write; NULL: dirty pages stay (tmpfs)
+    // The vnode's own reference counting: a mapping keeps the vnode. Plain, any context.
+    void (*get)(struct phys *ph);
+    void (*put)(struct phys *ph);
+};
+
+struct phys {
+    uint32_t kind;              // enum phys_kind
+    uint32_t refs;              // PHYS_SHARED_ANON only; files count in the vnode
+    struct spinlock lock;       // guards the tree, page flags, size
+    void *root;                 // radix tree of pages, 64 per node
+    uint32_t height;
+    int32_t error;              // last failed write, reported once by phys_sync (then cleared)
+    uint64_t size;              // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
+    uint64_t pages, dirty;      // counts
+    uint32_t shared_writable;   // MAP_SHARED mappings that may write: their pages stay dirty
+    uint32_t reads_ahead;       // present window, pages
+    uint64_t next_read;         // index a sequential reader asks for next
+    struct waitq waiters;       // for BUSY or WRITEBACK pages of this object
+    const struct phys_ops *ops;
+    void *owner;                // the vnode
+    struct list dirty_link;     // in the list of objects with dirty pages
+    uint64_t hits, misses, written;
+};
+
+// For an object embedded in its owner. size in bytes.
+void phys_init(struct phys *ph, enum phys_kind kind, const struct phys_ops *ops, void *owner,
+               uint64_t size);
+// Drops all pages, dirty ones too (write back first). Nobody maps it and nobody waits.
+ASYNC_DECL(phys_destroy, struct phys *ph;);
+
+// Shared anonymous memory. NULL: no memory. One reference; phys_put frees.
+struct phys *phys_new_shared(uint64_t size);
+void phys_get(struct phys *ph);
+void phys_put(struct phys *ph);
+
+enum phys_how {
+    PHYS_READ = 0,
+    PHYS_OVERWRITE = 1, // the caller overwrites the whole page: no fill. A page that had no contents
+                        // comes zeroed; call phys_dirty afterwards
+    PHYS_KILLABLE = 2,  // a wait ends with -EINTR when the task is cancelled
+};
+
+// The page if it is there and up to date: referenced (page_put when done), else NULL. Never waits.
+struct page *phys_page_try(struct phys *ph, uint64_t index);
+// The same, and for shared anonymous and fill-less objects creates a zeroed page. NULL also when
+// memory is short: then phys_page says so.
+struct page *phys_page_now(struct phys *ph, uint64_t index);
+
+// The page, read from the store if necessary (with read-ahead for sequential readers): *out is
+// referenced. 0, -ENOMEM, -EINTR, or what the store said (-EIO). `out` lies in the caller's frame.
+// Pages beyond the size are allowed here (a writer extends): they come zeroed without a fill.
+ASYNC_DECL(phys_page, struct phys *ph; uint64_t index; uint32_t how; struct page **out;);
+
+// The referenced page's contents were changed. Any context.
+void phys_dirty(struct phys *ph, struct page *pg);
+
+// Sets the size, drops pages beyond it and zeroes the tail of the last one. The owner serialises
+// writers. Frames still mapped somewhere stay until unmapped.
+ASYNC_DECL(phys_truncate, struct phys *ph; uint64_t size;);
+void phys_grow(struct phys *ph, uint64_t size);     // plain: only ever larger
+
+// Writes back dirty pages with lo <= index < hi and waits for them. 0 or the first error, also one
+// that an earlier background write met. UINT64_MAX: to the end.
+ASYNC_DECL(phys_sync, struct phys *ph; uint64_t lo; uint64_t hi;);
+// Every object that has dirty pages (sync(2), the flusher).
+ASYNC_DECL(phys_sync_all, int unused;);
+
+// Copies up to max dirty or cached page numbers from `from` on (the monitor). Returns how many.
+struct phys_page_info {
+    uint64_t index;
+    pa_t pa;
+    uint32_t refs, flags;
+};
+size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out, size_t max);
+
+// Page cache in frames, and dirty ones, of all objects.
+struct phys_totals {
+    uint64_t cached, dirty, shared_anon;
+};
+extern struct phys_totals phys_totals;      // approximate

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// Address spaces: a range map of mappings over an Sv39 page table.
+//
+// One spinlock (space.lock) guards the range map, every page table entry below the root, and the
+// counters. Calls that change the structure (map, unmap, protect, fork) may take several polls and
+// exclude each other by the async mutex space.mutate; faults and user copies need only the lock.
+// A frame that was mapped is freed after the shootdown, and both happen before the lock is dropped.
+//
+// Private anonymous pages are owned by page table entries. A private page is copied on write when
+// its frame has another reference (a forked space, the page cache, the zero frame); a pinned frame
+// (I/O under way) is copied by fork at once instead of being shared.
+//
+// refs counts users (threads, the monitor); holds counts "there are users" as one, plus one per
+// hart whose satp is this root. Mappings and pages go when refs falls to 0, tables and the root
+// when holds does: no root is freed under a hart.
+#pragma once
+
+#include "arch/pt.h"
+#include "arch/shootdown.h"
+#include "async/async.h"
+#include "async/wait_async.h"
+#include "lib/list.h"
+#include "lib/spinlock.h"
+#include "mem/range_map.h"
+#include "page/frame.h"
+
+struct phys;
+
+// Rights and kinds of access; the values are Linux's PROT_*.
+enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 };
+
+enum mapping_flag {
+    MAPPING_SHARED = 1,         // writes reach the object
+    MAPPING_STACK = 2,          // grows down on faults, up to space.stack_limit
+    MAPPING_HEAP = 4,           // the brk area
+    MAPPING_NORESERVE = 8,
+    MAPPING_DENY_WRITE = 16,    // file not opened for writing: mprotect may not add WRITE
+    MAPPING_VDSO = 32,          // never merged, named [vdso]
+    MAPPING_LOCKED = 64,
+};
+
+struct mapping {
+    struct range range;         // first. [lo, hi)
+    uint32_t prot;              // ACCESS_*
+    uint32_t flags;             // enum mapping_flag
+    struct phys *phys;          // referenced; NULL: private anonymous
+    uint64_t offset;            // of lo in phys, bytes
+};
+
+struct space {
+    uint32_t refs, holds;       // atomic
+    uint32_t magic;             // SPACE_MAGIC
+    uint32_t id;                // never reused
+    struct spinlock lock;
+    struct range_map map;       // of struct mapping
+    pte_t *root;
+    uint64_t satp;
+    uint64_t harts;             // atomic mask: satp of these harts is this root
+    struct mutex mutate;
+    va_t mmap_top;              // mappings are placed below, going down
+    va_t brk_start, brk;        // lock
+    uint64_t stack_limit;       // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
+    uint64_t limit;             // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
+    uint64_t mapped;            // bytes in mappings
+    uint64_t resident;          // user frames in the page table
+    uint64_t tables;            // table frames, root included
+    uint64_t peak;              // largest `resident`
+    uint64_t faults, cow_copies, major;
+    struct list all;            // in the list of spaces
+};
+enum { SPACE_MAGIC = 0x5bace5ec };
+
+static inline struct mapping *mapping_of(struct range *r)
+{
+    return (struct mapping *)r;
+}
+
+// One reference. NULL: no memory.
+struct space *space_new(void);
+static inline void space_get(struct space *s)
+{
+    atomic_add32(&s->refs, 1);
+}
+// Plain: when it was the last reference, the reaper task releases the pages in bounded steps.
+void space_unref(struct space *s);
+// The same, done by the caller (exit, exec): never fails, is not interrupted.
+ASYNC_DECL(space_release, struct space *s;);
+
+// A copy-on-write copy: *out gets a new space with one reference. 0, -ENOMEM.
+ASYNC_DECL(space_fork, struct space *parent; struct space **out;);
+
+// Loads the space's root if another is loaded. Called at user entry only, on the running hart.
+void space_switch_slow(struct space *s);
+static inline void space_activate(struct space *s)
+{
+    if (unlikely(hart_self.space != s))
+        space_switch_slow(s);
+}
+
+// ---- structure. Addresses and lengths are page multiples here; callers round.
+
+enum space_map_how {
+    SPACE_FIXED = 1,            // exactly there, replacing what is mapped
+    SPACE_FIXED_NOREPLACE = 2,  // exactly there, or -EEXIST
+};
+struct space_map {              // what to map; copied
+    va_t at;                    // hint, or place when fixed; 0: anywhere
+    uint64_t len;
+    uint32_t prot, flags, how;
+    struct phys *phys;          // a reference is taken on success
+    uint64_t offset;
+};
+// *va: where. 0, -ENOMEM, -EINVAL, -EEXIST.
+ASYNC_DECL(space_map, struct space *s; struct space_map what; va_t *va;);
+ASYNC_DECL(space_unmap, struct space *s; va_t va; uint64_t len;);
+// -ENOMEM when part of the range is not mapped, -EACCES when the file forbids it.
+ASYNC_DECL(space_protect, struct space *s; va_t va; uint64_t len; uint32_t prot;);
+// Drops the pages of private mappings (MADV_DONTNEED): they read as fresh afterwards.
+ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);
+// Moves the break; returns the new one, or the old one when that is impossible.
+ASYNC_DECL(space_brk, struct space *s; va_t to; va_t *now;);
+ASYNC_DECL(space_remap, struct space *s; va_t old; uint64_t old_len; uint64_t new_len;
+           uint32_t how; va_t to; va_t *va;);
+
+// Plain parts of the same for a space nobody else uses yet (exec building an image), or when the
+// work is small: they return -EAGAIN when it would have to wait or takes more than a short poll.
+int space_map_now(struct space *s, const struct space_map *what, va_t *va);
+int space_unmap_now(struct space *s, va_t va, uint64_t len);
+int space_protect_now(struct space *s, va_t va, uint64_t len, uint32_t prot);
+
+// ---- faults
+
+// 0: mapped, run the instruction again. -EFAULT: nothing mapped there (SEGV_MAPERR). -EACCES: not
+// allowed (SEGV_ACCERR). -EIO: beyond the end of the file or unreadable (SIGBUS, BUS_ADRERR).
+// -ENOMEM: the user program has exhausted memory. -EINTR: cancelled meanwhile.
+// access is one of ACCESS_*. The fast one is plain and returns -EAGAIN when a page must be read.
+int space_fault_fast(struct space *s, va_t va, unsigned access);
+ASYNC_DECL(space_fault, struct space *s; va_t va; uint32_t access;);
+// Makes [va, va+len) present for `access`. 0, -EFAULT (any reason but the next two), -ENOMEM, -EINTR.
+ASYNC_DECL(space_commit, struct space *s; va_t va; uint64_t len; uint32_t access;);
+
+// space.lock held: the same as space_fault_fast, for user copies. Returns the leaf slot through out.
+int space_fault_locked(struct space *s, va_t va, unsigned access, pte_t **out);
+
+// ---- looking and changing from outside (monitor, procfs)
+
+struct mapping_info {
+    va_t lo, hi;
+    uint32_t prot, flags;
+    struct phys *phys;          // not referenced: for comparing only
+    void *owner;                // phys->owner (vnode), not referenced
+    uint64_t offset;
+    uint64_t resident;          // pages present
+};
+// Copies out up to max mappings with hi > from, by address. Returns how many. with_resident counts
+// pages (slow).
+size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size_t max,
+                      bool with_resident);
+
+// Present leaf entries at or above `from`, below `to`: for the monitor's page table class.
+struct pte_info {
+    va_t va;
+    pte_t entry;
+};
+size_t space_entries(struct space *s, va_t from, va_t to, struct pte_info *out, size_t max);
+
+// Reads one entry (0: no table). Sets one with shootdown under the lock: only flag bits may change
+// (V, R, W, X, U, A, D, HELD) on an entry that has a frame; *old gets what it was. -ENOENT: there is
+// no frame. -EINVAL: another frame, reserved combination (W without R), or kernel address.
+pte_t space_pte_get(struct space *s, va_t va);
+int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
+
+// Calls fn for spaces with id >= from under the list lock until it returns false.
+void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg);
+struct space *space_find(uint32_t id);      // referenced, or NULL
+
+// Placement randomness; dev/random hands itself in at boot. Before that a weak generator serves.
+void space_set_random(uint64_t (*fn)(void));

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// Page frames: who owns each 4 KiB of RAM, and the allocator of them.
+//
+// One `struct page` per frame. A frame is free (refs 0, in the buddy lists or a hart's cache), or
+// has refs >= 1 owners: page table entries, the page cache, a device request, a kernel object. The
+// last frame_unref frees it. A hart takes from and gives to its own cache without a lock (kernel
+// mode has interrupts off); caches trade batches with the buddy allocator under one lock.
+#pragma once
+
+#include "arch/atomic.h"
+#include "arch/types.h"
+#include "lib/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// What a frame is used for: told to the monitor, and to code that must tell them apart.
+enum frame_kind {
+    FRAME_FREE,
+    FRAME_KERNEL,       // some kernel object's own
+    FRAME_ANON,         // user memory without a file; owned by page table entries only
+    FRAME_CACHE,        // page of a memory object; owner: struct phys *, index: page number in it
+    FRAME_TABLE,        // page table
+    FRAME_SLAB,         // heap; private to heap.c
+    FRAME_RESERVED,     // firmware, kernel image, device tree: never allocated
+    FRAME_KINDS,
+};
+
+// Flags of FRAME_CACHE pages; guarded by the lock of the owning object.
+enum page_flag {
+    PAGE_UPTODATE = 1,      // contents are valid
+    PAGE_DIRTY = 2,         // newer than the store
+    PAGE_BUSY = 4,          // being filled
+    PAGE_WRITEBACK = 8,     // being written
+    PAGE_RECENT = 16,       // touched since the eviction clock last came by
+    PAGE_GONE = 32,         // cut off from its object while somebody still held it
+};
+
+struct page {
+    uint32_t refs;          // atomic
+    uint32_t pins;          // atomic; > 0: contents are under I/O, fork copies at once
+    uint32_t index;         // FRAME_CACHE: page number in its object
+    uint8_t kind;           // enum frame_kind
+    uint8_t order;          // buddy order while free and head of a block
+    uint16_t flags;         // enum page_flag
+    union {
+        struct list link;   // free lists, heap
+        struct {
+            void *owner;    // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; else free use
+            uint64_t data;
+        };
+    };
+};
+_Static_assert(sizeof(struct page) == 32, "one page array entry per frame: keep it small");
+
+extern struct page *frame_pages;        // entry of frame_base, then one per frame
+extern pa_t frame_base, frame_end;      // RAM the array covers; holes are FRAME_RESERVED
+
+static inline bool frame_is_ram(pa_t pa)
+{
+    return pa - frame_base < frame_end - frame_base;
+}
+
+// pa must be RAM.
+static inline struct page *page_of(pa_t pa)
+{
+    return &frame_pages[(pa - frame_base) >> PAGE_SHIFT];
+}
+
+static inline pa_t page_pa(const struct page *pg)
+{
+    return frame_base + ((pa_t)(pg - frame_pages) << PAGE_SHIFT);
+}
+
+static inline void *page_kva(const struct page *pg)
+{
+    return pa_to_kva(page_pa(pg));
+}
+
+struct frame_range {
+    pa_t lo, hi;
+};
+
+// Boot, once, on the boot hart, with the linear map in place. `ranges`: free RAM, page aligned,
+// ascending, not overlapping, everything reserved already taken out. The page array is cut from the
+// largest one. Panics when there is no room for it.
+void frames_init(const struct frame_range *ranges, size_t n);
+
+enum frame_flag {
+    FRAME_ZERO = 1,     // contents are zero
+    FRAME_USER = 2,     // on behalf of a user program: leaves the kernel's reserve alone
+};
+
+enum { FRAME_CACHE_MAX = 128, FRAME_BATCH = 64, FRAME_ZEROED_MAX = 64 };
+
+// A hart's own frames. Nobody else touches it.
+struct frame_cache {
+    uint32_t count, zeroed;
+    uint64_t allocs, frees, from_zeroed, refills;
+    pa_t frame[FRAME_CACHE_MAX];
+    pa_t zero[FRAME_ZEROED_MAX];    // these hold zeroes
+};
+extern _Thread_local struct frame_cache frame_cache;
+
+// One frame with one reference, kind FRAME_KERNEL. 0 when memory is exhausted (clean cached file
+// pages are given up first). Any kernel context.
+pa_t frame_alloc(unsigned flags);
+// 2^order frames, contiguous and aligned to their size, each with one reference. 0: none.
+enum { FRAME_ORDER_MAX = 10 };
+pa_t frame_alloc_order(unsigned order);
+// n contiguous frames; give each back with frame_unref. 0: none, or n > 1 << FRAME_ORDER_MAX.
+pa_t frame_alloc_run(size_t n);
+
+void frame_free(pa_t pa);           // refs has fallen to 0; called by frame_unref
+void frame_free_zeroed(pa_t pa);    // refs is 1 and contents are known to be zero (page tables)
+
+static inline void frame_ref(pa_t pa)
+{
+    atomic_add32(&page_of(pa)->refs, 1);
+}
+
+static inline void frame_unref(pa_t pa)
+{
+    if (atomic_add32(&page_of(pa)->refs, (uint32_t)-1) == 1)
+        frame_free(pa);
+}
+
+static inline void page_ref(struct page *pg)
+{
+    atomic_add32(&pg->refs, 1);
+}
+
+static inline void page_put(struct page *pg)
+{
+    if (atomic_add32(&pg->refs, (uint32_t)-1) == 1)
+        frame_free(page_pa(pg));
+}
+
+// The frame that reads as zero wherever nothing was written: mapped read-only, referenced like any
+// other, never freed.
+extern pa_t frame_zero;
+
+void page_zero(void *kva);                          // 4096 bytes, page aligned
+void page_copy(void *dst_kva, const void *src_kva); // the same
+
+uint64_t frame_total(void);         // frames the allocator was given
+uint64_t frame_free_count(void);    // free now, caches included; approximate while harts run
+extern uint64_t frame_reserve;      // FRAME_USER fails below this many free frames
+
+// Idle work: zeroes one frame into the hart's stock. True if the stock still has room and memory is
+// not short.
+bool frame_idle_zero(void);
+
+// Called (by the allocator, under the caller's locks) to give up clean cached pages: frees up to
+// `want` frames and returns how many. One hook: mem/phys.c.
+void frame_set_shrinker(size_t (*shrink)(size_t want));
+
+struct frame_stats {
+    uint64_t total, free, cached, zeroed;       // frames
+    uint64_t allocs, frees, from_zeroed, refills, failures;
+    uint64_t free_blocks[FRAME_ORDER_MAX + 1];  // in the buddy lists, by order
+    uint64_t kind[FRAME_KINDS];                 // filled by frame_count_kinds only
+};
+void frame_stats_get(struct frame_stats *out);
+void frame_count_kinds(struct frame_stats *out);    // walks the page array: slow
+
+// HARD_NOMEM builds: every n-th frame_alloc and kmalloc fails; 0: none.
+extern uint32_t hard_nomem_every;
+bool hard_nomem_hit(void);

@@ -38,11 +38,13 @@ int task_reserve(struct task *t, size_t bytes)
     return segment_add(t, bytes);
 }
 
+// After a cancelled call sp is back below the segment already.
 void task_trim(struct task *t)
 {
-    if (likely(!t->segment) || t->sp != t->segment)
+    if (likely(!t->segment))
         return;
-    t->sp = t->segment_sp;
+    if (t->sp == t->segment)
+        t->sp = t->segment_sp;
     t->limit = t->segment_limit;
     kfree(t->segment);
     t->segment = NULL;
@@ -110,36 +112,39 @@ size_t task_backtrace(const struct task *t, struct async_step *out, size_t max)
     return n;
 }
 
-static long depth(const struct async_fn *fn, int level)
+// A function being looked at has depth -1 for the time: meeting it again is recursion.
+static long deepest_of(const struct await_point *a)
 {
-    if (level > 24)
-        return -1;
+    if (a->callee)
+        return async_depth(a->callee);
     long deepest = 0;
-    SET_FOREACH(await_points, struct await_point, a)
-    {
-        if (!a->fn || *a->fn != fn)
-            continue;
-        if (a->callee) {
-            long d = depth(a->callee, level + 1);
+    if (a->iface)
+        SET_FOREACH(async_impls, struct async_impl, i)
+        {
+            long d = i->iface == a->iface ? async_depth(i->fn) : 0;
             if (d < 0)
-                return -1;
+                return d;
             deepest = d > deepest ? d : deepest;
         }
-        if (a->iface)
-            SET_FOREACH(async_impls, struct async_impl, i)
-            {
-                if (i->iface != a->iface)
-                    continue;
-                long d = depth(i->fn, level + 1);
-                if (d < 0)
-                    return -1;
-                deepest = d > deepest ? d : deepest;
-            }
-    }
-    return deepest + ((fn->size + 15) & ~15l);
+    return deepest;
 }
 
 long async_depth(const struct async_fn *fn)
 {
-    return depth(fn, 0);
+    long deepest = 0, known = load_relaxed(fn->depth);
+    if (known)
+        return known;
+    store_relaxed(fn->depth, -1);
+    SET_FOREACH(await_points, struct await_point, a)
+    {
+        if (!a->fn || *a->fn != fn)
+            continue;
+        long d = deepest_of(a);
+        if (d < 0)
+            return d;
+        deepest = d > deepest ? d : deepest;
+    }
+    deepest += (fn->size + 15) & ~15l;
+    store_relaxed(fn->depth, deepest);
+    return deepest;
 }

@@ -47,6 +47,7 @@ struct async_fn {
     const char *name, *file;
     async_resume *resume;
     uint32_t line, size;        // size: bytes of the frame, header included
+    int64_t *depth;             // async_depth() once computed, else 0
 };
 
 // An interface: the type of calls through a pointer. Implementations are in set async_impls.
@@ -97,8 +98,9 @@ struct frame {
         locals                                                                                 \
     };                                                                                         \
     _Static_assert(_Alignof(struct name##_args) <= 8, #name ": arguments follow the header");  \
-    const struct async_fn name##_fn = {#name, __FILE__, name, __LINE__,                        \
-                                       sizeof(struct name##_frame)};                           \
+    static int64_t name##_depth;                                                               \
+    const struct async_fn name##_fn = {                                                        \
+        #name, __FILE__, name, __LINE__, sizeof(struct name##_frame), &name##_depth};          \
     poll_t name(struct task *t, struct frame *frame_)
 
 // A call through a pointer: `struct vnode_ops { const struct async_fn *read; }` holds &fat_read_fn.
@@ -121,8 +123,10 @@ struct frame {
     };                                                                                         \
     _Static_assert(_Alignof(struct iface_name##_args) <= 8, #fn_name ": argument alignment");  \
     ASYNC_IMPL_DECL(fn_name);                                                                  \
-    const struct async_fn fn_name##_fn = {#fn_name, __FILE__, fn_name, __LINE__,               \
-                                          sizeof(struct fn_name##_frame)};                     \
+    static int64_t fn_name##_depth;                                                            \
+    const struct async_fn fn_name##_fn = {                                                     \
+        #fn_name, __FILE__, fn_name, __LINE__, sizeof(struct fn_name##_frame),                 \
+        &fn_name##_depth};                                                                     \
     SET_ITEM(async_impls, struct async_impl, fn_name##_impl) = {&iface_name##_iface,           \
                                                                 &fn_name##_fn};                \
     poll_t fn_name(struct task *t, struct frame *frame_)
@@ -281,5 +285,5 @@ static inline void async_pop(struct task *t)
 _Noreturn void async_bad_pc(struct task *t, struct frame *frame);
 
 // Worst-case arena bytes of fn and all it may await, from the table of await points. -1: the call
-// graph below fn is recursive. Slow (a walk over the table): boot and tools only.
+// graph below fn is recursive. Remembered per function; the first call walks the table.
 long async_depth(const struct async_fn *fn);

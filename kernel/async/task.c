@@ -115,6 +115,7 @@ long task_note_commit(va_t va, uint64_t len, uint32_t access)
     t->commit.va = va;
     t->commit.len = len;
     t->commit.access = access;
+    t->local |= LOCAL_COMMIT;
     return -ECOMMIT;
 }
 

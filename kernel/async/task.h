@@ -29,7 +29,7 @@ enum task_attn {
     ATTN_HOLD = 8,          // park now: no poll until released (borrowers, freeze)
     ATTN_DEADLINE = 16,     // some armed deadline has fired
     ATTN_RESCHED = 32,      // the slice is over and somebody else is ready
-    ATTN_TRACE = 64,        // user loop: table of slow-path entries changed
+    ATTN_SUSPEND = 64,      // park at the user border until the monitor resumes it
 };
 
 // Bits only the running task sets for itself, tested with attn in one load on the trap path.
@@ -131,7 +131,7 @@ static inline bool task_killed(const struct task *t)
     return (load_relaxed(&t->attn) & ATTN_CANCEL) && !t->shield;
 }
 
-// Records for the dispatcher what a copy found absent; returns -ECOMMIT.
+// Records for the dispatcher what a copy found absent, and sets LOCAL_COMMIT; returns -ECOMMIT.
 long task_note_commit(va_t va, uint64_t len, uint32_t access);
 
 // To look at or change a task that may be blocked for ever: idle -> RUNNING with the caller as its
@@ -149,7 +149,7 @@ static inline bool task_is_parked(const struct task *t)
 }
 
 // Arena. Dispatch reserves a handler's worst case before it runs: afterwards AWAIT cannot fail.
-// task_reserve: -ENOMEM. task_trim gives an overflow segment back (sp must be below it).
+// task_reserve: -ENOMEM. task_trim gives an overflow segment back: no frame may be in it.
 int task_reserve(struct task *t, size_t bytes);
 void task_trim(struct task *t);
 struct frame *async_grow(struct task *t, size_t size);

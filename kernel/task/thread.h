@@ -107,7 +107,7 @@ struct thread {
     struct list in_process;
     sigset blocked, saved_blocked;  // saved: restored after sigsuspend / ppoll
     bool restore_blocked;
-    bool in_syscall;                // the trap is a system call: restart rules apply
+    int16_t restart;                // ERESTART* code of the call to be restarted, 0 none
     bool exec_kill;                 // another thread of the process runs exec: die quietly
     uint8_t stop_seen;
     struct sigpending pending;

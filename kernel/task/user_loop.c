@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// The user loop.
+//
+// Plain system calls and simple page faults never come here: the trap path serves them. What does:
+// async calls, calls of traced threads, faults that must wait or are errors, and whatever the flag
+// word asks for. A call's result is stored in a0 only when the call is over, so an interrupted one
+// is restarted by moving sepc back.
+#include "task/user_loop.h"
+
+#include "async/executor.h"
+#include "lib/log.h"
+#include "lib/trace.h"
+#include "mem/space.h"
+#include "syscall/table.h"
+#include "task/exit.h"
+#include "task/fault.h"
+#include "task/signal.h"
+
+TRACE_POINT(sys_enter, "sys.enter", "tid", "nr", "a0", "a1");
+TRACE_POINT(sys_exit, "sys.exit", "tid", "nr", "result");
+
+void thread_set_traced(struct thread *th, bool traced)
+{
+    store_relaxed(&th->tf.table, traced ? syscall_traced : syscall_fast);
+}
+
+static cold long unknown_call(uint64_t nr)
+{
+    if (nr < SYSCALL_MAX)
+        atomic_add64(&syscall_unknown[nr], 1);
+    return -ENOSYS;
+}
+
+static long call_plain(const struct syscall_entry *e, const struct trap_frame *tf)
+{
+    return ((long (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t))e->plain)(
+        tf->x[10], tf->x[11], tf->x[12], tf->x[13], tf->x[14], tf->x[15]);
+}
+
+static inline size_t call_depth(uint64_t nr)
+{
+    return (size_t)async_depth(syscall_entries[nr]->async);
+}
+
+#define CALL_ARGS(tf) {(tf).x[10], (tf).x[11], (tf).x[12], (tf).x[13], (tf).x[14], (tf).x[15]}
+
+// A call whose plain part found a user page absent, or that has not run yet: commits what is
+// absent and runs it again, or goes on with the async handler.
+ASYNC_DECL(syscall_run, struct thread *th; bool absent;);
+ASYNC(syscall_run, long r; const struct syscall_entry *e;)
+{
+    ASYNC_BEGIN(syscall_run);
+    f->e = syscall_lookup(f->th->tf.x[17]);
+    if (!f->e)
+        ASYNC_RETURN(unknown_call(f->th->tf.x[17]));
+    while (f->e->plain) {
+        if (!f->absent) {
+            t->local = 0;
+            f->r = call_plain(f->e, &f->th->tf);
+            if (t->local & LOCAL_ASYNC)
+                break;
+            if (!(t->local & LOCAL_COMMIT) || f->r != -ECOMMIT)
+                ASYNC_RETURN(f->r);
+        }
+        f->absent = false;
+        AWAIT(f->r, space_commit, f->th->space, t->commit.va, t->commit.len, t->commit.access);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    t->local = 0;
+    if (task_reserve(t, (size_t)async_depth(f->e->async)))
+        ASYNC_RETURN(-ENOMEM);
+    AWAIT_VIA(f->r, syscall, f->e->async, CALL_ARGS(f->th->tf));
+    task_trim(t);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// The result of a call goes to a0, unless it is to be restarted.
+static inline void finish_call(struct thread *th, long r)
+{
+    if (unlikely(r <= -ERESTARTSYS && r >= -ERESTARTNOHAND)) {
+        th->restart = (int16_t)-r;
+        tf_sepc(&th->tf) -= 4;      // delivery of a signal may turn this into -EINTR
+        task_attention(&th->task, ATTN_SIGNAL);
+    } else {
+        th->tf.x[10] = (uint64_t)r;
+    }
+}
+
+ASYNC(user_loop, long r; long cause;)
+{
+    ASYNC_BEGIN(user_loop);
+    t->catcher = &f->hdr;
+    AWAIT(f->r, thread_born, f->th);
+    for (;;) {
+        while (unlikely(t->flags != 0)) {
+            AWAIT(f->r, user_attend, f->th);
+            task_trim(t);
+            if (f->r)
+                goto exit;
+        }
+        executor_user_entry();
+        space_activate(f->th->space);
+        fpu_enter(&f->th->fpu);
+        f->cause = user_enter(&f->th->tf);
+        if (likely(f->cause == CAUSE_FLAGGED)) {
+            if (likely(t->local == LOCAL_ASYNC)) {
+                t->local = 0;
+                if (unlikely(task_reserve(t, call_depth(f->th->tf.x[17])))) {
+                    f->th->tf.x[10] = (uint64_t)-ENOMEM;
+                    continue;
+                }
+                fpu_save(&f->th->fpu);
+                AWAIT_VIA(f->r, syscall, syscall_entries[f->th->tf.x[17]]->async,
+                          CALL_ARGS(f->th->tf));
+                task_trim(t);
+                t->local = 0;
+                finish_call(f->th, f->r);
+            } else if (t->local & LOCAL_COMMIT && f->th->tf.result == (uint64_t)-ECOMMIT) {
+                AWAIT(f->r, syscall_run, f->th, true);
+                task_trim(t);
+                t->local = 0;
+                finish_call(f->th, f->r);
+            } else {
+                finish_call(f->th, (long)f->th->tf.result);
+                if (t->local & LOCAL_YIELD) {
+                    t->local = 0;
+                    fpu_save(&f->th->fpu);
+                    YIELD();
+                }
+                t->local = 0;
+            }
+        } else if (f->cause == CAUSE_SYSCALL) {
+            TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
+            fpu_save(&f->th->fpu);
+            AWAIT(f->r, syscall_run, f->th, false);
+            task_trim(t);
+            t->local &= LOCAL_YIELD;
+            TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
+            finish_call(f->th, f->r);
+        } else if (f->cause != CAUSE_INTERRUPTED) {
+            fpu_save(&f->th->fpu);
+            AWAIT(f->r, user_fault, f->th, (uint64_t)f->cause);
+        }
+    }
+exit:
+    SHIELD_BEGIN();
+    AWAIT(f->r, thread_exit, f->th);
+    SHIELD_END();
+    ASYNC_FINALLY;
+    ASYNC_END;
+}

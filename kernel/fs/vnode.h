@@ -118,6 +118,11 @@ ASYNC_IFACE(vnode_rename, struct vnode *dir; const char *name; size_t len; struc
 ASYNC_IFACE(vnode_readlink, struct vnode *v; char *buf; size_t size;);
 ASYNC_IFACE(vnode_readdir, struct vnode *dir; struct dir_sink *sink;);
 ASYNC_IFACE(vnode_setattr, struct vnode *v; const struct vattr *attr;);
+// Before a page cache file grows (a write or a truncate beyond v->size): storage for its first `end`
+// bytes is set aside, so that write-back cannot run out of room. Called with vnode.lock held, before
+// any page beyond the size is dirtied; too much is given back by fsync or evict. 0, -ENOSPC (nothing
+// is kept: a writer may try again with a smaller end), -EFBIG, -EIO.
+ASYNC_IFACE(vnode_reserve, struct vnode *v; uint64_t end;);
 // Makes data and attributes durable (dirty pages first: vnode_write_back).
 ASYNC_IFACE(vnode_fsync, struct vnode *v; bool data_only;);
 // The last reference is gone. Storage of an unlinked file is freed here. Then the VFS frees `v`
@@ -136,6 +141,7 @@ struct vnode_ops {
     const struct async_fn *readlink;    // NULL: -EINVAL
     const struct async_fn *readdir;     // NULL: -ENOTDIR
     const struct async_fn *setattr;     // NULL: vnode_setattr_memory: fields only, pages truncated
+    const struct async_fn *reserve;     // NULL: storage is found when pages are written
     const struct async_fn *fsync;       // NULL: nothing to do
     const struct async_fn *evict;       // NULL: nothing to do
     // Plain. NULL: from the vnode's fields (vnode_getattr_default).
@@ -212,6 +218,8 @@ enum super_flag {
     SUPER_RDONLY = 1,
     SUPER_NEGATIVE = 2,     // absent names may be remembered: every change goes through the VFS
     SUPER_NO_CACHE = 4,     // names change by themselves (procfs): look up each time
+    SUPER_ALIASES = 8,      // a file answers to several spellings (FAT: case, 8.3 name): unlink, rmdir
+                            // and rename forget every cached name of the vnode in the directory
 };
 
 // A mount function: makes the super and its root vnode. `source` is the device path's last

@@ -16,13 +16,14 @@
 
 // What a frame is used for: told to the monitor, and to code that must tell them apart.
 enum frame_kind {
-    FRAME_FREE,
+    FRAME_RESERVED,     // firmware, kernel image, device tree: never allocated
+    FRAME_FREE,         // in a hart's cache or head of a free block
     FRAME_KERNEL,       // some kernel object's own
     FRAME_ANON,         // user memory without a file; owned by page table entries only
     FRAME_CACHE,        // page of a memory object; owner: struct phys *, index: page number in it
     FRAME_TABLE,        // page table
-    FRAME_SLAB,         // heap; private to heap.c
-    FRAME_RESERVED,     // firmware, kernel image, device tree: never allocated
+    FRAME_SLAB,         // heap, size classes; private to heap.c
+    FRAME_HEAP,         // heap, whole frames
     FRAME_KINDS,
 };
 
@@ -41,7 +42,7 @@ struct page {
     uint32_t pins;          // atomic; > 0: contents are under I/O, fork copies at once
     uint32_t index;         // FRAME_CACHE: page number in its object
     uint8_t kind;           // enum frame_kind
-    uint8_t order;          // buddy order while free and head of a block
+    uint8_t order;          // buddy order of a free block, in its head only; FRAME_NO_ORDER else
     uint16_t flags;         // enum page_flag
     union {
         struct list link;   // free lists, heap
@@ -51,6 +52,7 @@ struct page {
         };
     };
 };
+enum { FRAME_NO_ORDER = 0xff };
 _Static_assert(sizeof(struct page) == 32, "one page array entry per frame: keep it small");
 
 extern struct page *frame_pages;        // entry of frame_base, then one per frame

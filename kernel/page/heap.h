@@ -12,6 +12,8 @@
 
 enum { HEAP_SLAB_MAX = 3072, HEAP_CLASSES = 16 };
 
+void heap_init(void);                   // boot, after frames_init
+
 void *kmalloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void *kzalloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void kfree(void *p);                    // NULL is fine

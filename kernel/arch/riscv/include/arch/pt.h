@@ -31,8 +31,8 @@ enum {
 };
 enum { PT_LEVELS = 3, PT_ENTRIES = 512, PT_USER_ENTRIES = 256 };
 
-// Built by boot: the linear map, W^X for the kernel's sections, guard pages under the stacks.
-extern pte_t kernel_root[PT_ENTRIES];
+// Built by boot (arch/start.h): the linear map, W^X for the kernel's sections, stacks with guards.
+extern pte_t *kernel_root;
 
 static inline pte_t pte_make(pa_t pa, uint64_t bits)
 {

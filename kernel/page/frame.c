@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+// Page frames: a buddy allocator under one lock, and per hart a stack of single frames above it.
+//
+// Free memory is a set of blocks of 2^order frames, each aligned to its size. Only the head of a
+// free block says so in its page entry (kind FREE, order set); the rest of the block is not looked
+// at, so handing memory over at boot costs a few stores per 4 MiB. Frames in a hart's stack are FREE
+// with no order: the buddy never merges them. Who allocates for a user program leaves the last
+// frame_reserve frames alone, so that the kernel can still act when programs eat everything.
+#include "page/frame.h"
+#include "lib/log.h"
+#include "lib/spinlock.h"
+
+struct page *frame_pages;
+pa_t frame_base, frame_end, frame_zero;
+uint64_t frame_reserve;
+uint32_t hard_nomem_every;
+_Thread_local struct frame_cache frame_cache;
+
+static struct spinlock buddy_lock = SPINLOCK_INIT("frames");
+static struct list free_blocks[FRAME_ORDER_MAX + 1];
+static uint64_t buddy_free, total, failures;    // buddy_lock
+static struct frame_cache *cache_of_hart[MAX_HARTS];
+static size_t (*shrinker)(size_t want);
+
+void page_zero(void *kva)
+{
+    uint64_t *p = kva, *end = p + PAGE_SIZE / 8;
+    for (; p < end; p += 32) {
+        p[0] = 0, p[1] = 0, p[2] = 0, p[3] = 0, p[4] = 0, p[5] = 0, p[6] = 0, p[7] = 0;
+        p[8] = 0, p[9] = 0, p[10] = 0, p[11] = 0, p[12] = 0, p[13] = 0, p[14] = 0, p[15] = 0;
+        p[16] = 0, p[17] = 0, p[18] = 0, p[19] = 0, p[20] = 0, p[21] = 0, p[22] = 0, p[23] = 0;
+        p[24] = 0, p[25] = 0, p[26] = 0, p[27] = 0, p[28] = 0, p[29] = 0, p[30] = 0, p[31] = 0;
+    }
+}
+
+void page_copy(void *dst_kva, const void *src_kva)
+{
+    uint64_t *d = dst_kva, *end = d + PAGE_SIZE / 8;
+    const uint64_t *s = src_kva;
+    for (; d < end; d += 16, s += 16) {
+        uint64_t a = s[0], b = s[1], c = s[2], e = s[3], f = s[4], g = s[5], h = s[6], i = s[7];
+        d[0] = a, d[1] = b, d[2] = c, d[3] = e, d[4] = f, d[5] = g, d[6] = h, d[7] = i;
+        a = s[8], b = s[9], c = s[10], e = s[11], f = s[12], g = s[13], h = s[14], i = s[15];
+        d[8] = a, d[9] = b, d[10] = c, d[11] = e, d[12] = f, d[13] = g, d[14] = h, d[15] = i;
+    }
+}
+
+bool hard_nomem_hit(void)
+{
+    static uint32_t calls;
+    uint32_t n = load_relaxed(&hard_nomem_every);
+    return n && (atomic_add32(&calls, 1) + 1) % n == 0;
+}
+
+#ifdef HARD_NOMEM
+#define NOMEM_HIT() hard_nomem_hit()
+#else
+#define NOMEM_HIT() false
+#endif
+
+// ---- buddy; buddy_lock held
+
+static void block_add(struct page *pg, unsigned order)
+{
+    pg->kind = FRAME_FREE;
+    pg->order = (uint8_t)order;
+    list_push_front(&free_blocks[order], &pg->link);
+    buddy_free += 1ul << order;
+}
+
+static void block_take(struct page *pg)
+{
+    list_remove(&pg->link);
+    buddy_free -= 1ul << pg->order;
+    pg->order = FRAME_NO_ORDER;
+}
+
+static void buddy_put(struct page *pg, unsigned order)
+{
+    for (; order < FRAME_ORDER_MAX; order++) {
+        pa_t pa = page_pa(pg), size = PAGE_SIZE << order, other = pa ^ size;
+        if (other < frame_base || other + size > frame_end)
+            break;
+        struct page *b = page_of(other);
+        if (b->kind != FRAME_FREE || b->order != order)
+            break;
+        block_take(b);
+        if (other < pa) {
+            pg->order = FRAME_NO_ORDER;
+            pg = b;
+        }
+    }
+    block_add(pg, order);
+}
+
+static struct page *buddy_get(unsigned order)
+{
+    unsigned o = order;
+    while (o <= FRAME_ORDER_MAX && list_empty(&free_blocks[o]))
+        o++;
+    if (o > FRAME_ORDER_MAX)
+        return NULL;
+    struct page *pg = list_entry(free_blocks[o].next, struct page, link);
+    block_take(pg);
+    while (o-- > order)
+        block_add(pg + (1ul << o), o);
+    return pg;
+}
+
+// ---- boot
+
+static void range_add(pa_t lo, pa_t hi)
+{
+    total += (hi - lo) >> PAGE_SHIFT;
+    while (lo < hi) {
+        unsigned order = FRAME_ORDER_MAX;
+        while (lo & ((PAGE_SIZE << order) - 1) || lo + (PAGE_SIZE << order) > hi)
+            order--;
+        block_add(page_of(lo), order);
+        lo += PAGE_SIZE << order;
+    }
+}
+
+void frames_init(const struct frame_range *ranges, size_t n)
+{
+    size_t largest = 0;
+    REQUIRE(n > 0);
+    for (size_t i = 1; i < n; i++)
+        if (ranges[i].hi - ranges[i].lo > ranges[largest].hi - ranges[largest].lo)
+            largest = i;
+    frame_base = ranges[0].lo;
+    frame_end = ranges[n - 1].hi;
+    pa_t array = ranges[largest].lo;
+    uint64_t bytes = page_round_up(((frame_end - frame_base) >> PAGE_SHIFT) * sizeof(struct page));
+    if (bytes >= ranges[largest].hi - array)
+        panic("frames: no room for %lu bytes of page array", (unsigned long)bytes);
+    frame_pages = pa_to_kva(array);
+    for (uint64_t o = 0; o < bytes; o += PAGE_SIZE)
+        page_zero((char *)frame_pages + o);     // all RESERVED
+    for (unsigned o = 0; o <= FRAME_ORDER_MAX; o++)
+        list_init(&free_blocks[o]);
+    for (size_t i = 0; i < n; i++)
+        range_add(i == largest ? array + bytes : ranges[i].lo, ranges[i].hi);
+    frame_reserve = total / 64;
+    if (frame_reserve > 1024)
+        frame_reserve = 1024;
+    frame_zero = frame_alloc(FRAME_ZERO);
+}
+
+// ---- the hart's stack
+
+static bool cache_fill(struct frame_cache *c, unsigned flags)
+{
+    unsigned order = __builtin_ctz(FRAME_BATCH);
+    struct page *pg = NULL;
+    spin_lock(&buddy_lock);
+    if (!(flags & FRAME_USER) || buddy_free > frame_reserve)
+        for (;; order--)
+            if ((pg = buddy_get(order)) || !order)
+                break;
+    spin_unlock(&buddy_lock);
+    if (!pg)
+        return false;
+    cache_of_hart[hart_index()] = c;
+    c->refills++;
+    for (size_t i = 1ul << order; i-- > 0;) {
+        pg[i].kind = FRAME_FREE;
+        pg[i].order = FRAME_NO_ORDER;
+        c->frame[c->count++] = page_pa(&pg[i]);
+    }
+    return true;
+}
+
+static cold pa_t frame_alloc_slow(struct frame_cache *c, unsigned flags)
+{
+    if (cache_fill(c, flags) || (shrinker && shrinker(FRAME_BATCH) && (c->count || cache_fill(c, flags))))
+        return c->frame[--c->count];
+    if (c->zeroed && !(flags & FRAME_USER))
+        return c->zero[--c->zeroed];
+    spin_lock(&buddy_lock);
+    failures++;
+    spin_unlock(&buddy_lock);
+    return 0;
+}
+
+pa_t frame_alloc(unsigned flags)
+{
+    struct frame_cache *c = &frame_cache;
+    pa_t pa;
+    if (NOMEM_HIT())
+        return 0;
+    if ((flags & FRAME_ZERO) && c->zeroed) {
+        pa = c->zero[--c->zeroed];
+        c->from_zeroed++;
+    } else {
+        if (likely(c->count != 0))
+            pa = c->frame[--c->count];
+        else if (!(pa = frame_alloc_slow(c, flags)))
+            return 0;
+        if (flags & FRAME_ZERO)
+            page_zero(pa_to_kva(pa));
+    }
+    c->allocs++;
+    struct page *pg = page_of(pa);
+    pg->refs = 1;
+    pg->kind = FRAME_KERNEL;
+    return pa;
+}
+
+static cold void cache_drain(struct frame_cache *c)
+{
+    cache_of_hart[hart_index()] = c;
+    spin_lock(&buddy_lock);
+    for (unsigned i = 0; i < FRAME_BATCH; i++)
+        buddy_put(page_of(c->frame[i]), 0);
+    spin_unlock(&buddy_lock);
+    c->count -= FRAME_BATCH;
+    __builtin_memmove(c->frame, c->frame + FRAME_BATCH, c->count * sizeof *c->frame);
+}
+
+static void page_reset(struct page *pg, pa_t pa)
+{
+    if (unlikely(pg->kind <= FRAME_FREE))
+        panic("frame 0x%lx is freed, but its kind is %u", (unsigned long)pa, pg->kind);
+    pg->refs = 0;
+    pg->pins = 0;
+    pg->kind = FRAME_FREE;
+    pg->order = FRAME_NO_ORDER;
+    pg->flags = 0;
+}
+
+void frame_free(pa_t pa)
+{
+    struct frame_cache *c = &frame_cache;
+    page_reset(page_of(pa), pa);
+    if (unlikely(c->count == FRAME_CACHE_MAX))
+        cache_drain(c);
+    c->frees++;
+    c->frame[c->count++] = pa;
+}
+
+void frame_free_zeroed(pa_t pa)
+{
+    struct frame_cache *c = &frame_cache;
+    if (c->zeroed == FRAME_ZEROED_MAX) {
+        frame_free(pa);
+        return;
+    }
+    page_reset(page_of(pa), pa);
+    c->frees++;
+    c->zero[c->zeroed++] = pa;
+}
+
+bool frame_idle_zero(void)
+{
+    struct frame_cache *c = &frame_cache;
+    if (c->zeroed == FRAME_ZEROED_MAX || load_relaxed(&buddy_free) < 2 * frame_reserve)
+        return false;
+    if (!c->count && !cache_fill(c, FRAME_USER))
+        return false;
+    pa_t pa = c->frame[--c->count];
+    page_zero(pa_to_kva(pa));
+    c->zero[c->zeroed++] = pa;
+    return c->zeroed < FRAME_ZEROED_MAX;
+}
+
+// ---- contiguous frames
+
+static pa_t run_get(size_t n, unsigned order)
+{
+    spin_lock(&buddy_lock);
+    struct page *pg = buddy_get(order);
+    for (size_t i = n; pg && i < 1ul << order;) {     // what is too much goes back in aligned blocks
+        unsigned o = (unsigned)__builtin_ctzl(i);
+        buddy_put(pg + i, o);
+        i += 1ul << o;
+    }
+    if (!pg)
+        failures++;
+    spin_unlock(&buddy_lock);
+    for (size_t i = 0; pg && i < n; i++) {
+        pg[i].refs = 1;
+        pg[i].pins = 0;
+        pg[i].flags = 0;
+        pg[i].kind = FRAME_KERNEL;
+        pg[i].order = FRAME_NO_ORDER;
+    }
+    return pg ? page_pa(pg) : 0;
+}
+
+pa_t frame_alloc_run(size_t n)
+{
+    if (!n || n > 1ul << FRAME_ORDER_MAX || NOMEM_HIT())
+        return 0;
+    unsigned order = n == 1 ? 0 : 64 - (unsigned)__builtin_clzl(n - 1);
+    pa_t pa = run_get(n, order);
+    if (!pa && shrinker && shrinker(2 * n + FRAME_BATCH))
+        pa = run_get(n, order);
+    return pa;
+}
+
+pa_t frame_alloc_order(unsigned order)
+{
+    return order > FRAME_ORDER_MAX ? 0 : frame_alloc_run(1ul << order);
+}
+
+void frame_set_shrinker(size_t (*shrink)(size_t want))
+{
+    shrinker = shrink;
+}
+
+// ---- statistics
+
+uint64_t frame_total(void)
+{
+    return total;
+}
+
+uint64_t frame_free_count(void)
+{
+    uint64_t n = load_relaxed(&buddy_free);
+    for (uint32_t i = 0; i < MAX_HARTS; i++) {
+        const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
+        if (c)
+            n += load_relaxed(&c->count) + load_relaxed(&c->zeroed);
+    }
+    return n;
+}
+
+void frame_stats_get(struct frame_stats *out)
+{
+    *out = (struct frame_stats){.total = total, .free = frame_free_count()};
+    for (uint32_t i = 0; i < MAX_HARTS; i++) {
+        const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
+        if (!c)
+            continue;
+        out->cached += c->count;
+        out->zeroed += c->zeroed;
+        out->allocs += c->allocs;
+        out->frees += c->frees;
+        out->from_zeroed += c->from_zeroed;
+        out->refills += c->refills;
+    }
+    spin_lock(&buddy_lock);
+    out->failures = failures;
+    for (unsigned o = 0; o <= FRAME_ORDER_MAX; o++)
+        LIST_FOREACH(it, &free_blocks[o])
+            out->free_blocks[o]++;
+    spin_unlock(&buddy_lock);
+}
+
+// Kinds change while this looks: the counts are a picture, not a balance.
+void frame_count_kinds(struct frame_stats *out)
+{
+    frame_stats_get(out);
+    uint64_t n = (frame_end - frame_base) >> PAGE_SHIFT;
+    for (uint64_t i = 0; i < n; i++) {
+        const struct page *pg = &frame_pages[i];
+        uint8_t order = load_relaxed(&pg->order), kind = load_relaxed(&pg->kind);
+        uint64_t run = kind == FRAME_FREE && order <= FRAME_ORDER_MAX ? 1ul << order : 1;
+        out->kind[kind < FRAME_KINDS ? kind : FRAME_RESERVED] += run;
+        i += run - 1;
+    }
+}

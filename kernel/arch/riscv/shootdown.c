@@ -8,6 +8,7 @@
 #include "arch/shootdown.h"
 #include "arch/cpu.h"
 #include "arch/sbi.h"
+#include "lib/dt.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
@@ -122,10 +123,13 @@ void icache_shootdown(uint64_t mask)
         ipi_send((uint32_t)__builtin_ctzl(m), IPI_FENCE_I);
 }
 
-void shootdown_init(bool use_rfence)
+static void shootdown_init(void)
 {
-    rfence = use_rfence && sbi_has(SBI_EXT_RFENCE);
+    char value[4];
+    bool forbidden = boot_arg("sbi.rfence", value, sizeof value) && value[0] == '0';
+    rfence = !forbidden && sbi_has(SBI_EXT_RFENCE);
     ipi_register(IPI_SHOOTDOWN, shootdown_handler);
     ipi_register(IPI_FENCE_I, fence_i_handler);
     log_info("shootdown: by %s", rfence ? "SBI RFENCE" : "IPI");
 }
+INIT(INIT_HARTS, shootdown_init);

@@ -26,7 +26,7 @@ long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
         return *tf->flags ? CAUSE_INTERRUPTED : 0;
     }
     if (cause == 12 || cause == 13 || cause == 15) {
-        enum space_access access = cause == 12 ? SPACE_EXEC : cause == 13 ? SPACE_READ : SPACE_WRITE;
+        unsigned access = cause == 12 ? ACCESS_EXEC : cause == 13 ? ACCESS_READ : ACCESS_WRITE;
         if (likely(space_fault_fast(hart_self.space, stval, access) == 0))
             return *tf->flags ? CAUSE_INTERRUPTED : 0;
     }

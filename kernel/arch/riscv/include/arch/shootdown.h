@@ -37,12 +37,9 @@ static inline void icache_flush_local(void)
 // may be called under a spinlock. By SBI RFENCE where there is one, else by IPI.
 void shootdown_harts(uint64_t harts, va_t va, uint64_t len);
 
-// Marks the instruction caches of the harts stale and interrupts those that run user code: each
-// executes fence.i before its next sret.
+// Executes fence.i on this hart now, and on the others in the mask before their next user
+// instruction. For harts that do not run the space now, set hart.icache_stale instead.
 void icache_shootdown(uint64_t harts);
-
-// Boot, after SBI is probed. use_rfence false (no extension, or sbi.rfence=0): IPIs.
-void shootdown_init(bool use_rfence);
 
 struct shootdown_stats {
     uint64_t local, remote, pages, all;     // calls that stayed here, that left; pages or everything

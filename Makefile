@@ -78,15 +78,18 @@ build/.need-fuzz: | build/.need-test
 # ---- user programs, the root file system in memory, the disk
 USER  := $(patsubst user/%.c,build/user/%,$(shell find user -name '*.c' -not -path 'user/rootfs/*' 2>/dev/null)) \
          $(patsubst user/%.S,build/user/%,$(shell find user -name '*.S' -not -path 'user/rootfs/*' 2>/dev/null))
+ABI   := $(patsubst %.c,build/%,$(wildcard tests/abi/*.c))
 UCC   := riscv64-linux-gnu-gcc
 UFLAGS = -O2 -g -std=gnu11 -Wall -Wextra -Werror -static -pthread $(DEPEND)
 
 build/user/%: user/%.c | build/.need-build
 	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) $< -o $@
+build/tests/%: tests/%.c | build/.need-build
+	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) $< -o $@
 build/user/%: user/%.S | build/.need-build
 	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) -nostdlib $< -o $@
-build/initrd.cpio: .setup/initrd $(USER) $(shell find user/rootfs -type f 2>/dev/null) build/.third-party
-	@echo "  CPIO $@"; .setup/initrd $@ build/third_party/busybox user/rootfs $(USER)
+build/initrd.cpio: .setup/initrd $(USER) $(ABI) $(shell find user/rootfs -type f 2>/dev/null) build/.third-party
+	@echo "  CPIO $@"; .setup/initrd $@ build/third_party/busybox user/rootfs $(USER) $(ABI)
 build/disk.img: .setup/disk | build/.need-run
 	@echo "  DISK $@"; .setup/disk $@
 

@@ -20,6 +20,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -177,6 +178,7 @@ static void shut_down(int sig)
     end_all_processes();
     sync();
     umount("/mnt");
+    tcdrain(1); // what was printed last is still on its way
     reboot(how);
     say("the kernel refuses to stop: %s", strerror(errno));
     for (;;)

@@ -104,6 +104,23 @@ build/kmon: $(KMON) | build/.need-build
 build/host/%.o: %.c | build/.need-build
 	@echo "  HOST $<"; mkdir -p $(@D); gcc $(HFLAGS) $(DEPEND) -c $< -o $@
 
+# ---- tests: TAP under prove. A unit test names in comments what it is linked with and how (tests/unit-build);
+# a boot test is a Lua file that kmon runs in a machine of 1, 2 and 4 harts (tests/wrap-boot, tests/guest).
+UNIT   := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/*_test.c))
+BOOT   := $(if $(filter 1,$(MONITOR)),$(shell tests/wrap-boot --list))
+SCRIPT := $(wildcard tests/*/*.t)
+
+build/unit/%: tests/unit/%.c tests/unit-build | build/.need-test build/.third-party
+	@echo "  UNIT $<"; tests/unit-build $< $@
+build/boot/%: tests/wrap-boot
+	@tests/wrap-boot $@
+
+test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N passed, N failed'
+	@$(MAKE) --no-print-directory MONITOR=0 build/nomon/tidepool.elf
+	@MONITOR=$(MONITOR) prove -j2 -Itests/lib --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
+unit: $(UNIT)                   ## the host's unit tests alone, in seconds
+	@prove -j2 -Itests/lib --harness Count $(UNIT)
+
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \
         -kernel $(ELF) -initrd build/initrd.cpio -drive file=build/disk.img,format=raw,if=none,id=disk0 \
@@ -123,6 +140,15 @@ debug: all | build/.need-debug build/.need-run  ## the same, halted until gdb at
 	@echo "in another terminal:  gdb-multiarch $(ELF) -x .setup/debug.gdb"
 	@exec $(QEMU) -s -S
 
+lint: compile_commands.json | build/.need-lint      ## format, clang-tidy, and the rules of the house
+	@tests/lint
+format: | build/.need-lint      ## lay out the C files you changed in the house style (ALL=1: every file)
+	@tests/format $(ALL)
+compile_commands.json: Makefile FORCE   ## for editors and clang-tidy
+	@.setup/compile-commands '$(KCC) $(KFLAGS) $(MFLAGS) $(WARN)' 'gcc $(HFLAGS)' $(SRC) -- $(CONSOLE) >$@
+bench: all | build/.need-bench  ## kbench on one hart in guest instructions, beside Linux's, into build/bench.tsv
+	@tests/bench $(ELF)
+
 doctor:                         ## say what is missing or too old; change nothing
 	@.setup/doctor
 
@@ -133,5 +159,6 @@ help:                           ## this list
 	@sed -n 's/^\([a-z_.]*\):.*## *\(.*\)/  make \1\t\2/p' Makefile | expand -t 32
 	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
 
-.PHONY: all run debug doctor clean help
+FORCE:
+.PHONY: FORCE all test unit lint format bench run debug doctor clean help
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,23 @@
+# The harness prove runs: TAP::Harness, and one last line that counts what passed and failed.
+# A test file that dies, prints no plan or runs fewer tests than it planned counts as failed as well.
+package Count;
+use strict;
+use warnings;
+use parent 'TAP::Harness';
+
+sub summary {
+    my ($self, $all) = @_;
+    $self->SUPER::summary($all);
+    my ($passed, $failed) = (0, 0);
+    for my $test ($all->parsers) {
+        my $bad = $test->failed + 0;
+        my $missing = ($test->tests_planned // 0) - $test->tests_run;
+        $bad += $missing if $missing > 0;
+        $bad ||= 1 if $test->has_problems;
+        $passed += $test->passed;
+        $failed += $bad;
+    }
+    print "$passed passed, $failed failed\n";
+}
+
+1;

@@ -57,10 +57,13 @@ $(ELF): kernel/arch/riscv/link.ld $(OBJ)
 	@$(GCC) --specs=picolibc.specs -march=rv64imac -mabi=lp64 -mcmodel=medany -static -nostartfiles \
 	    -T $< -Wl,--gc-sections -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -Wl,-Map=$@.map -o $@ $(OBJ)
 
+# clang 14 knows no `.option arch`: its assembly files may name floating point registers throughout
+ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-command-line-argument))
+
 $(O)/kernel/%.o: kernel/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(WARN) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/monitor/%.o: monitor/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(WARN) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/libfdt/%.o: build/.third-party
 	@mkdir -p $(@D); $(KCC) $(KFLAGS) -w -c $(FDT)/$*.c -o $@
 $(O)/lua/%.o: build/.third-party $(wildcard monitor/lua/*.h)

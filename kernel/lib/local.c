@@ -15,7 +15,7 @@ static size_t task_block;
 static const struct local_ctor *list_bounds(bool of_tasks, size_t *n)
 {
     *n = of_tasks ? SET_COUNT(task_locals) : SET_COUNT(hart_locals);
-    return of_tasks ? __start_set_task_locals : __start_set_hart_locals;
+    return of_tasks ? SET_BEGIN(task_locals) : SET_BEGIN(hart_locals);
 }
 
 void locals_init(void)

@@ -15,7 +15,18 @@
     extern const type __stop_set_##set[] __attribute__((weak));                                \
     _Static_assert(sizeof(type) % 8 == 0, "items of a linker set must be multiples of 8 bytes")
 
-#define SET_FOREACH(set, type, it)                                                             \
-    for (const type *it = __start_set_##set; it < __stop_set_##set; it++)
+// The bounds as plain pointers: to the compiler they are two objects that cannot be compared (and
+// clang 14 never ends when it folds the difference of weak ones), hence the empty assembly.
+#define SET_BOUND_(symbol)                                                                     \
+    ({                                                                                         \
+        __typeof__(&(symbol)[0]) bound_ = (symbol);                                            \
+        __asm__("" : "+r"(bound_));                                                            \
+        bound_;                                                                                \
+    })
+#define SET_BEGIN(set) SET_BOUND_(__start_set_##set)
+#define SET_END(set) SET_BOUND_(__stop_set_##set)
 
-#define SET_COUNT(set) ((size_t)(__stop_set_##set - __start_set_##set))
+#define SET_FOREACH(set, type, it)                                                             \
+    for (const type *it = SET_BEGIN(set), *it##_end = SET_END(set); it < it##_end; it++)
+
+#define SET_COUNT(set) ((size_t)(SET_END(set) - SET_BEGIN(set)))

@@ -62,7 +62,7 @@ ASYNC(user_fault, long r;)
     if (f->cause == 12 || f->cause == 13 || f->cause == 15) {
         f->th->faults++;
         AWAIT(f->r, space_fault, f->th->space, f->th->tf.stval,
-              f->cause == 12 ? SPACE_EXEC : f->cause == 13 ? SPACE_READ : SPACE_WRITE);
+              f->cause == 12 ? ACCESS_EXEC : f->cause == 13 ? ACCESS_READ : ACCESS_WRITE);
         if (f->r < 0 && !task_killed(t))
             page_fault_failed(f->th, f->r);
     } else {

@@ -69,7 +69,7 @@ enum wire_control {
     WIRE_INT = 3,       // to kernel: interrupt the script; handled in the RX interrupt
     WIRE_RESET = 4,     // to kernel: drop messages half received, interrupt, start a fresh session
     WIRE_WELCOME = 5,   // to host: answer to HELLO: nonce[5], then the info map of rpc.h
-    WIRE_DROPPED = 6,   // to host: u32le events, u32le log bytes dropped since HELLO
+    WIRE_DROPPED = 6,   // to host: u32le events dropped since HELLO
 };
 
 // HELLO, to kernel. Sent again and again it is the keep-alive; one with another nonce starts

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// The kernel's sending end: the UART's interrupt pulls bytes, this decides whose they are.
+//
+// Order: control, then messages (rpc, repl) and the tty by turns, then the log, then events. Tty
+// and log have queues of their own and are asked when it is their turn; messages and events wait
+// here. Messages are never dropped: wire_tx_put says no and its caller waits. Events are dropped
+// when their ring is full, and counted. In PLAIN tty and log go out as they are.
+//
+// No lock and no kernel header: the owner holds one lock around every call.
+#pragma once
+
+#include "wire/frame.h"
+#include "wire/ring.h"
+
+struct wire_tx_sources {
+    size_t (*tty)(void *ctx, uint8_t *buf, size_t max);
+    size_t (*log)(void *ctx, uint8_t *buf, size_t max);
+};
+
+struct wire_tx {
+    const struct wire_tx_sources *from;
+    void *ctx;
+    bool mux;
+    uint8_t seq;                // of the next sequenced frame
+    bool tty_turn;
+    bool ack_due, welcome_due;
+    struct wire_ack ack;
+    uint8_t welcome[WIRE_PAYLOAD];
+    uint8_t welcome_len;
+    struct wire_ring messages, events;
+    uint64_t dropped_events, dropped_told;
+    uint16_t out_at, out_len;   // frame on its way
+    uint8_t out[WIRE_FRAME];
+};
+
+void wire_tx_init(struct wire_tx *tx, const struct wire_tx_sources *from, void *ctx,
+                  struct wire_ring messages, struct wire_ring events);
+
+// Enters MUX: what waited for another host is dropped, `seq` starts at 0.
+void wire_tx_begin(struct wire_tx *tx);
+// Back to PLAIN: the frame on its way is finished, what waits is dropped.
+void wire_tx_end(struct wire_tx *tx);
+
+// WELCOME: nonce and the info map of rpc.h (n <= RPC_WELCOME).
+void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const void *info, size_t n);
+void wire_tx_ack(struct wire_tx *tx, const struct wire_ack *ack);
+
+// Part of a message, or text on repl: at most WIRE_PAYLOAD bytes. False: no room now.
+bool wire_tx_put(struct wire_tx *tx, enum wire_channel chan, bool last, const void *data, size_t n);
+// False: dropped, and counted.
+bool wire_tx_event(struct wire_tx *tx, const void *data, size_t n);
+
+// Up to max bytes for the line; 0: nothing to send.
+size_t wire_tx_pull(struct wire_tx *tx, uint8_t *buf, size_t max);

@@ -6,10 +6,11 @@
 // never copied out. One input slot is kept for a delimiter: a line that filled the ring can end.
 #include "fs/ldisc.h"
 
+#include "fs/ldisc_impl.h"
+
 #include <string.h>
 
-enum { TABDLY = 014000, XTABS = 014000, ECHO_RESERVE = 512, WRITE_ROOM = 1024, DISABLED = 0 };
-enum { CTRL_ERASE_WIDTH = 2, TAB_WIDTH = 8 };
+enum { DISABLED = 0 };     // a c_cc entry that is off, and the byte of an end of file
 _Static_assert((LDISC_IN & (LDISC_IN - 1)) == 0 && (LDISC_OUT & (LDISC_OUT - 1)) == 0, "rings");
 
 static const struct termios2 default_termios = {
@@ -30,29 +31,9 @@ void ldisc_init(struct ldisc *ld)
     ld->termios = default_termios;
 }
 
-static bool lflag(const struct ldisc *ld, uint32_t bit)
-{
-    return ld->termios.c_lflag & bit;
-}
-
-static bool iflag(const struct ldisc *ld, uint32_t bit)
-{
-    return ld->termios.c_iflag & bit;
-}
-
 static bool is_cc(const struct ldisc *ld, unsigned which, uint8_t c)
 {
     return c != DISABLED && ld->termios.c_cc[which] == c;
-}
-
-static bool is_control(uint8_t c)
-{
-    return c < 32 || c == 127;
-}
-
-static bool is_continuation(const struct ldisc *ld, uint8_t c)
-{
-    return iflag(ld, IUTF8) && (c & 0xc0) == 0x80;
 }
 
 static bool is_word(uint8_t c)
@@ -87,135 +68,7 @@ void ldisc_flush_input(struct ldisc *ld)
     ld->literal_next = false;
 }
 
-// ---- the output ring
-
-static uint32_t out_free(const struct ldisc *ld)
-{
-    return LDISC_OUT - (ld->out_head - ld->out_tail);
-}
-
-static void out_raw(struct ldisc *ld, uint8_t c)
-{
-    if (out_free(ld) > 0)
-        ld->out[ld->out_head++ % LDISC_OUT] = c;
-}
-
-static void out_tab(struct ldisc *ld)
-{
-    uint32_t n = TAB_WIDTH - ld->column % TAB_WIDTH;
-    ld->column += n;
-    if ((ld->termios.c_oflag & TABDLY) != XTABS) {
-        out_raw(ld, '\t');
-        return;
-    }
-    while (n-- > 0)
-        out_raw(ld, ' ');
-}
-
-static void out_newline(struct ldisc *ld)
-{
-    if (ld->termios.c_oflag & ONLCR)
-        out_raw(ld, '\r');
-    if (ld->termios.c_oflag & (ONLCR | ONLRET))
-        ld->column = 0;
-    out_raw(ld, '\n');
-}
-
-static void out_return(struct ldisc *ld)
-{
-    uint32_t o = ld->termios.c_oflag;
-    if ((o & ONOCR) && ld->column == 0)
-        return;
-    if (o & OCRNL) {
-        if (o & ONLRET)
-            ld->column = 0;
-        out_raw(ld, '\n');
-        return;
-    }
-    ld->column = 0;
-    out_raw(ld, '\r');
-}
-
-// At most 8 bytes go into the ring.
-static void out_processed(struct ldisc *ld, uint8_t c)
-{
-    if (!(ld->termios.c_oflag & OPOST)) {
-        out_raw(ld, c);
-        return;
-    }
-    switch (c) {
-    case '\n':
-        out_newline(ld);
-        return;
-    case '\r':
-        out_return(ld);
-        return;
-    case '\t':
-        out_tab(ld);
-        return;
-    case '\b':
-        if (ld->column > 0)
-            ld->column--;
-        break;
-    default:
-        if ((ld->termios.c_oflag & OLCUC) && c >= 'a' && c <= 'z')
-            c -= 32;
-        if (!is_control(c) && !is_continuation(ld, c))
-            ld->column++;
-    }
-    out_raw(ld, c);
-}
-
-size_t ldisc_write(struct ldisc *ld, const uint8_t *buf, size_t n)
-{
-    size_t i = 0;
-    while (i < n && out_free(ld) > ECHO_RESERVE)
-        out_processed(ld, buf[i++]);
-    return i;
-}
-
-size_t ldisc_pull(struct ldisc *ld, uint8_t *buf, size_t max)
-{
-    size_t n = 0;
-    while (!ld->stopped && n < max && ld->out_tail != ld->out_head)
-        buf[n++] = ld->out[ld->out_tail++ % LDISC_OUT];
-    return n;
-}
-
-bool ldisc_out_room(const struct ldisc *ld)
-{
-    return out_free(ld) >= WRITE_ROOM;
-}
-
 // ---- echo
-
-static void echo(struct ldisc *ld, uint8_t c)
-{
-    if (out_free(ld) < 2 * TAB_WIDTH)
-        return;
-    if (lflag(ld, ECHOCTL) && is_control(c) && c != '\t' && c != '\n') {
-        out_processed(ld, '^');
-        out_processed(ld, c ^ 0100);
-    } else {
-        out_processed(ld, c);
-    }
-}
-
-static void echo_rubout(struct ldisc *ld, unsigned columns)
-{
-    while (columns-- > 0 && out_free(ld) >= 2 * TAB_WIDTH) {
-        out_processed(ld, '\b');
-        out_processed(ld, ' ');
-        out_processed(ld, '\b');
-    }
-}
-
-static unsigned echo_width(const struct ldisc *ld, uint8_t c)
-{
-    if (is_control(c))
-        return lflag(ld, ECHOCTL) ? CTRL_ERASE_WIDTH : 0;
-    return is_continuation(ld, c) ? 0 : 1;
-}
 
 // The column of the cursor after the bytes [canon, end) of the line being edited.
 static uint32_t column_at(struct ldisc *ld, uint32_t end)
@@ -223,34 +76,34 @@ static uint32_t column_at(struct ldisc *ld, uint32_t end)
     uint32_t col = ld->edit_column;
     for (uint32_t i = ld->canon; i != end; i++) {
         uint8_t c = *in_at(ld, i);
-        col += c == '\t' ? TAB_WIDTH - col % TAB_WIDTH : echo_width(ld, c);
+        col += c == '\t' ? LDISC_TAB - col % LDISC_TAB : ldisc_echo_width(ld, c);
     }
     return col;
 }
 
 static void echo_input(struct ldisc *ld, uint8_t c)
 {
-    if (!lflag(ld, ECHO))
+    if (!ldisc_lflag(ld, ECHO))
         return;
     if (ld->head == ld->canon)
         ld->edit_column = ld->column;
-    echo(ld, c);
+    ldisc_echo(ld, c);
 }
 
 // ---- editing
 
 static void echo_erased(struct ldisc *ld, uint8_t c, bool single)
 {
-    if (!lflag(ld, ECHO))
+    if (!ldisc_lflag(ld, ECHO))
         return;
-    if (single && !lflag(ld, ECHOE)) {
-        echo(ld, ld->termios.c_cc[VERASE]);
+    if (single && !ldisc_lflag(ld, ECHOE)) {
+        ldisc_echo(ld, ld->termios.c_cc[VERASE]);
     } else if (c == '\t') {
-        uint32_t n = TAB_WIDTH - column_at(ld, ld->head) % TAB_WIDTH;
+        uint32_t n = LDISC_TAB - column_at(ld, ld->head) % LDISC_TAB;
         while (n-- > 0)
-            out_processed(ld, '\b');
+            ldisc_out(ld, '\b');
     } else {
-        echo_rubout(ld, echo_width(ld, c));
+        ldisc_echo_rubout(ld, ldisc_echo_width(ld, c));
     }
 }
 
@@ -259,7 +112,7 @@ static uint8_t remove_last(struct ldisc *ld)
 {
     do
         ld->head--;
-    while (is_continuation(ld, *in_at(ld, ld->head)) && ld->head != ld->canon);
+    while (ldisc_is_continuation(ld, *in_at(ld, ld->head)) && ld->head != ld->canon);
     return *in_at(ld, ld->head);
 }
 
@@ -289,26 +142,26 @@ static void kill_line(struct ldisc *ld)
 {
     if (ld->head == ld->canon)
         return;
-    if (lflag(ld, ECHO) && lflag(ld, ECHOK) && lflag(ld, ECHOKE) && lflag(ld, ECHOE)) {
+    if (ldisc_lflag(ld, ECHO) && ldisc_lflag(ld, ECHOK) && ldisc_lflag(ld, ECHOKE) && ldisc_lflag(ld, ECHOE)) {
         while (ld->head != ld->canon)
             echo_erased(ld, remove_last(ld), false);
         return;
     }
     ld->head = ld->canon;
-    if (!lflag(ld, ECHO))
+    if (!ldisc_lflag(ld, ECHO))
         return;
-    echo(ld, ld->termios.c_cc[VKILL]);
-    if (lflag(ld, ECHOK))
-        echo(ld, '\n');
+    ldisc_echo(ld, ld->termios.c_cc[VKILL]);
+    if (ldisc_lflag(ld, ECHOK))
+        ldisc_echo(ld, '\n');
 }
 
 static void reprint(struct ldisc *ld)
 {
-    echo(ld, ld->termios.c_cc[VREPRINT]);
-    echo(ld, '\n');
+    ldisc_echo(ld, ld->termios.c_cc[VREPRINT]);
+    ldisc_echo(ld, '\n');
     ld->edit_column = ld->column;
     for (uint32_t i = ld->canon; i != ld->head; i++)
-        echo(ld, *in_at(ld, i));
+        ldisc_echo(ld, *in_at(ld, i));
 }
 
 static unsigned end_line(struct ldisc *ld, uint8_t c)
@@ -327,19 +180,19 @@ static unsigned input_plain(struct ldisc *ld, uint8_t c)
 {
     if (ld->head - ld->tail >= LDISC_IN - 1) {
         ld->dropped++;
-        if (iflag(ld, IMAXBEL))
-            out_raw(ld, '\a');
+        if (ldisc_iflag(ld, IMAXBEL))
+            ldisc_out_raw(ld, '\a');
         return 0;
     }
     echo_input(ld, c);
     in_put(ld, c, false);
-    return lflag(ld, ICANON) ? 0 : LDISC_WAKE;
+    return ldisc_lflag(ld, ICANON) ? 0 : LDISC_WAKE;
 }
 
 // *done: the byte was an editing character of canonical mode.
 static unsigned input_canonical(struct ldisc *ld, uint8_t c, bool *done)
 {
-    bool extended = lflag(ld, IEXTEN);
+    bool extended = ldisc_lflag(ld, IEXTEN);
     *done = true;
     if (is_cc(ld, VERASE, c)) {
         erase_char(ld);
@@ -349,15 +202,15 @@ static unsigned input_canonical(struct ldisc *ld, uint8_t c, bool *done)
         erase_word(ld);
     } else if (extended && is_cc(ld, VLNEXT, c)) {
         ld->literal_next = true;
-        if (lflag(ld, ECHO) && lflag(ld, ECHOCTL)) {
-            out_raw(ld, '^');
-            out_raw(ld, '\b');
+        if (ldisc_lflag(ld, ECHO) && ldisc_lflag(ld, ECHOCTL)) {
+            ldisc_out_raw(ld, '^');
+            ldisc_out_raw(ld, '\b');
         }
-    } else if (extended && lflag(ld, ECHO) && is_cc(ld, VREPRINT, c)) {
+    } else if (extended && ldisc_lflag(ld, ECHO) && is_cc(ld, VREPRINT, c)) {
         reprint(ld);
     } else if (c == '\n') {
-        if (lflag(ld, ECHO) || lflag(ld, ECHONL))
-            echo(ld, c);
+        if (ldisc_lflag(ld, ECHO) || ldisc_lflag(ld, ECHONL))
+            ldisc_echo(ld, c);
         return end_line(ld, c);
     } else if (is_cc(ld, VEOF, c)) {
         return end_line(ld, DISABLED);
@@ -372,19 +225,19 @@ static unsigned input_canonical(struct ldisc *ld, uint8_t c, bool *done)
 
 static unsigned input_signal(struct ldisc *ld, uint8_t c, unsigned signal)
 {
-    if (!lflag(ld, NOFLSH)) {
+    if (!ldisc_lflag(ld, NOFLSH)) {
         ldisc_flush_input(ld);
-        ld->out_tail = ld->out_head;
+        ldisc_flush_output(ld);
     }
     ld->stopped = false;
-    if (lflag(ld, ECHO))
-        echo(ld, c);
+    if (ldisc_lflag(ld, ECHO))
+        ldisc_echo(ld, c);
     return signal | LDISC_OUT_READY;
 }
 
 static bool flow_control(struct ldisc *ld, uint8_t c)
 {
-    if (!iflag(ld, IXON))
+    if (!ldisc_iflag(ld, IXON))
         return false;
     if (is_cc(ld, VSTART, c)) {
         ld->stopped = false;
@@ -394,7 +247,7 @@ static bool flow_control(struct ldisc *ld, uint8_t c)
         ld->stopped = true;
         return true;
     }
-    if (iflag(ld, IXANY))
+    if (ldisc_iflag(ld, IXANY))
         ld->stopped = false;
     return false;
 }
@@ -403,11 +256,11 @@ static bool flow_control(struct ldisc *ld, uint8_t c)
 static bool map_newlines(struct ldisc *ld, uint8_t *c)
 {
     if (*c == '\r') {
-        if (iflag(ld, IGNCR))
+        if (ldisc_iflag(ld, IGNCR))
             return false;
-        if (iflag(ld, ICRNL))
+        if (ldisc_iflag(ld, ICRNL))
             *c = '\n';
-    } else if (*c == '\n' && iflag(ld, INLCR)) {
+    } else if (*c == '\n' && ldisc_iflag(ld, INLCR)) {
         *c = '\r';
     }
     return true;
@@ -415,9 +268,9 @@ static bool map_newlines(struct ldisc *ld, uint8_t *c)
 
 static unsigned input_byte(struct ldisc *ld, uint8_t c)
 {
-    if (iflag(ld, ISTRIP))
+    if (ldisc_iflag(ld, ISTRIP))
         c &= 0x7f;
-    if (iflag(ld, IUCLC) && lflag(ld, IEXTEN) && c >= 'A' && c <= 'Z')
+    if (ldisc_iflag(ld, IUCLC) && ldisc_lflag(ld, IEXTEN) && c >= 'A' && c <= 'Z')
         c += 32;
     if (ld->literal_next) {
         ld->literal_next = false;
@@ -425,7 +278,7 @@ static unsigned input_byte(struct ldisc *ld, uint8_t c)
     }
     if (flow_control(ld, c))
         return 0;
-    if (lflag(ld, ISIG)) {
+    if (ldisc_lflag(ld, ISIG)) {
         if (is_cc(ld, VINTR, c))
             return input_signal(ld, c, LDISC_SIGINT);
         if (is_cc(ld, VQUIT, c))
@@ -435,7 +288,7 @@ static unsigned input_byte(struct ldisc *ld, uint8_t c)
     }
     if (!map_newlines(ld, &c))
         return 0;
-    if (lflag(ld, ICANON)) {
+    if (ldisc_lflag(ld, ICANON)) {
         bool done;
         unsigned r = input_canonical(ld, c, &done);
         if (done)
@@ -472,7 +325,7 @@ static bool is_eof_mark(const struct ldisc *ld, uint32_t i)
 
 long ldisc_readable(const struct ldisc *ld)
 {
-    if (!lflag(ld, ICANON))
+    if (!ldisc_lflag(ld, ICANON))
         return ld->head == ld->tail ? -1 : (long)(ld->head - ld->tail);
     if (ld->lines == 0)
         return -1;
@@ -480,31 +333,42 @@ long ldisc_readable(const struct ldisc *ld)
     return (long)(end - ld->tail) + (is_eof_mark(ld, end) ? 0 : 1);
 }
 
-long ldisc_read(struct ldisc *ld, uint8_t *buf, size_t n)
+static long read_raw(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
 {
-    long have = ldisc_readable(ld);
-    if (have < 0)
-        return -1;
-    size_t take = (size_t)have < n ? (size_t)have : n;
-    for (size_t i = 0; i < take; i++, ld->tail++) {
-        buf[i] = *in_at(ld, ld->tail);
-        if (lflag(ld, ICANON) && is_delimiter(ld, ld->tail))
-            ld->lines--;
-    }
-    // An end of file right behind what fitted goes with it, or the next read would return 0.
-    if (lflag(ld, ICANON) && take == (size_t)have && ld->tail != ld->canon &&
-        is_eof_mark(ld, ld->tail) && (take == 0 || !is_delimiter(ld, ld->tail - 1))) {
+    size_t i = 0;
+    for (; i < n && ld->tail != ld->head; ld->tail++)
+        buf[i++] = *in_at(ld, ld->tail);
+    ld->canon = ld->tail;
+    *end = ld->tail == ld->head;
+    return (long)i;
+}
+
+// An end of file right behind what fitted is taken with it, or the next read would return 0.
+static long read_line(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
+{
+    size_t i = 0;
+    *end = false;
+    while (!*end && (i < n || is_eof_mark(ld, ld->tail))) {
+        *end = is_delimiter(ld, ld->tail);
+        if (!is_eof_mark(ld, ld->tail))
+            buf[i++] = *in_at(ld, ld->tail);
         ld->tail++;
-        ld->lines--;
     }
-    if (!lflag(ld, ICANON))
-        ld->canon = ld->tail;
-    return (long)take;
+    ld->lines -= *end;
+    return (long)i;
+}
+
+long ldisc_read(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
+{
+    *end = false;
+    if (ldisc_readable(ld) < 0)
+        return -1;
+    return ldisc_lflag(ld, ICANON) ? read_line(ld, buf, n, end) : read_raw(ld, buf, n, end);
 }
 
 uint32_t ldisc_pending(const struct ldisc *ld)
 {
-    if (!lflag(ld, ICANON))
+    if (!ldisc_lflag(ld, ICANON))
         return ld->head - ld->tail;
     uint32_t n = 0;
     for (uint32_t i = ld->tail; i != ld->canon; i++)
@@ -519,7 +383,7 @@ static void switch_mode(struct ldisc *ld)
     ld->literal_next = false;
     ld->lines = 0;
     ld->canon = ld->tail;
-    if (lflag(ld, ICANON) && ld->head != ld->tail) {
+    if (ldisc_lflag(ld, ICANON) && ld->head != ld->tail) {
         uint32_t last = ld->head - 1;
         ld->in_flag[last % LDISC_IN / 8] |= (uint8_t)(1u << (last % 8));
         ld->canon = ld->head;
@@ -537,7 +401,7 @@ unsigned ldisc_set_termios(struct ldisc *ld, const struct termios2 *tio)
         if (ldisc_readable(ld) >= 0)
             r |= LDISC_WAKE;
     }
-    if (ld->stopped && !iflag(ld, IXON)) {
+    if (ld->stopped && !ldisc_iflag(ld, IXON)) {
         ld->stopped = false;
         r |= LDISC_OUT_READY;
     }

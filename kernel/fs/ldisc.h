@@ -70,8 +70,9 @@ unsigned ldisc_input(struct ldisc *ld, uint8_t byte);
 // Bytes that a read may take now, -1 when it must wait; an end of file is 0. *n of VMIN > 0 reads
 // is not decided here: in raw mode this is what is there, -1 when nothing is.
 long ldisc_readable(const struct ldisc *ld);
-// Takes at most n; never more than one line in canonical mode. Same results.
-long ldisc_read(struct ldisc *ld, uint8_t *buf, size_t n);
+// Takes at most n; never more than one line in canonical mode. Same results. *end: the line ended
+// with these bytes, or in raw mode: nothing is left.
+long ldisc_read(struct ldisc *ld, uint8_t *buf, size_t n, bool *end);
 // What FIONREAD tells.
 uint32_t ldisc_pending(const struct ldisc *ld);
 
@@ -80,7 +81,15 @@ size_t ldisc_write(struct ldisc *ld, const uint8_t *buf, size_t n);
 // Bytes for the line; nothing while stopped.
 size_t ldisc_pull(struct ldisc *ld, uint8_t *buf, size_t max);
 bool ldisc_out_room(const struct ldisc *ld);
+static inline uint32_t ldisc_out_pending(const struct ldisc *ld)
+{
+    return ld->out_head - ld->out_tail;
+}
 
 void ldisc_flush_input(struct ldisc *ld);
+static inline void ldisc_flush_output(struct ldisc *ld)
+{
+    ld->out_tail = ld->out_head;
+}
 // New settings; a change of ICANON makes what was typed readable, as in Linux. LDISC_* bits.
 unsigned ldisc_set_termios(struct ldisc *ld, const struct termios2 *tio);

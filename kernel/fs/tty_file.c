@@ -85,7 +85,9 @@ ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t
             AWAIT(f->r, iobuf_out_all, f->buf, f->chunk, (size_t)f->n);
             if (f->r < 0)
                 break;
-            f->got += (size_t)f->n;
+            f->got += (size_t)f->r;
+            if (f->r < f->n)
+                break;      // a bad page behind the first ones
             f->r = 0;
             if (f->end && (f->rule.canonical || f->got >= f->rule.need))
                 break;

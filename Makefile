@@ -36,15 +36,11 @@ WARN    := -Wall -Wextra -Werror
 MACHINE := -mabi=lp64 -mcmodel=medany -O2 -g -std=gnu11 -fms-extensions -ftls-model=local-exec -fno-common -fno-pic \
            -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer \
            -ffunction-sections
-ifdef CLANG
-KCC     := clang --target=riscv64-unknown-elf -march=rv64imac -nostdlibinc -isystem $(LIBC)/include
-WARN    += -Wno-microsoft-anon-tag
-else
 # march: an `rv64imac_zicsr` at link time would make gcc pick the libraries for hardware floating point
-KCC     := $(GCC) --specs=picolibc.specs -march=rv64imac_zicsr_zifencei
-MACHINE += -msmall-data-limit=0
-WARN    += -Werror=jump-misses-init
-endif
+USE_GCC   := $(GCC) --specs=picolibc.specs -march=rv64imac_zicsr_zifencei -msmall-data-limit=0 -Werror=jump-misses-init
+USE_CLANG := clang --target=riscv64-unknown-elf -march=rv64imac -nostdlibinc -isystem $(LIBC)/include \
+             -Wno-microsoft-anon-tag
+KCC       := $(if $(CLANG),$(USE_CLANG),$(USE_GCC))
 INCLUDE := -Ikernel -Ikernel/arch/riscv/include -isystem $(FDT)
 KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1) $(HARD:%=-D%=1)
 MFLAGS  := -Imonitor -isystem $(LUA)
@@ -147,8 +143,8 @@ lint: compile_commands.json | build/.need-lint      ## format, clang-tidy, and t
 	@tests/lint
 format: | build/.need-lint      ## lay out the C files you changed in the house style (ALL=1: every file)
 	@tests/format $(ALL)
-compile_commands.json: Makefile FORCE   ## for editors and clang-tidy
-	@.setup/compile-commands '$(KCC) $(KFLAGS) $(MFLAGS) $(WARN)' 'gcc $(HFLAGS)' $(SRC) -- $(CONSOLE) >$@
+compile_commands.json: FORCE | build/.third-party  ## for editors and clang-tidy
+	@.setup/compile-commands '$(USE_CLANG) $(KFLAGS) $(MFLAGS) $(WARN)' "clang $(HFLAGS)" $(SRC) -- $(CONSOLE) >$@
 bench: all | build/.need-bench  ## kbench on one hart in guest instructions, beside Linux's, into build/bench.tsv
 	@tests/bench $(ELF)
 

@@ -156,6 +156,7 @@ struct frame {
 #define ASYNC_LABEL_(id) ASYNC_CAT(resume_, id)
 #define ASYNC_FALL_
 #define ASYNC_DISPATCH_                                                                        \
+    (void)&&finally_; /* clang wants a label's address wherever there is an indirect goto */   \
     if (f->hdr.at->pc > 1)                                                                     \
         goto *(void *)f->hdr.at->pc;                                                           \
     if (f->hdr.at->pc == 1)                                                                    \

@@ -11,7 +11,7 @@ enum {
     EROFS = 30, EMLINK = 31, EPIPE = 32, EDOM = 33, ERANGE = 34, EDEADLK = 35,
     ENAMETOOLONG = 36, ENOLCK = 37, ENOSYS = 38, ENOTEMPTY = 39, ELOOP = 40, EILSEQ = 84,
     EOVERFLOW = 75, ENOTSOCK = 88, EOPNOTSUPP = 95, ENOBUFS = 105, ETIMEDOUT = 110,
-    ECANCELED = 125,
+    ECANCELED = 125, ECONNRESET = 104, ENOTCONN = 107,
 
     // Never reach a user program.
     ERESTARTSYS = 512,      // interrupted: restart if the action has SA_RESTART, else EINTR

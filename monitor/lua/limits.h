@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// A Lua state that cannot hurt its host: bounded memory, instructions, C stack, and time per poll.
+//
+// Lua code consumes ticks (about one VM instruction each; loops inside the C libraries are patched
+// to consume them too, see luaport.h). Each slice of SLICE ticks `yield` is called, on the stack of
+// the fiber. When a command is interrupted or has spent its budget, an error is raised at every
+// following instruction, in new coroutines too, until limits_begin(): pcall cannot swallow it.
+// Scripts have no files, no native modules, no binary chunks, no finalizers, and of `debug` only
+// traceback.
+//
+// One state runs at a time (the patched sources look at one set of globals): limits_enter() chooses.
+#pragma once
+
+#include "lua/arena.h"
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { LIMITS_SLICE = 1000 };
+#define LIMITS_BUDGET 100000000ul // ticks of a command, unless it says otherwise
+
+enum limits_stop { LIMITS_RUN, LIMITS_INTERRUPTED, LIMITS_BUDGET_SPENT };
+
+struct lua_limits {
+    struct lua_arena arena;
+    lua_State *L;
+    uint64_t budget, spent; // ticks
+    uint64_t yielded;       // `spent` at the last yield
+    uint32_t interrupt;     // set by limits_interrupt, from any context
+    uint32_t stop;          // enum limits_stop: why the command is being unwound
+    int slice;              // ticks the present slice began with
+    uintptr_t stack_lo;     // lowest byte of the C stack that the state may use
+    bool stack_reported;
+    void (*yield)(void *arg); // gives the hart back, returns when it is this state's turn
+    void *arg;
+    const uint32_t *lock_depth; // must be 0 whenever Lua allocates; NULL: not checked
+};
+
+// A fresh state with its libraries in mem (kept by the caller for the state's life). yield, arg and
+// lock_depth are the caller's to set before, and are kept. 0 or -ENOMEM.
+int limits_open(struct lua_limits *l, void *mem, size_t size);
+
+// Before the state runs on a stack: [lo, here). At least 64 KiB of it.
+void limits_enter(struct lua_limits *l, void *stack_lo);
+
+// A new command: clears interrupt and stop. budget in ticks.
+void limits_begin(struct lua_limits *l, uint64_t budget);
+
+// Any context, another hart's too: the running command is unwound.
+static inline void limits_interrupt(struct lua_limits *l)
+{
+    __atomic_store_n(&l->interrupt, 1, __ATOMIC_RELAXED);
+}

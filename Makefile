@@ -136,7 +136,7 @@ else
 endif
 
 debug: all | build/.need-debug build/.need-run  ## the same, halted until gdb attaches
-	@echo "in another terminal:  gdb-multiarch $(ELF) -x .setup/debug.gdb"
+	@echo "in another terminal:  gdb-multiarch $(ELF) -x kernel/gdb/tidepool.py -ex 'target remote :1234'"
 	@exec $(QEMU) -s -S
 
 lint: compile_commands.json | build/.need-lint      ## format, clang-tidy, and the rules of the house

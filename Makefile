@@ -116,9 +116,9 @@ build/boot/%: tests/wrap-boot
 
 test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N passed, N failed'
 	@$(MAKE) --no-print-directory MONITOR=0 build/nomon/tidepool.elf
-	@MONITOR=$(MONITOR) prove -j2 -Itests/lib --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
+	@MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
 unit: $(UNIT)                   ## the host's unit tests alone, in seconds
-	@prove -j2 -Itests/lib --harness Count $(UNIT)
+	@PERL5LIB=tests/lib prove -j2 --harness Count $(UNIT)
 
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \

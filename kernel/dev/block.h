@@ -38,6 +38,7 @@ struct block_device {
     const char *name;           // "vda"
     uint64_t capacity;          // sectors
     bool read_only;
+    uint32_t max_segments;      // per request, 1 .. BLOCK_SEGMENTS
     char serial[21];            // "" when the device has none
     const struct block_device_ops *ops;
     void *priv;
@@ -75,7 +76,8 @@ struct block_device *block_find(const char *name);  // NULL: no such device
 // One reference for the caller; NULL when memory is short.
 struct block_request *block_request_new(struct block_device *bdev, enum block_op op,
                                         uint64_t sector);
-// Takes a reference on pa's frame. -EINVAL: not whole sectors, crosses a frame, or too many.
+// Takes a reference on pa's frame. -EINVAL: not whole sectors, crosses a frame, or more than
+// bdev->max_segments.
 int block_request_add(struct block_request *req, pa_t pa, uint32_t bytes);
 void block_request_get(struct block_request *req);
 void block_request_put(struct block_request *req);
@@ -84,7 +86,8 @@ void block_request_put(struct block_request *req);
 // `complete` is not called. The caller keeps its own reference.
 int block_submit(struct block_request *req);
 
-// Waits until a submitted request is done: its result, or -EINTR.. when the wait is cancelled.
+// Waits until a submitted request is done: its result. Uninterruptible; a cancel unwinds it, and
+// the request goes on without the waiter.
 ASYNC_DECL(block_wait, struct block_request *req;);
 // Submits and waits.
 ASYNC_DECL(block_rw, struct block_device *bdev; struct block_request *req;);

@@ -9,16 +9,21 @@
 
 #include "arch/cpu.h"
 #include "dev/chacha.h"
+#include "lib/dt.h"
+#include "lib/init.h"
+#include "lib/log.h"
 #include "lib/spinlock.h"
 
 #include <string.h>
 
-enum { READY_BITS = 256, CHUNK = 256 };
+enum { READY_BITS = 256, CHUNK = 256, RESEED_BYTES = 1 << 20 };
 
 static struct spinlock lock = SPINLOCK_INIT("random");
 static uint8_t key[CHACHA_KEY];
 static uint64_t generation;
 static uint32_t entropy_bits;
+static uint64_t handed_out;            // bytes since the source was last asked
+static void (*source)(void);
 
 // Lock held. key = first half of block(key ^ input), nonce made of the time and a counter.
 static void mix_block(const uint8_t in[CHACHA_KEY])
@@ -82,9 +87,24 @@ static void random_chunk(uint8_t *out, size_t n)
     __asm__ volatile("" ::"r"(once), "r"(block) : "memory");   // or the wipe is optimised away
 }
 
+void random_set_source(void (*request)(void))
+{
+    store_release(&source, request);
+}
+
+static void count_output(size_t n)
+{
+    void (*request)(void) = load_acquire(&source);
+    if (!request || atomic_add64(&handed_out, n) + n < RESEED_BYTES)
+        return;
+    store_relaxed(&handed_out, 0);
+    request();
+}
+
 void random_bytes(void *buf, size_t n)
 {
     uint8_t *out = buf;
+    count_output(n);
     while (n > 0) {
         size_t part = n < CHUNK ? n : CHUNK;
         random_chunk(out, part);
@@ -99,3 +119,22 @@ uint64_t random_u64(void)
     random_bytes(&v, sizeof(v));
     return v;
 }
+
+static void seed_early(void)
+{
+    const void *seed;
+    uint64_t cycles[2] = {time_ticks(), csr_read(cycle)};
+    size_t n = dt_rng_seed(&seed);
+    random_mix(cycles, sizeof(cycles), 0);
+    if (n > 0)
+        random_mix(seed, n, (uint32_t)n * 8);
+}
+INIT(INIT_EARLY, seed_early);
+
+static void report(void)
+{
+    if (!random_ready())
+        log_warn("random numbers are predictable: no rng-seed in the device tree and no "
+                 "virtio-rng device");
+}
+INIT(INIT_USER, report);

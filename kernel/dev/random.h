@@ -17,3 +17,7 @@ void random_mix(const void *buf, size_t n, uint32_t bits);
 
 // At least 256 bits have come in: what getrandom(2) without GRND_NONBLOCK waits for.
 bool random_ready(void);
+
+// A device that can bring more: `request` is called, no lock held, when much has been handed out.
+// It must not block; what it brings comes in through random_mix.
+void random_set_source(void (*request)(void));

@@ -350,6 +350,13 @@ static uint64_t clock_tick(void)
     return when;
 }
 
+static uint64_t ns_until(uint64_t ms)
+{
+    uint64_t now = now_ms();
+
+    return (ms > now ? ms - now : 1) * 1000000;
+}
+
 ASYNC_DECL(link_clock, );
 ASYNC(link_clock, struct deadline d; uint64_t when; long r;)
 {
@@ -360,9 +367,7 @@ ASYNC(link_clock, struct deadline d; uint64_t when; long r;)
         if (f->when == UINT64_MAX) {
             AWAIT(f->r, event_wait, &clock_moved, false);
         } else {
-            uint64_t now = now_ms();
-            uint64_t ms = f->when > now ? f->when - now : 1;
-            AWAIT_WITHIN(f->r, &f->d, ms * 1000000, event_wait, &clock_moved, false);
+            AWAIT_WITHIN(f->r, &f->d, ns_until(f->when), event_wait, &clock_moved, false);
         }
         if (f->r < 0 && f->r != -ETIMEDOUT)
             ASYNC_RETURN(f->r);

@@ -115,7 +115,6 @@ build/boot/%: tests/wrap-boot
 	@tests/wrap-boot $@
 
 test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N passed, N failed'
-	@$(MAKE) --no-print-directory MONITOR=0 build/nomon/tidepool.elf
 	@MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
 unit: $(UNIT)                   ## the host's unit tests alone, in seconds
 	@PERL5LIB=tests/lib prove -j2 --harness Count $(UNIT)

@@ -1,5 +1,6 @@
 #!/bin/sh
 # The machine code of the user loop and of the system calls is the same with and without the monitor.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 n=0
 compare() { # name, file list under build/kernel
     n=$((n + 1))
@@ -11,6 +12,13 @@ compare() { # name, file list under build/kernel
     done
     [ -n "$2" ] && echo "ok $n - $1" || echo "not ok $n - $1: no object files"
 }
-echo 1..2
+echo 1..3
+n=$((n + 1))
+if make MONITOR=0 build/nomon/tidepool.elf >build/nomon.log 2>&1; then
+    echo "ok $n - the kernel builds without the monitor"
+else
+    echo "not ok $n - the kernel builds without the monitor"
+    grep -E 'error|undefined' build/nomon.log | sed 's/^/# /'
+fi
 compare "the user loop" "$(ls build/kernel/kernel/task/user_loop*.o 2>/dev/null)"
 compare "the system calls" "$(ls build/kernel/kernel/syscall/*.o 2>/dev/null)"

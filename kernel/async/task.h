@@ -33,7 +33,12 @@ enum task_attn {
 };
 
 // Bits only the running task sets for itself, tested with attn in one load on the trap path.
-enum task_local_flag { LOCAL_ASYNC = 1, LOCAL_YIELD = 2, LOCAL_COMMIT = 4 };
+enum task_local_flag {
+    LOCAL_ASYNC = 1,        // a first try would have to wait
+    LOCAL_YIELD = 2,        // sched_yield
+    LOCAL_COMMIT = 4,       // a user page was absent
+    LOCAL_KEEP_A0 = 8,      // the call has set all registers (sigreturn, execve)
+};
 
 struct deadline {
     struct frame *frame;        // the frame whose callees are unwound

@@ -20,7 +20,7 @@ static void page_fault_failed(struct thread *th, long error)
 {
     if (error == -ENOMEM)
         out_of_memory(th);
-    else if (error == -EIO || error == -ERANGE)     // unreadable, or behind the end of the file
+    else if (error == -EIO)     // unreadable, or beyond the end of the file
         signal_force_fault(th, SIGBUS, BUS_ADRERR, th->tf.stval);
     else
         signal_force_fault(th, SIGSEGV, error == -EACCES ? SEGV_ACCERR : SEGV_MAPERR, th->tf.stval);

@@ -20,7 +20,6 @@ struct space;
 struct fd_table;
 struct fs_context;
 struct vnode;
-struct tty;
 struct process;
 
 enum { THREAD_ARENA = 1024, NSIG = 64 };
@@ -69,8 +68,8 @@ struct process {
     struct process *parent;         // process_tree_lock
     struct list children, in_parent;
     struct list all;                // list of processes, by pid; process_tree_lock
+    struct process *hash_next;      // pid table
     uint32_t pgid, sid;
-    struct tty *tty;                // controlling terminal
     struct sighand *sighand;
     struct sigpending pending;      // sent to the process as a whole
     struct waitq child_exit;        // waiters in wait4; process_tree_lock guards
@@ -84,10 +83,10 @@ struct process {
     uint32_t exit_status;           // as wait4 reports it
     uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable, reaped_by_kernel;
     uint32_t group_exit_code;
-    struct event *vfork_done;       // parent's, set at exec or exit; under lock
+    struct event *vfork_done;       // in the parent's frame, set at exec or exit; under lock
+    struct event *exec_waiter;      // in the frame of a thread in exec: set when it is alone; lock
     uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
     uint64_t min_faults, maj_faults;
-    va_t brk_start, brk;            // space lock guards brk
     va_t arg_start, arg_end, env_start, env_end;
     struct timer itimer_real;
     uint64_t itimer_interval_ns, itimer_value_ticks;
@@ -105,6 +104,7 @@ struct thread {
     uint32_t tid;
     uint32_t exit_code;
     struct list in_process;
+    struct thread *hash_next;       // tid table; process_tree_lock
     sigset blocked, saved_blocked;  // saved: restored after sigsuspend / ppoll
     bool restore_blocked;
     int16_t restart;                // ERESTART* code of the call to be restarted, 0 none
@@ -116,6 +116,7 @@ struct thread {
     uint32_t altstack_flags;
     va_t clear_child_tid, set_child_tid;
     va_t robust_list;
+    va_t sigreturn_va;              // of the trampoline in this space
     uint64_t syscalls, faults;
     uint64_t utime_ticks, stime_ticks;
     uint32_t syscall_nr;            // last one that took the slow path

@@ -89,6 +89,14 @@ static inline void finish_call(struct thread *th, long r)
     }
 }
 
+static inline void finish_async(struct thread *th, long r)
+{
+    uint32_t local = th->task.local;
+    th->task.local = 0;
+    if (likely(!(local & LOCAL_KEEP_A0)))
+        finish_call(th, r);
+}
+
 ASYNC(user_loop, long r; long cause;)
 {
     ASYNC_BEGIN(user_loop);
@@ -116,13 +124,11 @@ ASYNC(user_loop, long r; long cause;)
                 AWAIT_VIA(f->r, syscall, syscall_entries[f->th->tf.x[17]]->async,
                           CALL_ARGS(f->th->tf));
                 task_trim(t);
-                t->local = 0;
-                finish_call(f->th, f->r);
+                finish_async(f->th, f->r);
             } else if (t->local & LOCAL_COMMIT && f->th->tf.result == (uint64_t)-ECOMMIT) {
                 AWAIT(f->r, syscall_run, f->th, true);
                 task_trim(t);
-                t->local = 0;
-                finish_call(f->th, f->r);
+                finish_async(f->th, f->r);
             } else {
                 finish_call(f->th, (long)f->th->tf.result);
                 if (t->local & LOCAL_YIELD) {
@@ -137,9 +143,8 @@ ASYNC(user_loop, long r; long cause;)
             fpu_save(&f->th->fpu);
             AWAIT(f->r, syscall_run, f->th, false);
             task_trim(t);
-            t->local &= LOCAL_YIELD;
             TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
-            finish_call(f->th, f->r);
+            finish_async(f->th, f->r);
         } else if (f->cause != CAUSE_INTERRUPTED) {
             fpu_save(&f->th->fpu);
             AWAIT(f->r, user_fault, f->th, (uint64_t)f->cause);

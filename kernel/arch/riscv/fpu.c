@@ -103,3 +103,11 @@ int fpu_copy(struct fpu *to, struct fpu *from)
     to->used = 1;
     return 0;
 }
+
+void fpu_forget(struct fpu *fp)
+{
+    fp->hart = UINT32_MAX;
+    fp->in_regs = 0;
+    if (held == fp)
+        held = NULL;
+}

@@ -182,19 +182,6 @@ probe_failed:
     .dword  1b, probe_failed
     .text
 
-    .globl  zero_page
-zero_page:                  // a0 = page, kernel address
-    li      a1, 4096
-    add     a1, a1, a0
-1:  .set    o, 0
-    .rept   32
-    sd      zero, o(a0)
-    .set    o, o + 8
-    .endr
-    addi    a0, a0, 256
-    bne     a0, a1, 1b
-    ret
-
     .globl  fpu_load_regs, fpu_store_regs, fpu_zero_regs
     .option push
     .option arch, +f, +d

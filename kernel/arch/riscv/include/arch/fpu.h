@@ -31,5 +31,6 @@ void fpu_save(struct fpu *fp);
 // True: it was that, run the instruction again. -ENOMEM is reported as false with oom set.
 bool fpu_fault(struct fpu *fp, bool *oom);
 void fpu_reset(struct fpu *fp);             // new image: registers zero
+void fpu_forget(struct fpu *fp);            // state was changed in memory: load it at the next entry
 void fpu_release(struct fpu *fp);           // end of the thread
 int fpu_copy(struct fpu *to, struct fpu *from); // fork

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// Futexes (futex(2)): wait, wake, requeue, with bit sets, private and shared keys, timeouts.
+//
+// A waiter enters its bucket under the lock and only then reads the word again (by a read that does
+// not fault; absent: leave, commit, start over), so a wake between check and sleep is not lost. A
+// waiter that was woken and is then killed passes nothing on: in Linux's contract that wake is spent.
+#include "task/futex.h"
+
+#include "lib/init.h"
+#include "mem/user.h"
+#include "syscall/syscall.h"
+#include "task/thread.h"
+#include "task/time.h"
+
+enum {
+    FUTEX_WAIT, FUTEX_WAKE, FUTEX_FD, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP,
+    FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET,
+    FUTEX_PRIVATE = 128, FUTEX_REALTIME = 256, FUTEX_COMMAND = 127,
+};
+
+struct futex_waiter {
+    struct list link;
+    struct task *task;
+    struct futex_key key;
+    struct futex_bucket *bucket;    // where it is queued; changed by requeue under both locks
+    uint32_t bits;
+    uint32_t queued;
+};
+
+struct futex_bucket {
+    struct spinlock lock;
+    struct list waiters;
+};
+
+enum { BUCKETS = 256 };
+static struct futex_bucket buckets[BUCKETS];
+
+static void futex_init(void)
+{
+    for (int i = 0; i < BUCKETS; i++) {
+        spin_init(&buckets[i].lock, "futex");
+        list_init(&buckets[i].waiters);
+    }
+}
+INIT(INIT_CORE, futex_init);
+
+static struct futex_bucket *bucket_of(const struct futex_key *k)
+{
+    uint64_t h = ((uint64_t)k->object >> 6) * 0x9e3779b97f4a7c15ul + (k->offset >> 2) * 0x85ebca6bul;
+    return &buckets[(h >> 24) % BUCKETS];
+}
+
+static bool same_key(const struct futex_key *a, const struct futex_key *b)
+{
+    return a->object == b->object && a->offset == b->offset;
+}
+
+static void wake_waiter(struct futex_waiter *w)
+{
+    struct task *task = w->task;
+    list_remove(&w->link);
+    store_release(&w->queued, 0);
+    task_wake(task);
+}
+
+static long wake_key(const struct futex_key *key, uint32_t n, uint32_t bits)
+{
+    struct futex_bucket *b = bucket_of(key);
+    long woken = 0;
+    fence_full();
+    if (list_empty(&b->waiters))
+        return 0;
+    spin_lock(&b->lock);
+    LIST_FOREACH_SAFE(it, next, &b->waiters)
+    {
+        struct futex_waiter *w = list_entry(it, struct futex_waiter, link);
+        if ((uint32_t)woken >= n)
+            break;
+        if (same_key(&w->key, key) && (w->bits & bits)) {
+            wake_waiter(w);
+            woken++;
+        }
+    }
+    spin_unlock(&b->lock);
+    return woken;
+}
+
+long futex_wake(struct space *s, va_t va, uint32_t n, uint32_t bits, bool is_private)
+{
+    struct futex_key key;
+    int e = space_futex_key(s, va, !is_private, &key);
+    return e ? e : wake_key(&key, n, bits);
+}
+
+// Locks the bucket a waiter is in; requeue may move it meanwhile.
+static struct futex_bucket *lock_waiter(struct futex_waiter *w)
+{
+    for (;;) {
+        struct futex_bucket *b = load_acquire(&w->bucket);
+        spin_lock(&b->lock);
+        if (b == w->bucket)
+            return b;
+        spin_unlock(&b->lock);
+    }
+}
+
+static void leave(struct futex_waiter *w)
+{
+    if (!load_acquire(&w->queued))
+        return;
+    struct futex_bucket *b = lock_waiter(w);
+    if (w->queued) {
+        list_remove(&w->link);
+        w->queued = 0;
+    }
+    spin_unlock(&b->lock);
+}
+
+// 0: queued. -EAGAIN: the word has another value. -ECOMMIT: it is not there now.
+static long enter(struct futex_waiter *w, struct task *t, struct space *s, va_t va, uint32_t value)
+{
+    uint32_t now;
+    struct futex_bucket *b = bucket_of(&w->key);
+    spin_lock(&b->lock);
+    w->task = t;
+    w->bucket = b;
+    w->queued = 1;
+    list_push_back(&b->waiters, &w->link);
+    long r = user_load32_nofault(s, va, &now);
+    r = r == -EAGAIN ? -ECOMMIT : r < 0 ? r : now == value ? 0 : -EAGAIN;
+    if (r) {
+        list_remove(&w->link);
+        w->queued = 0;
+    }
+    spin_unlock(&b->lock);
+    return r;
+}
+
+ASYNC_DECL(futex_wait, va_t va; uint32_t value; uint32_t bits; bool is_private;);
+ASYNC(futex_wait, long r; struct futex_waiter w;)
+{
+    ASYNC_BEGIN(futex_wait);
+    f->w.queued = 0;
+    f->w.bits = f->bits;
+    for (;;) {
+        f->r = space_futex_key(t->thread->space, f->va, !f->is_private, &f->w.key);
+        if (f->r == 0)
+            f->r = enter(&f->w, t, t->thread->space, f->va, f->value);
+        if (f->r != -ECOMMIT)
+            break;
+        AWAIT(f->r, space_commit, t->thread->space, f->va, 4, ACCESS_READ);
+        if (f->r < 0)
+            break;
+    }
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    while (load_acquire(&f->w.queued)) {
+        if (task_interrupted(t))
+            break;
+        SUSPEND("futex");
+    }
+    if (load_acquire(&f->w.queued)) {
+        leave(&f->w);
+        ASYNC_RETURN(-ERESTARTSYS);
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    leave(&f->w);
+    ASYNC_END;
+}
+
+static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
+{
+    spin_lock(a < b ? &a->lock : &b->lock);
+    if (a != b)
+        spin_lock(a < b ? &b->lock : &a->lock);
+}
+
+static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
+{
+    spin_unlock(&a->lock);
+    if (a != b)
+        spin_unlock(&b->lock);
+}
+
+// compare: NULL, or the value the first word must have.
+static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t move, bool private_,
+                    const uint32_t *compare)
+{
+    struct futex_key k1, k2;
+    long done = 0, r = space_futex_key(s, from, !private_, &k1);
+    if (!r)
+        r = space_futex_key(s, to, !private_, &k2);
+    if (r)
+        return r;
+    struct futex_bucket *b1 = bucket_of(&k1), *b2 = bucket_of(&k2);
+    lock_two(b1, b2);
+    uint32_t now;
+    if (compare) {
+        r = user_load32_nofault(s, from, &now);
+        r = r == -EAGAIN ? task_note_commit(from, 4, ACCESS_READ) : r < 0 ? r : now != *compare ? -EAGAIN : 0;
+    }
+    if (!r)
+        LIST_FOREACH_SAFE(it, next, &b1->waiters)
+        {
+            struct futex_waiter *w = list_entry(it, struct futex_waiter, link);
+            if (!same_key(&w->key, &k1))
+                continue;
+            if ((uint64_t)done >= (uint64_t)wake + move)
+                break;
+            if ((uint32_t)done++ < wake) {
+                wake_waiter(w);
+            } else {
+                list_remove(&w->link);
+                w->key = k2;
+                store_release(&w->bucket, b2);
+                list_push_back(&b2->waiters, &w->link);
+            }
+        }
+    unlock_two(b1, b2);
+    return r ? r : done;
+}
+
+// FUTEX_WAKE_OP: old = *va2; *va2 = op(old); wake va; if cmp(old) wake va2.
+static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2, uint32_t code,
+                    bool is_private)
+{
+    uint32_t op = code >> 28, cmp = code >> 24 & 15, old, want;
+    int32_t oparg = (int32_t)(code << 8) >> 20, cmparg = (int32_t)(code << 20) >> 20;
+    if (op & 8)
+        oparg = (int32_t)(1u << (oparg & 31));
+    if ((op & 7) > 4 || cmp > 5)
+        return -ENOSYS;
+    for (;;) {
+        uint32_t seen;
+        long r = user_load32_nofault(s, va2, &seen);
+        if (r == 0) {
+            uint32_t a = (uint32_t)oparg;
+            want = (op & 7) == 0 ? a : (op & 7) == 1 ? seen + a : (op & 7) == 2 ? seen | a
+                   : (op & 7) == 3 ? seen & ~a : seen ^ a;
+            r = user_cmpxchg32_nofault(s, va2, seen, want, &old);
+        }
+        if (r == -EAGAIN)
+            return task_note_commit(va2, 4, ACCESS_READ | ACCESS_WRITE);
+        if (r < 0)
+            return r;
+        if (old == seen)
+            break;
+    }
+    int32_t v = (int32_t)old;
+    bool hit = cmp == 0 ? v == cmparg : cmp == 1 ? v != cmparg : cmp == 2 ? v < cmparg
+               : cmp == 3 ? v <= cmparg : cmp == 4 ? v > cmparg : v >= cmparg;
+    long r = futex_wake(s, va, n, ~0u, is_private);
+    if (r >= 0 && hit) {
+        long r2 = futex_wake(s, va2, n2, ~0u, is_private);
+        r = r2 < 0 ? r2 : r + r2;
+    }
+    return r;
+}
+
+// Everything but waiting.
+long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, uint32_t value3)
+{
+    struct space *s = thread_current()->space;
+    bool private_ = op & FUTEX_PRIVATE;
+    uint32_t cmd = op & FUTEX_COMMAND;
+    if ((op & FUTEX_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT)
+        return -ENOSYS;
+    switch (cmd) {
+    case FUTEX_WAKE:
+        return futex_wake(s, va, value, ~0u, private_);
+    case FUTEX_WAKE_BITSET:
+        return value3 ? futex_wake(s, va, value, value3, private_) : -EINVAL;
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+        if ((int32_t)value < 0 || (int32_t)value2 < 0)
+            return -EINVAL;
+        return requeue(s, va, va2, value, (uint32_t)value2, private_,
+                       cmd == FUTEX_CMP_REQUEUE ? &value3 : NULL);
+    case FUTEX_WAKE_OP:
+        return wake_op(s, va, va2, value, (uint32_t)value2, value3, private_);
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+        return syscall_go_async();
+    default:
+        return -ENOSYS;
+    }
+}
+
+ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct deadline d;)
+{
+    ASYNC_BEGIN(sys_futex);
+    if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT)
+        f->a[5] = ~0u;
+    if (!(uint32_t)f->a[5])
+        ASYNC_RETURN(-EINVAL);
+    if (!f->a[3]) {
+        AWAIT(f->r, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],
+              f->a[1] & FUTEX_PRIVATE);
+        ASYNC_RETURN(f->r);
+    }
+    AWAIT(f->r, user_read, t->thread->space, &f->ts, f->a[3], sizeof f->ts);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (!timespec_valid(&f->ts))
+        ASYNC_RETURN(-EINVAL);
+    f->until = timespec_ns(&f->ts);     // WAIT: relative; WAIT_BITSET: absolute
+    if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)
+        f->until = ns_until(f->until, f->a[1] & FUTEX_REALTIME);
+    AWAIT_WITHIN(f->r, &f->d, f->until, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],
+                 f->a[1] & FUTEX_PRIVATE);
+    ASYNC_RETURN(f->r == -ERESTARTSYS ? -EINTR : f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+SYSCALL_TRY(98, futex, 6);

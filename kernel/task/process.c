@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// Processes and threads: numbers, tables, references.
+//
+// A process is in the pid table from birth until it is reaped, a thread from birth until it has
+// exited. Both tables, the tree and the list of all processes are guarded by process_tree_lock.
+#include "task/process.h"
+
+#include "fs/file.h"
+#include "fs/fsctx.h"
+#include "lib/log.h"
+#include "mem/space.h"
+#include "page/heap.h"
+#include "syscall/table.h"
+#include "task/signal.h"
+#include "task/user_loop.h"
+
+#include <string.h>
+
+enum { HASH = 256, PID_MAX = 4194304 };
+
+struct spinlock process_tree_lock = SPINLOCK_INIT("process tree");
+struct process *process_init;
+static struct process *pids[HASH];
+static struct thread *tids[HASH];
+static struct list processes = LIST_INIT(processes);
+static uint32_t last_pid;
+
+struct process *process_find_locked(uint32_t pid)
+{
+    struct process *p = pids[pid % HASH];
+    while (p && p->pid != pid)
+        p = p->hash_next;
+    return p;
+}
+
+static struct thread *thread_find_locked(uint32_t tid)
+{
+    struct thread *th = tids[tid % HASH];
+    while (th && th->tid != tid)
+        th = th->hash_next;
+    return th;
+}
+
+// A number is free when neither process, thread, group nor session has it.
+static uint32_t choose_pid(void)
+{
+    for (;;) {
+        last_pid = last_pid + 1 < PID_MAX ? last_pid + 1 : 2;
+        if (process_find_locked(last_pid) || thread_find_locked(last_pid))
+            continue;
+        bool used = false;
+        if (last_pid < 300) // only after a wrap can a group outlive its leader's number
+            LIST_FOREACH(it, &processes)
+            {
+                struct process *p = list_entry(it, struct process, all);
+                used |= p->pgid == last_pid || p->sid == last_pid;
+            }
+        if (!used)
+            return last_pid;
+    }
+}
+
+void process_get(struct process *p)
+{
+    atomic_add32(&p->refs, 1);
+}
+
+void process_put(struct process *p)
+{
+    if (atomic_add32(&p->refs, -1u) != 1)
+        return;
+    sigpending_free(&p->pending);
+    sighand_put(p->sighand);
+    if (p->exe)
+        vnode_put(p->exe);
+    kfree(p);
+}
+
+struct process *process_new(struct process *parent, struct sighand *sighand)
+{
+    struct process *p = kzalloc(sizeof *p);
+    if (!p)
+        return NULL;
+    if (parent) {       // inherited
+        p->pgid = parent->pgid;
+        p->sid = parent->sid;
+        p->cred = parent->cred;
+        memcpy(p->rlimit, parent->rlimit, sizeof p->rlimit);
+        memcpy(p->comm, parent->comm, sizeof p->comm);
+        memcpy(p->exe_path, parent->exe_path, sizeof p->exe_path);
+        if (parent->exe)
+            p->exe = vnode_get(parent->exe);
+        p->dumpable = parent->dumpable;
+        p->no_new_privs = parent->no_new_privs;
+        p->personality = parent->personality;
+        p->arg_start = parent->arg_start;
+        p->arg_end = parent->arg_end;
+        p->env_start = parent->env_start;
+        p->env_end = parent->env_end;
+    }
+    p->refs = 1;
+    p->parent = parent;
+    p->sighand = sighand;
+    sighand_get(sighand);
+    spin_init(&p->lock, "process");
+    list_init(&p->threads);
+    list_init(&p->children);
+    list_init(&p->in_parent);
+    list_init(&p->all);
+    sigpending_init(&p->pending);
+    waitq_init(&p->child_exit);
+    p->start_ns = clock_monotonic_ns();
+    return p;
+}
+
+void process_link(struct process *p, uint32_t pid)
+{
+    process_get(p);
+    spin_lock(&process_tree_lock);
+    if (pid)
+        last_pid = pid;
+    p->pid = pid ? pid : choose_pid();
+    if (!p->pgid)
+        p->pgid = p->sid = p->pid;
+    p->hash_next = pids[p->pid % HASH];
+    pids[p->pid % HASH] = p;
+    struct list *at = processes.prev;           // nearly always the end: numbers grow
+    while (at != &processes && list_entry(at, struct process, all)->pid > p->pid)
+        at = at->prev;
+    list_insert_after(at, &p->all);
+    if (p->parent)
+        list_push_back(&p->parent->children, &p->in_parent);
+    spin_unlock(&process_tree_lock);
+}
+
+void process_reap_locked(struct process *p)
+{
+    struct process **at = &pids[p->pid % HASH];
+    while (*at != p)
+        at = &(*at)->hash_next;
+    *at = p->hash_next;
+    list_remove(&p->all);
+    list_remove(&p->in_parent);
+}
+
+static void thread_release(struct task *t)
+{
+    struct thread *th = thread_of_task(t);
+    sigpending_free(&th->pending);
+    fpu_release(&th->fpu);
+    process_put(th->process);
+    kfree(th);
+}
+
+struct thread *thread_new(struct process *p, const char *name)
+{
+    struct thread *th = kzalloc(sizeof *th);
+    if (!th)
+        return NULL;
+    th->process = p;
+    th->tf.flags = &th->task.flags;
+    th->tf.table = syscall_fast;
+    th->fpu.hart = UINT32_MAX;
+    sigpending_init(&th->pending);
+    list_init(&th->in_process);
+    th->altstack_flags = SS_DISABLE;
+    if (task_init(&th->task, name, th->arena, sizeof th->arena, &user_loop_fn,
+                  &(struct user_loop_args){th}, sizeof(struct user_loop_args))) {
+        kfree(th);
+        return NULL;
+    }
+    th->task.thread = th;
+    th->task.release = thread_release;
+    process_get(p);
+    return th;
+}
+
+void thread_free_unlinked(struct thread *th)
+{
+    if (th->space)
+        space_unref(th->space);
+    if (th->files)
+        fd_table_put(th->files);
+    if (th->fs)
+        fs_context_put(th->fs);
+    th->task.state = TASK_DEAD;
+    task_put(&th->task);
+}
+
+int thread_link(struct thread *th)
+{
+    struct process *p = th->process;
+    int e = 0;
+    spin_lock(&process_tree_lock);
+    spin_lock(&p->lock);
+    if (p->exiting) {
+        e = -EAGAIN;
+    } else {
+        th->tid = p->nthreads ? choose_pid() : p->pid;
+        th->hash_next = tids[th->tid % HASH];
+        tids[th->tid % HASH] = th;
+        list_push_back(&p->threads, &th->in_process);
+        p->nthreads++;
+    }
+    spin_unlock(&p->lock);
+    spin_unlock(&process_tree_lock);
+    return e;
+}
+
+void thread_unlink_locked(struct thread *th)
+{
+    struct thread **at = &tids[th->tid % HASH];
+    while (*at != th)
+        at = &(*at)->hash_next;
+    *at = th->hash_next;
+    list_remove(&th->in_process);
+    th->process->nthreads--;
+}
+
+void thread_rename_locked(struct thread *th, uint32_t tid)
+{
+    struct thread **at = &tids[th->tid % HASH];
+    while (*at != th)
+        at = &(*at)->hash_next;
+    *at = th->hash_next;
+    th->tid = tid;
+    th->hash_next = tids[tid % HASH];
+    tids[tid % HASH] = th;
+}
+
+void thread_start(struct thread *th)
+{
+    task_wake(&th->task);
+}
+
+struct process *process_find(uint32_t pid)
+{
+    spin_lock(&process_tree_lock);
+    struct process *p = process_find_locked(pid);
+    if (p)
+        process_get(p);
+    spin_unlock(&process_tree_lock);
+    return p;
+}
+
+struct thread *thread_find(uint32_t tid)
+{
+    spin_lock(&process_tree_lock);
+    struct thread *th = thread_find_locked(tid);
+    if (th)
+        task_get(&th->task);
+    spin_unlock(&process_tree_lock);
+    return th;
+}
+
+void thread_put(struct thread *th)
+{
+    task_put(&th->task);
+}
+
+void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg)
+{
+    spin_lock(&process_tree_lock);
+    LIST_FOREACH(it, &processes)
+    {
+        struct process *p = list_entry(it, struct process, all);
+        if (p->pid >= from && !fn(p, arg))
+            break;
+    }
+    spin_unlock(&process_tree_lock);
+}

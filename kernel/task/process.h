@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// Birth and bookkeeping of processes and threads, for the task room itself.
+#pragma once
+
+#include "task/thread.h"
+
+// A process without threads, a child of parent (NULL: the first), with one reference, the
+// caller's. Takes a reference on sighand. NULL: no memory.
+struct process *process_new(struct process *parent, struct sighand *sighand);
+// Gives it a pid and makes it visible; the tree takes a reference. pid 0: choose one.
+void process_link(struct process *p, uint32_t pid);
+// Unlinks a zombie: the tree's reference goes. process_tree_lock held.
+void process_reap_locked(struct process *p);
+
+// A thread of p, not yet visible and not yet started; tf, space, files, fs and fpu are the caller's
+// to fill (references move in). NULL: no memory.
+struct thread *thread_new(struct process *p, const char *name);
+void thread_free_unlinked(struct thread *th);
+// Chooses a tid (the pid for the first thread), joins the process. -EAGAIN: the process is exiting.
+int thread_link(struct thread *th);
+void thread_start(struct thread *th);
+
+void process_notify_continued(struct process *p);   // attend.c
+void process_vfork_done(struct process *p);         // exec and exit let a vforking parent go on
+struct process *process_find_locked(uint32_t pid);
+// process_tree_lock and process lock held.
+void thread_unlink_locked(struct thread *th);
+void thread_rename_locked(struct thread *th, uint32_t tid);
+extern struct process *process_init;    // pid 1, adopts orphans
+
+static inline struct thread *thread_of_task(struct task *t)
+{
+    return container_of(t, struct thread, task);
+}
+
+// Calls fn for each thread, under p->lock.
+#define PROCESS_THREADS(it, p) LIST_FOREACH(it, &(p)->threads)
+#define thread_entry(it) list_entry(it, struct thread, in_process)

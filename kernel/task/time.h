@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// User time values and what they mean in nanoseconds.
+#pragma once
+
+#include "async/timer.h"
+
+struct timespec_k {
+    int64_t sec, nsec;
+};
+struct timeval_k {
+    int64_t sec, usec;
+};
+
+static inline bool timespec_valid(const struct timespec_k *ts)
+{
+    return ts->sec >= 0 && ts->nsec >= 0 && ts->nsec < 1000000000;
+}
+
+// Saturates far beyond any deadline.
+static inline uint64_t timespec_ns(const struct timespec_k *ts)
+{
+    return ts->sec >= (int64_t)1 << 32 ? (uint64_t)1 << 62
+                                       : (uint64_t)ts->sec * 1000000000 + (uint64_t)ts->nsec;
+}
+
+static inline struct timespec_k ns_timespec(uint64_t ns)
+{
+    return (struct timespec_k){(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
+}
+
+// From now until an absolute time of CLOCK_MONOTONIC or CLOCK_REALTIME; 0 when it has passed.
+static inline uint64_t ns_until(uint64_t absolute, bool realtime)
+{
+    uint64_t now = realtime ? clock_realtime_ns() : clock_monotonic_ns();
+    return absolute > now ? absolute - now : 0;
+}

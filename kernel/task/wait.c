@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// wait4(2) and waitid(2).
+#include "mem/user.h"
+#include "syscall/syscall.h"
+#include "task/exit.h"
+#include "task/process.h"
+#include "task/rusage.h"
+#include "task/signal.h"
+
+enum {
+    WNOHANG = 1, WUNTRACED = 2, WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x01000000,
+    WNOTHREAD = 0x20000000, WALL = 0x40000000, WCLONE = (int)0x80000000,
+};
+enum { P_ALL, P_PID, P_PGID };
+
+struct wait_request {
+    int which;              // P_*
+    uint32_t id;
+    uint32_t options;       // W*
+};
+
+struct wait_result {
+    uint32_t pid, uid;
+    uint32_t status;        // as wait4 reports it
+    int code;               // CLD_*
+    struct rusage_user usage;
+};
+
+static bool matches(const struct process *c, const struct wait_request *rq)
+{
+    if (rq->which == P_PID && c->pid != rq->id)
+        return false;
+    if (rq->which == P_PGID && c->pgid != rq->id)
+        return false;
+    bool clone_child = c->exit_signal != SIGCHLD;
+    return (rq->options & WALL) || clone_child == !!(rq->options & (uint32_t)WCLONE);
+}
+
+// Something to report of this child? process_tree_lock held.
+static bool report(struct process *parent, struct process *c, const struct wait_request *rq,
+                   struct wait_result *out)
+{
+    bool keep = rq->options & WNOWAIT;
+    *out = (struct wait_result){.pid = c->pid, .uid = c->cred.uid};
+    if (c->zombie && (rq->options & WEXITED)) {
+        out->status = c->exit_status;
+        out->code = c->exit_status & 127 ? CLD_KILLED : CLD_EXITED;
+        rusage_of_zombie(c, &out->usage);
+        if (!keep) {
+            parent->cutime_ticks += c->utime_ticks + c->cutime_ticks;
+            parent->cstime_ticks += c->stime_ticks + c->cstime_ticks;
+            process_reap_locked(c);
+        }
+        return true;
+    }
+    if (!c->zombie && c->stopped && !c->stop_reported && (rq->options & WSTOPPED)) {
+        out->status = (uint32_t)c->stopped << 8 | 0x7f;
+        out->code = CLD_STOPPED;
+        c->stop_reported |= !keep;
+        return true;
+    }
+    if (!c->zombie && c->continued && (rq->options & WCONTINUED)) {
+        out->status = 0xffff;
+        out->code = CLD_CONTINUED;
+        c->continued &= keep;
+        return true;
+    }
+    return false;
+}
+
+// > 0: something was found, 0: children exist but nothing to report, -ECHILD. The zombie reaped by
+// this call is returned in *reaped for its last reference. process_tree_lock held.
+static long look(struct process *p, const struct wait_request *rq, struct wait_result *out,
+                 struct process **reaped)
+{
+    long r = -ECHILD;
+    LIST_FOREACH(it, &p->children)
+    {
+        struct process *c = list_entry(it, struct process, in_parent);
+        if (!matches(c, rq))
+            continue;
+        if (report(p, c, rq, out)) {
+            *reaped = c->zombie && !(rq->options & WNOWAIT) ? c : NULL;
+            return 1;
+        }
+        r = 0;
+    }
+    return r;
+}
+
+ASYNC_DECL(wait_child, const struct wait_request *rq; struct wait_result *out;);
+ASYNC(wait_child, long r; struct waiter w; struct process *p; struct process *reaped;)
+{
+    ASYNC_BEGIN(wait_child);
+    waiter_init(&f->w);
+    f->p = t->thread->process;
+    f->reaped = NULL;
+    spin_lock(&process_tree_lock);
+    for (;;) {
+        f->r = look(f->p, f->rq, f->out, &f->reaped);
+        if (f->r)
+            break;
+        if (f->rq->options & WNOHANG)
+            break;
+        if (task_interrupted(t)) {
+            f->r = -ERESTARTSYS;
+            break;
+        }
+        waitq_add(&f->p->child_exit, &f->w, t);
+        spin_unlock(&process_tree_lock);
+        SUSPEND("child");
+        spin_lock(&process_tree_lock);
+    }
+    waitq_remove(&f->p->child_exit, &f->w);
+    spin_unlock(&process_tree_lock);
+    if (f->reaped)
+        process_put(f->reaped);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    waiter_finish(&process_tree_lock, &f->p->child_exit, &f->w);
+    ASYNC_END;
+}
+
+ASYNC_SYSCALL(sys_wait4, long r; struct wait_request rq; struct wait_result out;)
+{
+    ASYNC_BEGIN(sys_wait4);
+    if (f->a[2] & ~(uint64_t)(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | (uint32_t)WCLONE))
+        ASYNC_RETURN(-EINVAL);
+    if ((int32_t)f->a[0] == INT32_MIN)
+        ASYNC_RETURN(-ESRCH);
+    f->rq.options = (uint32_t)f->a[2] | WEXITED;
+    f->rq.which = (int32_t)f->a[0] == -1 ? P_ALL : (int32_t)f->a[0] > 0 ? P_PID : P_PGID;
+    f->rq.id = (int32_t)f->a[0] > 0    ? (uint32_t)f->a[0]
+               : (int32_t)f->a[0] == 0 ? t->thread->process->pgid
+                                       : (uint32_t) - (int32_t)f->a[0];
+    AWAIT(f->r, wait_child, &f->rq, &f->out);
+    if (f->r <= 0)
+        ASYNC_RETURN(f->r);
+    f->r = 0;
+    if (f->a[1])
+        AWAIT(f->r, user_write, t->thread->space, f->a[1], &f->out.status, 4);
+    if (f->r == 0 && f->a[3])
+        AWAIT(f->r, user_write, t->thread->space, f->a[3], &f->out.usage, sizeof f->out.usage);
+    ASYNC_RETURN(f->r < 0 ? f->r : (long)f->out.pid);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+SYSCALL_ASYNC(260, wait4, 4);
+
+ASYNC_SYSCALL(sys_waitid, long r; struct wait_request rq; struct wait_result out;
+              struct siginfo_user info;)
+{
+    ASYNC_BEGIN(sys_waitid);
+    if (f->a[3] & ~(uint64_t)(WNOHANG | WEXITED | WSTOPPED | WCONTINUED | WNOWAIT | WNOTHREAD |
+                              WALL | (uint32_t)WCLONE))
+        ASYNC_RETURN(-EINVAL);
+    if (!(f->a[3] & (WEXITED | WSTOPPED | WCONTINUED)) || f->a[0] > P_PGID)
+        ASYNC_RETURN(-EINVAL);
+    if ((f->a[0] == P_PID && (int32_t)f->a[1] <= 0) || (f->a[0] == P_PGID && (int32_t)f->a[1] < 0))
+        ASYNC_RETURN(-EINVAL);
+    f->rq = (struct wait_request){(int)f->a[0], (uint32_t)f->a[1], (uint32_t)f->a[3]};
+    if (f->rq.which == P_PGID && !f->rq.id)
+        f->rq.id = t->thread->process->pgid;
+    AWAIT(f->r, wait_child, &f->rq, &f->out);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (f->a[2]) {
+        f->info = (struct siginfo_user){0};
+        if (f->r > 0)
+            siginfo_to_user(&(struct siginfo_k){.signo = SIGCHLD,
+                                                .code = f->out.code,
+                                                .pid = (int)f->out.pid,
+                                                .uid = f->out.uid,
+                                                .status = f->out.code == CLD_EXITED ? (int)(f->out.status >> 8)
+                                                          : f->out.code == CLD_STOPPED
+                                                              ? (int)(f->out.status >> 8)
+                                                          : f->out.code == CLD_CONTINUED
+                                                              ? SIGCONT
+                                                              : (int)(f->out.status & 127)},
+                            &f->info);
+        AWAIT(f->r, user_write, t->thread->space, f->a[2], &f->info, sizeof f->info);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    f->r = 0;
+    if (f->a[4])
+        AWAIT(f->r, user_write, t->thread->space, f->a[4], &f->out.usage, sizeof f->out.usage);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+SYSCALL_ASYNC(95, waitid, 5);

@@ -193,7 +193,7 @@ int thread_link(struct thread *th)
     int e = 0;
     spin_lock(&process_tree_lock);
     spin_lock(&p->lock);
-    if (p->exiting) {
+    if (p->exiting || p->exec_waiter) {
         e = -EAGAIN;
     } else {
         th->tid = p->nthreads ? choose_pid() : p->pid;

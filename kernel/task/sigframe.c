@@ -2,12 +2,10 @@
 // The frame of a signal handler on the user's stack, as Linux lays it out on riscv64 (uapi
 // asm/ucontext.h, asm/sigcontext.h): siginfo, ucontext with the integer and FP registers.
 //
-// riscv has no SA_RESTORER: the handler returns to a page of the kernel's that calls sigreturn.
-#include "lib/init.h"
-#include "lib/log.h"
+// riscv has no SA_RESTORER: the handler returns to a page of the kernel's that calls sigreturn
+// (elf.c maps it into every space).
 #include "mem/user.h"
 #include "syscall/syscall.h"
-#include "task/exec.h"
 #include "task/signal.h"
 
 #include <string.h>
@@ -34,24 +32,6 @@ _Static_assert(sizeof(struct siginfo_user) == 128, "siginfo_t");
 _Static_assert(offsetof(struct user_context, regs) == 176, "sc_regs");
 _Static_assert(offsetof(struct user_context, fp) == 432, "sc_fpregs");
 _Static_assert(sizeof(struct signal_frame) == 1088, "rt_sigframe");
-
-// li a7, 139 (rt_sigreturn); ecall
-static const uint32_t trampoline_code[2] = {0x08b00893, 0x00000073};
-static pa_t trampoline;
-
-static void trampoline_init(void)
-{
-    trampoline = frame_alloc(FRAME_ZERO);
-    if (!trampoline)
-        panic("no memory for the signal trampoline");
-    memcpy(pa_to_kva(trampoline), trampoline_code, sizeof trampoline_code);
-}
-INIT(INIT_CORE, trampoline_init);
-
-pa_t sigframe_trampoline(void)
-{
-    return trampoline;
-}
 
 static bool on_altstack(const struct thread *th, va_t sp)
 {

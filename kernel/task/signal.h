@@ -50,4 +50,3 @@ void siginfo_to_user(const struct siginfo_k *info, struct siginfo_user *out);
 // Builds the frame of a handler on the user's stack and points the trap frame at it. 0 or -EFAULT.
 ASYNC_DECL(sigframe_push, struct thread *th; const struct siginfo_k *info;
            const struct sigaction_k *action;);
-pa_t sigframe_trampoline(void);                  // frame with the code that calls sigreturn

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: MIT
+// execve(2): gather arguments, find the program behind `#!` lines, load it, and replace the caller.
+//
+// Everything that can fail happens on the new space before the point of no return; after it the
+// caller's other threads are gone, and what is left cannot fail and is shielded.
+#include "task/exec.h"
+
+#include "arch/shootdown.h"
+#include "dev/random.h"
+#include "fs/file.h"
+#include "fs/fsctx.h"
+#include "lib/dt.h"
+#include "mem/user.h"
+#include "page/heap.h"
+#include "syscall/syscall.h"
+#include "task/exit.h"
+#include "task/futex.h"
+#include "task/process.h"
+#include "task/signal.h"
+
+#include <string.h>
+
+enum { STRING_MAX = 131072, ARGS_MAX = 2 << 20, SCRIPT_DEPTH = 5, SCRIPT_LINE = 256, AUX_MAX = 24 };
+
+// Argument and environment strings, one after the other, growing by doubling.
+struct exec_args {
+    char *text;
+    size_t used, room, limit;
+    uint32_t argc, envc;
+};
+
+struct exec {
+    struct exec_args args;
+    char path[PATH_MAX];        // of the file that is loaded at last
+    char line[SCRIPT_LINE + 1];
+    struct file *file;
+    struct image image;
+    va_t sp;
+    va_t text_va;               // where args.text will be
+};
+
+// ---- strings
+
+static int args_room(struct exec_args *a, size_t more)
+{
+    if (a->used + more > a->limit)
+        return -E2BIG;
+    if (a->used + more <= a->room)
+        return 0;
+    size_t room = a->room ? a->room * 2 : PAGE_SIZE;
+    while (room < a->used + more)
+        room *= 2;
+    char *text = kmalloc(room);
+    if (!text)
+        return -ENOMEM;
+    if (a->used)
+        memcpy(text, a->text, a->used);
+    kfree(a->text);
+    a->text = text;
+    a->room = room;
+    return 0;
+}
+
+static int args_append(struct exec_args *a, const char *s)
+{
+    size_t n = strlen(s) + 1;
+    int e = args_room(a, n);
+    if (!e) {
+        memcpy(a->text + a->used, s, n);
+        a->used += n;
+    }
+    return e;
+}
+
+// Replaces argv[0] by up to three strings (NULL: left out).
+static int args_replace_first(struct exec_args *a, const char *s0, const char *s1, const char *s2)
+{
+    const char *s[3] = {s0, s1, s2};
+    size_t cut = a->argc ? strlen(a->text) + 1 : 0, n = 0;
+    for (int i = 0; i < 3; i++)
+        n += s[i] ? strlen(s[i]) + 1 : 0;
+    int e = args_room(a, n);
+    if (e)
+        return e;
+    memmove(a->text + n, a->text + cut, a->used - cut);
+    a->used += n - cut;
+    a->argc -= a->argc != 0;
+    char *to = a->text;
+    for (int i = 0; i < 3; i++)
+        if (s[i]) {
+            to = stpcpy(to, s[i]) + 1;
+            a->argc++;
+        }
+    return 0;
+}
+
+// Reads a NULL-terminated vector of string pointers.
+ASYNC_DECL(args_read, struct exec_args *a; va_t vector; uint32_t *count;);
+ASYNC(args_read, long r; uint64_t s;)
+{
+    ASYNC_BEGIN(args_read);
+    for (*f->count = 0; f->vector; f->vector += 8) {
+        AWAIT(f->r, user_read, t->thread->space, &f->s, f->vector, 8);
+        if (f->r < 0 || !f->s)
+            break;
+        for (f->r = -ENAMETOOLONG; f->r == -ENAMETOOLONG;) {
+            if (f->a->room - f->a->used > STRING_MAX) {
+                f->r = -E2BIG;
+                break;
+            }
+            AWAIT(f->r, user_read_string, t->thread->space, f->a->text + f->a->used, f->s,
+                  f->a->room - f->a->used);
+            if (f->r == -ENAMETOOLONG && args_room(f->a, f->a->room - f->a->used + 1)) {
+                f->r = f->a->room >= f->a->limit / 2 ? -E2BIG : -ENOMEM;
+                break;
+            }
+        }
+        if (f->r < 0)
+            break;
+        f->a->used += (size_t)f->r + 1;
+        f->r = 0;
+        ++*f->count;
+    }
+    ASYNC_RETURN(f->vector ? f->r : 0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// ---- the file
+
+static int check_program(struct file *file)
+{
+    struct vnode *v = file->vnode;
+    if (!S_ISREG(v->mode))
+        return -EACCES;
+    if (file->path.mount && (file->path.mount->flags & MS_NOEXEC))
+        return -EACCES;
+    return vnode_permission(v, X_OK);
+}
+
+// Splits "#! interpreter [argument]" in place. -ENOEXEC when there is no interpreter.
+static int parse_script(char *line, long n, char **interp, char **arg)
+{
+    line[n < SCRIPT_LINE ? n : SCRIPT_LINE] = 0;
+    char *end = strchr(line, '\n');
+    if (!end && n >= SCRIPT_LINE)
+        return -ENOEXEC;
+    if (end)
+        *end = 0;
+    char *p = line + 2;
+    p += strspn(p, " \t");
+    if (!*p)
+        return -ENOEXEC;
+    *interp = p;
+    p += strcspn(p, " \t");
+    *arg = NULL;
+    if (*p) {
+        *p++ = 0;
+        p += strspn(p, " \t");
+        size_t len = strlen(p);
+        while (len && (p[len - 1] == ' ' || p[len - 1] == '\t'))
+            p[--len] = 0;
+        *arg = len ? p : NULL;
+    }
+    return 0;
+}
+
+static int enter_script(struct exec *x, long n)
+{
+    char *interp, *arg;
+    int e = parse_script(x->line, n, &interp, &arg);
+    if (!e)
+        e = args_replace_first(&x->args, interp, arg ? arg : x->path, arg ? x->path : NULL);
+    if (!e)
+        strncpy(x->path, interp, sizeof x->path - 1);
+    return e;
+}
+
+// Opens x->path, follows `#!`, leaves the ELF file in x->file.
+ASYNC_DECL(exec_open, struct exec *x;);
+ASYNC(exec_open, long r; int depth;)
+{
+    ASYNC_BEGIN(exec_open);
+    for (f->depth = 0; f->depth <= SCRIPT_DEPTH; f->depth++) {
+        AWAIT(f->r, file_open_kernel, f->x->path, O_RDONLY, 0, &f->x->file);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+        if ((f->r = check_program(f->x->file)))
+            ASYNC_RETURN(f->r);
+        AWAIT(f->r, file_read_kernel, f->x->file, 0, f->x->line, SCRIPT_LINE);
+        if (f->r < 2)
+            ASYNC_RETURN(f->r < 0 ? f->r : -ENOEXEC);
+        if (f->x->line[0] != '#' || f->x->line[1] != '!')
+            ASYNC_RETURN(0);
+        file_put(f->x->file);
+        f->x->file = NULL;
+        if ((f->r = enter_script(f->x, f->r)))
+            ASYNC_RETURN(f->r);
+    }
+    ASYNC_RETURN(-ELOOP);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// ---- the new stack
+
+struct aux {
+    uint64_t type, value;
+};
+
+// AT_HWCAP: a bit per single-letter extension that every hart has.
+static uint64_t hwcap(void)
+{
+    static uint64_t bits;
+    if (!bits)
+        for (const char *c = "imafdcv"; *c; c++)
+            bits |= dt_isa_has((char[2]){*c, 0}) ? 1ul << (*c - 'a') : 0;
+    return bits;
+}
+
+static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t execfn)
+{
+    const struct credentials *c = &process_current()->cred;
+    const struct aux list[] = {
+        {3, x->image.phdr}, {4, x->image.phent}, {5, x->image.phnum}, {6, PAGE_SIZE},
+        {7, x->image.base}, {8, 0}, {9, x->image.program_entry}, {11, c->uid}, {12, c->euid},
+        {13, c->gid}, {14, c->egid}, {16, hwcap()}, {17, 100}, {23, c->uid != c->euid || c->gid != c->egid},
+        {25, random}, {31, execfn}, {51, 2048}, {0, 0},
+    };
+    _Static_assert(sizeof list / sizeof *list <= AUX_MAX, "auxiliary vector");
+    memcpy(a, list, sizeof list);
+    return sizeof list / sizeof *list;
+}
+
+// Lays out argc, argv, envp, auxv in *block for the strings at text_va. Returns its size.
+static size_t build_vectors(const struct exec *x, uint64_t *block, va_t random, va_t execfn)
+{
+    const struct exec_args *a = &x->args;
+    uint64_t *w = block;
+    va_t at = x->text_va;
+    const char *s = a->text;
+    *w++ = a->argc;
+    for (uint32_t i = 0; i < a->argc + a->envc; i++) {
+        if (i == a->argc)
+            *w++ = 0;
+        *w++ = at;
+        size_t n = strlen(s) + 1;
+        s += n;
+        at += n;
+    }
+    if (!a->envc)
+        *w++ = 0;
+    *w++ = 0;
+    w += 2 * build_aux(x, (struct aux *)w, random, execfn);
+    return (size_t)((char *)w - (char *)block);
+}
+
+static size_t vectors_size(const struct exec_args *a)
+{
+    return (3 + a->argc + a->envc) * 8 + AUX_MAX * sizeof(struct aux);
+}
+
+// From the top: 16 bytes zero, path, strings, random bytes, then vectors, sp 16-aligned.
+ASYNC_DECL(exec_stack, struct exec *x;);
+ASYNC(exec_stack, long r; uint64_t *block; uint8_t random[16]; va_t path_va; va_t random_va;
+      size_t size;)
+{
+    ASYNC_BEGIN(exec_stack);
+    f->path_va = f->x->image.stack_top - 16 - strlen(f->x->path) - 1;
+    f->x->text_va = f->path_va - f->x->args.used;
+    f->random_va = (f->x->text_va - 16) & ~15ul;
+    f->block = kmalloc(vectors_size(&f->x->args));
+    if (!f->block)
+        ASYNC_RETURN(-ENOMEM);
+    random_bytes(f->random, sizeof f->random);
+    f->size = build_vectors(f->x, f->block, f->random_va, f->path_va);
+    f->x->sp = (f->random_va - f->size) & ~15ul;
+    AWAIT(f->r, user_write, f->x->image.space, f->path_va, f->x->path, strlen(f->x->path) + 1);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, user_write, f->x->image.space, f->x->text_va, f->x->args.text, f->x->args.used);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, user_write, f->x->image.space, f->random_va, f->random, sizeof f->random);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, user_write, f->x->image.space, f->x->sp, f->block, f->size);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    kfree(f->block);
+    ASYNC_END;
+}
+
+// ---- the point of no return
+
+static void become_leader(struct thread *th)
+{
+    spin_lock(&process_tree_lock);
+    spin_lock(&th->process->lock);
+    if (th->tid != th->process->pid)
+        thread_rename_locked(th, th->process->pid);
+    th->process->exec_waiter = NULL;
+    spin_unlock(&th->process->lock);
+    spin_unlock(&process_tree_lock);
+}
+
+// Cancels the other threads. False: the process is ending, or another thread execs already.
+static bool claim_process(struct thread *th, struct event *alone)
+{
+    struct process *p = th->process;
+    spin_lock(&p->lock);
+    bool ok = !p->exiting && !p->exec_waiter;
+    if (ok && p->nthreads > 1) {
+        p->exec_waiter = alone;
+        PROCESS_THREADS(it, p)
+            if (thread_entry(it) != th)
+                task_attention(&thread_entry(it)->task, ATTN_CANCEL);
+    } else {
+        alone->set = 1;
+    }
+    spin_unlock(&p->lock);
+    return ok;
+}
+
+static void set_identity(struct thread *th, struct exec *x)
+{
+    struct process *p = th->process;
+    struct vnode *v = x->file->vnode, *old = p->exe;
+    const char *base = strrchr(x->path, '/');
+    spin_lock(&p->lock);
+    p->exe = vnode_get(v);
+    strncpy(p->exe_path, x->path, sizeof p->exe_path - 1);
+    memset(p->comm, 0, sizeof p->comm);
+    strncpy(p->comm, base ? base + 1 : x->path, sizeof p->comm - 1);
+    if (!p->no_new_privs && !(x->file->path.mount && (x->file->path.mount->flags & MS_NOSUID))) {
+        if (v->mode & 04000)
+            p->cred.euid = p->cred.suid = p->cred.fsuid = v->uid;
+        if ((v->mode & 02010) == 02010)
+            p->cred.egid = p->cred.sgid = p->cred.fsgid = v->gid;
+    }
+    p->did_exec = 1;
+    p->arg_start = p->arg_end = x->text_va;
+    const char *s = x->args.text;
+    for (uint32_t i = 0; i < x->args.argc; i++)
+        s += strlen(s) + 1;
+    p->arg_end += (va_t)(s - x->args.text);
+    p->env_start = p->arg_end;
+    p->env_end = x->text_va + x->args.used;
+    p->space = x->image.space;
+    spin_unlock(&p->lock);
+    memset(th->task.name, 0, sizeof th->task.name);
+    strncpy(th->task.name, p->comm, sizeof th->task.name - 1);
+    if (old)
+        vnode_put(old);
+}
+
+static void start_image(struct thread *th, const struct exec *x)
+{
+    memset(th->tf.x, 0, sizeof th->tf.x);
+    tf_sepc(&th->tf) = x->image.entry;
+    tf_sp(&th->tf) = x->sp;
+    fpu_reset(&th->fpu);
+    th->sigreturn_va = x->image.sigreturn;
+    th->clear_child_tid = th->set_child_tid = th->robust_list = 0;
+    th->restart = 0;
+    for (uint32_t i = 0; i < hart_count; i++)
+        harts[i]->icache_stale = 1;
+}
+
+// Gives up the old image. Shielded by the caller.
+ASYNC_DECL(exec_commit, struct exec *x; struct sighand *fresh;);
+ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t zero;)
+{
+    ASYNC_BEGIN(exec_commit);
+    become_leader(t->thread);
+    if (t->thread->clear_child_tid && load_relaxed(&t->thread->space->refs) > 1) {
+        f->zero = 0;
+        AWAIT(f->r, user_write, t->thread->space, t->thread->clear_child_tid, &f->zero, 4);
+        if (f->r == 0)
+            futex_wake(t->thread->space, t->thread->clear_child_tid, 1, ~0u, false);
+    }
+    if (f->fresh) {
+        f->shared = t->thread->process->sighand;
+        t->thread->process->sighand = f->fresh;
+        sighand_put(f->shared);
+    }
+    signal_exec_reset(t->thread);
+    fd_table_close_on_exec(t->thread->files);
+    f->old = t->thread->space;
+    set_identity(t->thread, f->x);
+    t->thread->space = f->x->image.space;
+    f->x->image.space = NULL;
+    start_image(t->thread, f->x);
+    process_vfork_done(t->thread->process);
+    AWAIT(f->r, space_release, f->old);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// With arguments gathered and x->path set: load, and replace the caller.
+ASYNC_DECL(exec_run, struct exec *x;);
+ASYNC(exec_run, long r; struct event alone; struct sighand *fresh;)
+{
+    ASYNC_BEGIN(exec_run);
+    f->fresh = NULL;
+    AWAIT(f->r, exec_open, f->x);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, elf_load, f->x->file, &f->x->image);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, exec_stack, f->x);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (load_relaxed(&t->thread->process->sighand->refs) > 1 &&
+        !(f->fresh = sighand_copy(t->thread->process->sighand)))
+        ASYNC_RETURN(-ENOMEM);
+    if ((f->r = fd_table_unshare(&t->thread->files)) < 0)
+        ASYNC_RETURN(f->r);
+    event_init(&f->alone);
+    if (!claim_process(t->thread, &f->alone))
+        ASYNC_RETURN(-EAGAIN);
+    SHIELD_BEGIN();
+    AWAIT(f->r, event_wait, &f->alone, false);
+    AWAIT(f->r, exec_commit, f->x, f->fresh);
+    f->fresh = NULL;
+    SHIELD_END();
+    t->local |= LOCAL_KEEP_A0;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    if (f->fresh)
+        sighand_put(f->fresh);
+    ASYNC_END;
+}
+
+static struct exec *exec_new(void)
+{
+    struct exec *x = kzalloc(sizeof *x);
+    if (!x)
+        return NULL;
+    uint64_t stack = process_current()->rlimit[RLIMIT_STACK].cur / 4;
+    x->args.limit = stack > ARGS_MAX ? ARGS_MAX : stack < STRING_MAX ? STRING_MAX : stack;
+    if (args_room(&x->args, 1)) {
+        kfree(x);
+        return NULL;
+    }
+    return x;
+}
+
+static void exec_free(struct exec *x)
+{
+    if (!x)
+        return;
+    if (x->file)
+        file_put(x->file);
+    if (x->image.space)
+        space_unref(x->image.space);
+    kfree(x->args.text);
+    kfree(x);
+}
+
+ASYNC_SYSCALL(sys_execve, long r; struct exec *x;)
+{
+    ASYNC_BEGIN(sys_execve);
+    if (!(f->x = exec_new()))
+        ASYNC_RETURN(-ENOMEM);
+    AWAIT(f->r, user_read_string, t->thread->space, f->x->path, f->a[0], PATH_MAX);
+    if (f->r <= 0)
+        ASYNC_RETURN(f->r ? f->r : -ENOENT);
+    AWAIT(f->r, args_read, &f->x->args, f->a[1], &f->x->args.argc);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (!f->x->args.argc) {     // as Linux since 5.18: an empty argv becomes {""}
+        f->x->args.argc = 1;
+        if ((f->r = args_append(&f->x->args, "")))
+            ASYNC_RETURN(f->r);
+    }
+    AWAIT(f->r, args_read, &f->x->args, f->a[2], &f->x->args.envc);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, exec_run, f->x);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    exec_free(f->x);
+    ASYNC_END;
+}
+SYSCALL_ASYNC(221, execve, 3);
+
+ASYNC(exec_kernel, long r; struct exec *x; int i;)
+{
+    ASYNC_BEGIN(exec_kernel);
+    if (!(f->x = exec_new()))
+        ASYNC_RETURN(-ENOMEM);
+    strncpy(f->x->path, f->path, PATH_MAX - 1);
+    for (f->i = 0; f->argv[f->i]; f->i++, f->x->args.argc++)
+        if ((f->r = args_append(&f->x->args, f->argv[f->i])))
+            ASYNC_RETURN(f->r);
+    for (f->i = 0; f->envp[f->i]; f->i++, f->x->args.envc++)
+        if ((f->r = args_append(&f->x->args, f->envp[f->i])))
+            ASYNC_RETURN(f->r);
+    AWAIT(f->r, exec_run, f->x);
+    t->local = 0;
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    exec_free(f->x);
+    ASYNC_END;
+}

@@ -222,16 +222,13 @@ struct frame {
 #define AWAIT_VIA_X_(id, dst, iface, fnp, ...) AWAIT_VIA_Y_(id, dst, iface, fnp, __VA_ARGS__)
 #define AWAIT_VIA_Y_(id, dst, iface, fnp, ...)                                                 \
     do {                                                                                       \
-        {                                                                                      \
-            const struct async_fn *callee_fn_ = (fnp);                                         \
-            ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                                     \
-            if (likely(async_push(t, callee_fn_, &(struct iface##_args){__VA_ARGS__},          \
-                                  sizeof(struct iface##_args)))) {                             \
-                poll_t p_ = callee_fn_->resume(t, t->top);                                     \
-                if (p_.how != POLL_DONE)                                                       \
-                    return p_;                                                                 \
-                async_pop(t);                                                                  \
-            }                                                                                  \
+        ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                            \
+        if (likely(async_push(t, (fnp), &(struct iface##_args){__VA_ARGS__},                   \
+                              sizeof(struct iface##_args)))) {                                 \
+            poll_t p_ = t->top->fn->resume(t, t->top);                                         \
+            if (p_.how != POLL_DONE)                                                           \
+                return p_;                                                                     \
+            async_pop(t);                                                                      \
         }                                                                                      \
         ASYNC_FALL_ ASYNC_LABEL_(id) : (dst) = t->result;                                      \
     } while (0)

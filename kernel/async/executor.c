@@ -240,11 +240,14 @@ static void poll_task(struct task *t)
     t->hart = h->index;
     h->switches++;
     t->polls++;
+    t->started = time_ticks();
     TRACE(task_poll, t->id, h->index);
     atomic_swap32(&t->state, TASK_RUNNING);
     poll_t p = run(t);
     DEBUG_ASSERT(h->lock_depth == 0);
     h->current = NULL;
+    t->since = time_ticks();
+    t->ticks += t->since - t->started;
     if (unlikely(p.how == POLL_DONE)) {
         store_release(&t->state, TASK_DEAD);
         task_put(t);
@@ -252,7 +255,6 @@ static void poll_task(struct task *t)
         store_release(&t->state, TASK_QUEUED);
         push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
     } else {
-        t->since = time_ticks();
         if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)
             push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
     }

@@ -73,6 +73,7 @@ struct task {
     char *segment;              // overflow segment of the arena, NULL when none
     char *segment_sp, *segment_limit;   // sp and limit to return to
     uint64_t since;             // ticks when it last left a hart
+    uint64_t started;           // ticks when its present or last poll began
     uint64_t polls, ticks;      // how often and how long it ran
     struct {
         va_t va;

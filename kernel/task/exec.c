@@ -94,6 +94,12 @@ static int args_replace_first(struct exec_args *a, const char *s0, const char *s
     return 0;
 }
 
+static size_t string_room(const struct exec_args *a)
+{
+    size_t n = a->room - a->used;
+    return n < STRING_MAX ? n : STRING_MAX;
+}
+
 // Reads a NULL-terminated vector of string pointers.
 ASYNC_DECL(args_read, struct exec_args *a; va_t vector; uint32_t *count;);
 ASYNC(args_read, long r; uint64_t s;)
@@ -103,15 +109,13 @@ ASYNC(args_read, long r; uint64_t s;)
         AWAIT(f->r, user_read, t->thread->space, &f->s, f->vector, 8);
         if (f->r < 0 || !f->s)
             break;
-        for (f->r = -ENAMETOOLONG; f->r == -ENAMETOOLONG;) {
-            if (f->a->room - f->a->used > STRING_MAX) {
-                f->r = -E2BIG;
-                break;
-            }
+        for (;;) {
             AWAIT(f->r, user_read_string, t->thread->space, f->a->text + f->a->used, f->s,
-                  f->a->room - f->a->used);
-            if (f->r == -ENAMETOOLONG && args_room(f->a, f->a->room - f->a->used + 1)) {
-                f->r = f->a->room >= f->a->limit / 2 ? -E2BIG : -ENOMEM;
+                  string_room(f->a));
+            if (f->r != -ENAMETOOLONG)
+                break;
+            if (string_room(f->a) == STRING_MAX || (f->r = args_room(f->a, f->a->room - f->a->used + 1))) {
+                f->r = f->r == -ENOMEM ? -ENOMEM : -E2BIG;
                 break;
             }
         }
@@ -329,9 +333,9 @@ static void set_identity(struct thread *th, struct exec *x)
     const char *base = strrchr(x->path, '/');
     spin_lock(&p->lock);
     p->exe = vnode_get(v);
-    strncpy(p->exe_path, x->path, sizeof p->exe_path - 1);
+    strlcpy(p->exe_path, x->path, sizeof p->exe_path);
     memset(p->comm, 0, sizeof p->comm);
-    strncpy(p->comm, base ? base + 1 : x->path, sizeof p->comm - 1);
+    strlcpy(p->comm, base ? base + 1 : x->path, sizeof p->comm);
     if (!p->no_new_privs && !(x->file->path.mount && (x->file->path.mount->flags & MS_NOSUID))) {
         if (v->mode & 04000)
             p->cred.euid = p->cred.suid = p->cred.fsuid = v->uid;
@@ -349,7 +353,7 @@ static void set_identity(struct thread *th, struct exec *x)
     p->space = x->image.space;
     spin_unlock(&p->lock);
     memset(th->task.name, 0, sizeof th->task.name);
-    strncpy(th->task.name, p->comm, sizeof th->task.name - 1);
+    strlcpy(th->task.name, p->comm, sizeof th->task.name);
     if (old)
         vnode_put(old);
 }
@@ -392,7 +396,8 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
     f->x->image.space = NULL;
     start_image(t->thread, f->x);
     process_vfork_done(t->thread->process);
-    AWAIT(f->r, space_release, f->old);
+    if (f->old)
+        AWAIT(f->r, space_release, f->old);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -75,7 +75,10 @@ static void process_finish(struct process *p)
 {
     if (p == process_init)
         panic("init (pid 1) has ended with status 0x%x", p->exit_status);
+    spin_lock(&p->itimer_lock);
     timer_cancel(&p->itimer_real);
+    p->itimer_interval_ns = 0;
+    spin_unlock(&p->itimer_lock);
     spin_lock(&process_tree_lock);
     bool orphans = has_zombie(p);
     adopt_children(p, process_init);
@@ -142,8 +145,7 @@ ASYNC(thread_exit, long r; bool last;)
     spin_lock(&f->th->process->lock);
     thread_unlink_locked(f->th);
     f->last = f->th->process->nthreads == 0;
-    f->th->process->utime_ticks += f->th->utime_ticks;
-    f->th->process->stime_ticks += f->th->stime_ticks;
+    f->th->process->utime_ticks += t->ticks;
     if (f->last && !f->th->process->exiting)
         f->th->process->exit_status = f->th->exit_code;
     f->th->process->exiting |= f->last;

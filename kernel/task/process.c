@@ -22,7 +22,7 @@ struct spinlock process_tree_lock = SPINLOCK_INIT("process tree");
 struct process *process_init;
 static struct process *pids[HASH];
 static struct thread *tids[HASH];
-static struct list processes = LIST_INIT(processes);
+struct list process_list = LIST_INIT(process_list);
 static uint32_t last_pid;
 
 struct process *process_find_locked(uint32_t pid)
@@ -50,7 +50,7 @@ static uint32_t choose_pid(void)
             continue;
         bool used = false;
         if (last_pid < 300) // only after a wrap can a group outlive its leader's number
-            LIST_FOREACH(it, &processes)
+            LIST_FOREACH(it, &process_list)
             {
                 struct process *p = list_entry(it, struct process, all);
                 used |= p->pgid == last_pid || p->sid == last_pid;
@@ -107,6 +107,8 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     list_init(&p->children);
     list_init(&p->in_parent);
     list_init(&p->all);
+    list_init(&p->itimer_fired);
+    spin_init(&p->itimer_lock, "itimer");
     sigpending_init(&p->pending);
     waitq_init(&p->child_exit);
     p->start_ns = clock_monotonic_ns();
@@ -124,8 +126,8 @@ void process_link(struct process *p, uint32_t pid)
         p->pgid = p->sid = p->pid;
     p->hash_next = pids[p->pid % HASH];
     pids[p->pid % HASH] = p;
-    struct list *at = processes.prev;           // nearly always the end: numbers grow
-    while (at != &processes && list_entry(at, struct process, all)->pid > p->pid)
+    struct list *at = process_list.prev;           // nearly always the end: numbers grow
+    while (at != &process_list && list_entry(at, struct process, all)->pid > p->pid)
         at = at->prev;
     list_insert_after(at, &p->all);
     if (p->parent)
@@ -261,7 +263,7 @@ void thread_put(struct thread *th)
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg)
 {
     spin_lock(&process_tree_lock);
-    LIST_FOREACH(it, &processes)
+    LIST_FOREACH(it, &process_list)
     {
         struct process *p = list_entry(it, struct process, all);
         if (p->pid >= from && !fn(p, arg))

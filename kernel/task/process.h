@@ -26,6 +26,7 @@ struct process *process_find_locked(uint32_t pid);
 // process_tree_lock and process lock held.
 void thread_unlink_locked(struct thread *th);
 void thread_rename_locked(struct thread *th, uint32_t tid);
+extern struct list process_list;        // all, by pid; process_tree_lock
 extern struct process *process_init;    // pid 1, adopts orphans
 
 static inline struct thread *thread_of_task(struct task *t)

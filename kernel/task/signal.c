@@ -380,3 +380,19 @@ void siginfo_to_user(const struct siginfo_k *info, struct siginfo_user *out)
     if (info->signo != SIGCHLD)
         out->field[1] = info->value;
 }
+
+// An action that ignores drops what is pending (POSIX).
+void signal_set_action(struct thread *th, int sig, const struct sigaction_k *new)
+{
+    struct process *p = th->process;
+    spin_lock(&p->lock);
+    spin_lock(&p->sighand->lock);
+    p->sighand->action[sig - 1] = *new;
+    if (new->handler == 1 || (new->handler == 0 && (IGNORED_BY_DEFAULT & SIGMASK(sig)))) {
+        flush_signals(&p->pending, SIGMASK(sig));
+        PROCESS_THREADS(it, p)
+            flush_signals(&thread_entry(it)->pending, SIGMASK(sig));
+    }
+    spin_unlock(&p->sighand->lock);
+    spin_unlock(&p->lock);
+}

@@ -34,6 +34,7 @@ void sigpending_free(struct sigpending *p);
 int signal_take(struct thread *th, struct siginfo_k *info, struct sigaction_k *action);
 // Takes a pending signal of `set` (sigtimedwait): its number or 0.
 int signal_take_from(struct thread *th, sigset set, struct siginfo_k *info);
+void signal_set_action(struct thread *th, int sig, const struct sigaction_k *new);
 void signal_set_blocked(struct thread *th, sigset blocked);
 // Sets or clears ATTN_SIGNAL by what is deliverable now.
 void signal_recalculate(struct thread *th);

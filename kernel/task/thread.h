@@ -88,9 +88,12 @@ struct process {
     uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
     uint64_t min_faults, maj_faults;
     va_t arg_start, arg_end, env_start, env_end;
-    struct timer itimer_real;
-    uint64_t itimer_interval_ns, itimer_value_ticks;
+    struct spinlock itimer_lock;
+    struct timer itimer_real;       // itimer_lock
+    uint64_t itimer_interval_ns;
+    struct list itimer_fired;       // in the list of expired ones
     uint32_t no_new_privs, personality;
+    int8_t nice;
 };
 
 struct thread {
@@ -118,9 +121,7 @@ struct thread {
     va_t robust_list;
     va_t sigreturn_va;              // of the trampoline in this space
     uint64_t syscalls, faults;
-    uint64_t utime_ticks, stime_ticks;
-    uint32_t syscall_nr;            // last one that took the slow path
-    uint64_t restart_arg[4];        // restart_syscall
+    uint64_t timer_slack;           // ns, as prctl was told
     char arena[THREAD_ARENA];
 };
 

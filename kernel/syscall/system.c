@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: MIT
+// The machine and the kernel as a program sees them: names, totals, limits, scheduling, reboot.
+#include "arch/shootdown.h"
+#include "async/executor.h"
+#include "fs/file.h"
+#include "fs/fsctx.h"
+#include "lib/dt.h"
+#include "lib/log.h"
+#include "mem/user.h"
+#include "syscall/syscall.h"
+#include "task/process.h"
+#include "task/rusage.h"
+#include "task/signal.h"
+#include "task/time.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define US thread_current()->space
+
+// ---- names
+
+enum { UTS_FIELD = 65 };
+static char hostname[UTS_FIELD] = "tidepool", domainname[UTS_FIELD] = "(none)";
+static struct spinlock hostname_lock = SPINLOCK_INIT("hostname");
+
+long sys_uname(va_t out)
+{
+    char u[6][UTS_FIELD] = {"Linux", "", "6.12.0-tidepool", "#1 SMP Tidepool", "riscv64", ""};
+    spin_lock(&hostname_lock);
+    memcpy(u[1], hostname, UTS_FIELD);
+    memcpy(u[5], domainname, UTS_FIELD);
+    spin_unlock(&hostname_lock);
+    return user_copy_out(US, out, u, sizeof u);
+}
+SYSCALL(160, uname, 1);
+
+static long set_name(char *name, va_t in, uint64_t n)
+{
+    char text[UTS_FIELD] = "";
+    if (process_current()->cred.euid)
+        return -EPERM;
+    if (n >= UTS_FIELD)
+        return -EINVAL;
+    long e = user_copy_in(US, text, in, n);
+    if (e)
+        return e;
+    spin_lock(&hostname_lock);
+    memcpy(name, text, UTS_FIELD);
+    spin_unlock(&hostname_lock);
+    return 0;
+}
+
+long sys_sethostname(va_t in, uint64_t n)
+{
+    return set_name(hostname, in, n);
+}
+SYSCALL(161, sethostname, 2);
+
+long sys_setdomainname(va_t in, uint64_t n)
+{
+    return set_name(domainname, in, n);
+}
+SYSCALL(162, setdomainname, 2);
+
+// ---- totals
+
+struct sysinfo_user {
+    int64_t uptime;
+    uint64_t loads[3], totalram, freeram, sharedram, bufferram, totalswap, freeswap;
+    uint16_t procs, pad;
+    uint64_t totalhigh, freehigh;
+    uint32_t mem_unit;
+    uint32_t pad2;
+};
+_Static_assert(sizeof(struct sysinfo_user) == 112, "struct sysinfo");
+
+static bool count_process(struct process *p, void *n)
+{
+    (void)p;
+    ++*(uint16_t *)n;
+    return true;
+}
+
+long sys_sysinfo(va_t out)
+{
+    struct sysinfo_user s = {.mem_unit = 1};
+    s.uptime = (int64_t)(clock_monotonic_ns() / 1000000000);
+    s.totalram = frame_total() * PAGE_SIZE;
+    s.freeram = frame_free_count() * PAGE_SIZE;
+    process_foreach(0, count_process, &s.procs);
+    return user_copy_out(US, out, &s, sizeof s);
+}
+SYSCALL(179, sysinfo, 1);
+
+// ---- usage
+
+static void usage_of(uint64_t user, uint64_t system, struct rusage_user *out)
+{
+    uint64_t u = ticks_to_ns(user), s = ticks_to_ns(system);
+    out->utime.sec = (int64_t)(u / 1000000000);
+    out->utime.usec = (int64_t)(u % 1000000000 / 1000);
+    out->stime.sec = (int64_t)(s / 1000000000);
+    out->stime.usec = (int64_t)(s % 1000000000 / 1000);
+}
+
+void rusage_of_zombie(const struct process *p, struct rusage_user *out)
+{
+    *out = (struct rusage_user){.minflt = (int64_t)p->min_faults, .majflt = (int64_t)p->maj_faults};
+    usage_of(p->utime_ticks + p->cutime_ticks, p->stime_ticks + p->cstime_ticks, out);
+}
+
+static uint64_t ticks_of_threads(struct process *p)
+{
+    uint64_t n = 0;
+    spin_lock(&p->lock);
+    PROCESS_THREADS(it, p)
+        n += thread_entry(it)->task.ticks;
+    spin_unlock(&p->lock);
+    return n;
+}
+
+long sys_getrusage(int32_t who, va_t out)
+{
+    struct process *p = process_current();
+    struct rusage_user u = {.maxrss = (int64_t)(US->peak * 4), .minflt = (int64_t)US->faults};
+    switch (who) {
+    case 0:     // RUSAGE_SELF
+        usage_of(p->utime_ticks + ticks_of_threads(p), p->stime_ticks, &u);
+        break;
+    case 1:     // RUSAGE_THREAD
+        usage_of(current_task()->ticks, 0, &u);
+        break;
+    case -1:    // RUSAGE_CHILDREN
+        u = (struct rusage_user){0};
+        usage_of(p->cutime_ticks, p->cstime_ticks, &u);
+        break;
+    default:
+        return -EINVAL;
+    }
+    return user_copy_out(US, out, &u, sizeof u);
+}
+SYSCALL(165, getrusage, 2);
+
+// ---- limits
+
+static long limit_set(struct process *p, uint32_t which, const struct rlimit_k *new)
+{
+    const struct rlimit_k *old = &p->rlimit[which];
+    if (new->cur > new->max)
+        return -EINVAL;
+    if (new->max > old->max && process_current()->cred.euid)
+        return -EPERM;
+    if (which == RLIMIT_NOFILE && new->max > FD_LIMIT)
+        return -EPERM;
+    p->rlimit[which] = *new;
+    if (which == RLIMIT_STACK && p->space)
+        p->space->stack_limit = new->cur;
+    if (which == RLIMIT_AS && p->space)
+        p->space->limit = new->cur;
+    return 0;
+}
+
+static long limit_call(struct process *p, uint32_t which, va_t new_va, va_t old_va)
+{
+    struct rlimit_k new, old;
+    if (which >= RLIM_COUNT)
+        return -EINVAL;
+    long e = new_va ? user_copy_in(US, &new, new_va, sizeof new) : 0;
+    if (e)
+        return e;
+    spin_lock(&p->lock);
+    old = p->rlimit[which];
+    spin_unlock(&p->lock);
+    if (old_va && (e = user_copy_out(US, old_va, &old, sizeof old)))
+        return e;
+    if (!new_va)
+        return 0;
+    spin_lock(&p->lock);
+    e = limit_set(p, which, &new);
+    spin_unlock(&p->lock);
+    return e;
+}
+
+long sys_prlimit64(int32_t pid, uint32_t which, va_t new_va, va_t old_va)
+{
+    if (!pid)
+        return limit_call(process_current(), which, new_va, old_va);
+    struct process *p = pid > 0 ? process_find((uint32_t)pid) : NULL;
+    if (!p)
+        return -ESRCH;
+    const struct credentials *me = &process_current()->cred;
+    long r = me->euid && me->uid != p->cred.uid ? -EPERM : limit_call(p, which, new_va, old_va);
+    process_put(p);
+    return r;
+}
+SYSCALL(261, prlimit64, 4);
+
+long sys_getrlimit(uint32_t which, va_t out)
+{
+    return limit_call(process_current(), which, 0, out);
+}
+SYSCALL(163, getrlimit, 2);
+
+long sys_setrlimit(uint32_t which, va_t in)
+{
+    return limit_call(process_current(), which, in, 0);
+}
+SYSCALL(164, setrlimit, 2);
+
+long sys_umask(uint32_t mask)
+{
+    return atomic_swap32(&thread_current()->fs->umask, mask & 0777);
+}
+SYSCALL(166, umask, 1);
+
+// ---- prctl
+
+enum {
+    PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4,
+    PR_SET_NAME = 15, PR_GET_NAME = 16, PR_SET_TIMERSLACK = 29, PR_GET_TIMERSLACK = 30,
+    PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39,
+};
+
+static long set_thread_name(va_t in)
+{
+    struct thread *th = thread_current();
+    char name[16] = "";
+    long n = user_string_in(th->space, name, in, sizeof name);
+    if (n < 0 && n != -ENAMETOOLONG)
+        return n;
+    name[15] = 0;
+    strlcpy(th->task.name, name, sizeof th->task.name);
+    if (th->tid == th->process->pid)
+        memcpy(th->process->comm, name, sizeof name);
+    return 0;
+}
+
+long sys_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    struct process *p = process_current();
+    char name[16] = "";
+    switch (op) {
+    case PR_SET_NAME:
+        return set_thread_name(a);
+    case PR_GET_NAME:
+        strlcpy(name, current_task()->name, sizeof name);
+        return user_copy_out(US, a, name, sizeof name);
+    case PR_GET_DUMPABLE:
+        return p->dumpable;
+    case PR_SET_DUMPABLE:
+        if (a > 1)
+            return -EINVAL;
+        p->dumpable = (uint8_t)a;
+        return 0;
+    case PR_SET_TIMERSLACK:     // timers are as exact as the clock: slack is never used
+        thread_current()->timer_slack = a ? a : 50000;
+        return 0;
+    case PR_GET_TIMERSLACK:
+        return (long)thread_current()->timer_slack;
+    case PR_SET_NO_NEW_PRIVS:
+        if (a != 1 || b || c || d)
+            return -EINVAL;
+        p->no_new_privs = 1;
+        return 0;
+    case PR_GET_NO_NEW_PRIVS:
+        return a || b || c || d ? -EINVAL : (long)p->no_new_privs;
+    default:
+        return -EINVAL;
+    }
+}
+SYSCALL(167, prctl, 5);
+
+long sys_personality(uint32_t persona)
+{
+    struct process *p = process_current();
+    long old = p->personality;
+    if (persona != UINT32_MAX)
+        p->personality = persona;
+    return old;
+}
+SYSCALL(92, personality, 1);
+
+// ---- reboot, kernel log
+
+enum {
+    REBOOT_MAGIC1 = (int)0xfee1dead, REBOOT_MAGIC2 = 672274793,
+    REBOOT_RESTART = 0x01234567, REBOOT_HALT = (int)0xcdef0123, REBOOT_POWER_OFF = 0x4321fedc,
+    REBOOT_CAD_ON = (int)0x89abcdef, REBOOT_CAD_OFF = 0,
+};
+
+static bool magic2_ok(int32_t m)
+{
+    return m == REBOOT_MAGIC2 || m == 85072278 || m == 369367448 || m == 537993216;
+}
+
+ASYNC_SYSCALL(sys_reboot, long r;)
+{
+    ASYNC_BEGIN(sys_reboot);
+    if (t->thread->process->cred.euid)
+        ASYNC_RETURN(-EPERM);
+    if ((int32_t)f->a[0] != REBOOT_MAGIC1 || !magic2_ok((int32_t)f->a[1]))
+        ASYNC_RETURN(-EINVAL);
+    if ((int32_t)f->a[2] == REBOOT_CAD_OFF || (int32_t)f->a[2] == REBOOT_CAD_ON)
+        ASYNC_RETURN(0);
+    if ((int32_t)f->a[2] != REBOOT_RESTART && (int32_t)f->a[2] != REBOOT_HALT &&
+        (int32_t)f->a[2] != REBOOT_POWER_OFF)
+        ASYNC_RETURN(-EINVAL);
+    SHIELD_BEGIN();
+    AWAIT(f->r, vfs_sync, false);
+    if (f->r < 0)
+        log_error("reboot: writing back failed (error %ld)", -f->r);
+    SHIELD_END();
+    if ((int32_t)f->a[2] == REBOOT_RESTART)
+        machine_reboot();
+    if ((int32_t)f->a[2] == REBOOT_HALT) {
+        log_info("halted");
+        machine_halt();
+    }
+    log_info("power off");
+    machine_poweroff();
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+SYSCALL_ASYNC(142, reboot, 4);
+
+enum { SYSLOG_READ_ALL = 3, SYSLOG_CLEAR = 5, SYSLOG_CONSOLE_OFF, SYSLOG_CONSOLE_ON,
+       SYSLOG_CONSOLE_LEVEL, SYSLOG_SIZE_UNREAD, SYSLOG_SIZE_BUFFER, SYSLOG_LINES = 64 };
+
+// The newest lines that fit, in Linux's form "<level>[time] text".
+static long copy_log(va_t out, uint64_t room)
+{
+    struct log_line line[SYSLOG_LINES];
+    size_t n = log_tail(line, SYSLOG_LINES), first = n;
+    char text[sizeof line[0].text + 40];
+    uint64_t total = 0, done = 0;
+    for (; first; first--) {
+        const struct log_line *l = &line[first - 1];
+        uint64_t len = (uint64_t)snprintf(text, sizeof text, "<%u>[%5lu.%06lu] %s\n", l->level + 3,
+                                          l->ns / 1000000000, l->ns / 1000 % 1000000, l->text);
+        if (total + len > room)
+            break;
+        total += len;
+    }
+    for (; first < n; first++) {
+        const struct log_line *l = &line[first];
+        int len = snprintf(text, sizeof text, "<%u>[%5lu.%06lu] %s\n", l->level + 3,
+                           l->ns / 1000000000, l->ns / 1000 % 1000000, l->text);
+        long e = user_copy_out(US, out + done, text, (size_t)len);
+        if (e)
+            return e;
+        done += (uint64_t)len;
+    }
+    return (long)done;
+}
+
+long sys_syslog(int32_t op, va_t out, int32_t len)
+{
+    switch (op) {
+    case SYSLOG_READ_ALL:
+        return len < 0 || !out ? -EINVAL : copy_log(out, (uint64_t)len);
+    case SYSLOG_CLEAR: case SYSLOG_CONSOLE_OFF: case SYSLOG_CONSOLE_ON: case SYSLOG_CONSOLE_LEVEL:
+        return -EPERM;          // the console's level is fixed
+    case SYSLOG_SIZE_UNREAD:
+        return 0;
+    case SYSLOG_SIZE_BUFFER:
+        return 16384;
+    default:
+        return -EINVAL;
+    }
+}
+SYSCALL(116, syslog, 3);
+
+// ---- scheduling: one policy, SCHED_OTHER; nice values are remembered
+
+long sys_sched_yield(void)
+{
+    if (executor_has_ready())
+        current_task()->local |= LOCAL_YIELD;
+    return 0;
+}
+SYSCALL(124, sched_yield, 0);
+
+long sys_sched_getaffinity(int32_t pid, uint64_t size, va_t out)
+{
+    if (size < 8 || size % 8)
+        return -EINVAL;
+    struct thread *th = pid ? thread_find((uint32_t)pid) : NULL;
+    if (pid && !th)
+        return -ESRCH;
+    int32_t pinned = th ? th->task.pinned : current_task()->pinned;
+    if (th)
+        thread_put(th);
+    uint64_t mask = pinned >= 0 ? 1ul << pinned : (hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul);
+    long e = user_copy_out(US, out, &mask, sizeof mask);
+    return e ? e : 8;
+}
+SYSCALL(123, sched_getaffinity, 3);
+
+// All harts, or exactly one: a set in between cannot be kept and is refused.
+long sys_sched_setaffinity(int32_t pid, uint64_t size, va_t in)
+{
+    uint64_t mask = 0, all = hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul;
+    long e = user_copy_in(US, &mask, in, size < 8 ? size : 8);
+    if (e)
+        return e;
+    mask &= all;
+    if (!mask || (mask != all && (mask & (mask - 1))))
+        return -EINVAL;
+    struct thread *th = pid ? thread_find((uint32_t)pid) : NULL;
+    if (pid && !th)
+        return -ESRCH;
+    struct task *t = th ? &th->task : current_task();
+    t->pinned = mask == all ? -1 : __builtin_ctzl(mask);
+    if (t == current_task())
+        t->local |= LOCAL_YIELD;    // move now
+    if (th)
+        thread_put(th);
+    return 0;
+}
+SYSCALL(122, sched_setaffinity, 3);
+
+long sys_sched_getscheduler(int32_t pid)
+{
+    return pid < 0 ? -EINVAL : 0;
+}
+SYSCALL(120, sched_getscheduler, 1);
+
+long sys_sched_getparam(int32_t pid, va_t out)
+{
+    uint32_t zero = 0;
+    return pid < 0 ? -EINVAL : user_copy_out(US, out, &zero, sizeof zero);
+}
+SYSCALL(121, sched_getparam, 2);
+
+long sys_sched_setscheduler(int32_t pid, int32_t policy, va_t in)
+{
+    uint32_t priority;
+    long e = user_copy_in(US, &priority, in, sizeof priority);
+    return e ? e : pid < 0 || (policy != 0 && policy != 3 && policy != 5) || priority ? -EINVAL : 0;
+}
+SYSCALL(119, sched_setscheduler, 3);
+
+long sys_sched_get_priority_max(uint32_t policy)
+{
+    return policy > 6 || policy == 4 ? -EINVAL : policy == 1 || policy == 2 ? 99 : 0;
+}
+SYSCALL(125, sched_get_priority_max, 1);
+
+long sys_sched_get_priority_min(uint32_t policy)
+{
+    return policy > 6 || policy == 4 ? -EINVAL : policy == 1 || policy == 2 ? 1 : 0;
+}
+SYSCALL(126, sched_get_priority_min, 1);
+
+static struct process *of_priority(int32_t which, uint32_t who)
+{
+    struct process *p = which == 0 && who ? process_find(who) : process_current();
+    if (p && !(which == 0 && who))
+        process_get(p);
+    return p;
+}
+
+long sys_setpriority(int32_t which, uint32_t who, int32_t nice)
+{
+    if (which < 0 || which > 2)
+        return -EINVAL;
+    struct process *p = of_priority(which, who);
+    if (!p)
+        return -ESRCH;
+    nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
+    long r = nice < p->nice && process_current()->cred.euid ? -EACCES : 0;
+    if (!r)
+        p->nice = (int8_t)nice;
+    process_put(p);
+    return r;
+}
+SYSCALL(140, setpriority, 3);
+
+long sys_getpriority(int32_t which, uint32_t who)
+{
+    if (which < 0 || which > 2)
+        return -EINVAL;
+    struct process *p = of_priority(which, who);
+    if (!p)
+        return -ESRCH;
+    long r = 20 - p->nice;
+    process_put(p);
+    return r;
+}
+SYSCALL(141, getpriority, 2);
+
+long sys_getcpu(va_t cpu, va_t node)
+{
+    uint32_t zero = 0;
+    long e = cpu ? user_copy_out(US, cpu, &hart_self.index, 4) : 0;
+    return e || !node ? e : user_copy_out(US, node, &zero, 4);
+}
+SYSCALL(168, getcpu, 3);
+
+// ---- riscv
+
+enum { HWPROBE_MVENDORID, HWPROBE_MARCHID, HWPROBE_MIMPID, HWPROBE_BASE_BEHAVIOR, HWPROBE_IMA_EXT_0,
+       HWPROBE_CPUPERF_0, HWPROBE_PAIRS = 16 };
+
+struct hwprobe_pair {
+    int64_t key;
+    uint64_t value;
+};
+
+static void hwprobe_fill(struct hwprobe_pair *p)
+{
+    p->value = 0;
+    if (p->key == HWPROBE_BASE_BEHAVIOR)
+        p->value = 1;           // IMA
+    else if (p->key == HWPROBE_IMA_EXT_0)
+        p->value = (dt_isa_has("d") ? 1 : 0) | (dt_isa_has("c") ? 2 : 0);
+    else if (p->key < 0 || p->key > HWPROBE_CPUPERF_0)
+        p->key = -1;            // unknown to this kernel
+}
+
+long sys_riscv_hwprobe(va_t pairs, uint64_t count, uint64_t cpu_size, va_t cpus, uint32_t flags)
+{
+    (void)cpu_size;
+    (void)cpus;
+    struct hwprobe_pair p[HWPROBE_PAIRS];
+    if (flags || count > HWPROBE_PAIRS)
+        return -EINVAL;
+    long e = user_copy_in(US, p, pairs, count * sizeof *p);
+    if (e)
+        return e;
+    for (uint64_t i = 0; i < count; i++)
+        hwprobe_fill(&p[i]);
+    return user_copy_out(US, pairs, p, count * sizeof *p);
+}
+SYSCALL(258, riscv_hwprobe, 5);
+
+long sys_riscv_flush_icache(va_t lo, va_t hi, uint64_t flags)
+{
+    (void)lo;
+    (void)hi;
+    if (flags & ~1ul)
+        return -EINVAL;
+    icache_flush_local();
+    if (!(flags & 1))
+        icache_shootdown(load_relaxed(&US->harts) & ~(1ul << hart_self.index));
+    return 0;
+}
+SYSCALL(259, riscv_flush_icache, 3);

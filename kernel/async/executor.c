@@ -273,21 +273,27 @@ static void idle(void)
         ready |= load_relaxed(&queues[i].length) != 0;
     if (!ready) {
         uint64_t from = time_ticks();
-        __asm__ volatile("wfi" ::: "memory");
+        cpu_wait_for_interrupt();
         h->idle_ns += ticks_to_ns(time_ticks() - from);
     }
     atomic_and64(&idle_mask, ~(1ul << h->index));
     store_relaxed(&h->idle, 0);
 }
 
+bool executor_step(void)
+{
+    struct task *t = pop(&queues[hart_self.index]);
+    if (!t && !(t = steal()))
+        return false;
+    poll_task(t);
+    return true;
+}
+
 void executor_run(void)
 {
     for (;;) {
         irq_poll();
-        struct task *t = pop(&queues[hart_self.index]);
-        if (!t && !(t = steal()))
+        if (!executor_step())
             idle();
-        else
-            poll_task(t);
     }
 }

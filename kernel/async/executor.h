@@ -5,6 +5,7 @@
 #include "async/task.h"
 
 _Noreturn void executor_run(void);          // a hart's main loop
+bool executor_step(void);                   // polls one task; false: there was none
 void executor_init(void);                   // boot hart, before other harts start
 bool executor_has_ready(void);              // somebody else could run on this hart now
 // What idle does before it sleeps: bounded work, returns true if there may be more.

@@ -101,7 +101,7 @@ static long group_or_session(uint32_t pid, bool session)
 {
     spin_lock(&process_tree_lock);
     struct process *p = pid ? process_find_locked(pid) : process_current();
-    long r = !p ? -ESRCH : session ? p->sid : p->pgid;
+    long r = !p ? -ESRCH : (long)(session ? p->sid : p->pgid);
     spin_unlock(&process_tree_lock);
     return r;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Clocks, sleeping, interval timers, times.
+#include "async/wait_async.h"
+#include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
-#include "async/wait_async.h"
 #include "task/process.h"
 #include "task/signal.h"
 #include "task/time.h"
@@ -97,6 +98,12 @@ SYSCALL(169, gettimeofday, 2);
 
 // ---- sleeping
 
+static struct timespec_k time_left(uint64_t until)
+{
+    uint64_t now = time_ticks();
+    return ns_timespec(until > now ? ticks_to_ns(until - now) : 0);
+}
+
 // left: where the rest goes when interrupted, 0: nowhere (absolute sleeps).
 ASYNC_DECL(user_sleep, uint64_t until; va_t left; bool restart;);
 ASYNC(user_sleep, long r; struct timespec_k rest;)
@@ -108,8 +115,7 @@ ASYNC(user_sleep, long r; struct timespec_k rest;)
     if (f->restart)
         ASYNC_RETURN(-ERESTARTNOHAND);
     if (f->left) {
-        uint64_t now = time_ticks();
-        f->rest = ns_timespec(f->until > now ? ticks_to_ns(f->until - now) : 0);
+        f->rest = time_left(f->until);
         AWAIT(f->r, user_write, t->thread->space, f->left, &f->rest, sizeof f->rest);
         if (f->r < 0)
             ASYNC_RETURN(f->r);

@@ -3,10 +3,8 @@
 #pragma once
 
 #include "async/timer.h"
+#include "fs/abi.h"
 
-struct timespec_k {
-    int64_t sec, nsec;
-};
 struct timeval_k {
     int64_t sec, usec;
 };

@@ -86,6 +86,11 @@ static inline void irq_poll(void)
         irq_poll_slow(p);
 }
 
+static inline void cpu_wait_for_interrupt(void)
+{
+    __asm__ volatile("wfi" ::: "memory");
+}
+
 enum ipi {
     IPI_WAKE = 1,       // look at the run queue and at the running task's attention word
     IPI_SHOOTDOWN = 2,  // serve the shootdown request (arch/riscv/shootdown.c)

@@ -14,6 +14,7 @@
 #include "async/wait.h"
 #include "lib/list.h"
 #include "lib/spinlock.h"
+#include "mem/radix.h"
 #include "page/frame.h"
 
 struct phys;
@@ -38,19 +39,20 @@ struct phys_ops {
     // The vnode's own reference counting: a mapping keeps the vnode. Plain, any context.
     void (*get)(struct phys *ph);
     void (*put)(struct phys *ph);
+    // As get, but false when the vnode's last reference has gone. NULL: phys_sync_all passes it by.
+    bool (*try_get)(struct phys *ph);
 };
 
 struct phys {
     uint32_t kind;              // enum phys_kind
     uint32_t refs;              // PHYS_SHARED_ANON only; files count in the vnode
     struct spinlock lock;       // guards the tree, page flags, size
-    void *root;                 // radix tree of pages, 64 per node
-    uint32_t height;
+    struct radix tree;          // of pages
     int32_t error;              // last failed write, reported once by phys_sync (then cleared)
     uint64_t size;              // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
-    uint64_t pages, dirty;      // counts
+    uint64_t pages, dirty, writing; // counts
     uint32_t shared_writable;   // MAP_SHARED mappings that may write: their pages stay dirty
-    uint32_t reads_ahead;       // present window, pages
+    uint32_t window;            // pages the next sequential read takes
     uint64_t next_read;         // index a sequential reader asks for next
     struct waitq waiters;       // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;

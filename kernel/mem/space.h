@@ -43,6 +43,7 @@ struct mapping {
     struct range range;         // first. [lo, hi)
     uint32_t prot;              // ACCESS_*
     uint32_t flags;             // enum mapping_flag
+    uint64_t pte_bits;          // of a fully writable page of it: pte_bits_of_prot(prot)
     struct phys *phys;          // referenced; NULL: private anonymous
     uint64_t offset;            // of lo in phys, bytes
 };
@@ -57,13 +58,16 @@ struct space {
     uint64_t satp;
     uint64_t harts;             // atomic mask: satp of these harts is this root
     struct mutex mutate;
-    va_t mmap_top;              // mappings are placed below, going down
-    va_t brk_start, brk;        // lock
+    va_t stack_top;             // end of the first stack, randomised
+    va_t mmap_top;              // mappings are placed below, going down; randomised
+    va_t brk_start, brk;        // lock. exec sets both; a process has none of its own
+    va_t zap_lo, zap_hi;        // being emptied by the holder of mutate: no stack grows into it
     uint64_t stack_limit;       // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
     uint64_t limit;             // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
     uint64_t mapped;            // bytes in mappings
     uint64_t resident;          // user frames in the page table
     uint64_t tables;            // table frames, root included
+    struct list table_list;     // of struct page, newest first: a table comes before its parent
     uint64_t peak;              // largest `resident`
     uint64_t faults, cow_copies, major;
     struct list all;            // in the list of spaces
@@ -117,8 +121,11 @@ ASYNC_DECL(space_unmap, struct space *s; va_t va; uint64_t len;);
 ASYNC_DECL(space_protect, struct space *s; va_t va; uint64_t len; uint32_t prot;);
 // Drops the pages of private mappings (MADV_DONTNEED): they read as fresh afterwards.
 ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);
-// Moves the break; returns the new one, or the old one when that is impossible.
+// Moves the break; *now is the new one, or the old one when that is impossible. Always 0.
 ASYNC_DECL(space_brk, struct space *s; va_t to; va_t *now;);
+// mremap(2): *va is where the mapping is afterwards. old and to are aligned, lengths are rounded up.
+// -EFAULT: the old range is not inside one mapping.
+enum { REMAP_MAYMOVE = 1, REMAP_FIXED = 2 };
 ASYNC_DECL(space_remap, struct space *s; va_t old; uint64_t old_len; uint64_t new_len;
            uint32_t how; va_t to; va_t *va;);
 
@@ -127,6 +134,7 @@ ASYNC_DECL(space_remap, struct space *s; va_t old; uint64_t old_len; uint64_t ne
 int space_map_now(struct space *s, const struct space_map *what, va_t *va);
 int space_unmap_now(struct space *s, va_t va, uint64_t len);
 int space_protect_now(struct space *s, va_t va, uint64_t len, uint32_t prot);
+int space_brk_now(struct space *s, va_t to, va_t *now);
 
 // ---- faults
 
@@ -166,7 +174,8 @@ size_t space_entries(struct space *s, va_t from, va_t to, struct pte_info *out, 
 
 // Reads one entry (0: no table). Sets one with shootdown under the lock: only flag bits may change
 // (V, R, W, X, U, A, D, HELD) on an entry that has a frame; *old gets what it was. -ENOENT: there is
-// no frame. -EINVAL: another frame, reserved combination (W without R), or kernel address.
+// no frame. -EINVAL: another frame, reserved combination (W without R), or kernel address. -EBUSY:
+// W on a frame that others have, too.
 pte_t space_pte_get(struct space *s, va_t va);
 int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
 
@@ -174,5 +183,7 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
 void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg);
 struct space *space_find(uint32_t id);      // referenced, or NULL
 
+// A random number for placing things (exec: brk, stack).
+uint64_t space_random(void);
 // Placement randomness; dev/random hands itself in at boot. Before that a weak generator serves.
 void space_set_random(uint64_t (*fn)(void));

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// Page faults: from the address to the mapping, to the frame, to the entry.
+//
+// The plain part does everything that needs no waiting, under the space's lock: first touch of
+// anonymous memory, copy on write, pages that are in the cache, growth of the stack, spurious
+// faults. The async part waits for the object's page without any lock and then tries again: the
+// mapping may have changed meanwhile, so nothing is remembered but the page itself.
+#include "lib/trace.h"
+#include "mem/space_internal.h"
+#include "mem/user.h"
+
+TRACE_POINT(fault_page, "fault.page", "va", "access", "space", "result");
+
+// fence.i for code that has just become reachable. A frame is marked once its contents are known
+// to all harts' instruction fetch; page.order has no other use in a cached page.
+enum { ORDER_CODE_VISIBLE = 0xfe };
+
+static void code_visible(struct space *s, struct page *pg)
+{
+    if (pg->order == ORDER_CODE_VISIBLE)
+        return;
+    pg->order = ORDER_CODE_VISIBLE;
+    for (uint32_t i = 0; i < hart_count; i++)
+        if (i != hart_index() && harts[i])
+            store_relaxed(&harts[i]->icache_stale, 1);
+    fence_full();
+    icache_shootdown(load_relaxed(&s->harts));
+}
+
+static inline void install(struct space *s, struct mapping *m, pte_t *slot, pa_t pa, uint64_t bits)
+{
+    if (m->prot & ACCESS_EXEC)
+        code_visible(s, page_of(pa));
+    fence_write();      // contents before the entry
+    *slot = pte_make(pa, bits);
+}
+
+static void count_resident(struct space *s)
+{
+    if (++s->resident > s->peak)
+        s->peak = s->resident;
+}
+
+// First touch of private anonymous memory. Reading gets the frame of zeroes.
+static inline int fault_anonymous(struct space *s, struct mapping *m, pte_t *slot, unsigned access)
+{
+    pa_t pa;
+    uint64_t bits = m->pte_bits;
+    if (access == ACCESS_WRITE) {
+        pa = frame_alloc(FRAME_ZERO | FRAME_USER);
+        if (unlikely(!pa))
+            return -ENOMEM;
+        page_of(pa)->kind = FRAME_ANON;
+    } else {
+        pa = frame_zero;
+        frame_ref(pa);
+        bits &= ~(uint64_t)(PTE_W | PTE_D);
+    }
+    install(s, m, slot, pa, bits);
+    count_resident(s);
+    return 0;
+}
+
+// A writable private copy of `from`, which loses nothing here.
+static pa_t private_copy(pa_t from)
+{
+    pa_t pa = frame_alloc(from == frame_zero ? FRAME_ZERO | FRAME_USER : FRAME_USER);
+    if (unlikely(!pa))
+        return 0;
+    if (from != frame_zero)
+        page_copy(pa_to_kva(pa), pa_to_kva(from));
+    page_of(pa)->kind = FRAME_ANON;
+    return pa;
+}
+
+static inline bool beyond_end(const struct mapping *m, uint64_t index)
+{
+    return index >= page_round_up(load_relaxed(&m->phys->size)) >> PAGE_SHIFT;
+}
+
+static inline uint64_t page_index(const struct mapping *m, va_t va)
+{
+    return (m->offset + (page_round_down(va) - m->range.lo)) >> PAGE_SHIFT;
+}
+
+// First touch of a page that an object supplies.
+static int fault_object(struct space *s, struct mapping *m, va_t va, pte_t *slot, unsigned access)
+{
+    uint64_t index = page_index(m, va), bits = m->pte_bits;
+    if (beyond_end(m, index))
+        return -EIO;
+    struct page *pg = phys_page_now(m->phys, index);
+    if (!pg)
+        return -EAGAIN;
+    pa_t pa = page_pa(pg);
+    if (m->flags & MAPPING_SHARED) {
+        if (access == ACCESS_WRITE)
+            phys_dirty(m->phys, pg);
+        else if (m->phys->kind == PHYS_FILE)
+            bits &= ~(uint64_t)(PTE_W | PTE_D);     // the first write marks the page dirty
+    } else if (access == ACCESS_WRITE) {
+        pa_t copy = private_copy(pa);
+        page_put(pg);
+        if (!copy)
+            return -ENOMEM;
+        pa = copy;
+        s->cow_copies++;
+    } else {
+        bits &= ~(uint64_t)(PTE_W | PTE_D);
+    }
+    install(s, m, slot, pa, bits);      // the page's reference is the entry's now
+    count_resident(s);
+    return 0;
+}
+
+// A write to a private page that is, or was, shared.
+static int fault_copy(struct space *s, struct mapping *m, va_t va, pte_t *slot)
+{
+    pa_t old = pte_pa(*slot), pa;
+    struct page *pg = page_of(old);
+    if (pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == 1) {
+        *slot = pte_make(old, m->pte_bits);     // the last owner; others' entries allow less
+        tlb_flush_page(va);
+        return 0;
+    }
+    pa = private_copy(old);
+    if (!pa)
+        return -ENOMEM;
+    install(s, m, slot, pa, m->pte_bits);
+    space_flush(s, page_round_down(va), PAGE_SIZE);
+    frame_unref(old);
+    s->cow_copies++;
+    return 0;
+}
+
+// The entry has a frame, and the mapping allows the access.
+static int fault_present(struct space *s, struct mapping *m, va_t va, pte_t *slot, unsigned access)
+{
+    pte_t e = *slot;
+    uint64_t need = PTE_V | PTE_U | PTE_A | (uint64_t)access << 1 |
+                    (access == ACCESS_WRITE ? PTE_D : 0);
+    if ((e & need) == need) {       // somebody was faster, or this hart remembered the absence
+        tlb_flush_page(va);
+        return 0;
+    }
+    struct page *pg = page_of(pte_pa(e));
+    if (access == ACCESS_WRITE && !(m->flags & MAPPING_SHARED))
+        return fault_copy(s, m, va, slot);
+    uint64_t bits = mapping_bits_for(m, pg);
+    if (access == ACCESS_WRITE) {
+        phys_dirty(m->phys, pg);
+        bits = m->pte_bits;
+    }
+    *slot = pte_make(pte_pa(e), bits);
+    tlb_flush_page(va);
+    return 0;
+}
+
+// An address below a stack: the mapping grows down to it, if limits and neighbours let it.
+static cold struct mapping *grow_stack(struct space *s, va_t va)
+{
+    struct range *r = range_map_from(&s->map, va);
+    va_t lo = page_round_down(va);
+    if (!r || !(mapping_of(r)->flags & MAPPING_STACK) || lo < MAP_LOWEST)
+        return NULL;
+    struct range *below = range_map_prev(r);
+    uint64_t more = r->lo - lo;
+    if (r->hi - lo > s->stack_limit || s->mapped + more > s->limit)
+        return NULL;
+    if ((below && below->hi + STACK_GAP > lo) || (s->zap_hi > lo && s->zap_lo < r->lo))
+        return NULL;
+    range_map_resize(&s->map, r, lo, r->hi);
+    s->mapped += more;
+    return mapping_of(r);
+}
+
+static inline int fault_in(struct space *s, va_t va, unsigned access, pte_t **out)
+{
+    struct range *r = range_map_find(&s->map, va);
+    if (unlikely(!r) && !(r = (struct range *)grow_stack(s, va)))
+        return -EFAULT;
+    struct mapping *m = mapping_of(r);
+    if (unlikely(!(m->prot & access)))
+        return -EACCES;
+    pte_t *slot = space_slot(s, va);
+    if (unlikely(!slot))
+        return -ENOMEM;
+    *out = slot;
+    s->faults++;
+    if (unlikely(*slot))
+        return fault_present(s, m, va, slot, access);
+    if (unlikely(m->phys != NULL))
+        return fault_object(s, m, va, slot, access);
+    return fault_anonymous(s, m, slot, access);
+}
+
+int space_fault_locked(struct space *s, va_t va, unsigned access, pte_t **out)
+{
+    return va < USER_TOP ? fault_in(s, va, access, out) : -EFAULT;
+}
+
+int space_fault_fast(struct space *s, va_t va, unsigned access)
+{
+    pte_t *slot;
+    if (unlikely(va >= USER_TOP))
+        return -EFAULT;
+    spin_lock(&s->lock);
+    int r = fault_in(s, va, access, &slot);
+    spin_unlock(&s->lock);
+    TRACE(fault_page, va, access, s->id, (uint64_t)r);
+    return r;
+}
+
+// Which page of which object the fault waits for; both stay referenced by the caller. False: the
+// mapping is not an object's any more, look again.
+static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *index)
+{
+    spin_lock(&s->lock);
+    struct range *r = range_map_find(&s->map, va);
+    bool found = r && mapping_of(r)->phys;
+    if (found) {
+        *ph = mapping_of(r)->phys;
+        *index = page_index(mapping_of(r), va);
+        phys_get(*ph);
+        s->major++;
+    }
+    spin_unlock(&s->lock);
+    return found;
+}
+
+static void target_drop(struct phys **ph, struct page **page)
+{
+    if (*page)
+        page_put(*page);
+    if (*ph)
+        phys_put(*ph);
+    *page = NULL;
+    *ph = NULL;
+}
+
+ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; bool cleaned;)
+{
+    ASYNC_BEGIN(space_fault);
+    f->ph = NULL;
+    f->page = NULL;
+    f->cleaned = false;
+    for (;;) {
+        f->r = space_fault_fast(f->s, f->va, f->access);
+        target_drop(&f->ph, &f->page);
+        if (f->r == -ENOMEM && !f->cleaned) {   // dirty file pages can be written and given up
+            f->cleaned = true;
+            AWAIT(f->r, phys_sync_all, 0);
+            continue;
+        }
+        if (f->r != -EAGAIN)
+            ASYNC_RETURN(f->r);
+        if (!fault_target(f->s, f->va, &f->ph, &f->index))
+            continue;
+        AWAIT(f->r, phys_page, f->ph, f->index, PHYS_KILLABLE, &f->page);
+        if (f->r == -ENOMEM && !f->cleaned)
+            continue;
+        if (f->r < 0)
+            ASYNC_RETURN(f->r == -ENOMEM || f->r == -EINTR ? f->r : -EIO);
+    }
+    ASYNC_FINALLY;
+    target_drop(&f->ph, &f->page);
+    ASYNC_END;
+}
+
+// ---- commit
+
+static bool present(struct space *s, va_t va, unsigned access)
+{
+    uint64_t need = PTE_V | PTE_U | PTE_A | (access & ACCESS_READ ? PTE_R : 0) |
+                    (access & ACCESS_WRITE ? PTE_R | PTE_W | PTE_D : 0);
+    spin_lock(&s->lock);
+    bool ok = user_kva_locked(s, va, need) != NULL;
+    spin_unlock(&s->lock);
+    return ok;
+}
+
+ASYNC(space_commit, va_t at; long r; uint32_t steps;)
+{
+    ASYNC_BEGIN(space_commit);
+    if (!user_range_ok(f->va, f->len))
+        ASYNC_RETURN(-EFAULT);
+    f->steps = 0;
+    for (f->at = f->va; f->at < f->va + f->len; f->at = page_round_down(f->at) + PAGE_SIZE) {
+        if (!present(f->s, f->at, f->access)) {
+            AWAIT(f->r, space_fault, f->s, f->at,
+                  f->access & ACCESS_WRITE ? ACCESS_WRITE : ACCESS_READ);
+            if (f->r < 0)
+                ASYNC_RETURN(f->r == -ENOMEM || f->r == -EINTR ? f->r : -EFAULT);
+        }
+        if (++f->steps % 32 == 0)
+            YIELD();
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Copying a space for fork: mappings are copied, frames are shared, writable ones by copy on write.
+//
+// The parent's entries lose W, its harts forget them, and only then is the lock dropped: afterwards
+// any write faults and copies. `mutate` keeps the set of mappings still while the copy takes several
+// polls. A frame with I/O under way is copied at once, so that a device and the child never share it.
+#include "mem/space_internal.h"
+
+struct fork_step {
+    struct space *from, *to;
+    const struct mapping *m;
+    unsigned budget;
+    bool downgraded;            // an entry of the parent lost W
+};
+
+static int copy_pinned(struct page *pg, pte_t e, pte_t *dst)
+{
+    pa_t pa = frame_alloc(FRAME_USER);
+    if (!pa)
+        return -ENOMEM;
+    page_copy(pa_to_kva(pa), page_kva(pg));
+    page_of(pa)->kind = FRAME_ANON;
+    *dst = pte_make(pa, e & PTE_FLAGS);
+    return 0;
+}
+
+static inline int copy_entry(struct fork_step *w, pte_t *src, pte_t *dst)
+{
+    pte_t e = *src;
+    struct page *pg = page_of(pte_pa(e));
+    if (e & PTE_W && !(w->m->flags & MAPPING_SHARED)) {
+        if (unlikely(load_relaxed(&pg->pins) != 0))
+            return copy_pinned(pg, e, dst);
+        e &= ~(pte_t)(PTE_W | PTE_D);
+        *src = e;
+        w->downgraded = true;
+    }
+    page_ref(pg);
+    *dst = e;
+    return 0;
+}
+
+// One leaf table's share of [va, hi). Returns 0 or -ENOMEM.
+static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
+{
+    pte_t *dst = NULL;
+    unsigned n = 0;
+    for (unsigned i = pt_index(va, 0), end = i + (unsigned)((hi - va) >> PAGE_SHIFT); i < end; i++) {
+        while (i + 4 <= end && !(table[i] | table[i + 1] | table[i + 2] | table[i + 3]))
+            i += 4;
+        if (i >= end)
+            break;
+        if (!table[i])
+            continue;
+        if (!dst) {
+            dst = space_slot(w->to, va);
+            if (!dst)
+                return -ENOMEM;
+            dst -= pt_index(va, 0);
+        }
+        int e = copy_entry(w, &table[i], &dst[i]);
+        if (e)
+            return e;
+        n++;
+    }
+    w->to->resident += n;
+    w->budget -= w->budget > n + 8 ? n + 8 : w->budget;
+    return 0;
+}
+
+// Copies entries from *at on, table by table, while the budget lasts. 0 or -ENOMEM.
+static int copy_entries(struct fork_step *w, va_t *at, va_t hi)
+{
+    const uint64_t span = PAGE_SIZE * PT_ENTRIES;
+    while (*at < hi && w->budget) {
+        pte_t e = w->from->root[pt_index(*at, 2)];
+        uint64_t step = e & PTE_V ? span : span * PT_ENTRIES;
+        va_t end = (*at | (step - 1)) + 1;
+        if (end > hi)
+            end = hi;
+        if (e & PTE_V)
+            e = pte_table(e)[pt_index(*at, 1)];
+        if (e & PTE_V) {
+            int r = copy_leaves(w, pte_table(e), *at, end);
+            if (r)
+                return r;
+        }
+        *at = end;
+    }
+    return 0;
+}
+
+// Goes on at *at. 1: more to do, 0: done, -ENOMEM.
+static int fork_some(struct space *from, struct space *to, va_t *at)
+{
+    struct fork_step w = {from, to, NULL, STEP_PAGES, false};
+    int r = 0;
+    spin_lock(&from->lock);
+    while (w.budget) {
+        struct range *src = range_map_from(&from->map, *at);
+        if (!src)
+            break;
+        w.m = mapping_of(src);
+        if (*at < src->lo)
+            *at = src->lo;
+        if (!range_map_find(&to->map, *at)) {       // not yet begun
+            struct mapping *m = mapping_copy(w.m);
+            if (!m) {
+                r = -ENOMEM;
+                break;
+            }
+            m->range.lo = src->lo;
+            m->range.hi = src->hi;
+            range_map_insert(&to->map, &m->range);
+            to->mapped += src->hi - src->lo;
+        }
+        r = copy_entries(&w, at, src->hi);
+        if (r)
+            break;
+    }
+    if (!r && range_map_from(&from->map, *at))
+        r = 1;
+    if (w.downgraded)
+        space_flush(from, 0, 0);
+    spin_unlock(&from->lock);
+    return r;
+}
+
+static void inherit(struct space *to, const struct space *from)
+{
+    to->stack_top = from->stack_top;
+    to->mmap_top = from->mmap_top;
+    to->brk_start = from->brk_start;
+    to->brk = from->brk;
+    to->stack_limit = from->stack_limit;
+    to->limit = from->limit;
+}
+
+ASYNC(space_fork, struct space *s; va_t at; long r;)
+{
+    ASYNC_BEGIN(space_fork);
+    f->s = NULL;
+    AWAIT(f->r, mutex_lock, &f->parent->mutate, false);
+    f->s = space_new();
+    if (!f->s)
+        ASYNC_RETURN(-ENOMEM);
+    inherit(f->s, f->parent);
+    f->at = 0;
+    while ((f->r = fork_some(f->parent, f->s, &f->at)) == 1)
+        YIELD();
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    f->s->peak = f->s->resident;
+    *f->out = f->s;
+    f->s = NULL;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    if (f->s)
+        space_unref(f->s);
+    if (mutex_held(&f->parent->mutate, t))
+        mutex_unlock(&f->parent->mutate, t);
+    ASYNC_END;
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// What phys.c and phys_io.c share.
+#pragma once
+
+#include "mem/phys.h"
+
+extern struct spinlock phys_dirty_lock;     // inside phys.lock
+extern struct list phys_dirty_list;
+
+// phys.lock held:
+int phys_insert(struct phys *ph, uint64_t index, struct page *pg, uint16_t flags);
+struct page *phys_remove(struct phys *ph, uint64_t index);
+void phys_mark_dirty(struct phys *ph, struct page *pg);
+void phys_clear_dirty(struct phys *ph, struct page *pg);
+
+bool phys_drop_some(struct phys *ph, uint64_t *next, unsigned max);
+void phys_reap(struct phys *ph);            // the last reference of shared memory has gone
+
+// A page that is absent starts as zeroes.
+static inline bool phys_needs_no_fill(const struct phys *ph, uint64_t index)
+{
+    return ph->kind == PHYS_SHARED_ANON || !ph->ops->fill ||
+           index >= page_round_up(load_relaxed(&ph->size)) >> PAGE_SHIFT;
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// Moving bounds: the break, and mremap.
+#include "mem/space_internal.h"
+#include "page/heap.h"
+
+// ---- the break
+
+// lock and mutate held. The heap is one mapping from brk_start; it grows while what lies above is
+// free. -ENOMEM: refused. -EAGAIN: the part to remove is too large for one poll.
+static int brk_locked(struct space *s, va_t to)
+{
+    va_t start = page_round_up(s->brk_start), old = page_round_up(s->brk), want = page_round_up(to);
+    if (to < s->brk_start || to > USER_TOP)
+        return -ENOMEM;
+    if (want < old) {
+        int e = space_remove_small(s, want, old);
+        if (e)
+            return e;
+    } else if (want > old) {
+        uint64_t more = want - old;
+        if (!range_map_is_free(&s->map, old, want) || s->limit < s->mapped ||
+            more > s->limit - s->mapped || more >> PAGE_SHIFT > frame_total())
+            return -ENOMEM;
+        struct range *r = old > start ? range_map_find(&s->map, old - 1) : NULL;
+        if (r && mapping_of(r)->flags & MAPPING_HEAP && r->hi == old) {
+            range_map_resize(&s->map, r, r->lo, want);
+            s->mapped += more;
+        } else {
+            struct space_map w = {.at = old, .len = more, .prot = ACCESS_READ | ACCESS_WRITE,
+                                  .flags = MAPPING_HEAP, .how = SPACE_FIXED_NOREPLACE};
+            va_t va;
+            struct mapping *m = mapping_new(&w, old);
+            if (!m || space_map_locked(s, &w, m, &va)) {
+                kfree(m);
+                return -ENOMEM;
+            }
+        }
+    }
+    s->brk = to;
+    return 0;
+}
+
+int space_brk_now(struct space *s, va_t to, va_t *now)
+{
+    struct task *t = current_task();
+    if (!mutex_trylock(&s->mutate, t))
+        return -EAGAIN;
+    spin_lock(&s->lock);
+    int e = brk_locked(s, to);
+    *now = s->brk;
+    spin_unlock(&s->lock);
+    mutex_unlock(&s->mutate, t);
+    return e == -EAGAIN ? e : 0;
+}
+
+ASYNC(space_brk, long r; va_t lo; va_t hi;)
+{
+    ASYNC_BEGIN(space_brk);
+    AWAIT(f->r, mutex_lock, &f->s->mutate, false);
+    spin_lock(&f->s->lock);
+    f->r = brk_locked(f->s, f->to);
+    f->lo = page_round_up(f->to);
+    f->hi = page_round_up(f->s->brk);
+    spin_unlock(&f->s->lock);
+    if (f->r == -EAGAIN) {
+        AWAIT(f->r, space_remove_steps, f->s, f->lo, f->hi - f->lo);
+        if (f->r == 0)
+            f->s->brk = f->to;
+    }
+    *f->now = f->s->brk;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    if (mutex_held(&f->s->mutate, t))
+        mutex_unlock(&f->s->mutate, t);
+    ASYNC_END;
+}
+
+// ---- mremap
+
+// Grows in place: 0, or -EAGAIN when the room above is taken or the mapping ends elsewhere.
+static int grow_locked(struct space *s, struct range *r, va_t old, uint64_t old_len, uint64_t more)
+{
+    if (old + old_len != r->hi || more > USER_TOP - r->hi ||
+        !range_map_is_free(&s->map, r->hi, r->hi + more))
+        return -EAGAIN;
+    range_map_resize(&s->map, r, r->lo, r->hi + more);
+    s->mapped += more;
+    range_map_merge(&s->map, r->hi, r->hi);
+    return 0;
+}
+
+// Makes every table the entries of [from, from+len) need at their new place. -ENOMEM.
+static int prepare_tables(struct space *s, va_t from, va_t to, uint64_t len)
+{
+    for (uint64_t o = 0; o < len; o += PAGE_SIZE) {
+        pte_t *slot = pt_find(s->root, from + o);
+        if (!slot)      // on to the next leaf table
+            o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
+        else if (*slot && !space_slot(s, to + o))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, uint64_t len)
+{
+    unsigned budget = STEP_PAGES;
+    uint64_t first = o;
+    for (; o < len && budget; o += PAGE_SIZE, budget--) {
+        pte_t *slot = pt_find(s->root, from + o);
+        if (!slot) {
+            o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
+        } else if (*slot) {
+            *pt_find(s->root, to + o) = *slot;
+            *slot = 0;
+        }
+    }
+    space_flush(s, from + first, o - first);
+    return o;
+}
+
+struct remap {
+    struct mapping *old, *m;    // taken out; to be put in
+    va_t to;
+    uint64_t moved;
+};
+
+static int check_remap(const struct space_remap_args *a)
+{
+    if (a->old & PAGE_MASK || a->how & ~(uint32_t)(REMAP_MAYMOVE | REMAP_FIXED) || !a->old_len ||
+        !a->new_len || a->old >= USER_TOP || a->old_len > USER_TOP - a->old)
+        return -EINVAL;
+    if (a->new_len > USER_TOP)
+        return -ENOMEM;
+    if (!(a->how & REMAP_FIXED))
+        return 0;
+    if (!(a->how & REMAP_MAYMOVE) || a->to & PAGE_MASK || a->to < MAP_LOWEST || a->to >= USER_TOP ||
+        a->new_len > USER_TOP - a->to ||
+        (a->to < a->old + a->old_len && a->old < a->to + a->new_len))
+        return -EINVAL;
+    return 0;
+}
+
+// What can be done without moving: 0, an error, or 1: it must move.
+static int remap_in_place(struct space *s, const struct space_remap_args *a)
+{
+    struct range *r = range_map_find(&s->map, a->old);
+    if (!r || a->old + a->old_len > r->hi)
+        return -EFAULT;
+    uint64_t more = a->new_len > a->old_len ? a->new_len - a->old_len : 0;
+    if (s->limit < s->mapped || more > s->limit - s->mapped)
+        return -ENOMEM;
+    if (a->how & REMAP_FIXED)
+        return 1;
+    if (!more)
+        return 0;
+    if (!grow_locked(s, r, a->old, a->old_len, more))
+        return 0;
+    return a->how & REMAP_MAYMOVE ? 1 : -ENOMEM;
+}
+
+// Takes the old mapping out and makes the new one; from here on nothing fails.
+static int remap_begin(struct space *s, const struct space_remap_args *a, struct remap *w)
+{
+    uint64_t len = a->old_len < a->new_len ? a->old_len : a->new_len;
+    w->to = a->how & REMAP_FIXED ? a->to : range_map_gap_high(&s->map, a->new_len, MAP_LOWEST,
+                                                              s->mmap_top);
+    if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
+        return -ENOMEM;
+    w->old = mapping_of(range_map_find(&s->map, a->old));
+    w->m = mapping_copy(w->old);
+    if (!w->m || prepare_tables(s, a->old, w->to, len)) {
+        if (w->m)
+            mapping_release(&w->m->range);
+        w->m = NULL;
+        range_map_merge(&s->map, a->old, a->old + len);
+        space_tables_trim(s, w->to, w->to + a->new_len);
+        return -ENOMEM;
+    }
+    w->m->range.lo = w->to;
+    w->m->range.hi = w->to + a->new_len;
+    range_map_take(&s->map, &w->old->range);
+    s->mapped -= len;
+    s->zap_lo = a->old;
+    s->zap_hi = a->old + len;
+    w->moved = 0;
+    return 0;
+}
+
+// True when all entries have moved and the new mapping is in.
+static bool remap_step(struct space *s, struct remap *w)
+{
+    va_t from = w->old->range.lo;
+    uint64_t len = w->old->range.hi - from;
+    spin_lock(&s->lock);
+    w->moved = move_entries(s, from, w->to, w->moved, len);
+    bool done = w->moved >= len;
+    if (done) {
+        s->mapped += w->m->range.hi - w->m->range.lo;
+        range_map_insert(&s->map, &w->m->range);
+        s->zap_lo = s->zap_hi = 0;
+        space_tables_trim(s, from, from + len);
+    }
+    spin_unlock(&s->lock);
+    if (done)
+        mapping_release(&w->old->range);
+    return done;
+}
+
+ASYNC(space_remap, struct remap w; struct space_remap_args a; long r;)
+{
+    ASYNC_BEGIN(space_remap);
+    f->a = (struct space_remap_args){f->s, f->old, page_round_up(f->old_len),
+                                     page_round_up(f->new_len), f->how, f->to, f->va};
+    f->r = check_remap(&f->a);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, mutex_lock, &f->s->mutate, false);
+    spin_lock(&f->s->lock);
+    f->r = remap_in_place(f->s, &f->a);
+    spin_unlock(&f->s->lock);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    *f->va = f->a.old;
+    f->w.moved = (uint64_t)f->r;
+    if (f->a.new_len < f->a.old_len) {
+        AWAIT(f->r, space_remove_steps, f->s, f->a.old + f->a.new_len, f->a.old_len - f->a.new_len);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    if (!f->w.moved)
+        ASYNC_RETURN(0);
+    if (f->a.how & REMAP_FIXED) {
+        AWAIT(f->r, space_remove_steps, f->s, f->a.to, f->a.new_len);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    spin_lock(&f->s->lock);
+    f->r = remap_begin(f->s, &f->a, &f->w);
+    spin_unlock(&f->s->lock);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    SHIELD_BEGIN();
+    while (!remap_step(f->s, &f->w))
+        YIELD();
+    SHIELD_END();
+    *f->va = f->w.to;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    if (mutex_held(&f->s->mutate, t))
+        mutex_unlock(&f->s->mutate, t);
+    ASYNC_END;
+}

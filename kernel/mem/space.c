@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+// Birth and death of address spaces, which hart has which loaded, and the list of all.
+//
+// A hart that loads a root holds the space; it lets go when it loads another. So a dead space can
+// be emptied at once (nobody runs in it again, nothing needs flushing), while its tables and root
+// stay until the last hart has left. Table pages go back as frames known to be zero: whoever clears
+// an entry leaves zero behind.
+#include "mem/space.h"
+#include "lib/init.h"
+#include "lib/log.h"
+#include "mem/space_internal.h"
+#include "page/heap.h"
+
+#include <string.h>
+
+enum { ROOT_STOCK = 4 };
+static _Thread_local struct {
+    uint32_t count;
+    pa_t root[ROOT_STOCK];      // user half zero, kernel half in place
+} root_stock;
+
+static struct spinlock spaces_lock = SPINLOCK_INIT("spaces");
+static struct list spaces = LIST_INIT(spaces);
+static uint32_t next_id;
+
+// ---- randomness
+
+static uint64_t weak_random(void)
+{
+    static uint64_t state = 0x9e3779b97f4a7c15;
+    state ^= time_ticks();
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static uint64_t (*random_fn)(void) = weak_random;
+
+void space_set_random(uint64_t (*fn)(void))
+{
+    random_fn = fn;
+}
+
+uint64_t space_random(void)
+{
+    return random_fn();
+}
+
+// ---- roots and tables
+
+static pte_t *root_new(void)
+{
+    if (root_stock.count)
+        return pa_to_kva(root_stock.root[--root_stock.count]);
+    pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
+    if (!pa)
+        return NULL;
+    pte_t *root = pa_to_kva(pa);
+    memcpy(root + PT_USER_ENTRIES, kernel_root + PT_USER_ENTRIES,
+           (PT_ENTRIES - PT_USER_ENTRIES) * sizeof *root);
+    page_of(pa)->kind = FRAME_TABLE;
+    return root;
+}
+
+static void root_free(pte_t *root)
+{
+    pa_t pa = kva_to_pa(root);
+    if (root_stock.count < ROOT_STOCK)
+        root_stock.root[root_stock.count++] = pa;
+    else
+        frame_unref(pa);
+}
+
+// page.index of a table says which entry leads to it: the 2 MiB of a leaf table, or MIDDLE and the
+// index in the root.
+enum { MIDDLE = 1u << 31 };
+
+cold pte_t *space_table_new(struct space *s, pte_t *slot, va_t va, bool leaf)
+{
+    pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
+    if (!pa)
+        return NULL;
+    struct page *pg = page_of(pa);
+    pg->kind = FRAME_TABLE;
+    pg->index = leaf ? (uint32_t)(va >> 21) : MIDDLE | pt_index(va, 2);
+    list_push_front(&s->table_list, &pg->link);
+    s->tables++;
+    fence_write();      // a walker that sees the entry sees the zeroes
+    *slot = pte_make(pa, PTE_V);
+    return pa_to_kva(pa);
+}
+
+static pte_t *table_slot(struct space *s, const struct page *pg)
+{
+    if (pg->index & MIDDLE)
+        return &s->root[pg->index & ~MIDDLE];
+    return &pte_table(s->root[pg->index >> 9])[pg->index & (PT_ENTRIES - 1)];
+}
+
+// A leaf table is kept while a mapping lies in its 2 MiB. Empty tables hold zeroes only.
+void space_tables_trim(struct space *s, va_t lo, va_t hi)
+{
+    const uint64_t span = PAGE_SIZE * PT_ENTRIES;
+    struct list gone = LIST_INIT(gone);
+    for (va_t at = lo & ~(span - 1); at < hi; at += span) {
+        pte_t e = s->root[pt_index(at, 2)];
+        if (!(e & PTE_V)) {     // on to the last span of this gigabyte
+            at |= span * PT_ENTRIES - span;
+            continue;
+        }
+        pte_t *slot = &pte_table(e)[pt_index(at, 1)];
+        if (!(*slot & PTE_V) || !range_map_is_free(&s->map, at, at + span))
+            continue;
+        struct page *pg = page_of(pte_pa(*slot));
+        *slot = 0;
+        s->tables--;
+        list_remove(&pg->link);
+        list_push_back(&gone, &pg->link);
+    }
+    if (list_empty(&gone))
+        return;
+    space_flush(s, lo, 0);      // walkers forget the tables before they become something else
+    for (struct list *it; (it = list_pop_front(&gone));)
+        frame_free_zeroed(page_pa(list_entry(it, struct page, link)));
+}
+
+// ---- birth
+
+struct space *space_new(void)
+{
+    struct space *s = kzalloc(sizeof *s);
+    pte_t *root = s ? root_new() : NULL;
+    if (!root) {
+        kfree(s);
+        return NULL;
+    }
+    s->refs = 1;
+    s->holds = 1;
+    s->magic = SPACE_MAGIC;
+    s->root = root;
+    s->satp = satp_of_root(kva_to_pa(root));
+    s->tables = 1;
+    s->stack_limit = 8 << 20;
+    s->limit = UINT64_MAX;
+    spin_init(&s->lock, "space");
+    mutex_init(&s->mutate, "space");
+    list_init(&s->table_list);
+    range_map_init(&s->map, &mapping_range_ops);
+    uint64_t r = space_random();
+    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT);       // in 16 GiB
+    s->mmap_top = s->stack_top - (1ul << 30) - ((r >> 22 & 0x3fffff) << PAGE_SHIFT);
+    spin_lock(&spaces_lock);
+    s->id = ++next_id;
+    list_push_back(&spaces, &s->all);
+    spin_unlock(&spaces_lock);
+    return s;
+}
+
+// ---- harts come and go
+
+void space_switch_slow(struct space *s)
+{
+    struct hart *h = this_hart();
+    struct space *old = h->space;
+    uint64_t bit = 1ul << h->index;
+    atomic_add32(&s->holds, 1);
+    atomic_or64(&s->harts, bit);    // join, fence, then load: who changes entries later sees the bit
+    fence_full();
+    satp_load(s->satp);
+    h->space = s;
+    if (load_relaxed(&h->icache_stale)) {
+        atomic_swap32(&h->icache_stale, 0);
+        icache_flush_local();
+    }
+    if (old) {
+        atomic_and64(&old->harts, ~bit);
+        space_hold_drop(old);
+    }
+}
+
+// Tables newest first: a table's entry is cleared before its parent is given back.
+static cold void space_free(struct space *s)
+{
+    ASSERT(s->magic == SPACE_MAGIC && !s->harts && !s->resident);
+    LIST_FOREACH_SAFE(it, next, &s->table_list)
+    {
+        struct page *pg = list_entry(it, struct page, link);
+        *table_slot(s, pg) = 0;
+        frame_free_zeroed(page_pa(pg));
+    }
+    root_free(s->root);
+    s->magic = 0;
+    kfree(s);
+}
+
+void space_hold_drop(struct space *s)
+{
+    if (atomic_add32(&s->holds, (uint32_t)-1) == 1)
+        space_free(s);
+}
+
+// ---- death
+
+// Empties a space nobody uses any more, as far as the budget goes. True when nothing is left.
+static bool space_empty_step(struct space *s, unsigned budget)
+{
+    struct zap z;
+    bool done = true;
+    spin_lock(&s->lock);
+    zap_begin(&z, s);
+    z.dead = true;
+    for (;;) {
+        struct range *r = range_map_from(&s->map, 0);
+        if (!r)
+            break;
+        va_t at = zap_range(&z, r->lo, r->hi, &budget);
+        if (at < r->hi) {
+            range_map_resize(&s->map, r, at, r->hi);
+            done = false;
+            break;
+        }
+        range_map_take(&s->map, r);
+        zap_finish(&z);             // frames before the object they may belong to
+        mapping_release(r);
+        budget -= budget > 8 ? 8 : budget;
+    }
+    zap_finish(&z);
+    spin_unlock(&s->lock);
+    return done;
+}
+
+static void space_unlist(struct space *s)
+{
+    spin_lock(&spaces_lock);
+    list_remove(&s->all);
+    spin_unlock(&spaces_lock);
+}
+
+ASYNC(space_release, )
+{
+    ASYNC_BEGIN(space_release);
+    if (atomic_add32(&f->s->refs, (uint32_t)-1) == 1) {
+        space_unlist(f->s);
+        SHIELD_BEGIN();
+        while (!space_empty_step(f->s, STEP_PAGES))
+            YIELD();
+        SHIELD_END();
+        space_hold_drop(f->s);
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// Spaces whose last reference went in a place that cannot wait.
+static struct spinlock reap_lock = SPINLOCK_INIT("space reaper");
+static struct list reap_list = LIST_INIT(reap_list);
+static struct event reap_event;
+
+void space_unref(struct space *s)
+{
+    if (atomic_add32(&s->refs, (uint32_t)-1) != 1)
+        return;
+    space_unlist(s);
+    if (space_empty_step(s, STEP_PAGES / 4)) {
+        space_hold_drop(s);
+        return;
+    }
+    spin_lock(&reap_lock);
+    list_push_back(&reap_list, &s->all);
+    spin_unlock(&reap_lock);
+    event_set(&reap_event);
+}
+
+static struct space *reap_next(void)
+{
+    spin_lock(&reap_lock);
+    struct list *it = list_pop_front(&reap_list);
+    if (!it)
+        event_clear(&reap_event);
+    spin_unlock(&reap_lock);
+    return it ? list_entry(it, struct space, all) : NULL;
+}
+
+ASYNC_DECL(space_reaper, int unused;);
+ASYNC(space_reaper, struct space *s; long r;)
+{
+    ASYNC_BEGIN(space_reaper);
+    for (;;) {
+        AWAIT(f->r, event_wait, &reap_event, false);
+        while ((f->s = reap_next())) {
+            while (!space_empty_step(f->s, STEP_PAGES))
+                YIELD();
+            space_hold_drop(f->s);
+        }
+    }
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static void space_init(void)
+{
+    event_init(&reap_event);
+    if (!SPAWN("space reaper", space_reaper, 0))
+        panic("no memory for the space reaper");
+}
+INIT(INIT_CORE, space_init);
+
+// ---- the list
+
+// A space in the list may be about to leave it; refs tells.
+static bool get_unless_dead(struct space *s)
+{
+    for (uint32_t n = load_relaxed(&s->refs); n;) {
+        uint32_t was = atomic_cas32(&s->refs, n, n + 1);
+        if (was == n)
+            return true;
+        n = was;
+    }
+    return false;
+}
+
+struct space *space_find(uint32_t id)
+{
+    struct space *found = NULL;
+    spin_lock(&spaces_lock);
+    LIST_FOREACH(it, &spaces)
+    {
+        struct space *s = list_entry(it, struct space, all);
+        if (s->id == id && get_unless_dead(s)) {
+            found = s;
+            break;
+        }
+    }
+    spin_unlock(&spaces_lock);
+    return found;
+}
+
+void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg)
+{
+    spin_lock(&spaces_lock);
+    LIST_FOREACH(it, &spaces)
+    {
+        struct space *s = list_entry(it, struct space, all);
+        if (s->id >= from && !fn(s, arg))
+            break;
+    }
+    spin_unlock(&spaces_lock);
+}

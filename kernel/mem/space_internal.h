@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// What the files of mem/ share about spaces. Nobody else includes it.
+#pragma once
+
+#include "mem/space.h"
+#include "mem/phys.h"
+
+enum {
+    STEP_PAGES = 512,           // entries one poll works on before it yields
+    NOW_BYTES = 8 << 20,        // ranges up to here are done in a plain call
+    NOW_MAPPINGS = 32,
+    STACK_GAP = 256 * 4096,     // free room kept below a growing stack
+    MAP_LOWEST = 0x10000,       // nothing is mapped below, so that NULL + offset faults
+};
+
+extern const struct range_ops mapping_range_ops;
+
+// Frames that left the page table and wait for the shootdown before they are freed.
+enum { ZAP_BATCH = 32 };
+struct zap {
+    struct space *s;
+    va_t lo, hi;                // what must be flushed; empty when lo >= hi
+    unsigned count;
+    bool dead;                  // nobody runs in this space again: no flush
+    pa_t frame[ZAP_BATCH];
+};
+void zap_begin(struct zap *z, struct space *s);
+// Clears entries in [va, hi), at most `budget` present ones: returns where it stopped.
+va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget);
+void zap_finish(struct zap *z);     // flush and free; before the lock is dropped
+
+// A new table page on the way to va, linked in at `slot`. NULL: no memory.
+pte_t *space_table_new(struct space *s, pte_t *slot, va_t va, bool leaf);
+// Frees leaf tables of the 2 MiB spans around [lo, hi) that no mapping touches any more.
+void space_tables_trim(struct space *s, va_t lo, va_t hi);
+void space_hold_drop(struct space *s);
+
+// Entries of [va, va+len) have changed and may be cached: makes all harts forget them.
+static inline void space_flush(struct space *s, va_t va, uint64_t len)
+{
+    fence_full();
+    uint64_t mask = load_relaxed(&s->harts);
+    if (likely(mask == 1ul << hart_index() && len == PAGE_SIZE))
+        tlb_flush_page(va);
+    else if (mask)
+        shootdown_harts(mask, va, len);
+}
+
+// The leaf slot of va with its tables made. NULL: no memory.
+static inline pte_t *space_slot(struct space *s, va_t va)
+{
+    pte_t *e = &s->root[pt_index(va, 2)];
+    pte_t *table = likely(*e & PTE_V) ? pte_table(*e) : space_table_new(s, e, va, false);
+    if (unlikely(!table))
+        return NULL;
+    e = &table[pt_index(va, 1)];
+    table = likely(*e & PTE_V) ? pte_table(*e) : space_table_new(s, e, va, true);
+    return likely(table != NULL) ? &table[pt_index(va, 0)] : NULL;
+}
+
+static inline void mapping_set_prot(struct mapping *m, uint32_t prot)
+{
+    m->prot = prot;
+    m->pte_bits = pte_bits_of_prot(prot);
+}
+
+// Rights an entry of m may have for this frame without a further fault: no W on what is shared by
+// copy on write or on clean file pages.
+static inline uint64_t mapping_bits_for(const struct mapping *m, const struct page *pg)
+{
+    bool own = m->phys && (m->flags & MAPPING_SHARED) ? m->phys->kind == PHYS_SHARED_ANON
+                                                      : pg->kind == FRAME_ANON &&
+                                                            load_relaxed(&pg->refs) == 1;
+    return own ? m->pte_bits : m->pte_bits & ~(uint64_t)(PTE_W | PTE_D);
+}
+
+struct mapping *mapping_new(const struct space_map *what, va_t lo);
+void mapping_release(struct range *r);
+
+struct mapping *mapping_copy(const struct mapping *m);      // bound to its object; NULL: no memory
+int space_check_range(va_t va, uint64_t len);               // aligned, inside user space
+// mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.
+int space_remove_small(struct space *s, va_t lo, va_t hi);  // lock held, too
+// mutate held by the task. Removes everything in the range, in steps.
+ASYNC_DECL(space_remove_steps, struct space *s; va_t va; uint64_t len;);
+// Places and inserts a mapping; lock and mutate held; m is taken over on success.
+int space_map_locked(struct space *s, const struct space_map *w, struct mapping *m, va_t *va);

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Taking pages out of a page table: clear entries, flush, and only then free the frames.
+//
+// Frames wait in a batch until the flush. In a dead space nothing runs any more and nothing is
+// flushed: the batch is skipped and frames go at once.
+#include "mem/space_internal.h"
+
+void zap_begin(struct zap *z, struct space *s)
+{
+    z->s = s;
+    z->lo = UINT64_MAX;
+    z->hi = 0;
+    z->count = 0;
+    z->dead = false;
+}
+
+void zap_finish(struct zap *z)
+{
+    if (z->lo < z->hi) {
+        space_flush(z->s, z->lo, z->hi - z->lo);
+        z->lo = UINT64_MAX;
+        z->hi = 0;
+    }
+    while (z->count)
+        frame_unref(z->frame[--z->count]);
+}
+
+static inline void zap_entry(struct zap *z, pte_t *slot, va_t va)
+{
+    pa_t pa = pte_pa(*slot);
+    *slot = 0;
+    z->s->resident--;
+    if (z->dead) {
+        frame_unref(pa);
+        return;
+    }
+    if (va < z->lo)
+        z->lo = va;
+    z->hi = va + PAGE_SIZE;
+    z->frame[z->count++] = pa;
+    if (z->count == ZAP_BATCH)
+        zap_finish(z);
+}
+
+// Within one leaf table.
+static inline va_t zap_leaves(struct zap *z, pte_t *table, va_t va, va_t hi, unsigned *budget)
+{
+    for (; va < hi; va += PAGE_SIZE) {
+        pte_t *slot = &table[pt_index(va, 0)];
+        if (!(va & (4 * PAGE_SIZE - 1)))    // runs of nothing, four at a time
+            while (va + 4 * PAGE_SIZE <= hi && !(slot[0] | slot[1] | slot[2] | slot[3])) {
+                va += 4 * PAGE_SIZE;
+                slot += 4;
+            }
+        if (va >= hi)
+            break;
+        if (!*slot)
+            continue;
+        if (!*budget)
+            return va;
+        --*budget;
+        zap_entry(z, slot, va);
+    }
+    return va;
+}
+
+va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
+{
+    const uint64_t span = PAGE_SIZE * PT_ENTRIES;
+    while (va < hi) {
+        pte_t e = z->s->root[pt_index(va, 2)];
+        uint64_t step = e & PTE_V ? span : span * PT_ENTRIES;
+        va_t end = (va | (step - 1)) + 1;
+        if (end > hi)
+            end = hi;
+        if (e & PTE_V)
+            e = pte_table(e)[pt_index(va, 1)];
+        if (!(e & PTE_V)) {
+            va = end;
+            continue;
+        }
+        va = zap_leaves(z, pte_table(e), va, end, budget);
+        if (va < end)
+            return va;
+        *budget -= *budget > 4 ? 4 : *budget;   // a table costs, also an empty one
+    }
+    return hi;
+}

@@ -123,9 +123,9 @@ uint64_t random_u64(void)
 static void seed_early(void)
 {
     const void *seed;
-    uint64_t cycles[2] = {time_ticks(), csr_read(cycle)};
+    uint64_t now = time_ticks();
     size_t n = dt_rng_seed(&seed);
-    random_mix(cycles, sizeof(cycles), 0);
+    random_mix(&now, sizeof(now), 0);
     if (n > 0)
         random_mix(seed, n, (uint32_t)n * 8);
 }

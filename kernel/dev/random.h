@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The entropy pool and its generator (ChaCha20 with fast key erasure).
 //
-// Seeded from /chosen/rng-seed, virtio-rng and the cycle counter; reseeded when a source brings
+// Seeded from /chosen/rng-seed, virtio-rng and the clock; reseeded when a source brings
 // more. random_bytes never blocks and never fails: a start without any good source is logged once.
 #pragma once
 

@@ -1,4 +1,4 @@
-// sources: kernel/dev/chacha.c kernel/dev/random.c tests/unit/host.c
+// sources: kernel/dev/chacha.c kernel/dev/random.c kernel/lib/spinlock.c tests/unit/host.c
 // SPDX-License-Identifier: MIT
 // ChaCha20 against the vectors of RFC 8439, and the pool on top of it.
 #include <setjmp.h>

@@ -218,6 +218,12 @@ static cold bool attend(struct task *t, poll_t *p)
     return true;
 }
 
+// What came while it was shielded takes effect when it next suspends: no further wake would tell.
+static inline bool overdue(const struct task *t)
+{
+    return (t->attn & (ATTN_CANCEL | ATTN_DEADLINE)) && !t->shield && t->top != t->catcher;
+}
+
 static poll_t run(struct task *t)
 {
     poll_t p = {POLL_DONE};
@@ -225,8 +231,11 @@ static poll_t run(struct task *t)
         return p;
     for (;;) {
         p = t->top->fn->resume(t, t->top);
-        if (likely(p.how != POLL_DONE))
-            return p;
+        if (p.how != POLL_DONE) {
+            if (likely(!overdue(t)) || !attend(t, &p))
+                return p;
+            continue;
+        }
         async_pop(t);
         if (unlikely(!t->top))
             return p;

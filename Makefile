@@ -31,13 +31,11 @@ LUA_SRC := $(if $(filter 1,$(MONITOR)),lapi lauxlib lbaselib lcode lcorolib lcty
            lmathlib lmem lobject lopcodes lparser lstate lstring lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio)
 OBJ     := $(SRC:%=$(O)/%.o) $(FDT_SRC:%=$(O)/libfdt/%.o) $(LUA_SRC:%=$(O)/lua/%.o)
 
-GCC     := riscv64-unknown-elf-gcc
 WARN    := -Wall -Wextra -Werror
 MACHINE := -mabi=lp64 -mcmodel=medany -O2 -g -std=gnu11 -fms-extensions -ftls-model=local-exec -fno-common -fno-pic \
            -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer \
            -ffunction-sections
-# march: an `rv64imac_zicsr` at link time would make gcc pick the libraries for hardware floating point
-USE_GCC   := $(GCC) --specs=picolibc.specs -march=rv64imac_zicsr_zifencei -msmall-data-limit=0 -Werror=jump-misses-init
+USE_GCC   := riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv64imac_zicsr_zifencei -msmall-data-limit=0 -Werror=jump-misses-init
 USE_CLANG := clang --target=riscv64-unknown-elf -march=rv64imac -nostdlibinc -isystem $(LIBC)/include \
              -Wno-microsoft-anon-tag
 KCC       := $(if $(CLANG),$(USE_CLANG),$(USE_GCC))
@@ -48,10 +46,8 @@ DEPEND   = -MMD -MP -MF $@.d
 
 all: $(ELF) build/initrd.cpio build/disk.img $(if $(wildcard host-console/*.c),build/kmon)
 
-$(ELF): kernel/arch/riscv/link.ld $(OBJ)
-	@echo "  LINK $@"
-	@$(GCC) --specs=picolibc.specs -march=rv64imac -mabi=lp64 -mcmodel=medany -static -nostartfiles \
-	    -T $< -Wl,--gc-sections -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments -Wl,-Map=$@.map -o $@ $(OBJ)
+$(ELF): .setup/link kernel/arch/riscv/link.ld $(OBJ)
+	@echo "  LINK $@"; .setup/link $@ $(filter-out .setup/link,$^)
 
 # clang 14 knows no `.option arch`: its assembly files may name floating point registers throughout
 ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-command-line-argument))

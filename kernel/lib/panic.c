@@ -5,9 +5,12 @@
 #include "arch/sbi.h"
 #include "async/async.h"
 #include "lib/log.h"
+#include "lib/symbols.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 void machine_stop_others(void);
 
@@ -43,6 +46,21 @@ static void say_task(const struct task *t)
             step[i].what);
 }
 
+// Every address in the message that lies in the kernel's text, by name.
+static void say_names(const char *text)
+{
+    uint64_t offset;
+
+    while ((text = strstr(text, "0x"))) {
+        char *end;
+        uint64_t pc = strtoull(text, &end, 16);
+        const char *name = symbol_at(pc, &offset);
+        if (name)
+            say("  0x%lx is %s+0x%lx\r\n", (unsigned long)pc, name, (unsigned long)offset);
+        text = end > text + 2 ? end : text + 2;
+    }
+}
+
 void panic(const char *fmt, ...)
 {
     static char text[256];
@@ -58,6 +76,7 @@ void panic(const char *fmt, ...)
     machine_stop_others();
     sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, 0, 0, 0, 0);   // 00: a console in MUX drops to PLAIN
     say("\r\nPANIC on hart %u: %s\r\n", hart_index(), text);
+    say_names(text);
     for (uint32_t i = 0; i < hart_count; i++)
         if (harts[i] && harts[i]->current && harts[i]->current->magic == TASK_MAGIC)
             say_task(harts[i]->current);

@@ -104,9 +104,12 @@ build/host/%.o: %.c | build/.need-build
 UNIT   := $(patsubst tests/unit/%.c,build/unit/%,$(wildcard tests/unit/*_test.c))
 BOOT   := $(if $(filter 1,$(MONITOR)),$(shell tests/wrap-boot --list))
 SCRIPT := $(wildcard tests/*/*.t)
+FUZZ   := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 
 build/unit/%: tests/unit/%.c tests/unit-build | build/.need-test build/.third-party
 	@echo "  UNIT $<"; tests/unit-build $< $@
+build/fuzz/%: tests/fuzz/%.c tests/unit-build | build/.need-fuzz build/.third-party
+	@echo "  FUZZ $<"; tests/unit-build $< $@
 build/boot/%: tests/wrap-boot
 	@tests/wrap-boot $@
 
@@ -114,6 +117,11 @@ test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N pass
 	@MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
 unit: $(UNIT)                   ## the host's unit tests alone, in seconds
 	@PERL5LIB=tests/lib prove -j2 --harness Count $(UNIT)
+fuzz: $(FUZZ) | build/.need-fuzz  ## each fuzz target for SECS seconds (60)
+	@for target in $(FUZZ); do mkdir -p $$target.corpus; echo "== $$target"; \
+	    $$target -max_total_time=$(or $(SECS),60) -print_final_stats=1 -artifact_prefix=$$target- $$target.corpus || exit 1; done
+soak: all | build/.need-run     ## load on changing numbers of harts for MINUTES (10)
+	@tests/soak $(or $(MINUTES),10)
 
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \
@@ -154,5 +162,5 @@ help:                           ## this list
 	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
 
 FORCE:
-.PHONY: FORCE all test unit lint format bench run debug doctor clean help
+.PHONY: FORCE all test unit fuzz soak lint format bench run debug doctor clean help
 -include $(shell find build -name '*.d' 2>/dev/null)

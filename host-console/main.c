@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// kmon: the host's console of one Tidepool kernel.
+#include "console.h"
+#include "verbs.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+static int leave(struct console *c, const struct options *o, int code)
+{
+    fflush(stdout);
+    if (!o->qemu) {
+        console_bye(c);
+        return code;
+    }
+    if (!qemu_power_off(c)) {
+        fputs("kmon: the machine did not power off and was killed\n", stderr);
+        return code ? code : EXIT_TIMEOUT;
+    }
+    if (WIFEXITED(c->qemu_status) && WEXITSTATUS(c->qemu_status) == 0)
+        return code;
+    fprintf(stderr, "kmon: QEMU ended with status %d\n", c->qemu_status);
+    return code ? code : EXIT_CONNECT;
+}
+
+int main(int argc, char **argv)
+{
+    static struct console c;
+    struct options o;
+
+    console_init(&c);
+    options_parse(&o, &c, argc, argv);
+    c.verbose = o.verbose;
+    verb_hooks(&c);
+    verb_prepare(&c, &o);
+    if (o.qemu)
+        qemu_start(&c, &o.machine);
+    else
+        line_open(&c, o.address);
+    if (o.timeout_ms != UINT64_MAX)
+        c.deadline_ms = clock_ms() + o.timeout_ms;
+    return leave(&c, &o, verb_find(o.verb)->run(&c, &o));
+}

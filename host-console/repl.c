@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+// The prompt. libedit edits; its key reader serves the line while it waits, so that nothing the
+// kernel sends is left lying. What the user's terminal shows meanwhile is kept for the way back.
+#include "repl.h"
+
+#include "client.h"
+#include "pattern.h"
+#include "report.h"
+#include "shorthand.h"
+#include "terminal.h"
+
+#include <histedit.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
+
+enum { PROMPT_MS = 500, COMPLETE_MS = 150, HISTORY = 1000 };
+
+static struct console *con;
+static EditLine *el;
+static History *history_;
+static HistEvent event;
+static char prompt[64];
+static char history_file[512];
+static bool key_ready, leaving, abandoned, machine_gone;
+static struct bytes kept;       // of the user's terminal
+static struct bytes chunk;      // lines so far
+
+// ---- what arrives while the prompt stands
+
+static void keep_tty(struct console *c, const uint8_t *data, size_t n)
+{
+    (void)c;
+    bytes_add(&kept, data, n);
+    if (kept.len > 256 * 1024)
+        bytes_drop(&kept, kept.len - 128 * 1024);
+}
+
+static void above_prompt(struct console *c, const uint8_t *data, size_t n)
+{
+    (void)c;
+    fputs("\r\33[K", stdout);
+    fwrite(data, 1, n, stdout);
+    if (n && data[n - 1] != '\n')
+        putchar('\n');
+    fflush(stdout);
+    if (el)
+        el_set(el, EL_REFRESH);
+}
+
+static void print(struct console *c, const uint8_t *data, size_t n)
+{
+    (void)c;
+    report_text((const char *)data, n);
+    fflush(stdout);
+}
+
+// ---- keys
+
+static void key_came(struct console *c)
+{
+    (void)c;
+    key_ready = true;
+}
+
+static bool key_there(struct console *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+    return key_ready;
+}
+
+static int read_char(wchar_t *wc)
+{
+    mbstate_t state = {0};
+    char byte;
+
+    for (;;) {
+        if (read(STDIN_FILENO, &byte, 1) != 1)
+            return 0;
+        size_t r = mbrtowc(wc, &byte, 1, &state);
+        if (r == (size_t)-1) {
+            *wc = (unsigned char)byte;
+            return 1;
+        }
+        if (r != (size_t)-2)
+            return 1;
+    }
+}
+
+static int get_key(EditLine *e, wchar_t *wc)
+{
+    enum wait_result r;
+
+    (void)e;
+    key_ready = false;
+    console_watch_stdin(con, true);
+    r = console_wait(con, key_there, NULL, UINT64_MAX);
+    console_watch_stdin(con, false);
+    if (r == WAIT_OK)
+        return read_char(wc);
+    if (r == WAIT_INTERRUPTED) {
+        *wc = 3;
+        return 1;
+    }
+    if (r != WAIT_CLOSED)
+        console_fail_wait(con, r, "the prompt was open");
+    machine_gone = true;
+    return 0;
+}
+
+static unsigned char on_leave(EditLine *e, int ch)
+{
+    (void)e;
+    (void)ch;
+    leaving = true;
+    return CC_EOF;
+}
+
+static unsigned char on_abandon(EditLine *e, int ch)
+{
+    (void)e;
+    (void)ch;
+    abandoned = true;
+    return CC_NEWLINE;
+}
+
+// ---- completion
+
+static size_t common_length(const char *a, size_t n, const char *b, size_t m)
+{
+    size_t i = 0;
+
+    while (i < n && i < m && a[i] == b[i])
+        i++;
+    return i;
+}
+
+static unsigned char offer(struct cbor_in words, uint64_t count, const char *typed, size_t typed_n)
+{
+    struct cbor_in at = words;
+    struct cbor_item w;
+    const char *first = NULL;
+    size_t n = 0;
+    char insert[256];
+
+    for (uint64_t i = 0; i < count && cbor_next(&at, &w) && w.type == CBOR_TEXT; i++) {
+        n = first ? common_length(first, n, (const char *)w.data, w.n) : w.n;
+        first = first ? first : (const char *)w.data;
+    }
+    if (first && n > typed_n && n - typed_n < sizeof insert && !memcmp(first, typed, typed_n)) {
+        memcpy(insert, first + typed_n, n - typed_n);
+        insert[n - typed_n] = 0;
+        el_insertstr(el, insert);
+        return CC_REFRESH;
+    }
+    if (count < 2)
+        return CC_REFRESH_BEEP;
+    putchar('\n');
+    for (at = words; count-- && cbor_next(&at, &w) && w.type == CBOR_TEXT;)
+        printf("%.*s  ", (int)w.n, (const char *)w.data);
+    putchar('\n');
+    return CC_REDISPLAY;
+}
+
+static unsigned char on_complete(EditLine *e, int ch)
+{
+    const LineInfo *line = el_line(e);
+    size_t cursor = (size_t)(line->cursor - line->buffer);
+    struct request q;
+    struct reply reply;
+    struct cbor_in words;
+    struct cbor_item array;
+    uint64_t start;
+
+    (void)ch;
+    request_begin(&q, "complete");
+    request_text(&q, "line", line->buffer, (size_t)(line->lastchar - line->buffer));
+    request_uint(&q, "cursor", cursor);
+    if (!client_try(con, &q, &reply, COMPLETE_MS) || !reply.ok ||
+        !cbor_find_uint(reply.result, "start", &start) || start > cursor ||
+        !cbor_find(reply.result, "words", &words) || !cbor_next(&words, &array) ||
+        array.type != CBOR_ARRAY)
+        return CC_REFRESH_BEEP;
+    return offer(words, array.n, line->buffer + start, cursor - start);
+}
+
+// ---- prompt, history
+
+static char *show_prompt(EditLine *e)
+{
+    static char more[64];
+
+    (void)e;
+    if (chunk.len == 0)
+        return prompt;
+    snprintf(more, sizeof more, "%*s", (int)strlen(prompt), "..> ");
+    return more;
+}
+
+static void refresh_prompt(void)
+{
+    struct request q;
+    struct reply reply;
+    const char *mode = "ro";
+    size_t n = 2;
+    uint64_t harts = con->harts, tasks = 0;
+
+    request_begin(&q, "status");
+    if (client_try(con, &q, &reply, PROMPT_MS) && reply.ok) {
+        cbor_find_text(reply.result, "mode", &mode, &n);
+        cbor_find_uint(reply.result, "harts", &harts);
+        cbor_find_uint(reply.result, "tasks", &tasks);
+        snprintf(prompt, sizeof prompt, "k[%.*s h%u t%u]> ", (int)(n < 16 ? n : 16), mode, (unsigned)harts,
+                 (unsigned)tasks);
+    } else {
+        snprintf(prompt, sizeof prompt, "k[busy]> ");
+    }
+}
+
+static void name_history(void)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    char folder[400];
+
+    if (state && *state)
+        snprintf(folder, sizeof folder, "%s/tidepool", state);
+    else if (home && *home)
+        snprintf(folder, sizeof folder, "%s/.local/state/tidepool", home);
+    else
+        return;
+    for (char *p = folder + 1; (p = strchr(p, '/')); *p++ = '/') {
+        *p = 0;
+        mkdir(folder, 0700);
+    }
+    mkdir(folder, 0700);
+    snprintf(history_file, sizeof history_file, "%s/history", folder);
+}
+
+static void set_up(void)
+{
+    setlocale(LC_CTYPE, "");
+    el = el_init("kmon", stdin, stdout, stderr);
+    history_ = history_init();
+    if (!el || !history_)
+        console_fail(con, EXIT_CONNECT, "no line editor for this terminal");
+    history(history_, &event, H_SETSIZE, HISTORY);
+    history(history_, &event, H_SETUNIQUE, 1);
+    name_history();
+    if (history_file[0])
+        history(history_, &event, H_LOAD, history_file);
+    el_set(el, EL_EDITOR, "emacs");
+    el_set(el, EL_SIGNAL, 0);
+    el_set(el, EL_HIST, history, history_);
+    el_set(el, EL_PROMPT, show_prompt);
+    el_set(el, EL_GETCFN, get_key);
+    el_set(el, EL_ADDFN, "monitor-leave", "back to the user's terminal", on_leave);
+    el_set(el, EL_ADDFN, "monitor-abandon", "forget this line", on_abandon);
+    el_set(el, EL_ADDFN, "monitor-complete", "complete from the live kernel", on_complete);
+    el_set(el, EL_BIND, "^]", "monitor-leave", NULL);
+    el_set(el, EL_BIND, "^C", "monitor-abandon", NULL);
+    el_set(el, EL_BIND, "^I", "monitor-complete", NULL);
+}
+
+// ---- evaluation
+
+static void show_result(struct reply reply)
+{
+    const char *text;
+    size_t n;
+
+    if (!reply.ok)
+        report_failure(con, reply.result);
+    else if (cbor_find_text(reply.result, "text", &text, &n) && n) {
+        report_text(text, n);
+        if (text[n - 1] != '\n')
+            putchar('\n');
+    }
+}
+
+static void run_chunk(const char *source, size_t n)
+{
+    struct request q;
+
+    request_begin(&q, "eval");
+    request_text(&q, "source", source, n);
+    request_text(&q, "chunk", "=k", 2);
+    request_text(&q, "mode", "text", 4);
+    con->on_log = con->on_text = print;
+    show_result(client_finish(con, &q, "the prompt was open"));
+    con->on_log = con->on_text = above_prompt;
+}
+
+static void show_help(const char *what, size_t n)
+{
+    struct request q;
+
+    request_begin(&q, "help");
+    request_text(&q, "text", what, n);
+    show_result(client_finish(con, &q, "the prompt was open"));
+}
+
+static void take_line(const char *line, size_t n)
+{
+    char *lua;
+
+    if (chunk.len == 0 && n > 0 && line[0] == ':') {
+        lua = shorthand_expand(line, n);
+        if (lua)
+            run_chunk(lua, strlen(lua));
+        free(lua);
+        return;
+    }
+    if (chunk.len == 0 && n > 0 && line[n - 1] == '?') {
+        show_help(line, n - 1);
+        return;
+    }
+    bytes_add(&chunk, line, n);
+    if (pattern_chunk(chunk.data, chunk.len) == CHUNK_MORE) {
+        bytes_add(&chunk, "\n", 1);
+        return;
+    }
+    run_chunk(chunk.data, chunk.len);
+    chunk.len = 0;
+}
+
+static void read_lines(void)
+{
+    const char *line;
+    int n;
+
+    for (leaving = false; !leaving && !machine_gone;) {
+        if (chunk.len == 0)
+            refresh_prompt();
+        abandoned = false;
+        line = el_gets(el, &n);
+        if (!line || n <= 0)
+            break;
+        if (abandoned) {
+            chunk.len = 0;
+            continue;
+        }
+        if (n > 1) {
+            history(history_, &event, H_ENTER, line);
+            if (history_file[0])
+                history(history_, &event, H_SAVE, history_file);
+        }
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == ' '))
+            n--;
+        if (n > 0 || chunk.len)
+            take_line(line, (size_t)n);
+    }
+}
+
+void repl_run(struct console *c)
+{
+    con = c;
+    chunk.len = 0;
+    c->on_tty = keep_tty;
+    c->on_log = c->on_text = above_prompt;
+    c->on_repl = print;
+    c->on_stdin = key_came;
+    terminal_restore();
+    fputs("\r\nmonitor: Lua in the kernel; name? for help, :help for shorthands, Ctrl-] goes back\n", stdout);
+    if (!el)
+        set_up();
+    else
+        el_set(el, EL_PREP_TERM, 1);
+    read_lines();
+    el_set(el, EL_PREP_TERM, 0);
+    putchar('\n');
+    fwrite(kept.data ? kept.data : "", 1, kept.len, stdout);
+    kept.len = 0;
+    fflush(stdout);
+}

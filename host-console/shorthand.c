@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// One table; $1 and $2 are the words behind the name.
+#include "shorthand.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *arguments, *lua;
+} words[] = {
+    {"ps", "", "k.tasks()"},
+    {"bt", "TASK", "k.task($1):backtrace()"},
+    {"map", "TASK", "k.task($1).space:map()"},
+    {"walk", "TASK ADDRESS", "k.task($1).space.pt:walk($2)"},
+    {"ring", "DEVICE", "k.virtio.$1.q[0]:ring()"},
+    {"tls", "", "k.tls()"},
+};
+
+static void list(void)
+{
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        printf("  :%-5s%-14s%s\n", words[i].name, words[i].arguments, words[i].lua);
+    puts("  with --lua they print the Lua instead of running it");
+}
+
+static unsigned count_words(const char *s)
+{
+    unsigned n = *s != 0;
+
+    for (; *s; s++)
+        n += *s == ' ';
+    return n;
+}
+
+static char *fill(const char *lua, char *const *given)
+{
+    char *out = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&out, &n);
+
+    if (!f)
+        abort();
+    for (; *lua; lua++) {
+        if (*lua == '$')
+            fputs(given[*++lua - '1'], f);
+        else
+            fputc(*lua, f);
+    }
+    fclose(f);
+    return out;
+}
+
+char *shorthand_expand(const char *line, size_t n)
+{
+    char copy[256], *given[3] = {0}, *save = NULL, *name, *w, *out;
+    unsigned count = 0, only_show = 0;
+
+    snprintf(copy, sizeof copy, "%.*s", (int)(n - 1), line + 1);
+    name = strtok_r(copy, " ", &save);
+    while ((w = strtok_r(NULL, " ", &save))) {
+        if (strcmp(w, "--lua") == 0)
+            only_show = 1;
+        else if (count < 3)
+            given[count++] = w;
+    }
+    for (size_t i = 0; name && i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i].name, name) != 0)
+            continue;
+        if (count != count_words(words[i].arguments)) {
+            printf("usage: :%s %s\n", name, words[i].arguments);
+            return NULL;
+        }
+        out = fill(words[i].lua, given);
+        if (!only_show)
+            return out;
+        puts(out);
+        free(out);
+        return NULL;
+    }
+    if (!name || strcmp(name, "help") != 0)
+        printf("no shorthand :%s\n", name ? name : "");
+    list();
+    return NULL;
+}

@@ -81,13 +81,18 @@ static uint32_t column_at(struct ldisc *ld, uint32_t end)
     return col;
 }
 
-static void echo_input(struct ldisc *ld, uint8_t c)
+// mapped: c came from c_iflag's newline rules. Any other newline was quoted by ^V or typed in raw
+// mode, and shows as ^J.
+static void echo_input(struct ldisc *ld, uint8_t c, bool mapped)
 {
     if (!ldisc_lflag(ld, ECHO))
         return;
     if (ld->head == ld->canon)
         ld->edit_column = ld->column;
-    ldisc_echo(ld, c);
+    if (c == '\n' && mapped)
+        ldisc_out(ld, c);
+    else
+        ldisc_echo(ld, c);
 }
 
 // ---- editing
@@ -152,13 +157,13 @@ static void kill_line(struct ldisc *ld)
         return;
     ldisc_echo(ld, ld->termios.c_cc[VKILL]);
     if (ldisc_lflag(ld, ECHOK))
-        ldisc_echo(ld, '\n');
+        ldisc_out(ld, '\n');
 }
 
 static void reprint(struct ldisc *ld)
 {
     ldisc_echo(ld, ld->termios.c_cc[VREPRINT]);
-    ldisc_echo(ld, '\n');
+    ldisc_out(ld, '\n');
     ld->edit_column = ld->column;
     for (uint32_t i = ld->canon; i != ld->head; i++)
         ldisc_echo(ld, *in_at(ld, i));
@@ -176,7 +181,7 @@ static unsigned end_line(struct ldisc *ld, uint8_t c)
     return LDISC_WAKE;
 }
 
-static unsigned input_plain(struct ldisc *ld, uint8_t c)
+static unsigned input_plain(struct ldisc *ld, uint8_t c, bool mapped)
 {
     if (ld->head - ld->tail >= LDISC_IN - 1) {
         ld->dropped++;
@@ -184,7 +189,7 @@ static unsigned input_plain(struct ldisc *ld, uint8_t c)
             ldisc_out_raw(ld, '\a');
         return 0;
     }
-    echo_input(ld, c);
+    echo_input(ld, c, mapped);
     in_put(ld, c, false);
     return ldisc_lflag(ld, ICANON) ? 0 : LDISC_WAKE;
 }
@@ -210,12 +215,12 @@ static unsigned input_canonical(struct ldisc *ld, uint8_t c, bool *done)
         reprint(ld);
     } else if (c == '\n') {
         if (ldisc_lflag(ld, ECHO) || ldisc_lflag(ld, ECHONL))
-            ldisc_echo(ld, c);
+            ldisc_out(ld, c);
         return end_line(ld, c);
     } else if (is_cc(ld, VEOF, c)) {
         return end_line(ld, DISABLED);
     } else if (is_cc(ld, VEOL, c) || (extended && is_cc(ld, VEOL2, c))) {
-        echo_input(ld, c);
+        echo_input(ld, c, false);
         return end_line(ld, c);
     } else {
         *done = false;
@@ -274,7 +279,7 @@ static unsigned input_byte(struct ldisc *ld, uint8_t c)
         c += 32;
     if (ld->literal_next) {
         ld->literal_next = false;
-        return input_plain(ld, c);
+        return input_plain(ld, c, false);
     }
     if (flow_control(ld, c))
         return 0;
@@ -286,6 +291,7 @@ static unsigned input_byte(struct ldisc *ld, uint8_t c)
         if (is_cc(ld, VSUSP, c))
             return input_signal(ld, c, LDISC_SIGTSTP);
     }
+    uint8_t typed = c;
     if (!map_newlines(ld, &c))
         return 0;
     if (ldisc_lflag(ld, ICANON)) {
@@ -294,7 +300,7 @@ static unsigned input_byte(struct ldisc *ld, uint8_t c)
         if (done)
             return r;
     }
-    return input_plain(ld, c);
+    return input_plain(ld, c, c != typed);
 }
 
 unsigned ldisc_input(struct ldisc *ld, uint8_t byte)
@@ -309,7 +315,7 @@ unsigned ldisc_input(struct ldisc *ld, uint8_t byte)
 
 // ---- reading
 
-// Finds the end of the first line: *end is its delimiter's index. Only when lines > 0.
+// The index of the first line's delimiter. Only when lines > 0.
 static uint32_t line_end(const struct ldisc *ld)
 {
     uint32_t i = ld->tail;

@@ -109,7 +109,7 @@ void ldisc_echo(struct ldisc *ld, uint8_t c)
 {
     if (out_free(ld) < LDISC_EXPANSION)
         return;
-    if (ldisc_lflag(ld, ECHOCTL) && ldisc_is_control(c) && c != '\t' && c != '\n') {
+    if (ldisc_lflag(ld, ECHOCTL) && ldisc_is_control(c) && c != '\t') {
         ldisc_out(ld, '^');
         ldisc_out(ld, c ^ 0100);
     } else {

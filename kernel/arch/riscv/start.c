@@ -16,6 +16,7 @@
 #include "page/frame.h"
 #include "page/heap.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 extern char __image_start[], __text_end[], __rodata_end[], __image_end[];
@@ -160,6 +161,12 @@ static size_t subtract(struct dt_range *r, size_t n, size_t max, pa_t lo, pa_t h
     return n;
 }
 
+static int by_address(const void *a, const void *b)
+{
+    const struct frame_range *x = a, *y = b;
+    return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
 static void memory_init(void)
 {
     struct dt_range ram[32], free[96], reserved[32];
@@ -182,9 +189,10 @@ static void memory_init(void)
             ranges[k++] = (struct frame_range){page_round_up(free[i].lo), page_round_down(free[i].hi)};
             bytes += ranges[k - 1].hi - ranges[k - 1].lo;
         }
+    qsort(ranges, k, sizeof *ranges, by_address);
     frames_init(ranges, k);
     table_page = frame_page;
-    log_info("memory: %lu MiB free of %lu ranges", (unsigned long)(bytes >> 20), (unsigned long)n);
+    log_info("memory: %lu MiB free in %lu ranges", (unsigned long)(bytes >> 20), (unsigned long)k);
 }
 
 // ---- harts

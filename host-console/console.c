@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HELLO_EVERY_MS = 1000, HELLO_FIRST_MS = 400, READY_MS = 15000, CONNECT_MS = 10000 };
+enum { HELLO_EVERY_MS = 1000, HELLO_FIRST_MS = 400, HELLO_TRIES = 3, READY_MS = 15000, CONNECT_MS = 10000 };
 enum { KEEPALIVE_S = 5, TEXT_KEPT = 64 * 1024, IDLE_MS = 100, STALE_MS = 1000 };
 
 static uint8_t tty_memory[64 * 1024], message_memory[256 * 1024];
@@ -50,6 +50,8 @@ static void on_text(void *ctx, const uint8_t *data, size_t n)
     keep_text(c, data, n);
     if (c->await_ready && strstr(c->text.data, "monitor: listening"))
         c->await_ready = false;
+    if (!c->welcome)
+        guest_saw(c, data, n);
     if (c->on_text)
         c->on_text(c, data, n);
 }
@@ -170,6 +172,7 @@ static void say_hello(struct console *c, uint64_t now)
     terminal_size(&c->hello.rows, &c->hello.cols);
     bytes_add(&c->out, buf, wire_hello_encode(buf, &c->hello));
     c->hello_ms = now;
+    c->hellos++;
 }
 
 static uint64_t hello_due(const struct console *c)
@@ -177,9 +180,9 @@ static uint64_t hello_due(const struct console *c)
     if (c->fd < 0)
         return UINT64_MAX;
     if (c->await_ready)
-        return c->started_ms + READY_MS;
+        return c->terminal_only ? UINT64_MAX : c->started_ms + READY_MS;
     if (!c->welcome)
-        return c->hello_ms + HELLO_FIRST_MS;
+        return c->terminal_only && c->hellos >= HELLO_TRIES ? UINT64_MAX : c->hello_ms + HELLO_FIRST_MS;
     return c->icount ? UINT64_MAX : c->hello_ms + HELLO_EVERY_MS;
 }
 
@@ -346,12 +349,15 @@ static void serve(struct console *c, uint64_t until)
 {
     struct epoll_event ev[4];
     uint64_t now = clock_ms();
+    size_t before;
 
     serve_clocks(c, now);
+    before = c->out.len;
     write_line(c, now);
     if (c->fd >= 0)
         watch(c, c->fd, EPOLLIN | (c->out.len ? EPOLLOUT : 0), EPOLL_CTL_MOD);
-    int n = epoll_wait(c->epoll, ev, 4, sleep_time(c, now, until));
+    // What was written may be what the caller waits for: no sleep before it has looked again.
+    int n = epoll_wait(c->epoll, ev, 4, before > c->out.len ? 0 : sleep_time(c, now, until));
     for (int i = 0; i < n; i++) {
         if (ev[i].data.fd == c->signals)
             read_signal(c);

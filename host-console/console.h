@@ -42,6 +42,8 @@ struct console {
     struct wire_sender sender;
     struct wire_hello hello;
     bool await_ready;           // no HELLO before the kernel says it listens
+    bool terminal_only;         // a kernel without a monitor will do: do not type HELLO at it for ever
+    unsigned hellos;
     bool welcome, closed, panicked, interrupted;
     unsigned interrupts;        // SIGINTs so far
     uint64_t boot_id, schema;

@@ -126,6 +126,7 @@ int terminal_verb(struct console *c)
 {
     enum wait_result r = WAIT_OK;
 
+    c->terminal_only = true;
     hooks(c);
     if (isatty(STDIN_FILENO))
         terminal_raw();

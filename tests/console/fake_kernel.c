@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: MIT
+// A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
+// host's, and canned answers to requests. What kmon is tested against without a machine.
+//
+//     fake_kernel SOCKET [plain | bad-version | silent | reboot]
+//
+// It serves one connection and ends with it.
+#include "wire/rpc.h"
+#include "wire/rx.h"
+#include "wire/tx.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct wire_rx rx;
+static struct wire_tx tx;
+static uint8_t messages_memory[65536], events_memory[1024], message[RPC_MESSAGE], reply_memory[RPC_MESSAGE];
+static size_t message_n, tty_n, line_n;
+static char tty_out[1 << 20], line[8192];
+static const char *mode = "";
+static int line_fd;
+static bool interrupted, waiting;
+static uint64_t waiting_id, boot = 1;
+static struct rpc_once once;
+static struct cbor_out reply;
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void flush(void)
+{
+    uint8_t buf[4096];
+    size_t n;
+
+    while ((n = wire_tx_pull(&tx, buf, sizeof buf)) > 0)
+        if (write(line_fd, buf, n) != (ssize_t)n)
+            exit(0);
+}
+
+// ---- the terminal
+
+static void show(const char *s, size_t n)
+{
+    for (; n-- && tty_n < sizeof tty_out - 2; s++) {
+        if (*s == '\n')
+            tty_out[tty_n++] = '\r';
+        tty_out[tty_n++] = *s;
+    }
+}
+
+static void run_line(void)
+{
+    char buf[4096];
+    size_t n;
+    FILE *f;
+
+    line[line_n] = 0;
+    line_n = 0;
+    if (strcmp(line, "poweroff") == 0) {
+        flush();
+        exit(0);
+    }
+    f = popen(line, "r");
+    while (f && (n = fread(buf, 1, sizeof buf, f)) > 0)
+        show(buf, n);
+    if (f)
+        pclose(f);
+    show("~ # ", 4);
+}
+
+static void on_tty(void *ctx, const uint8_t *data, size_t n)
+{
+    (void)ctx;
+    for (; n--; data++) {
+        if (*data == 0 || *data >= 0x80) {
+            continue;       // parts of a HELLO that nobody understood
+        } else if (*data == '\r') {
+            show("\n", 1);
+            run_line();
+        } else if (line_n < sizeof line - 1) {
+            line[line_n++] = (char)*data;
+            show((const char *)data, 1);
+        }
+    }
+}
+
+static size_t pull_tty(void *ctx, uint8_t *buf, size_t max)
+{
+    size_t n = tty_n < max ? tty_n : max;
+
+    (void)ctx;
+    memcpy(buf, tty_out, n);
+    memmove(tty_out, tty_out + n, tty_n - n);
+    tty_n -= n;
+    return n;
+}
+
+static size_t pull_nothing(void *ctx, uint8_t *buf, size_t max)
+{
+    (void)ctx;
+    (void)buf;
+    (void)max;
+    return 0;
+}
+
+// ---- requests
+
+static void send_all(enum wire_channel chan, const uint8_t *data, size_t n)
+{
+    do {
+        size_t part = n < WIRE_PAYLOAD ? n : WIRE_PAYLOAD;
+        wire_tx_put(&tx, chan, part == n, data, part);
+        data += part;
+        n -= part;
+    } while (n);
+}
+
+static void print(const char *s)
+{
+    send_all(WIRE_REPL, (const uint8_t *)s, strlen(s));
+}
+
+static void begin_reply(uint64_t id, unsigned pairs)
+{
+    reply = (struct cbor_out){reply_memory, sizeof reply_memory, 0};
+    rpc_begin(&reply, RPC_REPLY, id, NULL);
+    cbor_map(&reply, pairs + 1);
+    cbor_str(&reply, "ok");
+    cbor_bool(&reply, true);
+}
+
+static void end_reply(void)
+{
+    rpc_once_end(&once);
+    send_all(WIRE_RPC, reply.buf, reply.len);
+}
+
+static void text_reply(uint64_t id, const char *key, const char *text)
+{
+    begin_reply(id, text ? 1 : 0);
+    if (text) {
+        cbor_str(&reply, key);
+        cbor_str(&reply, text);
+    }
+    end_reply();
+}
+
+static void fail(uint64_t id, const char *kind, const char *why, const char *file, unsigned at)
+{
+    reply = (struct cbor_out){reply_memory, sizeof reply_memory, 0};
+    if (!file) {
+        rpc_error(&reply, id, kind, why);
+        end_reply();
+        return;
+    }
+    rpc_begin(&reply, RPC_REPLY, id, NULL);
+    cbor_map(&reply, 2);
+    cbor_str(&reply, "ok");
+    cbor_bool(&reply, false);
+    cbor_str(&reply, "error");
+    cbor_map(&reply, 5);
+    cbor_str(&reply, "kind");
+    cbor_str(&reply, kind);
+    cbor_str(&reply, "message");
+    cbor_str(&reply, why);
+    cbor_str(&reply, "traceback");
+    cbor_str(&reply, "stack traceback:\n\t[C]: in ?");
+    cbor_str(&reply, "file");
+    cbor_str(&reply, file);
+    cbor_str(&reply, "line");
+    cbor_uint(&reply, at);
+    end_reply();
+}
+
+static void call(const char *op, const char *key, const char *text)
+{
+    uint8_t buf[4096];
+    struct cbor_out o = {buf, sizeof buf, 0};
+    static uint64_t number;
+
+    rpc_begin(&o, RPC_CALL, ++number, op);
+    cbor_map(&o, 3);
+    cbor_str(&o, key);
+    cbor_str(&o, text);
+    cbor_str(&o, "ms");
+    cbor_uint(&o, 700);
+    cbor_str(&o, "kind");
+    cbor_str(&o, "file");
+    send_all(WIRE_RPC, o.buf, o.len);
+}
+
+static void panic(void)
+{
+    static const char text[] = "\0\r\nPANIC on hart 1: the sky fell\r\nhalted\r\n";
+
+    if (write(line_fd, text, sizeof text - 1) < 0)
+        exit(1);
+}
+
+static void json_reply(uint64_t id)
+{
+    begin_reply(id, 1);
+    cbor_str(&reply, "value");
+    cbor_map(&reply, 4);
+    cbor_str(&reply, "va");
+    cbor_tag(&reply, CBOR_TAG_ADDRESS);
+    cbor_uint(&reply, 0xffffffc080200000);
+    cbor_str(&reply, "list");
+    cbor_array(&reply, 3);
+    cbor_int(&reply, -5);
+    cbor_bool(&reply, true);
+    cbor_null(&reply);
+    cbor_str(&reply, "task");
+    cbor_tag(&reply, CBOR_TAG_HANDLE);
+    cbor_array(&reply, 3);
+    cbor_str(&reply, "Task");
+    cbor_uint(&reply, 12);
+    cbor_str(&reply, "Task#12 sh");
+    cbor_str(&reply, "bytes");
+    cbor_text(&reply, "\xff\x80", 2);
+    end_reply();
+}
+
+static void wait_for(uint64_t id)
+{
+    waiting = true;
+    waiting_id = id;
+}
+
+// "OP KEY TEXT": a call with one argument.
+static void evaluate_call(uint64_t id, char *words)
+{
+    char *op = strtok(words, " "), *key = strtok(NULL, " "), *text = strtok(NULL, "");
+
+    wait_for(id);
+    call(op, key ? key : "", text ? text : "");
+}
+
+static void evaluate_tap(uint64_t id)
+{
+    print("1..2\nok 1 - a\nnot ok 2 - b\n");
+    begin_reply(id, 2);
+    cbor_str(&reply, "tests");
+    cbor_uint(&reply, 2);
+    cbor_str(&reply, "failed");
+    cbor_uint(&reply, 1);
+    end_reply();
+}
+
+static void evaluate(uint64_t id, struct cbor_in body)
+{
+    const char *source = "", *how = "";
+    char code[4096];
+    size_t n = 0, how_n = 0;
+
+    cbor_find_text(body, "source", &source, &n);
+    cbor_find_text(body, "mode", &how, &how_n);
+    snprintf(code, sizeof code, "%.*s", (int)n, source);
+    code[strcspn(code, "\n")] = 0;
+    if (how_n == 4 && memcmp(how, "json", 4) == 0)
+        json_reply(id);
+    else if (strcmp(code, "1+1") == 0)
+        text_reply(id, "text", "2");
+    else if (strcmp(code, "error") == 0)
+        fail(id, "lua", "x.lua:2: it went wrong", "tests/console/two-lines.lua", 2);
+    else if (strcmp(code, "assert") == 0)
+        fail(id, "assert", "assertion failed!", NULL, 0);
+    else if (strcmp(code, "panic") == 0)
+        panic();
+    else if (strcmp(code, "die") == 0)
+        exit(0);
+    else if (strcmp(code, "garbage") == 0)
+        send_all(WIRE_RPC, (const uint8_t *)"\xff\xff", 2);
+    else if (strncmp(code, "call ", 5) == 0)
+        evaluate_call(id, code + 5);
+    else if (strcmp(code, "hang") == 0)
+        wait_for(id);
+    else if (strcmp(code, "length") == 0) {
+        snprintf(code, sizeof code, "%zu", n);
+        text_reply(id, "text", code);
+    } else if (strcmp(code, "tap") == 0) {
+        evaluate_tap(id);
+    } else {
+        print("hello from a script\n");
+        text_reply(id, "text", NULL);
+    }
+}
+
+static void take_return(const struct rpc_head *head)
+{
+    const char *text = "", *why = "";
+    uint64_t status = 0;
+    size_t n = 0, why_n = 0;
+    char line_[4096];
+
+    if (!waiting)
+        return;
+    waiting = false;
+    if (!cbor_find_text(head->body, "output", &text, &n) && !cbor_find_text(head->body, "text", &text, &n))
+        cbor_find_text(head->body, "data", &text, &n);
+    cbor_find_uint(head->body, "status", &status);
+    if (cbor_find_text(head->body, "message", &why, &why_n))
+        snprintf(line_, sizeof line_, "failed: %.*s", (int)why_n, why);
+    else
+        snprintf(line_, sizeof line_, "status %u <%.*s>", (unsigned)status, (int)n, text);
+    text_reply(waiting_id, "text", line_);
+}
+
+static void take_message(void)
+{
+    struct rpc_head head;
+
+    if (!rpc_parse(&head, message, message_n))
+        exit(9);
+    if (head.kind == RPC_RETURN) {
+        take_return(&head);
+        return;
+    }
+    switch (rpc_once_begin(&once, head.id)) {
+    case RPC_AGAIN:
+        send_all(WIRE_RPC, reply.buf, reply.len);
+        return;
+    case RPC_NEW:
+        break;
+    default:
+        return;
+    }
+    interrupted = false;
+    if (strcmp(head.op, "eval") == 0)
+        evaluate(head.id, head.body);
+    else if (strcmp(head.op, "poweroff") == 0)
+        exit(0);
+    else
+        fail(head.id, "request", "unknown request", NULL, 0);
+}
+
+// ---- the link
+
+static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n)
+{
+    (void)ctx;
+    (void)chan;
+    if (message_n + n > sizeof message)
+        exit(9);
+    memcpy(message + message_n, data, n);
+    message_n += n;
+    if (last) {
+        take_message();
+        message_n = 0;
+    }
+    return true;
+}
+
+static size_t on_room(void *ctx)
+{
+    (void)ctx;
+    return 4096;
+}
+
+static void on_ack(void *ctx, const struct wire_ack *ack)
+{
+    (void)ctx;
+    wire_tx_ack(&tx, ack);
+}
+
+static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
+{
+    uint8_t info[RPC_WELCOME];
+    struct cbor_out o = {info, sizeof info, 0};
+
+    (void)ctx;
+    if (strcmp(mode, "silent") == 0)
+        return;
+    if (fresh)
+        wire_tx_begin(&tx);
+    cbor_map(&o, 3);
+    cbor_str(&o, "version");
+    cbor_uint(&o, strcmp(mode, "bad-version") == 0 ? 99 : RPC_VERSION);
+    cbor_str(&o, "boot");
+    cbor_uint(&o, strcmp(mode, "reboot") == 0 ? boot++ : boot);
+    cbor_str(&o, "harts");
+    cbor_uint(&o, 4);
+    wire_tx_welcome(&tx, hello->nonce, info, o.len);
+}
+
+static void on_plain(void *ctx)
+{
+    (void)ctx;
+    wire_tx_end(&tx);
+}
+
+static void on_interrupt(void *ctx)
+{
+    (void)ctx;
+    if (waiting)
+        fail(waiting_id, "interrupted", "interrupted", NULL, 0);
+    waiting = false;
+}
+
+static const struct wire_sink sink = {on_tty,   on_message, on_room,      on_ack,
+                                      on_hello, on_plain,   on_interrupt, on_interrupt};
+static const struct wire_tx_sources sources = {pull_tty, pull_nothing};
+
+static void serve(void)
+{
+    uint8_t buf[4096];
+    struct pollfd p = {line_fd, POLLIN, 0};
+
+    for (;;) {
+        flush();
+        poll(&p, 1, 50);
+        if (p.revents) {
+            ssize_t n = read(line_fd, buf, sizeof buf);
+            if (n <= 0)
+                exit(0);
+            for (ssize_t i = 0; i < n; i++) {
+                if (strcmp(mode, "plain") == 0)
+                    on_tty(NULL, &buf[i], 1);
+                else
+                    wire_rx_byte(&rx, buf[i], now_ms());
+            }
+        }
+        wire_rx_tick(&rx, now_ms());
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct wire_ring messages, events;
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (argc < 2)
+        return 2;
+    mode = argc > 2 ? argv[2] : "";
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", argv[1]);
+    unlink(argv[1]);
+    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0)
+        return 1;
+    wire_ring_init(&messages, messages_memory, sizeof messages_memory);
+    wire_ring_init(&events, events_memory, sizeof events_memory);
+    wire_rx_init(&rx, &sink, NULL);
+    wire_tx_init(&tx, &sources, NULL, messages, events);
+    alarm(30);
+    line_fd = accept(listener, NULL, NULL);
+    if (line_fd < 0)
+        return 1;
+    unlink(argv[1]);
+    show("booted\n~ # ", 11);
+    serve();
+}

@@ -1,0 +1,185 @@
+#!/usr/bin/perl
+# kmon against a kernel that is none (fake_kernel.c): what it prints, and what it ends with.
+use strict;
+use warnings;
+use File::Temp 'tempdir';
+use Test::More;
+
+my $kmon = 'build/kmon';
+my $fake = 'build/console/fake_kernel';
+my $dir = tempdir(CLEANUP => 1);
+my $socket = "$dir/line";
+
+mkdir 'build/console';
+$ENV{ASAN_OPTIONS} = 'detect_leaks=0';
+system("gcc -g -Wall -Wextra -Werror -std=gnu11 -fsanitize=address,undefined -Imonitor "
+       . "tests/console/fake_kernel.c monitor/wire/*.c -o $fake") == 0
+    or BAIL_OUT('the fake kernel does not build');
+
+# The fake ends with its connection. Its socket appears when it listens.
+sub start_fake {
+    my ($mode) = @_;
+    unlink $socket;
+    my $pid = fork // die;
+    exec $fake, $socket, $mode ? $mode : () if !$pid;
+    select undef, undef, undef, 0.01 until -S $socket;
+    return $pid;
+}
+
+# Runs kmon with a shell line behind "connect ADDR"; status, stdout, stderr.
+sub run_line {
+    my ($line) = @_;
+    my $status = system("timeout 20 $kmon >$dir/out 2>$dir/err $line\n");
+    my @text = map { open my $f, '<', "$dir/$_" or die; local $/; scalar <$f> // '' } 'out', 'err';
+    return ($status >> 8, @text);
+}
+
+sub kmon {
+    my ($args, $mode) = @_;
+    my $pid = start_fake($mode);
+    my @got = run_line("connect unix:$socket $args");
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    unlink $socket;
+    return @got;
+}
+
+sub case {
+    my ($args, $status, $out, $err, $mode) = @_;
+    my @got = kmon($args, $mode);
+    my $name = ($mode ? "[$mode] " : '') . substr($args, 0, 100) =~ s/\n/ /gr;
+    is($got[0], $status, "$name: exit $status") or diag "stderr: $got[2]";
+    ref $out ? like($got[1], $out, "$name: stdout") : is($got[1], $out, "$name: stdout");
+    ref $err ? like($got[2], $err, "$name: stderr") : is($got[2], $err, "$name: stderr");
+}
+
+# One clear line, the given status, nothing on stdout.
+sub refused {
+    my ($args, $status, $why) = @_;
+    my @got = run_line($args);
+    is($got[0], $status, "kmon $args: exit $status");
+    is($got[1], '', "kmon $args: nothing on stdout");
+    like($got[2], qr/\Akmon: [^\n]*$why[^\n]*\n\z/, "kmon $args: one clear line");
+}
+
+# ---- bad input
+my @bad = (
+    ['frobnicate', 2, 'say `kmon qemu` or `kmon connect`'],
+    ['connect', 2, 'needs an address'],
+    ['connect tcp:1 tty', 2, 'is no address'],
+    ['connect unix: tty', 2, 'is no address'],
+    ["connect unix:$dir/nobody eval 1", 3, 'cannot connect'],
+    ['connect unix:/' . 'x' x 200 . ' eval 1', 2, 'at most 107'],
+    ["connect pty:$dir/nobody eval 1", 3, 'cannot open'],
+    ['connect pty:/dev/null eval 1', 3, 'no terminal'],
+    ['connect unix:/x dance', 2, 'is no verb'],
+    ['connect unix:/x eval', 2, 'needs an expression'],
+    ['connect unix:/x eval 1 2', 2, 'one too many'],
+    ['connect unix:/x sh', 2, 'needs a command line'],
+    ['connect unix:/x run', 2, 'needs a file'],
+    ['connect unix:/x run /no/such.lua', 2, 'cannot read /no/such.lua'],
+    ['connect unix:/x run /', 2, 'cannot read /'],
+    ['connect unix:/x sh --json ls', 2, '--json goes with eval'],
+    ['connect unix:/x --timeout never eval 1', 2, '--timeout is a number'],
+    ['connect unix:/x --timeout=-1 eval 1', 2, '--timeout is a number'],
+    ['connect unix:/x --timeout', 2, 'needs a value'],
+    ['connect unix:/x --smp 4 eval 1', 2, 'knows no option --smp'],
+    ['connect unix:/x eval --what 1', 2, 'knows no option --what'],
+    ['qemu --smp 0 eval 1', 2, 'from 1 to 8'],
+    ['qemu --smp 9 eval 1', 2, 'from 1 to 8'],
+    ['qemu --smp four eval 1', 2, 'from 1 to 8'],
+    ['qemu --smp', 2, 'needs a value'],
+    ['qemu --mem lots eval 1', 2, 'a size like 512M'],
+    ['qemu --mem 5Q eval 1', 2, 'a size like 512M'],
+    ['qemu --kernel /no/kernel eval 1', 2, 'kernel /no/kernel cannot be read'],
+    ['qemu --kernel /bin/sh --disk /no/disk eval 1', 2, 'disk image /no/disk cannot be read'],
+    ['qemu --kernel /bin/sh --initrd /no/cpio eval 1', 2, 'initrd /no/cpio cannot be read'],
+    ['qemu --frob eval 1', 2, 'knows no option --frob'],
+);
+refused(@$_) for @bad;
+
+my @usage = run_line('');
+is($usage[0], 2, 'no words: exit 2');
+like($usage[2], qr/^usage: kmon/, 'no words: the usage on stderr');
+@usage = run_line('--help');
+is($usage[0], 0, '--help: exit 0');
+like($usage[1], qr/^usage: kmon/, '--help: the usage on stdout');
+
+# ---- requests
+case('eval 1+1', 0, "2\n", '');
+case('eval "for i=1,3 do end"', 0, "hello from a script\n", '');
+case('eval error', 1, '', qr/x\.lua:2: it went wrong\n +2 \| local b = nil \+ a -- this line\nstack traceback/);
+case('eval assert', 7, '', "assertion failed!\n");
+case('eval x --json', 0,
+     qq({"va":"0xffffffc080200000","list":[-5,true,null],"task":{"class":"Task","id":12,"text":"Task#12 sh"},)
+     . qq("bytes":"\xc3\xbf\xc2\x80"}\n), '');
+case('run tests/console/two-lines.lua a b', 0, "hello from a script\n", '');
+case('exec - </dev/null', 0, "hello from a script\n", '');
+case("exec - <<X\nerror\nX", 1, '', qr/went wrong/);
+case("check - <<X\ntap\nX", 7, "1..2\nok 1 - a\nnot ok 2 - b\n", '');
+case("check - <<X\n1+1\nX", 7, '', "kmon: - made no test\n");
+
+my $big = "$dir/big.lua";
+open my $f, '>', $big or die;
+print $f "length\n", '-- ' . 'x' x 76 . "\n" for 1 .. 700;
+close $f;
+case("eval \"\$(head -c 60000 $big)\"", 0, "60000\n", '');
+print {open $f, '>>', $big and $f} 'y' x 20000;
+close $f;
+case("run $big", 2, '', qr/\Akmon: .*a script has at most \d+ bytes\n\z/);
+
+# ---- ends of all kinds
+case('eval panic', 5, '', qr/PANIC on hart 1: the sky fell\nhalted\nkmon: the kernel panicked/);
+case('eval die', 6, '', qr/\Akmon: the line ended while the script ran\n\z/);
+case('eval garbage', 6, '', qr/\Akmon: the kernel sent 2 bytes that are no message\n\z/);
+case('eval hang --timeout 0.5', 4, '', qr/\Akmon: timeout while the script ran\n\z/);
+case('--timeout 0.5 eval hang', 4, '', qr/timeout/);
+case('eval 1+1', 6, '', qr/\Akmon: the kernel speaks version 99/, 'bad-version');
+case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'silent');
+case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'plain');
+case('--timeout 5 eval hang', 6, '', qr/\Akmon: the kernel was booted anew\n\z/, 'reboot');
+{
+    my $pid = start_fake();
+    my $child = fork // die;
+    if (!$child) {
+        open STDOUT, '>', "$dir/out";
+        open STDERR, '>', "$dir/err";
+        exec $kmon, 'connect', "unix:$socket", 'eval', 'hang';
+    }
+    select undef, undef, undef, 0.5;
+    kill 'INT', $child;
+    waitpid $child, 0;
+    is($? >> 8, 130, '^C interrupts the script: exit 130');
+    open my $e, '<', "$dir/err" or die;
+    is(scalar <$e>, "interrupted\n", '^C: says so');
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+}
+
+# ---- the guest's shell
+case('sh "echo hi; echo there"', 0, "hi\nthere\n", '');
+case('sh "exit 3"', 3, '', '');
+case('sh "printf no-newline"', 0, 'no-newline', '');
+case(q{sh 'echo "it'"'"'s $((6*7))"'}, 0, "it's 42\n", '');
+case("sh 'printf \"a\tb\\\\n%s\\\\n\" \"100%\"; echo two\necho three'", 0, "a\tb\n100%\ntwo\nthree\n", '');
+case('sh "seq 1 20000 | tail -n 3"', 0, "19998\n19999\n20000\n", '');
+case('sh "seq 1 5000"', 0, join('', map { "$_\n" } 1 .. 5000), '');
+case('sh "' . 'x' x 5000 . '"', 2, '', qr/\Akmon: the command line is too long/);
+
+# ---- calls of a script
+case('eval "call sh command echo from the guest; exit 4"', 0, "status 4 <from the guest\n>\n", '');
+case('eval "call file name tests/console/two-lines.lua"', 0, qr/\Astatus 0 <local a = 1\n/, '');
+case('eval "call file name /no/such"', 0, qr{\Afailed: /no/such: No such file}, '');
+case('eval "call expect pattern ~ # "', 0, "status 0 <~ # >\n", '');
+case('eval "call expect pattern never"', 0, qr/\Afailed: timeout while expecting "never"/, '');
+case('eval "call expect pattern %"', 0, qr/\Afailed: malformed pattern/, '');
+case('eval "call type text x"', 0, "status 0 <>\n", '');
+case('eval "call spawn command true"', 0, "status 0 <>\n", '');
+case('eval "call fly to moon"', 0, "failed: kmon knows no host.fly\n", '');
+
+# ---- the terminal: stdin is a pipe
+case("tty <<X\necho hello world\r\nX", 0, qr/booted\r\n~ # echo hello world\r\nhello world\r\n/, '');
+case("<<X\npoweroff\rX", 0, qr/~ # poweroff\r\n/, '');
+case("tty <<X\n\recho plain\rX", 0, qr/plain\r\nplain\r\n/, '', 'plain');
+
+done_testing;

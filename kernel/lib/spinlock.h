@@ -14,17 +14,18 @@
 
 struct spinlock {
     uint32_t taken;
-    uint32_t hart;          // holder's index, valid while taken
+    uint32_t hart;          // holder's index; SPIN_FREE (or 0, never taken yet) while free
     const void *pc;         // where the holder took it
     const char *name;       // for the monitor; NULL: unnamed
     uint64_t contended;     // acquisitions that had to spin
 };
 
-#define SPINLOCK_INIT(name_) {.name = (name_)}
+enum { SPIN_FREE = 0xffffffff };
+#define SPINLOCK_INIT(name_) {.hart = SPIN_FREE, .name = (name_)}
 
 static inline void spin_init(struct spinlock *l, const char *name)
 {
-    *l = (struct spinlock){.name = name};
+    *l = (struct spinlock)SPINLOCK_INIT(name);
 }
 
 void spin_lock_contended(struct spinlock *l);
@@ -45,8 +46,8 @@ static inline __attribute__((always_inline)) void spin_lock(struct spinlock *l)
 {
     if (unlikely(!atomic_try_acquire32(&l->taken)))
         spin_lock_contended(l);
-    l->pc = spin_here_();
-    l->hart = hart_self.index;
+    store_relaxed(&l->hart, hart_self.index);
+    store_relaxed(&l->pc, spin_here_());
     hart_self.lock_depth++;
 }
 
@@ -54,8 +55,8 @@ static inline bool spin_trylock(struct spinlock *l)
 {
     if (!atomic_try_acquire32(&l->taken))
         return false;
-    l->pc = spin_here_();
-    l->hart = hart_self.index;
+    store_relaxed(&l->hart, hart_self.index);
+    store_relaxed(&l->pc, spin_here_());
     hart_self.lock_depth++;
     return true;
 }
@@ -63,6 +64,7 @@ static inline bool spin_trylock(struct spinlock *l)
 static inline void spin_unlock(struct spinlock *l)
 {
     hart_self.lock_depth--;
+    store_relaxed(&l->hart, (uint32_t)SPIN_FREE);
     atomic_release32(&l->taken, 0);
 }
 

@@ -172,7 +172,7 @@ static void say_hello(struct console *c, uint64_t now)
     terminal_size(&c->hello.rows, &c->hello.cols);
     bytes_add(&c->out, buf, wire_hello_encode(buf, &c->hello));
     c->hello_ms = now;
-    c->hellos++;
+    c->hellos += !c->welcome;
 }
 
 static uint64_t hello_due(const struct console *c)
@@ -181,8 +181,10 @@ static uint64_t hello_due(const struct console *c)
         return UINT64_MAX;
     if (c->await_ready)
         return c->terminal_only ? UINT64_MAX : c->started_ms + READY_MS;
-    if (!c->welcome)
-        return c->terminal_only && c->hellos >= HELLO_TRIES ? UINT64_MAX : c->hello_ms + HELLO_FIRST_MS;
+    if (!c->welcome) {
+        bool enough = c->terminal_only && c->hellos >= HELLO_TRIES;
+        return enough && clock_ms() > c->hello_ms + HELLO_FIRST_MS ? UINT64_MAX : c->hello_ms + HELLO_FIRST_MS;
+    }
     return c->icount ? UINT64_MAX : c->hello_ms + HELLO_EVERY_MS;
 }
 
@@ -191,7 +193,10 @@ bool console_type(struct console *c, const void *data, size_t n)
     const uint8_t *p = data;
 
     if (!c->welcome) {
-        bytes_add(&c->out, data, n);    // PLAIN
+        // A HELLO is on its way: whether this is to be a frame or not is known with the answer.
+        if (c->hellos && clock_ms() < hello_due(c) && hello_due(c) != UINT64_MAX)
+            return false;
+        bytes_add(&c->out, data, n);
         return true;
     }
     if (n > wire_ring_room(&c->sender.tty, WIRE_PAYLOAD))
@@ -321,7 +326,7 @@ void console_watch_stdin(struct console *c, bool on)
 static void serve_clocks(struct console *c, uint64_t now)
 {
     wire_sender_tick(&c->sender, now);
-    if (now >= hello_due(c)) {
+    if (now > hello_due(c)) {
         c->await_ready = false;
         say_hello(c, now);
     }
@@ -342,7 +347,9 @@ static int sleep_time(struct console *c, uint64_t now, uint64_t until)
     }
     if (stdin_is_file && stdin_watched)
         return 0;
-    return when <= now ? 1 : when - now > 60000 ? 60000 : (int)(when - now);
+    // Without an answer yet, callers also wait for the time when no answer is expected any more.
+    uint64_t most = c->welcome ? 60000 : 100;
+    return when <= now ? 1 : (int)(when - now < most ? when - now : most);
 }
 
 static void serve(struct console *c, uint64_t until)

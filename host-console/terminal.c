@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { KEY_ESCAPE = 0x1d };     // Ctrl-]
+enum { QUIET_MS = 500 };
 
 static struct termios saved;
 static bool is_raw;
@@ -68,6 +69,7 @@ static struct {
     bool eof, prompt;
     uint8_t waiting[4096];      // read from stdin, not yet taken by the line
     size_t n;
+    uint64_t busy_ms;           // when something of stdin was last on its way
 } keys;
 
 static void pass_keys(struct console *c)
@@ -111,7 +113,10 @@ static bool something_happened(struct console *c, void *arg)
     }
     if (keys.prompt)
         return true;
-    return keys.eof && !c->qemu && wire_sender_idle(&c->sender) && c->out.len == 0;
+    if (keys.n || c->out.len || !wire_sender_idle(&c->sender))
+        keys.busy_ms = clock_ms();
+    uint64_t busy = keys.busy_ms > c->heard_ms ? keys.busy_ms : c->heard_ms;
+    return keys.eof && !c->qemu && clock_ms() >= busy + QUIET_MS;
 }
 
 static void hooks(struct console *c)
@@ -132,7 +137,9 @@ int terminal_verb(struct console *c)
         terminal_raw();
     console_watch_stdin(c, true);
     for (;;) {
-        r = console_wait(c, something_happened, NULL, UINT64_MAX);
+        r = console_wait(c, something_happened, NULL, keys.eof ? clock_ms() + QUIET_MS : UINT64_MAX);
+        if (r == WAIT_TIMEOUT && clock_ms() < c->deadline_ms)
+            continue;
         if (r == WAIT_INTERRUPTED) {
             console_type(c, "\3", 1);       // ^C from outside: stdin is no terminal
             continue;

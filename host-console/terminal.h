@@ -14,5 +14,6 @@ void terminal_raw(void);
 void terminal_restore(void);
 bool terminal_colour(int fd);   // a terminal, and NO_COLOR is not set
 
-// The verb tty. Returns the exit code once the machine is off or, on a running kernel, stdin ends.
+// The verb tty. Returns the exit code once the machine is off or, on a running kernel, when stdin
+// has ended and the line is quiet.
 int terminal_verb(struct console *c);

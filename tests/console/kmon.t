@@ -179,7 +179,7 @@ case('eval "call fly to moon"', 0, "failed: kmon knows no host.fly\n", '');
 
 # ---- the terminal: stdin is a pipe
 case("tty <<X\necho hello world\r\nX", 0, qr/booted\r\n~ # echo hello world\r\nhello world\r\n/, '');
-case("<<X\npoweroff\rX", 0, qr/~ # poweroff\r\n/, '');
-case("tty <<X\n\recho plain\rX", 0, qr/plain\r\nplain\r\n/, '', 'plain');
+case("<<X\npoweroff\r\nX", 0, qr/~ # poweroff\r\n/, '');
+case("tty <<X\n\recho plain\r\nX", 0, qr/plain\r\nplain\r\n/, '', 'plain');
 
 done_testing;

@@ -23,6 +23,7 @@ enum {
 #define S_ISLNK(m) (((m)&S_IFMT) == S_IFLNK)
 #define S_ISCHR(m) (((m)&S_IFMT) == S_IFCHR)
 #define S_ISBLK(m) (((m)&S_IFMT) == S_IFBLK)
+#define S_ISSOCK(m) (((m)&S_IFMT) == S_IFSOCK)
 #define S_ISFIFO(m) (((m)&S_IFMT) == S_IFIFO)
 #define DT_OF_MODE(m) (((m)&S_IFMT) >> 12)  // d_type of a mode
 

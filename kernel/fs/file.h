@@ -20,6 +20,7 @@ struct file {
     uint32_t flags;             // O_*: access mode and status; changed by F_SETFL with plain stores
     const struct file_ops *ops;
     struct vnode *vnode;        // referenced, directly or through path
+    struct vnode *data;         // whose pages are read and written: vnode, except for disks
     struct path path;           // dentry NULL: anonymous (pipe, socket)
     uint64_t pos;
     struct mutex pos_lock;      // held across read/write/readdir of files with a position
@@ -42,7 +43,7 @@ static inline void file_put(struct file *file)
 }
 
 // Reads kernel memory from a file, for exec: up to n bytes at pos. Bytes, 0 at the end, or an error.
-ASYNC_DECL(file_read_kernel, struct file *file; uint64_t pos; void *buf; size_t n;);
+ASYNC_DECL(file_read_kernel, struct file *file; uint64_t pos; void *dst; size_t n;);
 // Opens for the kernel (exec, init): flags as open(2); 0 and *out referenced. at may be NULL (root
 // of the calling task's context).
 ASYNC_DECL(file_open_kernel, const char *path; uint32_t flags; uint32_t mode; struct file **out;);
@@ -59,7 +60,7 @@ struct fd_table {
     uint32_t capacity;          // multiple of 64, except the inline start of 32
     struct spinlock lock;
     struct file **file;         // [capacity]
-    uint64_t *used, *cloexec;   // bit maps; used includes reserved, not yet installed numbers
+    uint64_t *used, *cloexec;   // bit maps
     uint32_t first_free;        // no free number below
     uint32_t open;              // how many
     struct file *file0[FD_INLINE];
@@ -85,6 +86,10 @@ struct file *fd_remove(struct fd_table *table, int32_t fd);
 // dup3: at exactly `fd`; *old is what was there (the caller puts it), may be NULL.
 int fd_replace(struct fd_table *table, struct file *file, uint32_t fd, uint64_t limit,
                bool cloexec, struct file **old);
+
+int fd_get_cloexec(struct fd_table *table, int32_t fd);              // 0, 1, or -EBADF
+int fd_set_cloexec(struct fd_table *table, int32_t fd, bool on);     // 0 or -EBADF
+int fd_next_open(struct fd_table *table, uint32_t from);             // an open number >= from, or -1
 
 // Plain handlers only. A file, borrowed or referenced; return it with fd_unborrow. NULL: -EBADF.
 static inline struct file *fd_borrow(struct fd_table *table, uint64_t fd)

@@ -29,7 +29,7 @@ struct dentry {
     struct vnode *vnode;        // referenced; NULL: the name is absent
     uint16_t len;
     uint8_t hashed, mounted;    // mounted: some mount has it as its mount point
-    uint32_t used_stamp;
+    uint8_t gone, recent;       // gone: its name was removed; recent: looked up since the last sweep
     struct list children, sibling;
     struct list all;            // every cached one, for the shrinker
     struct super *super;
@@ -97,16 +97,21 @@ struct walk {
     uint32_t last_len;
     bool last_slash;            // it was followed by a slash
     bool last_special;          // it is "." or "..", or the path is all slashes
+    char *buffer;               // owns link text that `last` may point into; see walk_finish
 };
+void walk_finish(struct walk *w);   // frees buffer; the path stays the caller's
 
 // Walks text (kernel memory, NUL terminated, < PATH_MAX) from `start`, NULL: the context's cwd; an
 // absolute text starts at the context's root. Plain: only what is cached; -EAGAIN when it would
 // have to wait (then nothing is referenced), else 0 or the final errno.
 int path_walk_fast(struct fs_context *fs, const struct path *start, const char *text,
                    uint32_t flags, struct walk *out);
-// The same with waiting. text must stay valid while out->last is used; out->buffer owns link text.
+// The same with waiting. text must stay valid while out->last is used. Call walk_finish after a 0.
 ASYNC_DECL(path_walk, struct fs_context *fs; const struct path *start; const char *text;
            uint32_t flags; struct walk *out;);
+
+// Steps a referenced path onto what is mounted there.
+void path_onto_mounts(struct path *at);
 
 // The path's text from the context's root, NUL terminated, built from the end of buf. Returns a
 // pointer into buf, or NULL when it does not fit. " (deleted)" is appended to unlinked ones.
@@ -116,14 +121,35 @@ char *path_text(const struct path *path, struct fs_context *fs, char *buf, size_
 // May the calling task do this (R_OK | W_OK | X_OK) to v? 0, -EACCES; -EROFS for W_OK on a file,
 // directory or link of a read-only mount is the caller's check (path_writable).
 int vnode_permission(const struct vnode *v, uint32_t want);
+bool fs_superuser(void);            // the calling task may do everything (a kernel task: always)
+bool vnode_owner(const struct vnode *v);    // it owns v, or is the superuser
+// May it remove or rename v, a name in dir? -EACCES, -EPERM (sticky directory).
+int vnode_may_remove(const struct vnode *dir, const struct vnode *v);
 static inline int path_writable(const struct path *p)
 {
     return (p->mount->flags & MS_RDONLY) || (p->mount->super->flags & SUPER_RDONLY) ? -EROFS : 0;
 }
 
+// ---- changing names, for file-system calls and the wrappers below
+
+// A directory locked for a change of one name in it. Zero it first; name_finish in FINALLY.
+struct name_op {
+    struct walk walk;           // at: the directory; last: the name
+    struct dentry *d;           // the name, referenced; vnode NULL when absent
+    bool walked;
+};
+// Walks to the parent, locks it, checks that it may be changed, looks the last name up. Special
+// names ("/", "..") are `special_error`. 0 or negative errno.
+ASYNC_DECL(name_prepare, struct fs_context *fs; const struct path *start; const char *text;
+           int special_error; struct name_op *op;);
+void name_finish(struct name_op *op, struct task *t);
+
 // ---- names (all async, by path from `start`); used by system calls and by the boot's unpacking.
 ASYNC_DECL(vfs_open, struct fs_context *fs; const struct path *start; const char *text;
            uint32_t flags; uint32_t mode; struct file **out;);
+// Plain: -EAGAIN when it would have to wait. Otherwise as vfs_open without O_CREAT.
+long vfs_open_fast(struct fs_context *fs, const struct path *start, const char *text,
+                   uint32_t flags, struct file **out);
 ASYNC_DECL(vfs_mknod, struct fs_context *fs; const struct path *start; const char *text;
            uint32_t mode; uint64_t rdev;);
 ASYNC_DECL(vfs_mkdir, struct fs_context *fs; const struct path *start; const char *text;

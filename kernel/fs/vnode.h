@@ -50,13 +50,16 @@ struct vnode {
     uint64_t blocks;                    // 512-byte units in use; 0: computed from size by getattr
     uint64_t rdev;                      // device nodes
     int64_t atime_ns, mtime_ns, ctime_ns;   // since 1970
-    struct phys *pages;                 // page cache of a regular file; NULL: none
+    struct phys *pages;                 // page cache of a regular file, embedded in the file
+                                        // system's own struct around the vnode; NULL: none
     struct mutex lock;
     uint32_t writers;                   // open for writing; executing files: see deny_write
     uint32_t deny_write;                // running as a program: open for write is ETXTBSY
     struct list in_super;               // super->vnodes, under super->lock
     struct list hash;                   // by (super, ino); see vnode_find
+    struct list reap;                   // the reaper's queue
     struct pipe *pipe;                  // FIFO: while it is open
+    struct file_lock *locks;            // advisory locks (lock.c)
     void *priv;                         // the file system's
 };
 
@@ -148,15 +151,15 @@ struct vnode_ops {
     void (*getattr)(struct vnode *v, struct stat_k *st);
     // Where a magic link leads, referenced (see path.h). Plain. 0 or negative errno.
     int (*follow)(struct vnode *v, struct path *out);
-    // Frees the memory of v (allocated by the file system). NULL: heap_free(v).
+    // Frees the memory of v (allocated by the file system). NULL: kfree(v).
     void (*free_vnode)(struct vnode *v);
 };
 
 // ---- open files
 
 ASYNC_IFACE(file_open, struct file *file;);
-// pos: of this transfer; the caller advances the file's own. Return bytes moved, 0 at the end.
-// Write to a page cache file with O_APPEND: the caller has set pos to the end, under vnode.lock.
+// pos: of this transfer; the caller advances the file's own. Return bytes moved by this call, 0 at
+// the end. O_APPEND is the write operation's to honour (it knows the end).
 ASYNC_IFACE(file_read, struct file *file; struct iobuf *buf; uint64_t pos;);
 ASYNC_IFACE(file_write, struct file *file; struct iobuf *buf; uint64_t pos;);
 ASYNC_IFACE(file_ioctl, struct file *file; uint32_t cmd; uint64_t arg;);
@@ -168,12 +171,13 @@ struct file_ops {
     const struct async_fn *ioctl;       // NULL: -ENOTTY
     // Plain first tries of read and write, from the trap path: short, nothing is held. Return
     // bytes, a negative errno, or syscall_go_async() (syscall.h) when they would have to wait.
-    // space/va/len is the user's buffer. NULL: always the async one.
-    long (*try_read)(struct file *file, va_t va, size_t len);
-    long (*try_write)(struct file *file, va_t va, size_t len);
+    // va, len: the buffer in the calling thread's space. NULL: always the async one.
+    long (*try_read)(struct file *file, va_t va, size_t len, uint64_t pos);
+    long (*try_write)(struct file *file, va_t va, size_t len, uint64_t pos);
     // Plain, any number of callers at once. NULL: POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM.
     uint32_t (*poll)(struct file *file, struct poll_list *pl);
-    // The last reference to the open file goes. Plain; what must wait goes to evict. NULL: nothing.
+    // The last reference to the open file goes, also after an open that failed or was cancelled
+    // (file->priv is NULL until open sets it). Plain; what must wait goes to evict. NULL: nothing.
     void (*release)(struct file *file);
     // A new position or negative errno. NULL: file_seek_default (size of the vnode).
     long (*seek)(struct file *file, int64_t offset, int whence);
@@ -191,6 +195,8 @@ enum file_ops_flag {
 struct super_ops {
     // Fills type, bsize, blocks, bfree, bavail, files, ffree, namelen. Plain. NULL: zeros.
     void (*statfs)(struct super *super, struct statfs_k *st);
+    // Unmount, first: drops what keeps vnodes alive but no store (a tree in memory). Plain, NULL: nothing.
+    void (*empty)(struct super *super);
     const struct async_fn *sync;        // super_sync: all that is dirty, durable. NULL: nothing
     const struct async_fn *unmount;     // super_unmount: after sync, no vnode left. NULL: nothing
 };
@@ -205,6 +211,7 @@ struct super {
     struct block_device *bdev;          // NULL: none
     uint64_t dev;                       // st_dev
     uint64_t magic;                     // f_type of statfs
+    uint64_t max_file;                  // largest file size; 0: no limit of its own
     struct vnode *root;                 // referenced
     struct dentry *root_dentry;
     struct mutex rename_lock;
@@ -238,6 +245,9 @@ SET_DECLARE(filesystems, struct filesystem);
 #define FILESYSTEM(ident, mount_fn, flags)                                                     \
     SET_ITEM(filesystems, struct filesystem, filesystem_##ident) = {#ident, &mount_fn##_fn, flags}
 
+extern struct list super_list;          // super.all, under super_lock
+extern struct spinlock super_lock;
+
 // A zeroed super with its locks and lists made, device number chosen. NULL: out of memory.
 struct super *super_new(const struct filesystem *fs, const struct super_ops *ops,
                         struct block_device *bdev, const char *source);
@@ -245,6 +255,11 @@ struct super *super_new(const struct filesystem *fs, const struct super_ops *ops
 void super_free(struct super *super);
 
 // ---- vnodes
+
+// phys_ops.get, .put and .try_get of an object embedded beside a vnode (phys.owner is the vnode).
+void vnode_phys_get(struct phys *ph);
+void vnode_phys_put(struct phys *ph);
+bool vnode_phys_try_get(struct phys *ph);
 
 // v: zeroed memory from the heap (vnode first, or free_vnode given). One reference. Device nodes,
 // FIFOs and symlinks get their file_ops here; times are set to now; nlink 1 (directories 2).
@@ -264,22 +279,30 @@ static inline void vnode_put(struct vnode *v)
 
 // Identity, for file systems whose vnodes are made from disk: one vnode per (super, ino).
 // vnode_find: >= 0 and *out referenced or NULL; waits while a dying one of that number is evicted.
+ASYNC_DECL(vnode_reaper_flush, int unused;);    // until no released vnode waits for its evict
 ASYNC_DECL(vnode_find, struct super *super; uint64_t ino; struct vnode **out;);
 void vnode_hash_insert(struct vnode *v);
 void vnode_hash_remove(struct vnode *v);            // e.g. unlinked: the number may be used again
 void vnode_rehash(struct vnode *v, uint64_t ino);   // renamed: its number changes
 
 void vnode_getattr_default(struct vnode *v, struct stat_k *st);
+const struct file_ops *vnode_file_ops(struct vnode *v);     // device nodes: by number
 int64_t vnode_now_ns(void);             // CLOCK_REALTIME, for time stamps
 void vnode_touch(struct vnode *v);      // mtime and ctime = now
 
 // Page cache of regular files (pagecache.c). The file system gives read_page and write_page to the
-// memory object it makes (mem/phys.h); these keep size and pages in step. Truncation drops whole
+// memory object it makes (mem/phys.h, phys_init with the vnode as owner); these keep vnode.size and
+// phys.size in step. Truncation drops whole
 // pages beyond the new end and zeroes the rest of the last one. vnode.lock is held.
 ASYNC_DECL(vnode_set_size, struct vnode *v; uint64_t size;);
 ASYNC_DECL(vnode_write_back, struct vnode *v;); // dirty pages to the device; 0 or the first error
 // file_ops of page cache files; vnode_init sets them for S_IFREG.
 extern const struct file_ops file_ops_pagecache, file_ops_directory, file_ops_none;
+
+// Under vnode.lock, shielded: reserve where the file grows, then setattr. Rights are the caller's
+// business. vnode_truncate: -EISDIR, -EINVAL (no regular file), -EFBIG.
+ASYNC_DECL(vnode_change, struct vnode *v; const struct vattr *attr;);
+ASYNC_DECL(vnode_truncate, struct vnode *v; uint64_t size;);
 
 // The default setattr: changes the fields; ATTR_SIZE through vnode_set_size.
 ASYNC_IMPL_DECL(vnode_setattr_memory);

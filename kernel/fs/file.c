@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Open files: their life, their position, and what they do when a driver says nothing.
+#include "fs/file.h"
+
+#include "fs/lock.h"
+
+#include "fs/poll.h"
+#include "mem/phys.h"
+#include "mem/space.h"
+#include "page/heap.h"
+
+struct file *file_new(struct vnode *v, const struct path *path, uint32_t flags)
+{
+    struct file *file = kmalloc(sizeof *file);
+    if (!file)
+        return NULL;
+    *file = (struct file){
+        .refs = 1,
+        .flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC),
+        .ops = flags & O_PATH ? &file_ops_none : vnode_file_ops(v),
+        .vnode = v,
+        .data = v,
+        .readable = !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY,
+        .writable = !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY,
+    };
+    if (path)
+        file->path = *path;
+    mutex_init(&file->pos_lock, "file position");
+    if (file->writable)
+        atomic_add32(&v->writers, 1);
+    return file;
+}
+
+void file_release(struct file *file)
+{
+    locks_release(file, file);
+    if (file->ops->release)
+        file->ops->release(file);
+    if (file->writable)
+        atomic_add32(&file->vnode->writers, -1u);
+    if (file->path.dentry)
+        path_put(&file->path);
+    else
+        vnode_put(file->vnode);
+    kfree(file);
+}
+
+long file_seek_default(struct file *file, int64_t offset, int whence)
+{
+    int64_t size = (int64_t)file->data->size, base;
+    switch (whence) {
+    case SEEK_SET:
+        base = 0;
+        break;
+    case SEEK_CUR:
+        base = (int64_t)file->pos;
+        break;
+    case SEEK_END:
+        base = size;
+        break;
+    case SEEK_DATA:
+        if (offset < 0 || offset >= size)
+            return -ENXIO;
+        return (long)(file->pos = (uint64_t)offset);
+    case SEEK_HOLE:
+        if (offset < 0 || offset >= size)
+            return -ENXIO;
+        return (long)(file->pos = (uint64_t)size);
+    default:
+        return -EINVAL;
+    }
+    int64_t to;
+    if (__builtin_add_overflow(base, offset, &to))
+        return -EOVERFLOW;
+    if (to < 0)
+        return -EINVAL;
+    return (long)(file->pos = (uint64_t)to);
+}
+
+int file_mmap_object(struct file *file, uint32_t prot, uint32_t flags, struct phys **out)
+{
+    bool shared_write = (flags & MAPPING_SHARED) && (prot & ACCESS_WRITE);
+    *out = NULL;
+    if (file->flags & O_PATH)
+        return -EBADF;
+    if (!file->readable || (shared_write && !file->writable))
+        return -EACCES;
+    if (file->path.mount && (file->path.mount->flags & MS_NOEXEC) && (prot & ACCESS_EXEC))
+        return -EPERM;
+    if (file->ops->mmap)
+        return file->ops->mmap(file, prot, flags, out);
+    if (!file->data->pages)
+        return -ENODEV;
+    vnode_get(file->data);
+    *out = file->data->pages;
+    return 0;
+}
+
+ASYNC(file_read_kernel, struct iobuf buf; long r;)
+{
+    ASYNC_BEGIN(file_read_kernel);
+    if (!f->file->ops->read)
+        ASYNC_RETURN(-EINVAL);
+    iobuf_kernel(&f->buf, f->dst, f->n);
+    while (f->buf.left) {
+        AWAIT_VIA(f->r, file_read, f->file->ops->read, f->file, &f->buf, f->pos + f->buf.done);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+        if (f->r == 0)
+            break;
+    }
+    ASYNC_RETURN((long)f->buf.done);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// ---- defaults
+
+const struct file_ops file_ops_none = {.flags = 0};
+const struct file_ops file_ops_directory = {.flags = 0};
+
+ASYNC_IMPL(no_device_open, file_open, )
+{
+    ASYNC_BEGIN(no_device_open);
+    ASYNC_RETURN(-ENXIO);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+const struct file_ops file_ops_no_device = {.open = &no_device_open_fn};
+
+// ---- polling
+
+void poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q)
+{
+    if (pl->used == pl->max) {
+        pl->overflow = 1;
+        return;
+    }
+    struct poll_entry *e = &pl->entry[pl->used++];
+    waiter_init(&e->w);
+    e->lock = lock;
+    e->q = q;
+    waitq_add(q, &e->w, pl->task);
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+// Advisory locks: a list per vnode, one spinlock and one wait queue for all of them.
+//
+// Ranges of one owner never overlap: setting one cuts what was there. All memory is allocated
+// before the list changes (two spare records are enough for any cut).
+#include "fs/lock.h"
+
+#include "mem/user.h"
+#include "page/heap.h"
+#include "task/thread.h"
+
+enum { F_RDLCK, F_WRLCK, F_UNLCK };
+enum { LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8 };
+
+struct flock_k {
+    int16_t type, whence;
+    int32_t pad;
+    int64_t start, len;
+    int32_t pid, pad2;
+};
+_Static_assert(sizeof(struct flock_k) == 32, "struct flock of riscv64");
+
+struct file_lock {
+    struct file_lock *next;
+    const void *owner;
+    uint64_t start, end;        // inclusive
+    uint32_t pid;
+    uint8_t type, flock;
+};
+
+static struct spinlock lock_lock = SPINLOCK_INIT("file locks");
+static struct waitq lock_waiters = {LIST_INIT(lock_waiters.head)};
+
+static bool conflicts(const struct file_lock *a, const struct file_lock *b)
+{
+    return a->flock == b->flock && a->owner != b->owner && a->start <= b->end &&
+           b->start <= a->end && (a->type == F_WRLCK || b->type == F_WRLCK);
+}
+
+static const struct file_lock *blocker(const struct vnode *v, const struct file_lock *want)
+{
+    for (const struct file_lock *l = v->locks; l; l = l->next)
+        if (conflicts(l, want))
+            return l;
+    return NULL;
+}
+
+// Cuts [start, end] out of the owner's ranges. A range cut in the middle takes *spare.
+static void cut(struct vnode *v, const struct file_lock *what, struct file_lock **spare)
+{
+    for (struct file_lock **at = &v->locks; *at;) {
+        struct file_lock *l = *at;
+        if (l->flock != what->flock || l->owner != what->owner || l->end < what->start ||
+            what->end < l->start) {
+            at = &l->next;
+            continue;
+        }
+        if (l->start < what->start && l->end > what->end) {
+            struct file_lock *tail = *spare;
+            *spare = NULL;
+            *tail = *l;
+            tail->start = what->end + 1;
+            l->end = what->start - 1;
+            l->next = tail;
+            return;
+        }
+        if (l->start < what->start) {
+            l->end = what->start - 1;
+        } else if (l->end > what->end) {
+            l->start = what->end + 1;
+        } else {
+            *at = l->next;
+            kfree(l);
+            continue;
+        }
+        at = &l->next;
+    }
+}
+
+void locks_release_slow(struct vnode *v, const void *owner)
+{
+    spin_lock(&lock_lock);
+    for (struct file_lock **at = &v->locks; *at;) {
+        struct file_lock *l = *at;
+        if (l->owner == owner) {
+            *at = l->next;
+            kfree(l);
+        } else {
+            at = &l->next;
+        }
+    }
+    waitq_wake_all(&lock_waiters);
+    spin_unlock(&lock_lock);
+}
+
+// Sets or clears (type F_UNLCK) *want; waits when asked to. 0, -EAGAIN, -ENOMEM, -ERESTARTSYS.
+ASYNC_DECL(lock_set, struct vnode *v; const struct file_lock *want; bool wait;);
+ASYNC(lock_set, struct waiter w; struct file_lock *record; struct file_lock *spare; long r;)
+{
+    ASYNC_BEGIN(lock_set);
+    waiter_init(&f->w);
+    f->record = kmalloc(sizeof *f->record);
+    f->spare = kmalloc(sizeof *f->spare);
+    f->r = f->record && f->spare ? 0 : -ENOMEM;
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    spin_lock(&lock_lock);
+    while (f->want->type != F_UNLCK && blocker(f->v, f->want)) {
+        if (!f->wait || task_interrupted(t)) {
+            spin_unlock(&lock_lock);
+            ASYNC_RETURN(f->wait ? -ERESTARTSYS : -EAGAIN);
+        }
+        waitq_add(&lock_waiters, &f->w, t);
+        spin_unlock(&lock_lock);
+        SUSPEND("a file lock");
+        spin_lock(&lock_lock);
+        waitq_remove(&lock_waiters, &f->w);
+    }
+    cut(f->v, f->want, &f->spare);
+    if (f->want->type != F_UNLCK) {
+        *f->record = *f->want;
+        f->record->next = f->v->locks;
+        f->v->locks = f->record;
+        f->record = NULL;
+    }
+    waitq_wake_all(&lock_waiters);
+    spin_unlock(&lock_lock);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    waiter_finish(&lock_lock, &lock_waiters, &f->w);
+    kfree(f->record);
+    kfree(f->spare);
+    ASYNC_END;
+}
+
+// The absolute range of a user's request. -EINVAL, -EOVERFLOW.
+static int range_of(const struct flock_k *u, const struct file *file, struct file_lock *out)
+{
+    int64_t start = u->start, end;
+    if (u->whence == SEEK_CUR)
+        start += (int64_t)file->pos;
+    else if (u->whence == SEEK_END)
+        start += (int64_t)file->vnode->size;
+    else if (u->whence != SEEK_SET)
+        return -EINVAL;
+    if (u->len < 0) {
+        end = start - 1;
+        start += u->len;
+    } else if (u->len == 0) {
+        end = INT64_MAX;
+    } else if (__builtin_add_overflow(start, u->len - 1, &end)) {
+        return -EOVERFLOW;
+    }
+    if (start < 0 || u->type < F_RDLCK || u->type > F_UNLCK)
+        return -EINVAL;
+    out->start = (uint64_t)start;
+    out->end = (uint64_t)end;
+    out->type = (uint8_t)u->type;
+    return 0;
+}
+
+static void describe(struct vnode *v, const struct file_lock *want, struct flock_k *u)
+{
+    spin_lock(&lock_lock);
+    const struct file_lock *l = blocker(v, want);
+    if (l) {
+        u->type = l->type;
+        u->whence = SEEK_SET;
+        u->start = (int64_t)l->start;
+        u->len = l->end == INT64_MAX ? 0 : (int64_t)(l->end - l->start + 1);
+        u->pid = (int32_t)l->pid;
+    } else {
+        u->type = F_UNLCK;
+    }
+    spin_unlock(&lock_lock);
+}
+
+ASYNC(lock_fcntl, struct flock_k user; struct file_lock want; long r;)
+{
+    ASYNC_BEGIN(lock_fcntl);
+    AWAIT(f->r, user_read, t->thread->space, &f->user, f->arg, sizeof f->user);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    f->want = (struct file_lock){.owner = t->thread->files, .pid = t->thread->process->pid};
+    f->r = range_of(&f->user, f->file, &f->want);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (f->cmd == F_GETLK) {
+        if (f->want.type == F_UNLCK)
+            ASYNC_RETURN(-EINVAL);
+        describe(f->file->vnode, &f->want, &f->user);
+        AWAIT(f->r, user_write, t->thread->space, f->arg, &f->user, sizeof f->user);
+        ASYNC_RETURN(f->r);
+    }
+    if ((f->want.type == F_RDLCK && !f->file->readable) ||
+        (f->want.type == F_WRLCK && !f->file->writable) || (f->file->flags & O_PATH))
+        ASYNC_RETURN(-EBADF);
+    AWAIT(f->r, lock_set, f->file->vnode, &f->want, f->cmd == F_SETLKW);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(lock_flock, struct file_lock want; long r;)
+{
+    ASYNC_BEGIN(lock_flock);
+    f->want = (struct file_lock){.owner = f->file, .end = INT64_MAX, .flock = 1};
+    if (f->file->flags & O_PATH)
+        ASYNC_RETURN(-EBADF);
+    switch (f->operation & ~(uint32_t)LOCK_NB) {
+    case LOCK_SH:
+        f->want.type = F_RDLCK;
+        break;
+    case LOCK_EX:
+        f->want.type = F_WRLCK;
+        break;
+    case LOCK_UN:
+        f->want.type = F_UNLCK;
+        break;
+    default:
+        ASYNC_RETURN(-EINVAL);
+    }
+    AWAIT(f->r, lock_set, f->file->vnode, &f->want, !(f->operation & LOCK_NB));
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}

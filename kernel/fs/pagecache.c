@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// Reading and writing regular files through their page cache (mem/phys.h).
+//
+// Plain tries serve what is cached, from the trap path. The async ones wait for pages and for the
+// user's memory, never for both while holding a page. A writer holds vnode.lock; a reader holds
+// nothing, so a read beside a write may see part of it, as on Linux. Size grows after each part
+// that was copied: an interrupted write is a short write.
+#include "fs/file.h"
+#include "mem/phys.h"
+#include "mem/user.h"
+#include "syscall/syscall.h"
+#include "task/thread.h"
+
+enum { TRY_MAX = 65536, YIELD_PAGES = 16 };
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// ---- plain
+
+static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct vnode *v = file->data;
+    struct space *space = thread_current()->space;
+    uint64_t size = load_relaxed(&v->size);
+    if (pos >= size)
+        return 0;
+    size_t n = min_size(len, size - pos), done = 0;
+    if (n > TRY_MAX)
+        return syscall_go_async();
+    while (done < n) {
+        size_t off = (pos + done) & PAGE_MASK, part = min_size(PAGE_SIZE - off, n - done);
+        struct page *pg = phys_page_try(v->pages, (pos + done) >> PAGE_SHIFT);
+        if (!pg)
+            return syscall_go_async();
+        long r = user_copy_out(space, va + done, (char *)page_kva(pg) + off, part);
+        page_put(pg);
+        if (r < 0)
+            return r;
+        done += part;
+    }
+    return (long)n;
+}
+
+static void grow_to(struct vnode *v, uint64_t end)
+{
+    if (end <= v->size)
+        return;
+    phys_grow(v->pages, end);
+    store_relaxed(&v->size, end);
+}
+
+// vnode.lock held. Bytes, or an error after which a second run from the start does no harm.
+static long try_write_locked(struct vnode *v, struct space *space, va_t va, size_t n, uint64_t pos)
+{
+    size_t done = 0;
+    while (done < n) {
+        size_t off = (pos + done) & PAGE_MASK, part = min_size(PAGE_SIZE - off, n - done);
+        struct page *pg = phys_page_now(v->pages, (pos + done) >> PAGE_SHIFT);
+        if (!pg)
+            return syscall_go_async();
+        long r = user_copy_in(space, (char *)page_kva(pg) + off, va + done, part);
+        if (r == 0)
+            phys_dirty(v->pages, pg);
+        page_put(pg);
+        if (r < 0)
+            return r;
+        done += part;
+        grow_to(v, pos + done);
+    }
+    vnode_touch(v);
+    return (long)n;
+}
+
+static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct vnode *v = file->data;
+    bool grows = pos + len > load_relaxed(&v->size);
+    if (len == 0)
+        return 0;
+    if (len > TRY_MAX || (file->flags & (O_APPEND | O_SYNC)) || pos > INT64_MAX - len)
+        return syscall_go_async();
+    if (grows && (v->ops->reserve || v->super->max_file))
+        return syscall_go_async();
+    if (!mutex_trylock(&v->lock, current_task()))
+        return syscall_go_async();
+    long r = try_write_locked(v, thread_current()->space, va, len, pos);
+    mutex_unlock(&v->lock, current_task());
+    return r;
+}
+
+// ---- async
+
+ASYNC_IMPL(pagecache_read, file_read, struct page *page; uint64_t size; size_t off; size_t part; size_t before;
+           uint32_t pages; long r;)
+{
+    ASYNC_BEGIN(pagecache_read);
+    f->r = 0;
+    f->pages = 0;
+    f->before = f->buf->done;
+    while (f->buf->left) {
+        f->size = load_relaxed(&f->file->data->size);
+        if (f->pos >= f->size)
+            break;
+        AWAIT(f->r, phys_page, f->file->data->pages, f->pos >> PAGE_SHIFT,
+              PHYS_READ | PHYS_KILLABLE, &f->page);
+        if (f->r < 0)
+            break;
+        f->off = f->pos & PAGE_MASK;
+        f->part = min_size(PAGE_SIZE - f->off, f->size - f->pos);
+        f->r = iobuf_out(f->buf, (char *)page_kva(f->page) + f->off, f->part);
+        page_put(f->page);
+        if (f->r > 0)
+            f->pos += f->r;
+        if (f->r == -ECOMMIT)
+            AWAIT(f->r, iobuf_commit, f->buf, true);
+        if (f->r < 0)
+            break;
+        if (++f->pages % YIELD_PAGES == 0)
+            YIELD();
+    }
+    if (f->r < 0 && f->buf->done == f->before)
+        ASYNC_RETURN(f->r);
+    ASYNC_RETURN((long)(f->buf->done - f->before));
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// vnode.lock held, storage reserved.
+ASYNC_DECL(pagecache_fill, struct vnode *v; struct iobuf *buf; uint64_t pos;);
+ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages; long r;)
+{
+    ASYNC_BEGIN(pagecache_fill);
+    f->pages = 0;
+    while (f->buf->left) {
+        f->off = f->pos & PAGE_MASK;
+        f->part = min_size(PAGE_SIZE - f->off, f->buf->left);
+        AWAIT(f->r, phys_page, f->v->pages, f->pos >> PAGE_SHIFT, PHYS_READ | PHYS_KILLABLE,
+              &f->page);
+        if (f->r < 0)
+            break;
+        f->r = iobuf_in(f->buf, (char *)page_kva(f->page) + f->off, f->part);
+        if (f->r > 0) {
+            phys_dirty(f->v->pages, f->page);
+            f->pos += f->r;
+            grow_to(f->v, f->pos);
+        }
+        page_put(f->page);
+        if (f->r == -ECOMMIT)
+            AWAIT(f->r, iobuf_commit, f->buf, false);
+        if (f->r < 0)
+            break;
+        if (++f->pages % YIELD_PAGES == 0)
+            YIELD();
+    }
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// How much of [pos, pos + len) the file may have; 0: none, and it is -EFBIG.
+static uint64_t allowed(const struct vnode *v, uint64_t pos, uint64_t len)
+{
+    uint64_t max = v->super->max_file ? v->super->max_file : INT64_MAX;
+    if (pos >= max)
+        return 0;
+    return min_size(len, max - pos);
+}
+
+// Storage for a write of *n bytes at pos; *n becomes smaller when there is room for a part only.
+ASYNC_DECL(pagecache_reserve, struct vnode *v; uint64_t pos; uint64_t *n;);
+ASYNC(pagecache_reserve, long r;)
+{
+    ASYNC_BEGIN(pagecache_reserve);
+    f->r = 0;
+    while (f->v->ops->reserve && f->pos + *f->n > f->v->size) {
+        SHIELD_BEGIN();
+        AWAIT_VIA(f->r, vnode_reserve, f->v->ops->reserve, f->v, f->pos + *f->n);
+        SHIELD_END();
+        if (f->r != -ENOSPC || *f->n <= PAGE_SIZE)
+            break;
+        *f->n /= 2;
+    }
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(pagecache_write, file_write, struct vnode *v; uint64_t n; size_t before; long r;)
+{
+    ASYNC_BEGIN(pagecache_write);
+    f->v = f->file->data;
+    if (!f->buf->left)
+        ASYNC_RETURN(0);
+    AWAIT(f->r, mutex_lock, &f->v->lock, true);
+    if (f->r < 0)
+        ASYNC_RETURN(-ERESTARTSYS);
+    if (f->file->flags & O_APPEND)
+        f->pos = f->v->size;
+    f->before = f->buf->done;
+    f->n = allowed(f->v, f->pos, f->buf->left);
+    if (f->n == 0)
+        ASYNC_RETURN(-EFBIG);
+    AWAIT(f->r, pagecache_reserve, f->v, f->pos, &f->n);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (f->n < f->buf->left)
+        f->buf->left = f->n;
+    AWAIT(f->r, pagecache_fill, f->v, f->buf, f->pos);
+    f->n = f->buf->done - f->before;
+    if (f->n)
+        vnode_touch(f->v);
+    if (f->n && (f->file->flags & O_SYNC) && f->v->ops->fsync) {
+        AWAIT_VIA(f->r, vnode_fsync, f->v->ops->fsync, f->v, true);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    ASYNC_RETURN(f->n ? (long)f->n : f->r);
+    ASYNC_FINALLY;
+    if (mutex_held(&f->v->lock, t))
+        mutex_unlock(&f->v->lock, t);
+    ASYNC_END;
+}
+
+const struct file_ops file_ops_pagecache = {
+    .read = &pagecache_read_fn,
+    .write = &pagecache_write_fn,
+    .try_read = pagecache_try_read,
+    .try_write = pagecache_try_write,
+};
+
+// ---- size, write-back, attributes
+
+ASYNC(vnode_set_size, long r;)
+{
+    ASYNC_BEGIN(vnode_set_size);
+    f->r = 0;
+    if (f->size > f->v->size)
+        phys_grow(f->v->pages, f->size);
+    else if (f->size < f->v->size)
+        AWAIT(f->r, phys_truncate, f->v->pages, f->size);
+    if (f->r >= 0) {
+        store_relaxed(&f->v->size, f->size);
+        vnode_touch(f->v);
+    }
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(vnode_write_back, long r;)
+{
+    ASYNC_BEGIN(vnode_write_back);
+    f->r = 0;
+    if (f->v->pages)
+        AWAIT(f->r, phys_sync, f->v->pages, 0, UINT64_MAX);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static void set_fields(struct vnode *v, const struct vattr *a)
+{
+    if (a->mask & ATTR_MODE)
+        v->mode = (v->mode & S_IFMT) | (a->mode & S_IALLUGO);
+    if (a->mask & ATTR_UID)
+        v->uid = a->uid;
+    if (a->mask & ATTR_GID)
+        v->gid = a->gid;
+    if (a->mask & ATTR_ATIME)
+        v->atime_ns = a->atime_ns;
+    if (a->mask & ATTR_MTIME)
+        v->mtime_ns = a->mtime_ns;
+    v->ctime_ns = a->mask & ATTR_CTIME ? a->ctime_ns : vnode_now_ns();
+}
+
+ASYNC_IMPL(vnode_setattr_memory, vnode_setattr, long r;)
+{
+    ASYNC_BEGIN(vnode_setattr_memory);
+    if (f->attr->mask & ATTR_SIZE) {
+        AWAIT(f->r, vnode_set_size, f->v, f->attr->size);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    set_fields(f->v, f->attr);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}

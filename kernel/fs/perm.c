@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// Who may do what: the classic permission bits against the calling thread's file-system ids.
+#include "fs/dentry.h"
+#include "fs/fsctx.h"
+#include "task/thread.h"
+
+static const struct credentials *caller(void)
+{
+    struct task *t = current_task();
+    return t && t->thread ? &t->thread->process->cred : NULL;
+}
+
+bool fs_superuser(void)
+{
+    const struct credentials *cred = caller();
+    return !cred || cred->fsuid == 0;
+}
+
+bool vnode_owner(const struct vnode *v)
+{
+    const struct credentials *cred = caller();
+    return !cred || cred->fsuid == 0 || cred->fsuid == v->uid;
+}
+
+int vnode_permission(const struct vnode *v, uint32_t want)
+{
+    const struct credentials *cred = caller();
+    uint32_t mode = v->mode;
+    if (!cred || cred->fsuid == 0) {
+        bool no_exec = (want & X_OK) && !S_ISDIR(mode) && !(mode & 0111);
+        return no_exec ? -EACCES : 0;
+    }
+    if (cred->fsuid == v->uid)
+        mode >>= 6;
+    else if (cred->fsgid == v->gid)
+        mode >>= 3;
+    return (want & ~mode & 7) ? -EACCES : 0;
+}
+
+int vnode_may_remove(const struct vnode *dir, const struct vnode *v)
+{
+    if ((dir->mode & S_ISVTX) && !vnode_owner(dir) && !vnode_owner(v))
+        return -EPERM;
+    return 0;
+}
+
+void vnode_own_by_caller(struct vnode *v, const struct vnode *dir)
+{
+    const struct credentials *cred = caller();
+    if (!cred)
+        return;
+    v->uid = cred->fsuid;
+    v->gid = dir->mode & S_ISGID ? dir->gid : cred->fsgid;
+}
+
+struct fs_context *fs_of_task(struct task *t)
+{
+    return t->thread ? t->thread->fs : fs_kernel;
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// Pipes: a ring of up to 16 pages, allocated as the writer reaches them.
+//
+// head and tail count bytes for ever; the page of a position is (position / 4096) mod 16. A page is
+// given back when the reader leaves it behind, except one that the next writer will use. A write of
+// up to PIPE_BUF bytes goes in whole or waits. One reader (writer) is woken at a time and passes
+// the wake on when it leaves something for others; pollers are woken all.
+//
+// The plain tries serve everything that need not wait, from the trap path; user memory is copied
+// under the pipe's lock, which the checked copies allow (they do not fault).
+#include "fs/pipe_impl.h"
+#include "mem/user.h"
+#include "page/frame.h"
+#include "syscall/syscall.h"
+#include "task/thread.h"
+
+// ---- the ring; lock held
+
+static inline uint32_t page_index(uint32_t pos)
+{
+    return pos / PAGE_SIZE % PIPE_PAGES;
+}
+
+static inline uint32_t in_page(uint32_t pos)
+{
+    return (uint32_t)PAGE_SIZE - pos % PAGE_SIZE;
+}
+
+static inline uint32_t min32(uint64_t a, uint64_t b)
+{
+    return (uint32_t)(a < b ? a : b);
+}
+
+static cold bool add_page(struct pipe *p, uint32_t i)
+{
+    pa_t pa = frame_alloc(FRAME_USER);
+    if (!pa)
+        return false;
+    p->page[i] = pa_to_kva(pa);
+    return true;
+}
+
+// The reader has left page i behind: it becomes the writer's next one, or goes.
+static cold void drop_page(struct pipe *p, uint32_t i)
+{
+    uint32_t next = page_index(p->head);
+    if (next == i)
+        return;     // the writer has come round to it
+    if (!p->page[next])
+        p->page[next] = p->page[i];
+    else
+        frame_unref(kva_to_pa(p->page[i]));
+    p->page[i] = NULL;
+}
+
+static inline void consume(struct pipe *p, uint32_t n)
+{
+    uint32_t left = in_page(p->tail), i = page_index(p->tail);
+    p->tail += n;
+    if (p->tail == p->head)     // empty: start over in the same page
+        p->head = p->tail = (p->tail - 1) & ~(uint32_t)PAGE_MASK;
+    else if (unlikely(n == left))
+        drop_page(p, i);
+}
+
+// Is there room for a write that has `left` bytes to go? A small one must fit whole.
+static inline bool has_room(const struct pipe *p, size_t left)
+{
+    uint32_t room = PIPE_BYTES - fill_of(p);
+    return left <= PIPE_BUF ? room >= left : room > 0;
+}
+
+// ---- plain
+
+long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct pipe *p = pipe_of(file);
+    (void)pos;
+    if (unlikely(len == 0))
+        return 0;
+    spin_lock(&p->lock);
+    uint32_t fill = fill_of(p), n = min32(len, in_page(p->tail));
+    if (unlikely(fill <= n ? fill == 0 : n < len)) {
+        spin_unlock(&p->lock);      // empty, or in more than one page
+        return syscall_go_async();
+    }
+    n = min32(n, fill);
+    const char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
+    long r = user_copy_out(thread_current()->space, va, from, n);
+    if (likely(r == 0)) {
+        consume(p, n);
+        pipe_wake_writers(p);
+        r = n;
+    }
+    spin_unlock(&p->lock);
+    return r;
+}
+
+long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct pipe *p = pipe_of(file);
+    (void)pos;
+    if (unlikely(len == 0))
+        return 0;
+    spin_lock(&p->lock);
+    uint32_t i = page_index(p->head);
+    bool simple = p->readers && len <= in_page(p->head) && has_room(p, len) &&
+                  (p->page[i] || add_page(p, i));
+    if (unlikely(!simple)) {
+        spin_unlock(&p->lock);
+        return syscall_go_async();
+    }
+    long r = user_copy_in(thread_current()->space, p->page[i] + p->head % PAGE_SIZE, va, len);
+    if (likely(r == 0)) {
+        p->head += (uint32_t)len;
+        pipe_wake_readers(p);
+        r = (long)len;
+    }
+    spin_unlock(&p->lock);
+    return r;
+}
+
+// ---- async
+
+// Moves what can be moved now, page by page. Bytes, or -ECOMMIT / -EFAULT when nothing moved.
+static long read_some(struct pipe *p, struct iobuf *buf)
+{
+    long moved = 0;
+    while (buf->left && fill_of(p)) {
+        uint32_t n = min32(fill_of(p), in_page(p->tail));
+        long r = iobuf_out(buf, p->page[page_index(p->tail)] + p->tail % PAGE_SIZE, n);
+        if (r < 0)
+            return moved ? moved : r;
+        consume(p, (uint32_t)r);
+        moved += r;
+    }
+    return moved;
+}
+
+static long write_some(struct pipe *p, struct iobuf *buf)
+{
+    long moved = 0;
+    while (buf->left && fill_of(p) < PIPE_BYTES) {
+        uint32_t i = page_index(p->head);
+        if (!p->page[i] && !add_page(p, i))
+            return moved ? moved : -ENOMEM;
+        uint32_t n = min32(PIPE_BYTES - fill_of(p), in_page(p->head));
+        long r = iobuf_in(buf, p->page[i] + p->head % PAGE_SIZE, n);
+        if (r < 0)
+            return moved ? moved : r;
+        p->head += (uint32_t)r;
+        moved += r;
+    }
+    return moved;
+}
+
+ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long r;)
+{
+    ASYNC_BEGIN(pipe_read);
+    f->p = pipe_of(f->file);
+    waiter_init(&f->w);
+    if (f->buf->left == 0)
+        ASYNC_RETURN(0);
+    spin_lock(&f->p->lock);
+    for (;;) {
+        while (fill_of(f->p) == 0) {
+            f->r = f->p->writers == 0                ? 0
+                   : f->file->flags & O_NONBLOCK     ? -EAGAIN
+                   : task_interrupted(t)             ? -ERESTARTSYS
+                                                     : 1;
+            if (f->r <= 0) {
+                spin_unlock(&f->p->lock);
+                ASYNC_RETURN(f->r);
+            }
+            waitq_add(&f->p->readable, &f->w, t);
+            spin_unlock(&f->p->lock);
+            SUSPEND("pipe readable");
+            spin_lock(&f->p->lock);
+        }
+        f->r = read_some(f->p, f->buf);
+        if (f->r != -ECOMMIT)
+            break;
+        spin_unlock(&f->p->lock);
+        AWAIT(f->r, iobuf_commit, f->buf, true);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+        spin_lock(&f->p->lock);
+    }
+    waitq_remove(&f->p->readable, &f->w);
+    if (f->r > 0)
+        pipe_wake_writers(f->p);
+    if (fill_of(f->p) && !waitq_empty(&f->p->readable))
+        waitq_wake_one(&f->p->readable);    // what is left is the next reader's
+    spin_unlock(&f->p->lock);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    waiter_finish(&f->p->lock, &f->p->readable, &f->w);
+    ASYNC_END;
+}
+
+// What keeps a write of `total` bytes from going on: 0 nothing, 1 it must wait, or an error.
+static long write_obstacle(const struct pipe *p, const struct file *file, size_t total,
+                           const struct task *t)
+{
+    if (p->readers == 0)
+        return -EPIPE;
+    if (has_room(p, total))
+        return 0;
+    if (file->flags & O_NONBLOCK)
+        return -EAGAIN;
+    return task_interrupted(t) ? -ERESTARTSYS : 1;
+}
+
+// A small write goes in whole or not at all: what an absent page cut short is taken back, and
+// *absent then stands at that page.
+static long write_or_undo(struct pipe *p, struct iobuf *buf, bool whole, struct iobuf *absent)
+{
+    struct iobuf before = *buf;
+    uint32_t head = p->head;
+    long r = write_some(p, buf);
+    *absent = *buf;
+    if (whole && buf->left && r >= 0) {
+        *buf = before;
+        p->head = head;
+        return -ECOMMIT;
+    }
+    return r;
+}
+
+ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf absent; struct pipe *p;
+           size_t total; size_t moved; long r;)
+{
+    ASYNC_BEGIN(pipe_write);
+    f->p = pipe_of(f->file);
+    waiter_init(&f->w);
+    f->moved = 0;
+    f->r = 0;
+    f->total = f->buf->left;
+    spin_lock(&f->p->lock);
+    while (f->buf->left) {
+        f->r = write_obstacle(f->p, f->file, f->total, t);
+        if (f->r < 0)
+            break;
+        if (f->r == 1) {
+            waitq_add(&f->p->writable, &f->w, t);
+            spin_unlock(&f->p->lock);
+            SUSPEND("pipe writable");
+            spin_lock(&f->p->lock);
+            continue;
+        }
+        f->r = write_or_undo(f->p, f->buf, f->total <= PIPE_BUF, &f->absent);
+        if (f->r > 0) {
+            f->moved += (size_t)f->r;
+            pipe_wake_readers(f->p);
+        } else if (f->r == -ECOMMIT) {
+            spin_unlock(&f->p->lock);
+            AWAIT(f->r, iobuf_commit, &f->absent, false);
+            spin_lock(&f->p->lock);
+        }
+        if (f->r < 0)
+            break;
+    }
+    waitq_remove(&f->p->writable, &f->w);
+    if (f->p->readers == 0 || fill_of(f->p) < PIPE_BYTES)
+        pipe_wake_writers(f->p);    // whoever waits behind this one looks for itself
+    spin_unlock(&f->p->lock);
+    if (f->r == -EPIPE && t->thread)
+        signal_send_thread(t->thread, SIGPIPE, NULL);
+    ASYNC_RETURN(f->moved ? (long)f->moved : f->r);
+    ASYNC_FINALLY;
+    waiter_finish(&f->p->lock, &f->p->writable, &f->w);
+    ASYNC_END;
+}

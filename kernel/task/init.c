@@ -5,6 +5,7 @@
 // the kernel become init's environment.
 #include "task/init.h"
 
+#include "async/wait_async.h"
 #include "fs/file.h"
 #include "fs/fsctx.h"
 #include "lib/dt.h"
@@ -58,6 +59,7 @@ static void open_console(struct thread *th, struct file *file)
 ASYNC(init_exec, long r; int i; struct file *file;)
 {
     ASYNC_BEGIN(init_exec);
+    AWAIT(f->r, event_wait, &fs_ready, false);
     AWAIT(f->r, file_open_kernel, "/dev/console", O_RDWR, 0, &f->file);
     if (f->r < 0)
         log_warn("init: cannot open /dev/console (error %ld)", -f->r);

@@ -6,8 +6,8 @@
 // inside the signal handler: everything it calls is async-signal-safe, and no request can fall
 // between a test of a flag and the wait that follows it.
 //
-// Words of the kernel command line it knows: run=PATH runs PATH instead of the shell and then powers
-// off; bench is run=/etc/bench.
+// Words of the kernel command line it knows: run=PATH,ARGUMENT,... runs that in the shell's place and
+// then powers off; bench is run=/etc/bench.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -95,19 +95,24 @@ static void read_command_line(void)
     close(fd);
 }
 
-// The program that takes the shell's place, or NULL.
-static const char *run_instead(void)
+// The program that takes the shell's place, with its arguments; NULL if there is none.
+static char **run_instead(void)
 {
-    static const char bench[] = "/etc/bench";
-    const char *path = NULL;
+    static char *argv[32], bench[] = "/etc/bench";
+    char *program = NULL, *rest;
+    int n = 0;
 
-    for (char *word = strtok(command_line, " \n"); word; word = strtok(NULL, " \n")) {
+    for (char *word = strtok_r(command_line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
         if (strncmp(word, "run=", 4) == 0)
-            path = word + 4;
+            program = word + 4;
         else if (strcmp(word, "bench") == 0)
-            path = bench;
+            program = bench;
     }
-    return path;
+    if (!program)
+        return NULL;
+    for (char *part = strtok(program, ","); part && n < 31; part = strtok(NULL, ","))
+        argv[n++] = part;
+    return n > 0 ? argv : NULL;
 }
 
 // Starts `path` as the leader of a session that owns the console.
@@ -237,13 +242,12 @@ int main(void)
         if (pid > 0)
             wait_for(pid);
     }
-    const char *path = run_instead();
-    if (path) {
-        char *const argv[] = {(char *)path, NULL};
-        pid_t pid = start(path, argv);
+    char **argv = run_instead();
+    if (argv) {
+        pid_t pid = start(argv[0], argv);
         int status = pid > 0 ? wait_for(pid) : -1;
         if (status != 0)
-            say("%s ended with status 0x%x", path, status);
+            say("%s ended with status 0x%x", argv[0], status);
         shut_down(SIGUSR2);
     }
     keep_a_shell();

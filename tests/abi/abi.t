@@ -14,7 +14,7 @@ for name in $names; do
     "$here/reference" "$name" >"$work/$name.want"
 done
 for harts in ${HARTS:-1 2 4}; do
-    "$here/guest" "$harts" >"$work/log" 2>"$work/err"
+    "$here/guest" "$harts" 2>"$work/err" | tr -d '\r' >"$work/log"
     for name in $names; do
         test=$((test + 1))
         awk -v name="$name" '

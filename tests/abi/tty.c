@@ -79,7 +79,7 @@ static void test_foreground(void)
     OK("TIOCGWINSZ again", ioctl(tty, TIOCGWINSZ, &seen));
     say("size", "%d %d", seen.ws_row, seen.ws_col);
     OK("size back", ioctl(tty, TIOCSWINSZ, &size));
-    OK("tcflush", tcflush(tty, TCIOFLUSH));
+    OK("tcflush", tcflush(tty, TCIFLUSH));
     OK("tcdrain", tcdrain(tty));
     VALUE("unknown ioctl", ioctl(tty, 0x5499, 0));
     VALUE("bad pointer", syscall(SYS_ioctl, tty, TCGETS, 0x10));

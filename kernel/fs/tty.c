@@ -110,10 +110,10 @@ bool tty_is_controlling(const struct tty *tty, const struct tty_caller *c)
     return c->sid != 0 && c->sid == load_relaxed(&tty->session);
 }
 
-bool tty_pgrp_in_session(int32_t pgrp, int32_t sid)
+int tty_check_pgrp(int32_t pgrp, int32_t sid)
 {
     const struct tty_job_ops *ops = load_acquire(&job);
-    return ops && ops->pgrp_in_session(pgrp, sid);
+    return ops ? ops->check_pgrp(pgrp, sid) : -ESRCH;
 }
 
 static bool in_background(const struct tty *tty, const struct tty_caller *c)

@@ -18,8 +18,8 @@ struct tty_job_ops {
     void (*signal_pgrp)(int32_t pgrp, int sig);
     // Of the calling task's process.
     void (*self)(struct task *t, int32_t *pid, int32_t *pgrp, int32_t *sid);
-    // Is there such a group in that session?
-    bool (*pgrp_in_session)(int32_t pgrp, int32_t sid);
+    // 0 when that group is in that session, -EPERM when it is in another, -ESRCH: no such group.
+    int (*check_pgrp)(int32_t pgrp, int32_t sid);
     // Does the caller ignore or block sig? Then a background read gets -EIO, a write goes through.
     bool (*ignores)(struct task *t, int sig);
     // Is the caller's process group orphaned? May be NULL: never.

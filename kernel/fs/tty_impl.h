@@ -33,7 +33,7 @@ struct tty_caller tty_caller(struct task *t);
 
 // Is tty the controlling terminal of the caller?
 bool tty_is_controlling(const struct tty *tty, const struct tty_caller *c);
-bool tty_pgrp_in_session(int32_t pgrp, int32_t sid);
+int tty_check_pgrp(int32_t pgrp, int32_t sid);     // 0, -EPERM, -ESRCH
 
 // Job control: 0 go on; -ERESTARTSYS a signal was sent to the caller's group; -EIO.
 long tty_check_read(struct tty *tty, struct task *t);

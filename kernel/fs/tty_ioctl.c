@@ -95,10 +95,10 @@ static long set_foreground(struct tty *tty, const struct tty_caller *c, int32_t 
         return -ENOTTY;
     if (pgrp <= 0)
         return -EINVAL;
-    if (!tty_pgrp_in_session(pgrp, c->sid))
-        return -EPERM;
-    store_relaxed(&tty->pgrp, pgrp);
-    return 0;
+    int r = tty_check_pgrp(pgrp, c->sid);
+    if (r == 0)
+        store_relaxed(&tty->pgrp, pgrp);
+    return r;
 }
 
 // ---- flow and settings

@@ -150,12 +150,15 @@ static void job_self(struct task *t, int32_t *pid, int32_t *pgrp, int32_t *sid)
     *sid = (int32_t)p->sid;
 }
 
-static bool job_group_in_session(int32_t pgrp, int32_t sid)
+static int job_check_group(int32_t pgrp, int32_t sid)
 {
+    bool exists = false;
     spin_lock(&process_tree_lock);
-    bool r = group_in_session((uint32_t)pgrp, (uint32_t)sid);
+    bool ours = group_in_session((uint32_t)pgrp, (uint32_t)sid);
+    LIST_FOREACH(it, &process_list)
+        exists |= list_entry(it, struct process, all)->pgid == (uint32_t)pgrp;
     spin_unlock(&process_tree_lock);
-    return r;
+    return ours ? 0 : exists ? -EPERM : -ESRCH;
 }
 
 static bool job_ignores(struct task *t, int sig)
@@ -182,7 +185,7 @@ static bool job_orphaned(struct task *t)
 }
 
 static const struct tty_job_ops job_ops = {
-    .signal_pgrp = job_signal_group, .self = job_self, .pgrp_in_session = job_group_in_session,
+    .signal_pgrp = job_signal_group, .self = job_self, .check_pgrp = job_check_group,
     .ignores = job_ignores, .orphaned = job_orphaned,
 };
 

@@ -11,13 +11,6 @@
 
 #include "dev/chacha.h"
 #include "dev/random.h"
-#include "lib/dt.h"
-
-size_t dt_rng_seed(const void **seed)
-{
-    *seed = NULL;
-    return 0;
-}
 
 // Section 2.3.2.
 static void rfc8439_block(void **state)

@@ -2,6 +2,7 @@
 // virtio-rng (virtio 1.2, section 5.4): one buffer at a time, asked for at start and whenever the
 // pool has handed out much.
 #include "arch/atomic.h"
+#include "arch/cpu.h"
 #include "dev/random.h"
 #include "dev/virtio/virtio.h"
 #include "lib/errno.h"
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-enum { BUFFER = 64, QUEUE_SIZE = 8 };
+enum { BUFFER = 64, QUEUE_SIZE = 8, FIRST_WAIT_DIVISOR = 20 };     // 1/20 s
 
 struct rng {
     struct virtio_device *vdev;
@@ -42,6 +43,14 @@ static void request(void)
         virtqueue_kick(rng->vdev->queue[0]);
 }
 
+// The first user programs are to be placed with good numbers; a slow device is not waited for long.
+static void wait_first(struct virtqueue *vq)
+{
+    uint64_t until = time_ticks() + timebase_hz / FIRST_WAIT_DIVISOR;
+    while (load_acquire(&rng->asked) && time_ticks() < until)
+        virtqueue_drain(vq);
+}
+
 static int probe(struct virtio_device *vdev)
 {
     if (rng)
@@ -60,6 +69,7 @@ static int probe(struct virtio_device *vdev)
     virtio_ready(vdev);
     rng = r;
     request();
+    wait_first(vdev->queue[0]);
     random_set_source(request);
     return 0;
 }

@@ -123,7 +123,7 @@ bool guest_ended(struct console *c, void *arg)
     colon = memmem(c->terminal.data + mark, c->terminal.len - mark, ":\n", 2);
     if (!colon)
         return false;
-    run->status = atoi(c->terminal.data + mark);
+    run->status = (int)strtol((const char *)c->terminal.data + mark, NULL, 10);
     bytes_drop(&c->terminal, (size_t)(colon + 2 - c->terminal.data));
     run->ended = true;
     return true;

@@ -225,7 +225,7 @@ static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t
 static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2, uint32_t code,
                     bool is_private)
 {
-    uint32_t op = code >> 28, cmp = code >> 24 & 15, old, want;
+    uint32_t op = code >> 28, cmp = code >> 24 & 15, old = 0, want;
     int32_t oparg = (int32_t)(code << 8) >> 20, cmparg = (int32_t)(code << 20) >> 20;
     if (op & 8)
         oparg = (int32_t)(1u << (oparg & 31));

@@ -23,8 +23,7 @@ void block_register(struct block_device *bdev)
 
 struct block_device *block_find(const char *name)
 {
-    LIST_FOREACH(it, &block_devices)
-    {
+    LIST_FOREACH(it, &block_devices) {
         struct block_device *bdev = list_entry(it, struct block_device, link);
         if (strcmp(bdev->name, name) == 0)
             return bdev;

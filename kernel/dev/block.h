@@ -34,12 +34,12 @@ struct block_device_ops {
 
 // Registered at boot, lives for ever. Counters: totals since boot, 512-byte sectors.
 struct block_device {
-    struct list link;           // in `block_devices`
-    const char *name;           // "vda"
-    uint64_t capacity;          // sectors
+    struct list link;  // in `block_devices`
+    const char *name;  // "vda"
+    uint64_t capacity; // sectors
     bool read_only;
-    uint32_t max_segments;      // per request, 1 .. BLOCK_SEGMENTS
-    char serial[21];            // "" when the device has none
+    uint32_t max_segments; // per request, 1 .. BLOCK_SEGMENTS
+    char serial[21];       // "" when the device has none
     const struct block_device_ops *ops;
     void *priv;
     uint64_t requests[BLOCK_OPS], sectors[BLOCK_OPS], errors;
@@ -47,14 +47,14 @@ struct block_device {
 
 struct block_segment {
     pa_t pa;
-    uint32_t bytes;             // a multiple of SECTOR_SIZE, inside one frame
+    uint32_t bytes; // a multiple of SECTOR_SIZE, inside one frame
 };
 
 struct block_request {
     uint32_t refs;
-    uint32_t done;              // 1 once result is valid
+    uint32_t done; // 1 once result is valid
     enum block_op op;
-    int result;                 // 0 or negative errno
+    int result; // 0 or negative errno
     struct block_device *bdev;
     uint64_t sector;
     uint32_t segment_count;
@@ -62,16 +62,16 @@ struct block_request {
     // Optional: interrupt side, no lock held, must not block. Runs before the waiters wake.
     void (*complete)(struct block_request *req);
     void *arg;
-    struct event event;         // signalled when done
-    struct list link;           // the driver's queue of requests that wait for room
+    struct event event; // signalled when done
+    struct list link;   // the driver's queue of requests that wait for room
     struct block_segment segment[BLOCK_SEGMENTS];
-    _Alignas(16) uint8_t driver[BLOCK_DRIVER_BYTES];    // header, status and bookkeeping
+    _Alignas(16) uint8_t driver[BLOCK_DRIVER_BYTES]; // header, status and bookkeeping
 };
 
 extern struct list block_devices;
 
 void block_register(struct block_device *bdev);
-struct block_device *block_find(const char *name);  // NULL: no such device
+struct block_device *block_find(const char *name); // NULL: no such device
 
 // One reference for the caller; NULL when memory is short.
 struct block_request *block_request_new(struct block_device *bdev, enum block_op op,

@@ -37,7 +37,7 @@ static void quarter_round(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d)
 void chacha20_block(const uint8_t key[CHACHA_KEY], uint32_t counter,
                     const uint8_t nonce[CHACHA_NONCE], uint8_t out[CHACHA_BLOCK])
 {
-    uint32_t in[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};    // "expand 32-byte k"
+    uint32_t in[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; // "expand 32-byte k"
     uint32_t s[16];
 
     for (unsigned i = 0; i < 8; i++)

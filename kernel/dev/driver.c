@@ -43,8 +43,7 @@ bool device_u32(const struct device *dev, const char *property, uint32_t *out)
 
 struct device *device_find(const char *compatible, struct device *after)
 {
-    for (struct list *it = after ? after->link.next : devices.next; it != &devices;
-         it = it->next) {
+    for (struct list *it = after ? after->link.next : devices.next; it != &devices; it = it->next) {
         struct device *dev = list_entry(it, struct device, link);
         if (fdt_node_check_compatible(dt_blob, dev->node, compatible) == 0)
             return dev;
@@ -150,8 +149,8 @@ static bool driver_lists(const struct driver *drv, const char *compatible)
 static const struct driver *driver_for(const char *compatible)
 {
     SET_FOREACH(drivers, struct driver, drv)
-    if (driver_lists(drv, compatible))
-        return drv;
+        if (driver_lists(drv, compatible))
+            return drv;
     return NULL;
 }
 
@@ -191,8 +190,7 @@ static bool wants_probe(const struct device *dev)
 static unsigned probe_round(void)
 {
     unsigned bound = 0;
-    LIST_FOREACH(it, &devices)
-    {
+    LIST_FOREACH(it, &devices) {
         struct device *dev = list_entry(it, struct device, link);
         if (!wants_probe(dev))
             continue;
@@ -209,8 +207,7 @@ static void drivers_bind(void)
         read_tree();
     while ((bound = probe_round()) > 0)
         total += bound;
-    LIST_FOREACH(it, &devices)
-    {
+    LIST_FOREACH(it, &devices) {
         const struct device *dev = list_entry(it, struct device, link);
         if (dev->state == DEVICE_DEFERRED)
             log_warn("%s: driver %s waits for a device that is not there", dev->name,

@@ -28,36 +28,36 @@ struct driver {
 };
 SET_DECLARE(drivers, struct driver);
 
-#define DRIVER(id, compatible, probe)                                                          \
+#define DRIVER(id, compatible, probe)                                                              \
     SET_ITEM(drivers, struct driver, driver_##id) = {#id, compatible "\0", probe}
 
 enum { DEVICE_REGS = 2 };
 
 struct device_reg {
     pa_t pa;
-    uint64_t size;      // bytes
+    uint64_t size; // bytes
 };
 
 enum device_state { DEVICE_UNBOUND, DEVICE_DEFERRED, DEVICE_BOUND, DEVICE_ABSENT, DEVICE_FAILED };
 
 // Written at boot by the boot hart only; read-only for everyone afterwards (priv is the driver's).
 struct device {
-    struct list link;           // in `devices`
-    int node;                   // offset in the flattened tree
-    const char *name;           // node name, "serial@10000000"
-    const char *compatible;     // the string that bound, or the first one
-    struct device *parent;      // nearest enclosing device, NULL at the root
+    struct list link;       // in `devices`
+    int node;               // offset in the flattened tree
+    const char *name;       // node name, "serial@10000000"
+    const char *compatible; // the string that bound, or the first one
+    struct device *parent;  // nearest enclosing device, NULL at the root
     struct device_reg reg[DEVICE_REGS];
     uint32_t reg_count;
-    uint32_t irq;               // interrupt source at irq_parent's controller; 0: none
-    uint32_t irq_parent;        // phandle of the interrupt controller
-    int32_t error;              // of the last probe
+    uint32_t irq;        // interrupt source at irq_parent's controller; 0: none
+    uint32_t irq_parent; // phandle of the interrupt controller
+    int32_t error;       // of the last probe
     enum device_state state;
     const struct driver *driver;
     void *priv;
 };
 
-extern struct list devices;     // struct device, in tree order; for the monitor and /proc
+extern struct list devices; // struct device, in tree order; for the monitor and /proc
 
 // Kernel address of a register block: MMIO lies in the linear map. NULL if the node has no reg i.
 volatile void *device_map(const struct device *dev, unsigned i);

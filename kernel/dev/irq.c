@@ -11,6 +11,7 @@
 #include "arch/cpu.h"
 #include "arch/mmio.h"
 #include "dev/driver.h"
+#include "fs/proc.h"
 #include "lib/dt.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -22,22 +23,25 @@
 
 TRACE_POINT(irq, "irq", "source", "hart");
 
-extern void (*irq_external)(void);      // arch: what a pending SEIP calls
+extern void (*irq_external)(void); // arch: what a pending SEIP calls
 
 enum {
-    PLIC_ENABLE = 0x2000, PLIC_ENABLE_STRIDE = 0x80,
-    PLIC_CONTEXT = 0x200000, PLIC_CONTEXT_STRIDE = 0x1000,
-    PLIC_THRESHOLD = 0, PLIC_CLAIM = 4,
+    PLIC_ENABLE = 0x2000,
+    PLIC_ENABLE_STRIDE = 0x80,
+    PLIC_CONTEXT = 0x200000,
+    PLIC_CONTEXT_STRIDE = 0x1000,
+    PLIC_THRESHOLD = 0,
+    PLIC_CLAIM = 4,
     CAUSE_S_EXTERNAL = 9,
     NO_CONTEXT = -1,
-    CLAIMS_AT_ONCE = 32,        // then back to the executor; what is left is still pending
+    CLAIMS_AT_ONCE = 32, // then back to the executor; what is left is still pending
 };
 
 struct source {
     irq_handler *handler;
     void *arg;
     const char *name;
-    uint32_t hart;              // index of the hart it is enabled on
+    uint32_t hart; // index of the hart it is enabled on
     uint32_t wanted_hart;
     bool in_service;
 };
@@ -46,8 +50,8 @@ static struct spinlock lock = SPINLOCK_INIT("plic");
 static volatile uint8_t *plic;
 static uint32_t source_count;
 static struct source sources[IRQ_SOURCES];
-static int context_of[MAX_HARTS];       // by hart index
-static uint64_t *counts[MAX_HARTS];     // by hart index, then source; written by that hart only
+static int context_of[MAX_HARTS];   // by hart index
+static uint64_t *counts[MAX_HARTS]; // by hart index, then source; written by that hart only
 
 static volatile void *context_reg(uint32_t hart, uint32_t reg)
 {
@@ -168,6 +172,27 @@ uint64_t irq_count(uint32_t source, uint32_t hart)
                ? load_relaxed(&counts[hart][source])
                : 0;
 }
+
+static void show_interrupts(struct text *out)
+{
+    text_printf(out, "    ");
+    for (uint32_t h = 0; h < hart_count; h++)
+        text_printf(out, "       CPU%u", h);
+    text_printf(out, "\n");
+    for (uint32_t s = 1; s <= source_count; s++) {
+        if (!sources[s].handler)
+            continue;
+        text_printf(out, "%3u:", s);
+        for (uint32_t h = 0; h < hart_count; h++)
+            text_printf(out, " %10lu", (unsigned long)irq_count(s, h));
+        text_printf(out, "  PLIC %u  %s\n", s, sources[s].name);
+    }
+    text_printf(out, "IPI:");
+    for (uint32_t h = 0; h < hart_count; h++)
+        text_printf(out, " %10lu", (unsigned long)load_relaxed(&harts[h]->ipis_taken));
+    text_printf(out, "  from other harts\n");
+}
+PROC(interrupts, show_interrupts);
 
 // ---- probe
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { IRQ_SOURCES = 128 };     // PLIC sources 1 .. IRQ_SOURCES - 1
+enum { IRQ_SOURCES = 128 }; // PLIC sources 1 .. IRQ_SOURCES - 1
 
 typedef void irq_handler(uint32_t source, void *arg);
 

@@ -19,7 +19,7 @@ static struct spinlock lock = SPINLOCK_INIT("random");
 static uint8_t key[CHACHA_KEY];
 static uint64_t generation;
 static uint32_t entropy_bits;
-static uint64_t handed_out;            // bytes since the source was last asked
+static uint64_t handed_out; // bytes since the source was last asked
 static void (*source)(void);
 
 // Lock held. key = first half of block(key ^ input), nonce made of the time and a counter.
@@ -81,7 +81,7 @@ static void random_chunk(uint8_t *out, size_t n)
     }
     memset(once, 0, sizeof(once));
     memset(block, 0, sizeof(block));
-    __asm__ volatile("" ::"r"(once), "r"(block) : "memory");   // or the wipe is optimised away
+    __asm__ volatile("" ::"r"(once), "r"(block) : "memory"); // or the wipe is optimised away
 }
 
 void random_set_source(void (*request)(void))

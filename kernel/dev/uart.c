@@ -23,19 +23,20 @@
 enum { RBR = 0, THR = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 enum { IER_RX = 1, IER_TX = 2 };
 enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_CLEAR_TX = 4, LCR_8N1 = 3, MCR_DTR_RTS_OUT2 = 11 };
-enum { LSR_DATA = 1, LSR_OVERRUN = 2, LSR_THR_EMPTY = 32 };
+enum { LSR_DATA = 1, LSR_OVERRUN = 2, LSR_THR_EMPTY = 32, LSR_IDLE = 64 };
 enum { FIFO = 16, FIFOS_AT_ONCE = 64, RX_AT_ONCE = 1024, LOG_RING = 32768 };
-enum { POLL_LIMIT = 10000000 };     // a transmitter that is stuck does not hang the kernel
+enum { DRAIN_LIMIT = 1 << 18 }; // who stands above may never run dry
+enum { POLL_LIMIT = 10000000 }; // a transmitter that is stuck does not hang the kernel
 
 static struct spinlock lock = SPINLOCK_INIT("uart");
 static volatile uint8_t *regs;
 static uint32_t reg_shift;
-static uint8_t ier;                 // what IER holds
-static bool live;                   // log goes by interrupt, no more by polling
+static uint8_t ier; // what IER holds
+static bool live;   // log goes by interrupt, no more by polling
 static bool panicking;
 static struct uart_stats stats;
 
-static uint8_t log_ring[LOG_RING];  // free-running indices
+static uint8_t log_ring[LOG_RING]; // free-running indices
 static uint32_t log_head, log_tail_;
 
 static uint8_t reg_read(unsigned reg)
@@ -137,9 +138,15 @@ static bool send_fifo(void)
 void uart_drain(void)
 {
     uint8_t buf[FIFO];
+    size_t n = FIFO;
     spin_lock(&lock);
-    for (size_t n; (n = ops->tx_pull(buf, FIFO)) > 0; stats.tx_bytes += n)
+    for (size_t sent = 0; n > 0 && sent < DRAIN_LIMIT; sent += n) {
+        n = ops->tx_pull(buf, FIFO);
         send_polled(buf, n);
+        stats.tx_bytes += n;
+    }
+    for (unsigned i = 0; regs && i < POLL_LIMIT && !(reg_read(LSR) & LSR_IDLE); i++)
+        cpu_relax();
     spin_unlock(&lock);
 }
 
@@ -195,7 +202,7 @@ static void handle_irq(uint32_t source, void *arg)
     if (load_relaxed(&panicking))
         return;
     stats.interrupts++;
-    reg_read(IIR);      // acknowledges a transmitter interrupt; what is true shows in LSR
+    reg_read(IIR); // acknowledges a transmitter interrupt; what is true shows in LSR
     handle_rx();
     handle_tx();
 }
@@ -233,7 +240,7 @@ INIT(INIT_LATE, boot_done);
 
 // ---- panic
 
-extern void (*panic_puts)(const char *text);    // lib: polled output of last resort
+extern void (*panic_puts)(const char *text); // lib: polled output of last resort
 
 // A console that speaks frames drops to plain text at a 00; the log's ring goes out first.
 static void panic_take_over(void)

@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-enum { DISABLED = 0 };     // a c_cc entry that is off, and the byte of an end of file
 _Static_assert((LDISC_IN & (LDISC_IN - 1)) == 0 && (LDISC_OUT & (LDISC_OUT - 1)) == 0, "rings");
 
 static const struct termios2 default_termios = {
@@ -18,9 +17,19 @@ static const struct termios2 default_termios = {
     .c_oflag = OPOST | ONLCR,
     .c_cflag = B38400 | CS8 | CREAD | HUPCL,
     .c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
-    .c_cc = {[VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4, [VMIN] = 1,
-             [VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26, [VREPRINT] = 18, [VDISCARD] = 15,
-             [VWERASE] = 23, [VLNEXT] = 22},
+    .c_cc = {[VINTR] = 3,
+             [VQUIT] = 28,
+             [VERASE] = 127,
+             [VKILL] = 21,
+             [VEOF] = 4,
+             [VMIN] = 1,
+             [VSTART] = 17,
+             [VSTOP] = 19,
+             [VSUSP] = 26,
+             [VREPRINT] = 18,
+             [VDISCARD] = 15,
+             [VWERASE] = 23,
+             [VLNEXT] = 22},
     .c_ispeed = 38400,
     .c_ospeed = 38400,
 };
@@ -33,32 +42,22 @@ void ldisc_init(struct ldisc *ld)
 
 static bool is_cc(const struct ldisc *ld, unsigned which, uint8_t c)
 {
-    return c != DISABLED && ld->termios.c_cc[which] == c;
+    return c != LDISC_DISABLED && ld->termios.c_cc[which] == c;
 }
 
 static bool is_word(uint8_t c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '_' || c >= 128;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c >= 128;
 }
 
 // ---- the input ring
-
-static uint8_t *in_at(struct ldisc *ld, uint32_t i)
-{
-    return &ld->in[i % LDISC_IN];
-}
-
-static bool is_delimiter(const struct ldisc *ld, uint32_t i)
-{
-    return ld->in_flag[i % LDISC_IN / 8] & (1u << (i % 8));
-}
 
 static void in_put(struct ldisc *ld, uint8_t c, bool delimiter)
 {
     uint8_t *flags = &ld->in_flag[ld->head % LDISC_IN / 8], bit = (uint8_t)(1u << (ld->head % 8));
     *flags = delimiter ? *flags | bit : *flags & (uint8_t)~bit;
-    *in_at(ld, ld->head++) = c;
+    *ldisc_in_at(ld, ld->head++) = c;
 }
 
 void ldisc_flush_input(struct ldisc *ld)
@@ -75,7 +74,7 @@ static uint32_t column_at(struct ldisc *ld, uint32_t end)
 {
     uint32_t col = ld->edit_column;
     for (uint32_t i = ld->canon; i != end; i++) {
-        uint8_t c = *in_at(ld, i);
+        uint8_t c = *ldisc_in_at(ld, i);
         col += c == '\t' ? LDISC_TAB - col % LDISC_TAB : ldisc_echo_width(ld, c);
     }
     return col;
@@ -117,8 +116,8 @@ static uint8_t remove_last(struct ldisc *ld)
 {
     do
         ld->head--;
-    while (ldisc_is_continuation(ld, *in_at(ld, ld->head)) && ld->head != ld->canon);
-    return *in_at(ld, ld->head);
+    while (ldisc_is_continuation(ld, *ldisc_in_at(ld, ld->head)) && ld->head != ld->canon);
+    return *ldisc_in_at(ld, ld->head);
 }
 
 static void erase_char(struct ldisc *ld)
@@ -147,7 +146,8 @@ static void kill_line(struct ldisc *ld)
 {
     if (ld->head == ld->canon)
         return;
-    if (ldisc_lflag(ld, ECHO) && ldisc_lflag(ld, ECHOK) && ldisc_lflag(ld, ECHOKE) && ldisc_lflag(ld, ECHOE)) {
+    if (ldisc_lflag(ld, ECHO) && ldisc_lflag(ld, ECHOK) && ldisc_lflag(ld, ECHOKE) &&
+        ldisc_lflag(ld, ECHOE)) {
         while (ld->head != ld->canon)
             echo_erased(ld, remove_last(ld), false);
         return;
@@ -166,7 +166,7 @@ static void reprint(struct ldisc *ld)
     ldisc_out(ld, '\n');
     ld->edit_column = ld->column;
     for (uint32_t i = ld->canon; i != ld->head; i++)
-        ldisc_echo(ld, *in_at(ld, i));
+        ldisc_echo(ld, *ldisc_in_at(ld, i));
 }
 
 static unsigned end_line(struct ldisc *ld, uint8_t c)
@@ -218,7 +218,7 @@ static unsigned input_canonical(struct ldisc *ld, uint8_t c, bool *done)
             ldisc_out(ld, c);
         return end_line(ld, c);
     } else if (is_cc(ld, VEOF, c)) {
-        return end_line(ld, DISABLED);
+        return end_line(ld, LDISC_DISABLED);
     } else if (is_cc(ld, VEOL, c) || (extended && is_cc(ld, VEOL2, c))) {
         echo_input(ld, c, false);
         return end_line(ld, c);
@@ -311,75 +311,6 @@ unsigned ldisc_input(struct ldisc *ld, uint8_t byte)
     if (ld->out_head != out_before || (was_stopped && !ld->stopped))
         r |= LDISC_OUT_READY;
     return r;
-}
-
-// ---- reading
-
-// The index of the first line's delimiter. Only when lines > 0.
-static uint32_t line_end(const struct ldisc *ld)
-{
-    uint32_t i = ld->tail;
-    while (!is_delimiter(ld, i))
-        i++;
-    return i;
-}
-
-static bool is_eof_mark(const struct ldisc *ld, uint32_t i)
-{
-    return is_delimiter(ld, i) && ld->in[i % LDISC_IN] == DISABLED;
-}
-
-long ldisc_readable(const struct ldisc *ld)
-{
-    if (!ldisc_lflag(ld, ICANON))
-        return ld->head == ld->tail ? -1 : (long)(ld->head - ld->tail);
-    if (ld->lines == 0)
-        return -1;
-    uint32_t end = line_end(ld);
-    return (long)(end - ld->tail) + (is_eof_mark(ld, end) ? 0 : 1);
-}
-
-static long read_raw(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
-{
-    size_t i = 0;
-    for (; i < n && ld->tail != ld->head; ld->tail++)
-        buf[i++] = *in_at(ld, ld->tail);
-    ld->canon = ld->tail;
-    *end = ld->tail == ld->head;
-    return (long)i;
-}
-
-// An end of file right behind what fitted is taken with it, or the next read would return 0.
-static long read_line(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
-{
-    size_t i = 0;
-    *end = false;
-    while (!*end && (i < n || is_eof_mark(ld, ld->tail))) {
-        *end = is_delimiter(ld, ld->tail);
-        if (!is_eof_mark(ld, ld->tail))
-            buf[i++] = *in_at(ld, ld->tail);
-        ld->tail++;
-    }
-    ld->lines -= *end;
-    return (long)i;
-}
-
-long ldisc_read(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
-{
-    *end = false;
-    if (ldisc_readable(ld) < 0)
-        return -1;
-    return ldisc_lflag(ld, ICANON) ? read_line(ld, buf, n, end) : read_raw(ld, buf, n, end);
-}
-
-uint32_t ldisc_pending(const struct ldisc *ld)
-{
-    if (!ldisc_lflag(ld, ICANON))
-        return ld->head - ld->tail;
-    uint32_t n = 0;
-    for (uint32_t i = ld->tail; i != ld->canon; i++)
-        n += !is_eof_mark(ld, i);
-    return n;
 }
 
 // What was typed under the other mode becomes readable at once: as bytes, or as one line.

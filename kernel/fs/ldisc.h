@@ -21,44 +21,76 @@ struct termios2 {
 _Static_assert(sizeof(struct termios2) == 44, "Linux ABI");
 enum { TERMIOS_BYTES = 36 };
 
-enum {  // c_cc
-    VINTR = 0, VQUIT = 1, VERASE = 2, VKILL = 3, VEOF = 4, VTIME = 5, VMIN = 6, VSWTC = 7,
-    VSTART = 8, VSTOP = 9, VSUSP = 10, VEOL = 11, VREPRINT = 12, VDISCARD = 13, VWERASE = 14,
-    VLNEXT = 15, VEOL2 = 16,
+enum { // c_cc
+    VINTR = 0,
+    VQUIT = 1,
+    VERASE = 2,
+    VKILL = 3,
+    VEOF = 4,
+    VTIME = 5,
+    VMIN = 6,
+    VSWTC = 7,
+    VSTART = 8,
+    VSTOP = 9,
+    VSUSP = 10,
+    VEOL = 11,
+    VREPRINT = 12,
+    VDISCARD = 13,
+    VWERASE = 14,
+    VLNEXT = 15,
+    VEOL2 = 16,
 };
-enum {  // c_iflag
-    IGNBRK = 1, BRKINT = 2, INLCR = 0100, IGNCR = 0200, ICRNL = 0400, IXON = 02000,
-    IXANY = 04000, IMAXBEL = 020000, IUTF8 = 040000, ISTRIP = 040, IUCLC = 01000,
+enum { // c_iflag
+    IGNBRK = 1,
+    BRKINT = 2,
+    INLCR = 0100,
+    IGNCR = 0200,
+    ICRNL = 0400,
+    IXON = 02000,
+    IXANY = 04000,
+    IMAXBEL = 020000,
+    IUTF8 = 040000,
+    ISTRIP = 040,
+    IUCLC = 01000,
 };
 enum { OPOST = 1, OLCUC = 2, ONLCR = 4, OCRNL = 010, ONOCR = 020, ONLRET = 040 };
 enum { CS8 = 060, CREAD = 0200, HUPCL = 02000, B38400 = 017 };
-enum {  // c_lflag
-    ISIG = 1, ICANON = 2, ECHO = 010, ECHOE = 020, ECHOK = 040, ECHONL = 0100, NOFLSH = 0200,
-    TOSTOP = 0400, ECHOCTL = 01000, ECHOKE = 04000, IEXTEN = 0100000,
+enum { // c_lflag
+    ISIG = 1,
+    ICANON = 2,
+    ECHO = 010,
+    ECHOE = 020,
+    ECHOK = 040,
+    ECHONL = 0100,
+    NOFLSH = 0200,
+    TOSTOP = 0400,
+    ECHOCTL = 01000,
+    ECHOKE = 04000,
+    IEXTEN = 0100000,
 };
 
 // What ldisc_input asks of its owner, besides what it put into the output ring.
 enum {
-    LDISC_WAKE = 1,         // a reader may find something now
-    LDISC_SIGINT = 2,       // to the foreground process group
+    LDISC_WAKE = 1,   // a reader may find something now
+    LDISC_SIGINT = 2, // to the foreground process group
     LDISC_SIGQUIT = 4,
     LDISC_SIGTSTP = 8,
-    LDISC_OUT_READY = 16,   // output was added or restarted
+    LDISC_OUT_READY = 16, // output was added or restarted
 };
 
 struct ldisc {
     struct termios2 termios;
     // Input: [tail, canon) can be read in canonical mode, [canon, head) is the line being edited.
     uint32_t head, canon, tail;
-    uint32_t lines;             // delimiters in [tail, canon)
-    bool literal_next;          // ^V was typed
-    bool stopped;               // ^S
-    uint32_t column;            // of the cursor, for tabs and erasing
-    uint32_t edit_column;       // where the line being edited began
+    uint32_t lines;       // delimiters in [tail, canon)
+    bool literal_next;    // ^V was typed
+    bool stopped;         // ^S
+    uint32_t column;      // of the cursor, for tabs and erasing
+    uint32_t edit_column; // where the line being edited began
     uint32_t out_head, out_tail;
-    uint64_t dropped;           // input bytes that had no room
+    uint64_t dropped; // input bytes that had no room
     uint8_t in[LDISC_IN];
-    uint8_t in_flag[LDISC_IN / 8];  // set: this byte ends a line (and is not just equal to NL)
+    uint8_t in_flag[LDISC_IN / 8]; // set: this byte ends a line (and is not just equal to NL)
     uint8_t out[LDISC_OUT];
 };
 

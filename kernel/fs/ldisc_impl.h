@@ -4,7 +4,7 @@
 
 #include "fs/ldisc.h"
 
-enum { LDISC_TAB = 8, LDISC_EXPANSION = 16 };  // no byte becomes more than LDISC_EXPANSION
+enum { LDISC_TAB = 8, LDISC_EXPANSION = 16 }; // no byte becomes more than LDISC_EXPANSION
 
 static inline bool ldisc_lflag(const struct ldisc *ld, uint32_t bit)
 {
@@ -35,3 +35,15 @@ void ldisc_out(struct ldisc *ld, uint8_t c);
 void ldisc_echo(struct ldisc *ld, uint8_t c);
 void ldisc_echo_rubout(struct ldisc *ld, unsigned columns);
 unsigned ldisc_echo_width(const struct ldisc *ld, uint8_t c);
+
+enum { LDISC_DISABLED = 0 }; // a c_cc entry that is off, and the byte of an end of file
+
+static inline uint8_t *ldisc_in_at(struct ldisc *ld, uint32_t i)
+{
+    return &ld->in[i % LDISC_IN];
+}
+
+static inline bool ldisc_is_delimiter(const struct ldisc *ld, uint32_t i)
+{
+    return ld->in_flag[i % LDISC_IN / 8] & (1u << (i % 8));
+}

@@ -132,4 +132,3 @@ unsigned ldisc_echo_width(const struct ldisc *ld, uint8_t c)
         return ldisc_lflag(ld, ECHOCTL) ? CTRL_WIDTH : 0;
     return ldisc_is_continuation(ld, c) ? 0 : 1;
 }
-

@@ -12,7 +12,7 @@
 enum { CHUNK = 128, WRITE_TURN = 16384, NS_PER_DECISECOND = 100000000 };
 enum { DEV_TTY = 5 << 8 | 0, DEV_TTYS0 = 4 << 8 | 64 };
 
-ASYNC_IMPL_DECL(tty_ioctl);     // tty_ioctl.c
+ASYNC_IMPL_DECL(tty_ioctl); // tty_ioctl.c
 
 static bool is_dev_tty(const struct file *file)
 {
@@ -44,10 +44,10 @@ ASYNC_IMPL(tty_open, file_open, )
 
 // How a read in raw mode ends: after `need` bytes, or when no byte came for `timeout_ns`.
 struct read_rule {
-    uint64_t timeout_ns;    // 0: for ever
-    size_t need;            // 1 in canonical mode
+    uint64_t timeout_ns; // 0: for ever
+    size_t need;         // 1 in canonical mode
     bool canonical;
-    bool first_too;         // the timeout runs before the first byte already
+    bool first_too; // the timeout runs before the first byte already
 };
 
 static struct read_rule read_rule_of(struct tty *tty, size_t count)
@@ -78,8 +78,8 @@ ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t
         f->rule = read_rule_of(&tty_console, f->buf->left + f->got);
 
         spin_lock(&tty_console.lock);
-        f->n = ldisc_read(&tty_console.ld, f->chunk,
-                          f->buf->left < CHUNK ? f->buf->left : CHUNK, &f->end);
+        f->n = ldisc_read(&tty_console.ld, f->chunk, f->buf->left < CHUNK ? f->buf->left : CHUNK,
+                          &f->end);
         spin_unlock(&tty_console.lock);
         if (f->n >= 0) {
             AWAIT(f->r, iobuf_out_all, f->buf, f->chunk, (size_t)f->n);
@@ -87,7 +87,7 @@ ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t
                 break;
             f->got += (size_t)f->r;
             if (f->r < f->n)
-                break;      // a bad page behind the first ones
+                break; // a bad page behind the first ones
             f->r = 0;
             if (f->end && (f->rule.canonical || f->got >= f->rule.need))
                 break;
@@ -177,8 +177,7 @@ static uint32_t tty_poll(struct file *file, struct poll_list *pl)
     if (pl)
         poll_add(pl, &tty->lock, &tty->pollers);
     const struct termios2 *tio = &tty->ld.termios;
-    long need = tio->c_lflag & ICANON || tio->c_cc[VTIME] || !tio->c_cc[VMIN] ? 0
-                                                                              : tio->c_cc[VMIN];
+    long need = tio->c_lflag & ICANON || tio->c_cc[VTIME] || !tio->c_cc[VMIN] ? 0 : tio->c_cc[VMIN];
     uint32_t mask = 0;
     if (ldisc_readable(&tty->ld) >= need)
         mask |= POLLIN | POLLRDNORM;

@@ -18,28 +18,36 @@ struct tty {
     struct spinlock lock;
     struct ldisc ld;
     struct waitq readers, writers, pollers;
-    int32_t session, pgrp;      // 0: nobody's
+    int32_t session, pgrp; // 0: nobody's
     struct winsize_k winsize;
 };
 extern struct tty tty_console;
 
-enum { TTY_SIGHUP = 1, TTY_SIGINT = 2, TTY_SIGQUIT = 3, TTY_SIGCONT = 18, TTY_SIGTSTP = 20,
-       TTY_SIGTTIN = 21, TTY_SIGTTOU = 22, TTY_SIGWINCH = 28 };
+enum {
+    TTY_SIGHUP = 1,
+    TTY_SIGINT = 2,
+    TTY_SIGQUIT = 3,
+    TTY_SIGCONT = 18,
+    TTY_SIGTSTP = 20,
+    TTY_SIGTTIN = 21,
+    TTY_SIGTTOU = 22,
+    TTY_SIGWINCH = 28
+};
 
 struct tty_caller {
-    int32_t pid, pgrp, sid;     // all 0 while there is no task room
+    int32_t pid, pgrp, sid; // all 0 while there is no task room
 };
 struct tty_caller tty_caller(struct task *t);
 
 // Is tty the controlling terminal of the caller?
 bool tty_is_controlling(const struct tty *tty, const struct tty_caller *c);
-int tty_check_pgrp(int32_t pgrp, int32_t sid);     // 0, -EPERM, -ESRCH
+int tty_check_pgrp(int32_t pgrp, int32_t sid); // 0, -EPERM, -ESRCH
 
 // Job control: 0 go on; -ERESTARTSYS a signal was sent to the caller's group; -EIO.
 long tty_check_read(struct tty *tty, struct task *t);
-long tty_check_change(struct tty *tty, struct task *t);     // ioctls; writes when TOSTOP is set
+long tty_check_change(struct tty *tty, struct task *t); // ioctls; writes when TOSTOP is set
 
-void tty_signal(int32_t pgrp, int sig);                     // no lock held; pgrp 0: nobody
+void tty_signal(int32_t pgrp, int sig); // no lock held; pgrp 0: nobody
 // Does what ldisc_* asked for with its LDISC_* bits. Lock held / not held.
 void tty_wake_locked(struct tty *tty, unsigned bits);
 void tty_act(struct tty *tty, unsigned bits);

@@ -10,13 +10,27 @@
 #include "task/thread.h"
 
 enum {
-    TCGETS = 0x5401, TCSETS = 0x5402, TCSETSW = 0x5403, TCSETSF = 0x5404, TCSBRK = 0x5409,
-    TCXONC = 0x540a, TCFLSH = 0x540b, TIOCSCTTY = 0x540e, TIOCGPGRP = 0x540f, TIOCSPGRP = 0x5410,
-    TIOCOUTQ = 0x5411, TIOCGWINSZ = 0x5413, TIOCSWINSZ = 0x5414, FIONREAD = 0x541b,
-    TIOCNOTTY = 0x5422, TIOCGETD = 0x5424, TCSBRKP = 0x5425, TIOCGSID = 0x5429,
+    TCGETS = 0x5401,
+    TCSETS = 0x5402,
+    TCSETSW = 0x5403,
+    TCSETSF = 0x5404,
+    TCSBRK = 0x5409,
+    TCXONC = 0x540a,
+    TCFLSH = 0x540b,
+    TIOCSCTTY = 0x540e,
+    TIOCGPGRP = 0x540f,
+    TIOCSPGRP = 0x5410,
+    TIOCOUTQ = 0x5411,
+    TIOCGWINSZ = 0x5413,
+    TIOCSWINSZ = 0x5414,
+    FIONREAD = 0x541b,
+    TIOCNOTTY = 0x5422,
+    TIOCGETD = 0x5424,
+    TCSBRKP = 0x5425,
+    TIOCGSID = 0x5429,
 };
-#define TCGETS2 0x802c542au
-#define TCSETS2 0x402c542bu
+#define TCGETS2  0x802c542au
+#define TCSETS2  0x402c542bu
 #define TCSETSW2 0x402c542cu
 #define TCSETSF2 0x402c542du
 
@@ -25,7 +39,7 @@ enum { TCIFLUSH = 0, TCOFLUSH = 1, TCIOFLUSH = 2, TCOOFF = 0, TCOON = 1 };
 enum { CHANGES = 1, DRAINS = 2, FLUSHES = 4 };
 struct command {
     uint32_t nr;
-    uint8_t in, out;        // bytes copied
+    uint8_t in, out; // bytes copied
     uint8_t flags;
 };
 static const struct command commands[] = {
@@ -122,7 +136,7 @@ static long flush_queues(struct tty *tty, uint64_t which)
 static long flow(struct tty *tty, uint64_t what)
 {
     if (what > TCOON)
-        return what <= 3 ? 0 : -EINVAL;     // TCIOFF, TCION: the other side is not ours to stop
+        return what <= 3 ? 0 : -EINVAL; // TCIOFF, TCION: the other side is not ours to stop
     spin_lock(&tty->lock);
     tty->ld.stopped = what == TCOOFF;
     spin_unlock(&tty->lock);
@@ -172,7 +186,7 @@ static void get(struct tty *tty, uint32_t nr, union tty_arg *arg)
         arg->number = (int32_t)ldisc_pending(&tty->ld);
         break;
     default:
-        arg->number = 0;    // TIOCGETD: N_TTY
+        arg->number = 0; // TIOCGETD: N_TTY
     }
     spin_unlock(&tty->lock);
 }

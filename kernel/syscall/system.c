@@ -2,6 +2,7 @@
 // The machine and the kernel as a program sees them: names, totals, limits, scheduling, reboot.
 #include "arch/shootdown.h"
 #include "async/executor.h"
+#include "dev/uart.h"
 #include "fs/file.h"
 #include "fs/fsctx.h"
 #include "lib/dt.h"
@@ -311,13 +312,14 @@ ASYNC_SYSCALL(sys_reboot, long r;)
     if (f->r < 0)
         log_error("reboot: writing back failed (error %ld)", -f->r);
     SHIELD_END();
+    log_info("%s", (int32_t)f->a[2] == REBOOT_RESTART  ? "restart"
+                   : (int32_t)f->a[2] == REBOOT_HALT ? "halted"
+                                                     : "power off");
+    uart_drain();
     if ((int32_t)f->a[2] == REBOOT_RESTART)
         machine_reboot();
-    if ((int32_t)f->a[2] == REBOOT_HALT) {
-        log_info("halted");
+    if ((int32_t)f->a[2] == REBOOT_HALT)
         machine_halt();
-    }
-    log_info("power off");
     machine_poweroff();
     ASYNC_FINALLY;
     ASYNC_END;

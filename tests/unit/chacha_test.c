@@ -99,7 +99,7 @@ static void pool_asks_for_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc8439_block),     cmocka_unit_test(rfc8439_zero_key),
+        cmocka_unit_test(rfc8439_block),      cmocka_unit_test(rfc8439_zero_key),
         cmocka_unit_test(pool_becomes_ready), cmocka_unit_test(pool_output),
         cmocka_unit_test(pool_asks_for_more),
     };

@@ -1,4 +1,4 @@
-// sources: kernel/fs/ldisc.c kernel/fs/ldisc_out.c
+// sources: kernel/fs/ldisc.c kernel/fs/ldisc_out.c kernel/fs/ldisc_read.c
 // flags: -Wno-missing-field-initializers
 // SPDX-License-Identifier: MIT
 // The line discipline against a table of what Linux's terminals do (each row was typed into a
@@ -182,10 +182,10 @@ static void signals(void **state)
     assert_true(ldisc_input(&ld, 3) & LDISC_SIGINT);
     assert_true(ldisc_input(&ld, 28) & LDISC_SIGQUIT);
     assert_true(ldisc_input(&ld, 26) & LDISC_SIGTSTP);
-    assert_string_equal(screen(), "^Z");        // each signal flushes what was not yet sent
+    assert_string_equal(screen(), "^Z"); // each signal flushes what was not yet sent
     ldisc_input(&ld, 19);
     assert_true(ldisc_input(&ld, 3) & LDISC_SIGINT);
-    assert_string_equal(screen(), "^C");        // and ends a ^S
+    assert_string_equal(screen(), "^C"); // and ends a ^S
 }
 
 static void flow_control(void **state)
@@ -248,7 +248,7 @@ static void output(void **state)
     ldisc_init(&ld);
     ldisc_write(&ld, (const uint8_t *)"a\tb\n", 4);
     assert_string_equal(screen(), "a\tb\r\n");
-    ld.termios.c_oflag |= 014000;       // XTABS
+    ld.termios.c_oflag |= 014000; // XTABS
     ldisc_write(&ld, (const uint8_t *)"a\tb\n", 4);
     assert_string_equal(screen(), "a       b\r\n");
     ld.termios.c_oflag |= ONOCR | OCRNL;
@@ -301,7 +301,7 @@ static void full_output(void **state)
     assert_in_range(taken, 1000, LDISC_OUT / 2);
     assert_false(ldisc_out_room(&ld));
     assert_int_equal(ldisc_write(&ld, text, 10), 0);
-    type("e", 1);                               // echo has room of its own
+    type("e", 1); // echo has room of its own
     const char *s = screen();
     assert_int_equal(strlen(s), 2 * taken + 1);
     assert_int_equal(s[2 * taken], 'e');
@@ -325,12 +325,12 @@ static void wrap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(behaviours),   cmocka_unit_test(several_lines),
-        cmocka_unit_test(short_reads),  cmocka_unit_test(end_of_file_fits),
-        cmocka_unit_test(signals),      cmocka_unit_test(flow_control),
-        cmocka_unit_test(wakes),        cmocka_unit_test(mode_switch),
-        cmocka_unit_test(output),       cmocka_unit_test(tab_behind_prompt),
-        cmocka_unit_test(full_line),    cmocka_unit_test(full_output),
+        cmocka_unit_test(behaviours),  cmocka_unit_test(several_lines),
+        cmocka_unit_test(short_reads), cmocka_unit_test(end_of_file_fits),
+        cmocka_unit_test(signals),     cmocka_unit_test(flow_control),
+        cmocka_unit_test(wakes),       cmocka_unit_test(mode_switch),
+        cmocka_unit_test(output),      cmocka_unit_test(tab_behind_prompt),
+        cmocka_unit_test(full_line),   cmocka_unit_test(full_output),
         cmocka_unit_test(wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

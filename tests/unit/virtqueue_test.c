@@ -24,8 +24,8 @@ struct device {
     struct virtq_slot slot[SIZE];
     _Alignas(4) uint8_t avail[64];
     _Alignas(4) uint8_t used[256];
-    uint16_t seen;          // of the available ring
-    uint16_t taken[SIZE];   // heads the device works on
+    uint16_t seen;        // of the available ring
+    uint16_t taken[SIZE]; // heads the device works on
     unsigned ntaken;
     unsigned notified;
 };
@@ -129,7 +129,7 @@ static void one_chain(void **state)
     virtqueue_kick(&d->vq);
     assert_int_equal(d->notified, 1);
     virtqueue_kick(&d->vq);
-    assert_int_equal(d->notified, 1);       // nothing new
+    assert_int_equal(d->notified, 1); // nothing new
 
     device_look(d);
     assert_int_equal(d->ntaken, 1);
@@ -173,7 +173,7 @@ static void exhaustion(void **state)
         assert_true(add(d, &r[i], 1, 2) >= 0);
     assert_int_equal(add(d, &r[5], 1, 1), -ENOSPC);
     assert_int_equal(d->vq.free_count, 1);
-    assert_true(add(d, &r[5], 1, 0) >= 0);      // the last descriptor is usable
+    assert_true(add(d, &r[5], 1, 0) >= 0); // the last descriptor is usable
     assert_int_equal(d->vq.free_count, 0);
     device_look(d);
     assert_int_equal(d->ntaken, 6);
@@ -238,7 +238,7 @@ static void kicks_wanted(void **state)
     struct device *d = device_new(true);
     struct request r[4] = {0};
     uint16_t *event = (uint16_t *)&d->vq.used->ring[SIZE];
-    *event = 2;     // tell me of the third
+    *event = 2; // tell me of the third
     for (unsigned i = 0; i < 2; i++) {
         add(d, &r[i], 1, 0);
         virtqueue_kick(&d->vq);
@@ -289,7 +289,7 @@ static void bogus_answers(void **state)
     struct request r = {0};
     int head = add(d, &r, 1, 1);
     device_push_used(d, SIZE + 3, 0);
-    device_push_used(d, (uint32_t)(head + 1), 0);       // in the chain, but not its head
+    device_push_used(d, (uint32_t)(head + 1), 0); // in the chain, but not its head
     device_push_used(d, (uint32_t)head, 5);
     device_push_used(d, (uint32_t)head, 6);
     assert_int_equal(virtqueue_drain(&d->vq), 1);
@@ -316,9 +316,9 @@ static void hold_and_release(void **state)
         device_push_used(d, (uint32_t)head[2 - i], 10 + i);
     assert_int_equal(virtqueue_drain(&d->vq), 0);
     assert_int_equal(d->vq.held_count, 3);
-    assert_int_equal(d->vq.free_count, SIZE - 8);       // still the device's
+    assert_int_equal(d->vq.free_count, SIZE - 8); // still the device's
 
-    assert_int_equal(virtqueue_release(&d->vq, (uint16_t)head[3], 0), -ENOENT);  // not answered
+    assert_int_equal(virtqueue_release(&d->vq, (uint16_t)head[3], 0), -ENOENT); // not answered
     assert_int_equal(virtqueue_release(&d->vq, SIZE, 0), -ENOENT);
     assert_int_equal(virtqueue_release(&d->vq, (uint16_t)head[1], -EIO), 0);
     assert_int_equal(r[1].completed, 1);
@@ -329,7 +329,7 @@ static void hold_and_release(void **state)
     norder = 0;
     virtqueue_hold(&d->vq, false);
     assert_int_equal(norder, 2);
-    assert_int_equal(order[0], 2);      // the device's order
+    assert_int_equal(order[0], 2); // the device's order
     assert_int_equal(order[1], 0);
     assert_int_equal(r[2].written, 10);
     device_push_used(d, (uint32_t)head[3], 0);
@@ -381,11 +381,11 @@ static void broken_device(void **state)
     virtqueue_drain(&d->vq);
     virtqueue_break(&d->vq);
     assert_int_equal(r[0].completed, 1);
-    assert_int_equal(r[0].error, 0);        // had been answered
+    assert_int_equal(r[0].error, 0); // had been answered
     assert_int_equal(r[1].completed, 1);
     assert_int_equal(r[1].error, -EIO);
     assert_int_equal(add(d, &r[2], 1, 0), -EIO);
-    device_answer(d, 0, 4);                 // too late
+    device_answer(d, 0, 4); // too late
     assert_int_equal(virtqueue_drain(&d->vq), 0);
     assert_int_equal(r[1].completed, 1);
     free(d);
@@ -427,7 +427,7 @@ static void cancelled_waiter(void **state)
         o->token.complete = owned_done;
         struct virtq_segment seg = {0x1000, 1, true};
         assert_true(virtqueue_add(&d->vq, &seg, 1, &o->token, 1) >= 0);
-        owned_put(o);                       // cancelled while the device works
+        owned_put(o); // cancelled while the device works
         assert_int_equal(freed, i);
         device_look(d);
         device_answer(d, 0, 1);

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #define VIRTIO_BLK_F_SEG_MAX (1ull << 2)
-#define VIRTIO_BLK_F_RO (1ull << 5)
-#define VIRTIO_BLK_F_FLUSH (1ull << 9)
+#define VIRTIO_BLK_F_RO      (1ull << 5)
+#define VIRTIO_BLK_F_FLUSH   (1ull << 9)
 
 enum { CONFIG_CAPACITY = 0, CONFIG_SEG_MAX = 12 };
 enum { TYPE_IN = 0, TYPE_OUT = 1, TYPE_FLUSH = 4, TYPE_GET_ID = 8 };
@@ -37,8 +37,8 @@ _Static_assert(sizeof(struct blk_part) <= BLOCK_DRIVER_BYTES, "fits the request"
 struct blk {
     struct block_device bdev;
     struct virtio_device *vdev;
-    struct spinlock lock;       // guards waiting
-    struct list waiting;        // block_request.link, in order
+    struct spinlock lock; // guards waiting
+    struct list waiting;  // block_request.link, in order
     char name[4];
 };
 
@@ -83,8 +83,8 @@ static int add(struct blk *blk, struct block_request *req)
 {
     struct virtq_segment seg[BLOCK_SEGMENTS + 2];
     struct task *t = current_task();
-    return virtqueue_add(blk->vdev->queue[0], seg, make_segments(req, seg),
-                         &part_of(req)->token, t ? t->id : 0);
+    return virtqueue_add(blk->vdev->queue[0], seg, make_segments(req, seg), &part_of(req)->token,
+                         t ? t->id : 0);
 }
 
 // Adds what waits while there is room. True: something was added.
@@ -115,7 +115,7 @@ static void submit(struct block_request *req)
     struct blk *blk = req->bdev->priv;
     struct blk_part *part = part_of(req);
     if (req->op == BLOCK_FLUSH && !(blk->vdev->features & VIRTIO_BLK_F_FLUSH)) {
-        block_complete(req, 0);     // no cache that could be lost
+        block_complete(req, 0); // no cache that could be lost
         return;
     }
     *part = (struct blk_part){

@@ -14,18 +14,36 @@
 #include <stdio.h>
 
 enum {
-    MAGIC = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, DEVICE_FEATURES = 0x010,
-    DEVICE_FEATURES_SEL = 0x014, DRIVER_FEATURES = 0x020, DRIVER_FEATURES_SEL = 0x024,
-    QUEUE_SEL = 0x030, QUEUE_NUM_MAX = 0x034, QUEUE_NUM = 0x038, QUEUE_READY = 0x044,
-    QUEUE_NOTIFY = 0x050, INTERRUPT_STATUS = 0x060, INTERRUPT_ACK = 0x064, STATUS = 0x070,
-    QUEUE_DESC = 0x080, QUEUE_DRIVER = 0x090, QUEUE_DEVICE = 0x0a0, CONFIG_GENERATION = 0x0fc,
+    MAGIC = 0x000,
+    VERSION = 0x004,
+    DEVICE_ID = 0x008,
+    DEVICE_FEATURES = 0x010,
+    DEVICE_FEATURES_SEL = 0x014,
+    DRIVER_FEATURES = 0x020,
+    DRIVER_FEATURES_SEL = 0x024,
+    QUEUE_SEL = 0x030,
+    QUEUE_NUM_MAX = 0x034,
+    QUEUE_NUM = 0x038,
+    QUEUE_READY = 0x044,
+    QUEUE_NOTIFY = 0x050,
+    INTERRUPT_STATUS = 0x060,
+    INTERRUPT_ACK = 0x064,
+    STATUS = 0x070,
+    QUEUE_DESC = 0x080,
+    QUEUE_DRIVER = 0x090,
+    QUEUE_DEVICE = 0x0a0,
+    CONFIG_GENERATION = 0x0fc,
     CONFIG = 0x100,
 };
 enum { MAGIC_VALUE = 0x74726976, VERSION_MODERN = 2, VERSION_LEGACY = 1 };
 enum { INTERRUPT_USED = 1, INTERRUPT_CONFIG = 2 };
 enum {
-    STATUS_ACKNOWLEDGE = 1, STATUS_DRIVER = 2, STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8,
-    STATUS_NEEDS_RESET = 64, STATUS_FAILED = 128,
+    STATUS_ACKNOWLEDGE = 1,
+    STATUS_DRIVER = 2,
+    STATUS_DRIVER_OK = 4,
+    STATUS_FEATURES_OK = 8,
+    STATUS_NEEDS_RESET = 64,
+    STATUS_FAILED = 128,
 };
 enum { RESET_SPINS = 1000000 };
 
@@ -121,8 +139,7 @@ static uint16_t power_of_two_below(uint32_t n)
     return p;
 }
 
-int virtio_queue_setup(struct virtio_device *vdev, unsigned index, uint16_t size,
-                       const char *name)
+int virtio_queue_setup(struct virtio_device *vdev, unsigned index, uint16_t size, const char *name)
 {
     char full[16];
     if (index >= VIRTIO_QUEUES)
@@ -205,8 +222,8 @@ static void handle_irq(uint32_t source, void *arg)
 static const struct virtio_driver *driver_for(uint32_t type)
 {
     SET_FOREACH(virtio_drivers, struct virtio_driver, drv)
-    if (drv->type == type)
-        return drv;
+        if (drv->type == type)
+            return drv;
     return NULL;
 }
 
@@ -274,6 +291,6 @@ static int probe(struct device *dev)
         return r;
     }
     dev->priv = vdev;
-    return start(vdev);     // on an error vdev stays: the interrupt handler knows it
+    return start(vdev); // on an error vdev stays: the interrupt handler knows it
 }
 DRIVER(virtio_mmio, "virtio,mmio", probe);

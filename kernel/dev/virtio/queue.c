@@ -22,9 +22,8 @@ enum { NO_HEAD = 0xffff };
 struct list virtqueues = LIST_INIT(virtqueues);
 struct spinlock virtqueues_lock = SPINLOCK_INIT("virtqueues");
 
-void virtqueue_init(struct virtqueue *vq, const char *name, uint16_t size,
-                    struct virtq_desc *desc, struct virtq_avail *avail, struct virtq_used *used,
-                    struct virtq_slot *slot)
+void virtqueue_init(struct virtqueue *vq, const char *name, uint16_t size, struct virtq_desc *desc,
+                    struct virtq_avail *avail, struct virtq_used *used, struct virtq_slot *slot)
 {
     REQUIRE(size > 0 && size <= VIRTQ_SIZE_MAX && (size & (size - 1)) == 0);
     memset(vq, 0, sizeof(*vq));
@@ -128,7 +127,7 @@ static bool wants_kick(struct virtqueue *vq)
 void virtqueue_kick(struct virtqueue *vq)
 {
     spin_lock(&vq->lock);
-    fence_full();   // idx is visible before the device's wish is read
+    fence_full(); // idx is visible before the device's wish is read
     bool kick = wants_kick(vq) && !vq->broken;
     vq->kicked_idx = vq->avail_idx;
     if (kick) {
@@ -215,7 +214,7 @@ static unsigned complete_all(struct virtqueue *vq, struct virtq_token *token)
 {
     unsigned n = 0;
     while (token) {
-        struct virtq_token *next = token->next;     // complete may free the token
+        struct virtq_token *next = token->next; // complete may free the token
         token->complete(token, token->error, token->written);
         token = next;
         n++;

@@ -24,20 +24,20 @@ enum { VIRTQ_DESC_NEXT = 1, VIRTQ_DESC_WRITE = 2, VIRTQ_DESC_INDIRECT = 4 };
 enum { VIRTQ_AVAIL_NO_INTERRUPT = 1, VIRTQ_USED_NO_NOTIFY = 1 };
 
 struct virtq_desc {
-    uint64_t addr;      // physical
+    uint64_t addr; // physical
     uint32_t len;
     uint16_t flags, next;
 };
 struct virtq_avail {
     uint16_t flags, idx;
-    uint16_t ring[];    // ring[size] is used_event
+    uint16_t ring[]; // ring[size] is used_event
 };
 struct virtq_used_elem {
     uint32_t id, len;
 };
 struct virtq_used {
     uint16_t flags, idx;
-    struct virtq_used_elem ring[];  // the uint16_t after ring[size-1] is avail_event
+    struct virtq_used_elem ring[]; // the uint16_t after ring[size-1] is avail_event
 };
 _Static_assert(sizeof(struct virtq_desc) == 16, "virtio 2.7.5");
 _Static_assert(sizeof(struct virtq_used_elem) == 8, "virtio 2.7.8");
@@ -55,7 +55,7 @@ static inline size_t virtq_used_bytes(uint16_t size)
 // bytes the device wrote, or a negative errno and 0 (device failed, or the monitor failed it).
 struct virtq_token {
     void (*complete)(struct virtq_token *token, int error, uint32_t written);
-    struct virtq_token *next;   // queue's own
+    struct virtq_token *next; // queue's own
     int error;
     uint32_t written;
 };
@@ -63,7 +63,7 @@ struct virtq_token {
 struct virtq_segment {
     pa_t pa;
     uint32_t len;
-    bool device_writes;         // all segments the device reads come before those it writes
+    bool device_writes; // all segments the device reads come before those it writes
 };
 
 enum virtq_slot_state { VIRTQ_FREE, VIRTQ_IN_FLIGHT, VIRTQ_HELD };
@@ -71,43 +71,42 @@ enum virtq_slot_state { VIRTQ_FREE, VIRTQ_IN_FLIGHT, VIRTQ_HELD };
 // By head descriptor.
 struct virtq_slot {
     struct virtq_token *token;
-    uint64_t since;             // time_ticks() at add
-    uint32_t waiter;            // task id of who waits, 0: nobody; for the monitor
-    uint32_t written;           // HELD: what the device reported
-    uint16_t descs;             // length of the chain
-    uint16_t held_next;         // HELD: the next head in the device's order
-    uint8_t state;              // enum virtq_slot_state
+    uint64_t since;     // time_ticks() at add
+    uint32_t waiter;    // task id of who waits, 0: nobody; for the monitor
+    uint32_t written;   // HELD: what the device reported
+    uint16_t descs;     // length of the chain
+    uint16_t held_next; // HELD: the next head in the device's order
+    uint8_t state;      // enum virtq_slot_state
 };
 
 struct virtqueue {
-    struct list link;           // in `virtqueues`
+    struct list link; // in `virtqueues`
     struct spinlock lock;
-    char name[16];              // "vda.0"
-    uint16_t size;              // power of two
+    char name[16]; // "vda.0"
+    uint16_t size; // power of two
     uint16_t free_head, free_count;
-    uint16_t avail_idx;         // next to publish
-    uint16_t last_used;         // next to take
-    uint16_t kicked_idx;        // avail_idx at the last kick
+    uint16_t avail_idx;  // next to publish
+    uint16_t last_used;  // next to take
+    uint16_t kicked_idx; // avail_idx at the last kick
     uint16_t held_head, held_tail, held_count;
     bool event_idx;
     bool held;
-    bool broken;                // the device failed: adds are refused with -EIO
+    bool broken; // the device failed: adds are refused with -EIO
     struct virtq_desc *desc;
     struct virtq_avail *avail;
     struct virtq_used *used;
-    struct virtq_slot *slot;    // [size]
-    void (*notify)(struct virtqueue *vq);   // tells the device; called under the lock
+    struct virtq_slot *slot;              // [size]
+    void (*notify)(struct virtqueue *vq); // tells the device; called under the lock
     void *owner;
     uint64_t adds, completions, kicks, bogus;
 };
 
-extern struct list virtqueues;          // under virtqueues_lock; entries live for ever
+extern struct list virtqueues; // under virtqueues_lock; entries live for ever
 extern struct spinlock virtqueues_lock;
 
 // Rings must be zeroed and live as long as the queue. Does not put it on `virtqueues`.
-void virtqueue_init(struct virtqueue *vq, const char *name, uint16_t size,
-                    struct virtq_desc *desc, struct virtq_avail *avail, struct virtq_used *used,
-                    struct virtq_slot *slot);
+void virtqueue_init(struct virtqueue *vq, const char *name, uint16_t size, struct virtq_desc *desc,
+                    struct virtq_avail *avail, struct virtq_used *used, struct virtq_slot *slot);
 void virtqueue_publish(struct virtqueue *vq);
 
 // Adds one chain of n >= 1 segments. Head index, or -ENOSPC (try again after a completion),

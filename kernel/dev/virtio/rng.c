@@ -11,15 +11,15 @@
 
 #include <string.h>
 
-enum { BUFFER = 64, QUEUE_SIZE = 8, FIRST_WAIT_DIVISOR = 20 };     // 1/20 s
+enum { BUFFER = 64, QUEUE_SIZE = 8, FIRST_WAIT_DIVISOR = 20 }; // 1/20 s
 
 struct rng {
     struct virtio_device *vdev;
     struct virtq_token token;
-    uint32_t asked;             // the device has the buffer
+    uint32_t asked; // the device has the buffer
     uint8_t buffer[BUFFER];
 };
-static struct rng *rng;         // the first one serves the pool
+static struct rng *rng; // the first one serves the pool
 
 static void complete(struct virtq_token *token, int error, uint32_t written)
 {

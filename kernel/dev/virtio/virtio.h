@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_RNG = 4 };    // section 5
+enum { VIRTIO_NET = 1, VIRTIO_BLK = 2, VIRTIO_RNG = 4 }; // section 5
 
 #define VIRTIO_F_EVENT_IDX (1ull << 29)
 #define VIRTIO_F_VERSION_1 (1ull << 32)
@@ -23,7 +23,7 @@ struct virtio_driver {
 };
 SET_DECLARE(virtio_drivers, struct virtio_driver);
 
-#define VIRTIO_DRIVER(id, type, probe)                                                         \
+#define VIRTIO_DRIVER(id, type, probe)                                                             \
     SET_ITEM(virtio_drivers, struct virtio_driver, virtio_##id) = {#id, type, probe}
 
 enum { VIRTIO_QUEUES = 4 };
@@ -32,7 +32,7 @@ struct virtio_device {
     struct device *dev;
     volatile uint8_t *regs;
     uint32_t type;
-    uint64_t offered, features;     // feature bits of the device; of both
+    uint64_t offered, features; // feature bits of the device; of both
     const struct virtio_driver *driver;
     struct virtqueue *queue[VIRTIO_QUEUES];
     // Optional: configuration changed. Interrupt side.
@@ -44,8 +44,7 @@ struct virtio_device {
 int virtio_negotiate(struct virtio_device *vdev, uint64_t wanted);
 // Allocates queue `index` of at most `size` entries, names it "NAME.INDEX" and publishes it.
 // -ENOENT no such queue, -ENOMEM.
-int virtio_queue_setup(struct virtio_device *vdev, unsigned index, uint16_t size,
-                       const char *name);
+int virtio_queue_setup(struct virtio_device *vdev, unsigned index, uint16_t size, const char *name);
 // DRIVER_OK: the device may work from here on.
 void virtio_ready(struct virtio_device *vdev);
 

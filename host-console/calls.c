@@ -136,7 +136,8 @@ static bool expected(struct console *c, void *arg)
         return e->found != 0;
     e->seen = c->terminal.len;
     e->out->len = e->out_at;
-    e->found = pattern_find(c->terminal.data, c->terminal.len, e->pattern, e->n, &e->end, e->out, &e->why);
+    e->found =
+        pattern_find(c->terminal.data, c->terminal.len, e->pattern, e->n, &e->end, e->out, &e->why);
     return e->found != 0;
 }
 
@@ -180,8 +181,8 @@ static const char *scripts_folder(void)
     return folder;
 }
 
-static FILE *open_beside(char *path, size_t cap, const char *folder, size_t folder_n, const char *name,
-                         bool module)
+static FILE *open_beside(char *path, size_t cap, const char *folder, size_t folder_n,
+                         const char *name, bool module)
 {
     snprintf(path, cap, "%.*s%s%s%s", (int)folder_n, folder, folder_n ? "/" : "", name,
              module ? ".lua" : "");

@@ -128,7 +128,8 @@ static bool take_message(struct console *c, uint64_t id, struct reply *reply)
     if (!console_take_message(c, &incoming))
         return false;
     if (!rpc_parse(&head, incoming.data, incoming.len))
-        console_fail(c, EXIT_PROTOCOL, "the kernel sent %zu bytes that are no message", incoming.len);
+        console_fail(c, EXIT_PROTOCOL, "the kernel sent %zu bytes that are no message",
+                     incoming.len);
     if (head.kind == RPC_CALL)
         serve_call(c, &head);
     if (head.kind != RPC_REPLY || head.id != id)

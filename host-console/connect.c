@@ -47,5 +47,6 @@ void line_open(struct console *c, const char *address)
     else if (!strncmp(address, "pty:", 4) && address[4])
         console_attach(c, open_device(c, address + 4));
     else
-        console_fail(c, EXIT_USAGE, "\"%s\" is no address; say unix:/path or pty:/dev/...", address);
+        console_fail(c, EXIT_USAGE, "\"%s\" is no address; say unix:/path or pty:/dev/...",
+                     address);
 }

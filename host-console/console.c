@@ -19,7 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HELLO_EVERY_MS = 1000, HELLO_FIRST_MS = 400, HELLO_TRIES = 3, READY_MS = 15000, CONNECT_MS = 10000 };
+enum {
+    HELLO_EVERY_MS = 1000,
+    HELLO_FIRST_MS = 400,
+    HELLO_TRIES = 3,
+    READY_MS = 15000,
+    CONNECT_MS = 10000
+};
 enum { KEEPALIVE_S = 5, TEXT_KEPT = 64 * 1024, IDLE_MS = 100, STALE_MS = 1000 };
 
 static uint8_t tty_memory[64 * 1024], message_memory[256 * 1024];
@@ -141,7 +147,7 @@ static void on_frame(void *ctx, const struct wire_frame *frame)
     if (frame->type == WIRE_NOW && frame->len > WIRE_NONCE && frame->payload[0] == WIRE_WELCOME)
         take_welcome(c, frame);
     else if (!c->welcome)
-        return;     // of a session before this one
+        return; // of a session before this one
     else if (wire_ack_decode(&ack, frame))
         wire_sender_ack(&c->sender, &ack);
     else if (frame->type == WIRE_DATA || frame->type == WIRE_LAST)
@@ -183,7 +189,8 @@ static uint64_t hello_due(const struct console *c)
         return c->terminal_only ? UINT64_MAX : c->started_ms + READY_MS;
     if (!c->welcome) {
         bool enough = c->terminal_only && c->hellos >= HELLO_TRIES;
-        return enough && clock_ms() > c->hello_ms + HELLO_FIRST_MS ? UINT64_MAX : c->hello_ms + HELLO_FIRST_MS;
+        return enough && clock_ms() > c->hello_ms + HELLO_FIRST_MS ? UINT64_MAX
+                                                                   : c->hello_ms + HELLO_FIRST_MS;
     }
     return c->icount ? UINT64_MAX : c->hello_ms + HELLO_EVERY_MS;
 }
@@ -237,7 +244,8 @@ static void fill_out(struct console *c, uint64_t now)
     uint8_t buf[WIRE_FRAME];
     size_t n;
 
-    while (c->welcome && c->out.len < 2 * WIRE_FRAME && (n = wire_sender_pull(&c->sender, buf, now)))
+    while (c->welcome && c->out.len < 2 * WIRE_FRAME &&
+           (n = wire_sender_pull(&c->sender, buf, now)))
         bytes_add(&c->out, buf, n);
 }
 
@@ -304,7 +312,7 @@ static void watch(struct console *c, int fd, uint32_t events, int op)
     struct epoll_event ev = {.events = events, .data.fd = fd};
 
     if (epoll_ctl(c->epoll, op, fd, &ev) < 0 && op == EPOLL_CTL_ADD && errno == EPERM && fd == 0)
-        return;     // a regular file: always readable, see stdin_is_file
+        return; // a regular file: always readable, see stdin_is_file
 }
 
 static bool stdin_watched, stdin_is_file;
@@ -385,8 +393,8 @@ static bool panic_told(struct console *c, void *arg)
     return !at || strstr(at, "halted");
 }
 
-enum wait_result console_wait(struct console *c, bool (*done)(struct console *c, void *arg), void *arg,
-                              uint64_t until_ms)
+enum wait_result console_wait(struct console *c, bool (*done)(struct console *c, void *arg),
+                              void *arg, uint64_t until_ms)
 {
     uint64_t until = until_ms < c->deadline_ms ? until_ms : c->deadline_ms;
 
@@ -477,7 +485,7 @@ void console_bye(struct console *c)
     if (!c->welcome || c->closed)
         return;
     c->welcome = false;
-    c->await_ready = true;      // no further HELLO
+    c->await_ready = true; // no further HELLO
     c->started_ms = clock_ms();
     console_control(c, WIRE_BYE);
     console_wait(c, all_written, NULL, clock_ms() + 1000);

@@ -15,8 +15,15 @@
 #include <sys/types.h>
 
 enum exit_code {
-    EXIT_OK = 0, EXIT_LUA = 1, EXIT_USAGE = 2, EXIT_CONNECT = 3, EXIT_TIMEOUT = 4, EXIT_PANIC = 5,
-    EXIT_PROTOCOL = 6, EXIT_ASSERT = 7, EXIT_INTERRUPTED = 130,
+    EXIT_OK = 0,
+    EXIT_LUA = 1,
+    EXIT_USAGE = 2,
+    EXIT_CONNECT = 3,
+    EXIT_TIMEOUT = 4,
+    EXIT_PANIC = 5,
+    EXIT_PROTOCOL = 6,
+    EXIT_ASSERT = 7,
+    EXIT_INTERRUPTED = 130,
 };
 
 // A growable byte buffer; always has a zero behind its len bytes.
@@ -25,39 +32,39 @@ struct bytes {
     size_t len, cap;
 };
 void bytes_add(struct bytes *b, const void *data, size_t n);
-void bytes_drop(struct bytes *b, size_t n);     // from its beginning
+void bytes_drop(struct bytes *b, size_t n); // from its beginning
 void bytes_free(struct bytes *b);
 
 struct console {
-    int fd;                     // the line; -1 when closed
+    int fd; // the line; -1 when closed
     int epoll, signals;
-    pid_t qemu;                 // 0: not ours
-    int qemu_status;            // of waitpid, valid once the machine is gone
-    bool raw_tty;               // the line is a pty or serial device
-    bool icount;                // guest time is not host time: no keep-alive
-    bool verbose;               // log lines of the kernel go to stderr
+    pid_t qemu;      // 0: not ours
+    int qemu_status; // of waitpid, valid once the machine is gone
+    bool raw_tty;    // the line is a pty or serial device
+    bool icount;     // guest time is not host time: no keep-alive
+    bool verbose;    // log lines of the kernel go to stderr
 
     // the session
     struct wire_demux demux;
     struct wire_sender sender;
     struct wire_hello hello;
-    bool await_ready;           // no HELLO before the kernel says it listens
-    bool terminal_only;         // a kernel without a monitor will do: do not type HELLO at it for ever
+    bool await_ready;   // no HELLO before the kernel says it listens
+    bool terminal_only; // a kernel without a monitor will do: do not type HELLO at it for ever
     unsigned hellos;
     bool welcome, closed, panicked, interrupted;
-    unsigned interrupts;        // SIGINTs so far
+    unsigned interrupts; // SIGINTs so far
     uint64_t boot_id, schema;
     unsigned harts;
-    uint64_t started_ms, hello_ms, heard_ms;    // of the last HELLO sent, byte received
-    uint64_t deadline_ms;       // of the verb; UINT64_MAX: none
-    int next_seq;               // from the kernel; -1: not known
-    bool rpc_gap;               // frames from the kernel were lost since the last request
-    unsigned lost;              // bytes nobody could read
-    struct bytes out;           // waits to be written
-    struct bytes text;          // what came outside frames, its last part
-    struct bytes message;       // rpc parts so far
-    struct bytes inbox;         // whole rpc messages: u32 length, bytes
-    struct bytes terminal;      // what the user's terminal showed, CR LF as LF (guest.c)
+    uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
+    uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
+    int next_seq;                            // from the kernel; -1: not known
+    bool rpc_gap;          // frames from the kernel were lost since the last request
+    unsigned lost;         // bytes nobody could read
+    struct bytes out;      // waits to be written
+    struct bytes text;     // what came outside frames, its last part
+    struct bytes message;  // rpc parts so far
+    struct bytes inbox;    // whole rpc messages: u32 length, bytes
+    struct bytes terminal; // what the user's terminal showed, CR LF as LF (guest.c)
     bool terminal_cr;
 
     // hooks; may be NULL
@@ -78,8 +85,8 @@ void console_watch_stdin(struct console *c, bool on);
 enum wait_result { WAIT_OK, WAIT_TIMEOUT, WAIT_CLOSED, WAIT_PANIC, WAIT_INTERRUPTED };
 // Serves the line until done(c, arg), until_ms (clock_ms; UINT64_MAX: none) or the verb's deadline.
 // Interrupted: ^C was typed; told once per ^C.
-enum wait_result console_wait(struct console *c, bool (*done)(struct console *c, void *arg), void *arg,
-                              uint64_t until_ms);
+enum wait_result console_wait(struct console *c, bool (*done)(struct console *c, void *arg),
+                              void *arg, uint64_t until_ms);
 
 // HELLO until the kernel answers. Ends kmon when it does not.
 void console_connect(struct console *c);
@@ -102,11 +109,11 @@ _Noreturn void console_fail_wait(struct console *c, enum wait_result r, const ch
 struct machine {
     unsigned harts;
     const char *memory, *disk, *initrd, *kernel, *append;
-    bool scratch_disk;          // what is written to the disk is forgotten
+    bool scratch_disk; // what is written to the disk is forgotten
     bool icount;
 };
 void qemu_start(struct console *c, const struct machine *m);
-void qemu_kill(struct console *c);      // and wait; no-op when it is not ours or gone
+void qemu_kill(struct console *c); // and wait; no-op when it is not ours or gone
 // Powers the machine off through the kernel; false when it had to be killed.
 bool qemu_power_off(struct console *c);
 // connect.c: unix:/path or pty:/dev/...

@@ -8,7 +8,7 @@
 #include <sys/random.h>
 
 enum { TERMINAL_KEPT = 4 * 1024 * 1024 };
-enum { LINE_MAX_TYPED = 4000 };     // canonical input holds 4096
+enum { LINE_MAX_TYPED = 4000 }; // canonical input holds 4096
 
 // CR LF becomes LF; a lone CR stays.
 void guest_saw(struct console *c, const uint8_t *data, size_t n)
@@ -58,11 +58,13 @@ int guest_start(struct console *c, struct guest_run *run, const char *command, s
     *run = (struct guest_run){0};
     snprintf(run->begin, sizeof run->begin, "\nb%08x.%08x\n", id[0], id[1]);
     snprintf(run->end, sizeof run->end, "\ne%08x.%08x:", id[0], id[1]);
-    bytes_add(&line, part, (size_t)snprintf(part, sizeof part, "printf '\\nb%%s.%%s\\n' %08x %08x; sh -c ",
-                                            id[0], id[1]));
+    bytes_add(&line, part,
+              (size_t)snprintf(part, sizeof part, "printf '\\nb%%s.%%s\\n' %08x %08x; sh -c ",
+                               id[0], id[1]));
     quote(&line, command, n);
-    bytes_add(&line, part, (size_t)snprintf(part, sizeof part, "; printf '\\ne%%s.%%s:%%d:\\n' %08x %08x $?\r",
-                                            id[0], id[1]));
+    bytes_add(&line, part,
+              (size_t)snprintf(part, sizeof part, "; printf '\\ne%%s.%%s:%%d:\\n' %08x %08x $?\r",
+                               id[0], id[1]));
     if (line.len <= LINE_MAX_TYPED && console_type(c, line.data, line.len))
         r = 0;
     bytes_free(&line);

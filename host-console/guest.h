@@ -12,10 +12,10 @@
 void guest_saw(struct console *c, const uint8_t *data, size_t n);
 
 struct guest_run {
-    char begin[48], end[48];    // as they appear, with the line feeds around them
+    char begin[48], end[48]; // as they appear, with the line feeds around them
     bool begun, ended;
     int status;
-    bool stream;                // output goes to stdout as it comes, not to `output`
+    bool stream; // output goes to stdout as it comes, not to `output`
     struct bytes output;
 };
 // Types the command. 0, or -1 when it is too long for one line of the terminal.

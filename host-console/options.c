@@ -46,7 +46,8 @@ static unsigned number(struct console *c, const char *option, const char *text, 
     unsigned long v = strtoul(text, &end, 10);
 
     if (*text < '0' || *text > '9' || *end || v < least || v > most)
-        console_fail(c, EXIT_USAGE, "%s is a number from %u to %u, not \"%s\"", option, least, most, text);
+        console_fail(c, EXIT_USAGE, "%s is a number from %u to %u, not \"%s\"", option, least, most,
+                     text);
     return (unsigned)v;
 }
 
@@ -187,8 +188,8 @@ static void take_verb(struct options *o, struct console *c, char **at)
                      : strcmp(o->verb, "sh") == 0 ? "a command line"
                                                   : "a file");
     if (verb->most >= 0 && o->nargs > verb->most)
-        console_fail(c, EXIT_USAGE, "%s takes %d argument%s, \"%s\" is one too many", o->verb, verb->most,
-                     verb->most == 1 ? "" : "s", o->args[verb->most]);
+        console_fail(c, EXIT_USAGE, "%s takes %d argument%s, \"%s\" is one too many", o->verb,
+                     verb->most, verb->most == 1 ? "" : "s", o->args[verb->most]);
     if (o->json && strcmp(o->verb, "eval") != 0)
         console_fail(c, EXIT_USAGE, "--json goes with eval");
     if (!o->timeout_set)

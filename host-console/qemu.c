@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Starts the machine with its UART on a socket of ours, and ends it.
 
-#include "console.h"
 #include "client.h"
+#include "console.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -81,8 +81,9 @@ static void build_arguments(struct arguments *a, const struct machine *m, int fd
     add_pair(a, "-chardev", text("socket,id=line,fd=%d", fd));
     add_pair(a, "-serial", "chardev:line");
     if (m->disk) {
-        add_pair(a, "-drive", text("file=%s,format=raw,if=none,id=disk0%s", quoted(m->disk),
-                                   m->scratch_disk ? ",snapshot=on" : ""));
+        add_pair(a, "-drive",
+                 text("file=%s,format=raw,if=none,id=disk0%s", quoted(m->disk),
+                      m->scratch_disk ? ",snapshot=on" : ""));
         add_pair(a, "-device", "virtio-blk-device,drive=disk0");
     }
     add_pair(a, "-device", "virtio-rng-device");
@@ -97,7 +98,7 @@ static void become_qemu(const struct machine *m, int fd)
     sigset_t none;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setpgid(0, 0);              // ^C is for kmon and the guest, not for the machine
+    setpgid(0, 0); // ^C is for kmon and the guest, not for the machine
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     build_arguments(&a, m, fd);
@@ -119,7 +120,7 @@ void qemu_start(struct console *c, const struct machine *m)
         console_fail(c, EXIT_CONNECT, "no process: %s", strerror(errno));
     }
     if (c->qemu == 0) {
-        int fd = dup(pair[1]);      // without close-on-exec
+        int fd = dup(pair[1]); // without close-on-exec
         become_qemu(m, fd);
     }
     close(pair[1]);

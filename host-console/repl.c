@@ -27,8 +27,8 @@ static HistEvent event;
 static char prompt[64];
 static char history_file[512];
 static bool key_ready, leaving, abandoned, machine_gone;
-static struct bytes kept;       // of the user's terminal
-static struct bytes chunk;      // lines so far
+static struct bytes kept;  // of the user's terminal
+static struct bytes chunk; // lines so far
 
 // ---- what arrives while the prompt stands
 
@@ -80,7 +80,9 @@ static int read_char(wchar_t *wc)
     char byte;
 
     for (;;) {
-        if (read(STDIN_FILENO, &byte, 1) != 1)
+        int key = terminal_take_key();
+        byte = (char)key;
+        if (key < 0 && read(STDIN_FILENO, &byte, 1) != 1)
             return 0;
         size_t r = mbrtowc(wc, &byte, 1, &state);
         if (r == (size_t)-1) {
@@ -97,6 +99,8 @@ static int get_key(EditLine *e, wchar_t *wc)
     enum wait_result r;
 
     (void)e;
+    if (terminal_keys_wait())
+        return read_char(wc);
     key_ready = false;
     console_watch_stdin(con, true);
     r = console_wait(con, key_there, NULL, UINT64_MAX);
@@ -215,8 +219,8 @@ static void refresh_prompt(void)
         cbor_find_text(reply.result, "mode", &mode, &n);
         cbor_find_uint(reply.result, "harts", &harts);
         cbor_find_uint(reply.result, "tasks", &tasks);
-        snprintf(prompt, sizeof prompt, "k[%.*s h%u t%u]> ", (int)(n < 16 ? n : 16), mode, (unsigned)harts,
-                 (unsigned)tasks);
+        snprintf(prompt, sizeof prompt, "k[%.*s h%u t%u]> ", (int)(n < 16 ? n : 16), mode,
+                 (unsigned)harts, (unsigned)tasks);
     } else {
         snprintf(prompt, sizeof prompt, "k[busy]> ");
     }
@@ -338,12 +342,12 @@ static void read_lines(void)
             refresh_prompt();
         abandoned = false;
         line = el_gets(el, &n);
-        if (!line || n <= 0)
-            break;
         if (abandoned) {
             chunk.len = 0;
             continue;
         }
+        if (!line || n <= 0)
+            break;
         if (n > 1) {
             history(history_, &event, H_ENTER, line);
             if (history_file[0])
@@ -365,7 +369,9 @@ void repl_run(struct console *c)
     c->on_repl = print;
     c->on_stdin = key_came;
     terminal_restore();
-    fputs("\r\nmonitor: Lua in the kernel; name? for help, :help for shorthands, Ctrl-] goes back\n", stdout);
+    fputs(
+        "\r\nmonitor: Lua in the kernel; name? for help, :help for shorthands, Ctrl-] goes back\n",
+        stdout);
     if (!el)
         set_up();
     else

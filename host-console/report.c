@@ -27,7 +27,8 @@ static json_t *tagged(struct cbor_in *in, uint64_t tag)
         *in = ahead;
         return address(item.n);
     }
-    if (tag != CBOR_TAG_HANDLE || !cbor_next(&ahead, &item) || item.type != CBOR_ARRAY || item.n != 3)
+    if (tag != CBOR_TAG_HANDLE || !cbor_next(&ahead, &item) || item.type != CBOR_ARRAY ||
+        item.n != 3)
         return report_json(in);
     *in = ahead;
     json_t *o = json_object();
@@ -71,8 +72,8 @@ static json_t *object(struct cbor_in *in, uint64_t n)
 
     while (n-- && !in->bad) {
         json_t *key = report_json(in);
-        char *spelled = json_is_string(key) ? strdup(json_string_value(key))
-                                            : json_dumps(key, JSON_ENCODE_ANY);
+        char *spelled =
+            json_is_string(key) ? strdup(json_string_value(key)) : json_dumps(key, JSON_ENCODE_ANY);
         json_object_set_new(o, spelled ? spelled : "?", report_json(in));
         free(spelled);
         json_decref(key);
@@ -105,7 +106,7 @@ json_t *report_json(struct cbor_in *in)
         return json_boolean(item.n);
     case CBOR_DOUBLE: {
         json_t *r = json_real(item.number);
-        return r ? r : json_null();     // JSON has no infinities and no NaN
+        return r ? r : json_null(); // JSON has no infinities and no NaN
     }
     default:
         return json_null();
@@ -149,7 +150,9 @@ static enum exit_code code_of(const char *kind, size_t n)
     static const struct {
         const char *kind;
         enum exit_code code;
-    } codes[] = {{"assert", EXIT_ASSERT}, {"interrupted", EXIT_INTERRUPTED}, {"request", EXIT_PROTOCOL},
+    } codes[] = {{"assert", EXIT_ASSERT},
+                 {"interrupted", EXIT_INTERRUPTED},
+                 {"request", EXIT_PROTOCOL},
                  {"busy", EXIT_PROTOCOL}};
 
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)

@@ -12,7 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { KEY_ESCAPE = 0x1d };     // Ctrl-]
+enum { KEY_ESCAPE = 0x1d }; // Ctrl-]
 enum { QUIET_MS = 500 };
 
 static struct termios saved;
@@ -67,9 +67,9 @@ static void show(struct console *c, const uint8_t *data, size_t n)
 
 static struct {
     bool eof, prompt;
-    uint8_t waiting[4096];      // read from stdin, not yet taken by the line
+    uint8_t waiting[4096]; // read from stdin, not yet taken by the line
     size_t n;
-    uint64_t busy_ms;           // when something of stdin was last on its way
+    uint64_t busy_ms; // when something of stdin was last on its way
 } keys;
 
 static void pass_keys(struct console *c)
@@ -83,6 +83,20 @@ static void pass_keys(struct console *c)
     n += escape != NULL;
     memmove(keys.waiting, keys.waiting + n, keys.n - n);
     keys.n -= n;
+}
+
+bool terminal_keys_wait(void)
+{
+    return keys.n != 0;
+}
+
+int terminal_take_key(void)
+{
+    int key = keys.n ? keys.waiting[0] : -1;
+
+    if (keys.n)
+        memmove(keys.waiting, keys.waiting + 1, --keys.n);
+    return key;
 }
 
 static void read_keys(struct console *c)
@@ -137,11 +151,12 @@ int terminal_verb(struct console *c)
         terminal_raw();
     console_watch_stdin(c, true);
     for (;;) {
-        r = console_wait(c, something_happened, NULL, keys.eof ? clock_ms() + QUIET_MS : UINT64_MAX);
+        r = console_wait(c, something_happened, NULL,
+                         keys.eof ? clock_ms() + QUIET_MS : UINT64_MAX);
         if (r == WAIT_TIMEOUT && clock_ms() < c->deadline_ms)
             continue;
         if (r == WAIT_INTERRUPTED) {
-            console_type(c, "\3", 1);       // ^C from outside: stdin is no terminal
+            console_type(c, "\3", 1); // ^C from outside: stdin is no terminal
             continue;
         }
         if (r != WAIT_OK || !keys.prompt)

@@ -26,8 +26,8 @@ static void print_log(struct console *c, const uint8_t *data, size_t n)
         fwrite(data, 1, n, stderr);
 }
 
-static struct reply evaluate(struct console *c, const char *mode, const char *chunk, const char *source,
-                             size_t n, char *const *args, unsigned nargs)
+static struct reply evaluate(struct console *c, const char *mode, const char *chunk,
+                             const char *source, size_t n, char *const *args, unsigned nargs)
 {
     struct request q;
 
@@ -96,7 +96,8 @@ static void read_script(struct console *c, const char *name)
 
 void verb_prepare(struct console *c, const struct options *o)
 {
-    if (strcmp(o->verb, "exec") == 0 || strcmp(o->verb, "run") == 0 || strcmp(o->verb, "check") == 0)
+    if (strcmp(o->verb, "exec") == 0 || strcmp(o->verb, "run") == 0 ||
+        strcmp(o->verb, "check") == 0)
         read_script(c, o->args[0]);
 }
 
@@ -164,8 +165,8 @@ static int verb_tty(struct console *c, const struct options *o)
 }
 
 static const struct verb verbs[] = {
-    {"tty", verb_tty, 0, 0, true},     {"eval", verb_eval, 1, 1, false},
-    {"exec", verb_run, 1, -1, false},  {"run", verb_run, 1, -1, false},
+    {"tty", verb_tty, 0, 0, true},       {"eval", verb_eval, 1, 1, false},
+    {"exec", verb_run, 1, -1, false},    {"run", verb_run, 1, -1, false},
     {"check", verb_check, 1, -1, false}, {"sh", verb_sh, 1, 1, false},
 };
 

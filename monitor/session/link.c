@@ -20,8 +20,8 @@ enum { RX_RING = 32 * 1024, TX_RING = 16 * 1024, EVENT_RING = 8 * 1024 };
 
 static struct spinlock rx_lock = SPINLOCK_INIT("link rx");
 static struct wire_rx rx;
-static struct wire_ring inbox;              // parts of messages, tag: channel, 0x80 last
-static uint32_t changes, changes_told;      // of the connection
+static struct wire_ring inbox;         // parts of messages, tag: channel, 0x80 last
+static uint32_t changes, changes_told; // of the connection
 static uint64_t overlong;
 static uint16_t rows, cols;
 
@@ -149,8 +149,14 @@ static void on_reset(void *ctx)
 }
 
 static const struct wire_sink sink = {
-    .tty = on_tty, .message = on_message, .room = on_room, .ack = on_ack,
-    .hello = on_hello, .plain = on_plain, .interrupt = on_interrupt, .reset = on_reset,
+    .tty = on_tty,
+    .message = on_message,
+    .room = on_room,
+    .ack = on_ack,
+    .hello = on_hello,
+    .plain = on_plain,
+    .interrupt = on_interrupt,
+    .reset = on_reset,
 };
 
 // ---- the UART's side
@@ -170,7 +176,8 @@ static size_t link_tx_pull(uint8_t *buf, size_t max)
     spin_lock(&tx_lock);
     uint32_t before = tx.messages.tail;
     size_t n = wire_tx_pull(&tx, buf, max);
-    bool room = tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 4;
+    bool room =
+        tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 4;
     spin_unlock(&tx_lock);
     if (room)
         event_set(&writable);
@@ -217,8 +224,8 @@ void link_set_schema(uint64_t hash)
 void link_get_stats(struct link_stats *out)
 {
     spin_lock(&rx_lock);
-    *out = (struct link_stats){.mux = rx.mux, .frames = rx.frames, .bad_frames = rx.bad_frames,
-                               .overlong = overlong};
+    *out = (struct link_stats){
+        .mux = rx.mux, .frames = rx.frames, .bad_frames = rx.bad_frames, .overlong = overlong};
     spin_unlock(&rx_lock);
     out->dropped_events = load_relaxed(&tx.dropped_events);
 }
@@ -234,7 +241,7 @@ static bool take_part(bool *none)
         return false;
     bool fits = message_len + n <= RPC_MESSAGE;
     wire_ring_take(&inbox, fits ? message + message_len : NULL);
-    message_len = fits ? message_len + n : RPC_MESSAGE + 1;     // the rest of it is dropped too
+    message_len = fits ? message_len + n : RPC_MESSAGE + 1; // the rest of it is dropped too
     if (!(tag & 0x80))
         return false;
     if (fits)

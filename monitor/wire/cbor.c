@@ -4,7 +4,16 @@
 
 #include <string.h>
 
-enum { MAJOR_UINT, MAJOR_NEG, MAJOR_BYTES, MAJOR_TEXT, MAJOR_ARRAY, MAJOR_MAP, MAJOR_TAG, MAJOR_OTHER };
+enum {
+    MAJOR_UINT,
+    MAJOR_NEG,
+    MAJOR_BYTES,
+    MAJOR_TEXT,
+    MAJOR_ARRAY,
+    MAJOR_MAP,
+    MAJOR_TAG,
+    MAJOR_OTHER
+};
 enum { OTHER_FALSE = 20, OTHER_TRUE = 21, OTHER_NULL = 22, OTHER_DOUBLE = 27 };
 enum { DEPTH_MAX = 32 };
 
@@ -141,7 +150,7 @@ static bool argument(struct cbor_in *in, unsigned info, uint64_t *v)
         *v = info;
         return true;
     }
-    if (info > 27)          // 28-30 are reserved, 31 is an indefinite length
+    if (info > 27) // 28-30 are reserved, 31 is an indefinite length
         return fail(in);
     bytes = 1u << (info - 24);
     if ((size_t)(in->end - in->p) < bytes)
@@ -176,8 +185,8 @@ static bool other(struct cbor_in *in, unsigned info, struct cbor_item *item)
 
 bool cbor_next(struct cbor_in *in, struct cbor_item *item)
 {
-    static const enum cbor_type types[] = {CBOR_UINT, CBOR_NEGINT, CBOR_BYTES, CBOR_TEXT,
-                                           CBOR_ARRAY, CBOR_MAP, CBOR_TAG};
+    static const enum cbor_type types[] = {CBOR_UINT,  CBOR_NEGINT, CBOR_BYTES, CBOR_TEXT,
+                                           CBOR_ARRAY, CBOR_MAP,    CBOR_TAG};
     unsigned major, info;
 
     if (in->bad || in->p >= in->end)
@@ -206,7 +215,7 @@ bool cbor_next(struct cbor_in *in, struct cbor_item *item)
 
 bool cbor_skip(struct cbor_in *in)
 {
-    uint64_t todo[DEPTH_MAX];   // items still to come, per level
+    uint64_t todo[DEPTH_MAX]; // items still to come, per level
     unsigned depth = 0;
     struct cbor_item item;
 

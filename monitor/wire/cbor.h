@@ -10,25 +10,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum cbor_tag {             // of an unsigned integer or an array
-    CBOR_TAG_ADDRESS = 40000,   // uint: shown in hexadecimal; JSON gets a string "0x..."
-    CBOR_TAG_HANDLE = 40001,    // [class text, id uint, one-line text]
-    CBOR_TAG_TIME = 40002,      // uint: nanoseconds since boot
-    CBOR_TAG_DISPLAY = 40003,   // map: what __display returned (kind = "table", ...)
+enum cbor_tag {               // of an unsigned integer or an array
+    CBOR_TAG_ADDRESS = 40000, // uint: shown in hexadecimal; JSON gets a string "0x..."
+    CBOR_TAG_HANDLE = 40001,  // [class text, id uint, one-line text]
+    CBOR_TAG_TIME = 40002,    // uint: nanoseconds since boot
+    CBOR_TAG_DISPLAY = 40003, // map: what __display returned (kind = "table", ...)
 };
 
 // ---- writing
 
 struct cbor_out {
     uint8_t *buf;
-    size_t cap, len;        // len may exceed cap; then the rest was not stored
+    size_t cap, len; // len may exceed cap; then the rest was not stored
 };
 
 void cbor_uint(struct cbor_out *o, uint64_t v);
 void cbor_int(struct cbor_out *o, int64_t v);
 void cbor_bytes(struct cbor_out *o, const void *data, size_t n);
 void cbor_text(struct cbor_out *o, const char *s, size_t n);
-void cbor_str(struct cbor_out *o, const char *z);   // NULL: null
+void cbor_str(struct cbor_out *o, const char *z); // NULL: null
 void cbor_array(struct cbor_out *o, uint64_t items);
 void cbor_map(struct cbor_out *o, uint64_t pairs);
 void cbor_tag(struct cbor_out *o, uint64_t tag);
@@ -50,13 +50,16 @@ static inline bool cbor_fits(const struct cbor_out *o)
 // ---- reading
 
 enum cbor_type {
-    CBOR_UINT, CBOR_NEGINT,     // n; the negative number is -1 - n
-    CBOR_BYTES, CBOR_TEXT,      // data, n bytes, not terminated, UTF-8 not checked
-    CBOR_ARRAY, CBOR_MAP,       // n items or pairs follow
-    CBOR_TAG,                   // n; the tagged item follows
-    CBOR_BOOL,                  // n
+    CBOR_UINT,
+    CBOR_NEGINT, // n; the negative number is -1 - n
+    CBOR_BYTES,
+    CBOR_TEXT, // data, n bytes, not terminated, UTF-8 not checked
+    CBOR_ARRAY,
+    CBOR_MAP,  // n items or pairs follow
+    CBOR_TAG,  // n; the tagged item follows
+    CBOR_BOOL, // n
     CBOR_NULL,
-    CBOR_DOUBLE,                // number
+    CBOR_DOUBLE, // number
 };
 
 struct cbor_in {

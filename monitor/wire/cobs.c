@@ -5,7 +5,7 @@
 size_t cobs_encode(uint8_t *dst, const uint8_t *src, size_t n)
 {
     size_t code_at = 0, out = 1;
-    uint8_t code = 1;       // distance from code_at to the next zero
+    uint8_t code = 1; // distance from code_at to the next zero
 
     for (size_t i = 0; i < n; i++) {
         if (src[i] != 0) {

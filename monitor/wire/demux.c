@@ -69,7 +69,7 @@ static void text_byte(struct wire_demux *d, uint8_t byte)
 
 static void frame_byte(struct wire_demux *d, uint8_t byte)
 {
-    if (d->held == sizeof d->buf) {     // one more than the longest frame
+    if (d->held == sizeof d->buf) { // one more than the longest frame
         release(d);
         d->state = DEMUX_TEXT;
         text_byte(d, byte);

@@ -13,17 +13,17 @@
 struct wire_demux_sink {
     void (*frame)(void *ctx, const struct wire_frame *frame);
     void (*text)(void *ctx, const uint8_t *data, size_t n);
-    void (*lost)(void *ctx, size_t n);      // told before the next frame or text, or when idle
+    void (*lost)(void *ctx, size_t n); // told before the next frame or text, or when idle
 };
 
 struct wire_demux {
     const struct wire_demux_sink *sink;
     void *ctx;
-    bool strict;            // a session began: text may be a damaged frame
+    bool strict; // a session began: text may be a damaged frame
     enum { DEMUX_TEXT, DEMUX_FRAME } state;
     size_t held;
     uint8_t buf[WIRE_STUFFED];
-    size_t lost;            // not yet told
+    size_t lost; // not yet told
     uint64_t frames;
 };
 

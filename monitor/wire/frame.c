@@ -88,8 +88,8 @@ bool wire_hello_decode(struct wire_hello *hello, const struct wire_frame *frame)
 {
     const uint8_t *p = frame->payload + 5;
 
-    if (frame->type != WIRE_NOW || frame->chan != WIRE_CONTROL || frame->len != WIRE_HELLO_PAYLOAD ||
-        memcmp(frame->payload, WIRE_HELLO_MAGIC, 5) != 0)
+    if (frame->type != WIRE_NOW || frame->chan != WIRE_CONTROL ||
+        frame->len != WIRE_HELLO_PAYLOAD || memcmp(frame->payload, WIRE_HELLO_MAGIC, 5) != 0)
         return false;
     for (unsigned i = 0; i < WIRE_NONCE; i++)
         hello->nonce[i] = *p++ & 0x7f;

@@ -17,27 +17,27 @@
 
 enum {
     WIRE_PAYLOAD = 240,
-    WIRE_RAW = 2 + WIRE_PAYLOAD + 4,        // before stuffing; one COBS block is enough
+    WIRE_RAW = 2 + WIRE_PAYLOAD + 4, // before stuffing; one COBS block is enough
     WIRE_STUFFED = WIRE_RAW + 1,
-    WIRE_FRAME = WIRE_STUFFED + 2,          // with both delimiters
+    WIRE_FRAME = WIRE_STUFFED + 2, // with both delimiters
     WIRE_VERSION = 2,
 };
 
 enum wire_type {
-    WIRE_DATA = 0,      // sequenced; more of this message follows
-    WIRE_LAST = 1,      // sequenced; the last or only part of a message
-    WIRE_NOW = 2,       // control, outside the sequence, may be repeated
-    WIRE_ACK = 3,       // kernel to host: seq is the next one expected; payload struct below
+    WIRE_DATA = 0, // sequenced; more of this message follows
+    WIRE_LAST = 1, // sequenced; the last or only part of a message
+    WIRE_NOW = 2,  // control, outside the sequence, may be repeated
+    WIRE_ACK = 3,  // kernel to host: seq is the next one expected; payload struct below
 };
 
 enum wire_channel {
     WIRE_CONTROL = 0,
-    WIRE_TTY = 1,       // both ways: bytes of the user's terminal
-    WIRE_LOG = 2,       // to host: text of the kernel log
-    WIRE_RPC = 3,       // both ways: messages of rpc.h
-    WIRE_REPL = 4,      // to host: text a script prints, UTF-8
-    WIRE_EVENTS = 5,    // to host: CBOR items; may be dropped
-    WIRE_FS = 6,        // to kernel: file contents the kernel asked for; reserved, rpc carries them
+    WIRE_TTY = 1,    // both ways: bytes of the user's terminal
+    WIRE_LOG = 2,    // to host: text of the kernel log
+    WIRE_RPC = 3,    // both ways: messages of rpc.h
+    WIRE_REPL = 4,   // to host: text a script prints, UTF-8
+    WIRE_EVENTS = 5, // to host: CBOR items; may be dropped
+    WIRE_FS = 6,     // to kernel: file contents the kernel asked for; reserved, rpc carries them
     WIRE_CHANNELS = 7,
 };
 
@@ -65,11 +65,11 @@ bool wire_frame_decode(struct wire_frame *frame, uint8_t *raw, size_t n);
 // ---- control messages: NOW frames on WIRE_CONTROL; the first payload byte says which
 
 enum wire_control {
-    WIRE_BYE = 2,       // to kernel: back to PLAIN
-    WIRE_INT = 3,       // to kernel: interrupt the script; handled in the RX interrupt
-    WIRE_RESET = 4,     // to kernel: drop messages half received, interrupt, start a fresh session
-    WIRE_WELCOME = 5,   // to host: answer to HELLO: nonce[5], then the info map of rpc.h
-    WIRE_DROPPED = 6,   // to host: u32le events dropped since HELLO
+    WIRE_BYE = 2,     // to kernel: back to PLAIN
+    WIRE_INT = 3,     // to kernel: interrupt the script; handled in the RX interrupt
+    WIRE_RESET = 4,   // to kernel: drop messages half received, interrupt, start a fresh session
+    WIRE_WELCOME = 5, // to host: answer to HELLO: nonce[5], then the info map of rpc.h
+    WIRE_DROPPED = 6, // to host: u32le events dropped since HELLO
 };
 
 // HELLO, to kernel. Sent again and again it is the keep-alive; one with another nonce starts
@@ -77,7 +77,7 @@ enum wire_control {
 // other fields have the high bit set. So its stuffed form is exactly 00 code HELLO 00, in PLAIN
 // every byte but the variable ones is compared at once, and a user's typing is never withheld.
 enum {
-    WIRE_HELLO_HEAD = 0xa0,         // version 2, NOW, control
+    WIRE_HELLO_HEAD = 0xa0, // version 2, NOW, control
     WIRE_HELLO_SEQ = 1,
     WIRE_NONCE = 5,
     WIRE_HELLO_PAYLOAD = 5 + WIRE_NONCE + 1 + 4 + 1,
@@ -86,9 +86,9 @@ enum {
 #define WIRE_HELLO_MAGIC "HELLO"
 
 struct wire_hello {
-    uint8_t nonce[WIRE_NONCE];      // 7 bits each
-    uint8_t keepalive;              // seconds of silence until PLAIN, 0..127; 0: for ever
-    uint16_t rows, cols;            // of the host's terminal, 14 bits; 0: unknown
+    uint8_t nonce[WIRE_NONCE]; // 7 bits each
+    uint8_t keepalive;         // seconds of silence until PLAIN, 0..127; 0: for ever
+    uint16_t rows, cols;       // of the host's terminal, 14 bits; 0: unknown
 };
 size_t wire_hello_encode(uint8_t *dst, const struct wire_hello *hello);
 // False when the frame is no HELLO.
@@ -98,9 +98,9 @@ bool wire_hello_decode(struct wire_hello *hello, const struct wire_frame *frame)
 // acknowledged stay within `room`. The tty has no limit: what the line discipline cannot hold, it
 // drops, like a real terminal line.
 struct wire_ack {
-    uint8_t next;       // sequence number expected next
-    uint8_t gap;        // 1: a frame was not taken; send again from `next`
-    uint16_t room;      // payload bytes that may come on rpc
+    uint8_t next;  // sequence number expected next
+    uint8_t gap;   // 1: a frame was not taken; send again from `next`
+    uint16_t room; // payload bytes that may come on rpc
 };
 size_t wire_ack_encode(uint8_t *dst, const struct wire_ack *ack);
 bool wire_ack_decode(struct wire_ack *ack, const struct wire_frame *frame);

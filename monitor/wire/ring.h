@@ -10,8 +10,8 @@ enum { WIRE_RECORD_HEAD = 3 };
 
 struct wire_ring {
     uint8_t *buf;
-    uint32_t size;          // a power of two
-    uint32_t head, tail;    // free running; tail is the oldest
+    uint32_t size;       // a power of two
+    uint32_t head, tail; // free running; tail is the oldest
 };
 
 static inline void wire_ring_init(struct wire_ring *r, void *buf, uint32_t size)

@@ -57,10 +57,10 @@ enum { RPC_REQUEST = 0, RPC_REPLY = 1, RPC_CALL = 2, RPC_RETURN = 3 };
 enum { RPC_MESSAGE = 64 * 1024 };
 
 struct rpc_head {
-    unsigned kind;          // RPC_*
-    uint64_t id;            // or call
-    char op[16];            // "" in replies and returns
-    struct cbor_in body;    // stands before the map of args or the result; a whole valid map
+    unsigned kind;       // RPC_*
+    uint64_t id;         // or call
+    char op[16];         // "" in replies and returns
+    struct cbor_in body; // stands before the map of args or the result; a whole valid map
 };
 
 // False when it is no message. The body points into data.
@@ -75,13 +75,13 @@ void rpc_call_failed(struct cbor_out *o, uint64_t call, const char *message);
 // Which requests are new. The owner keeps the last reply's bytes as long as `last` says.
 struct rpc_once {
     bool running, answered;
-    uint64_t id;            // of the running or the last answered request
+    uint64_t id; // of the running or the last answered request
 };
 enum rpc_verdict {
-    RPC_NEW,        // run it
-    RPC_DROP,       // it is running
-    RPC_AGAIN,      // send the kept reply again
-    RPC_BUSY,       // refuse it: another one is running
+    RPC_NEW,   // run it
+    RPC_DROP,  // it is running
+    RPC_AGAIN, // send the kept reply again
+    RPC_BUSY,  // refuse it: another one is running
 };
 // RPC_NEW makes it the running one.
 enum rpc_verdict rpc_once_begin(struct rpc_once *once, uint64_t id);

@@ -57,8 +57,8 @@ static void release(struct wire_rx *rx)
 // Could byte stand at this place of a HELLO? Place 0 is the delimiter in front.
 static bool hello_fits(uint32_t place, uint8_t byte)
 {
-    static const uint8_t fixed[] = {0, WIRE_HELLO_STUFFED, WIRE_HELLO_HEAD, WIRE_HELLO_SEQ,
-                                    'H', 'E', 'L', 'L', 'O'};
+    static const uint8_t fixed[] = {
+        0, WIRE_HELLO_STUFFED, WIRE_HELLO_HEAD, WIRE_HELLO_SEQ, 'H', 'E', 'L', 'L', 'O'};
 
     if (place < sizeof fixed)
         return byte == fixed[place];
@@ -66,7 +66,7 @@ static bool hello_fits(uint32_t place, uint8_t byte)
         return byte == 0;
     if (place < sizeof fixed + WIRE_HELLO_PAYLOAD - 5)
         return byte & 0x80;
-    return byte != 0;   // the CRC
+    return byte != 0; // the CRC
 }
 
 static void plain_byte(struct wire_rx *rx, uint8_t byte)

@@ -17,12 +17,12 @@ struct wire_sink {
     void (*tty)(void *ctx, const uint8_t *data, size_t n);
     // Part of a message for rpc (or fs); false: no room, the host shall send it again.
     bool (*message)(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n);
-    size_t (*room)(void *ctx);              // for the ACK: payload bytes `message` would take
-    void (*ack)(void *ctx, const struct wire_ack *ack);     // to be sent soon; a later one replaces it
+    size_t (*room)(void *ctx); // for the ACK: payload bytes `message` would take
+    void (*ack)(void *ctx, const struct wire_ack *ack); // to be sent soon; a later one replaces it
     // A HELLO: answer with WELCOME. fresh: another session than before; what was half received
     // and what waits to be sent is void.
     void (*hello)(void *ctx, const struct wire_hello *hello, bool fresh);
-    void (*plain)(void *ctx);               // MUX ended
+    void (*plain)(void *ctx); // MUX ended
     void (*interrupt)(void *ctx);
     void (*reset)(void *ctx);
 };
@@ -31,12 +31,12 @@ struct wire_rx {
     const struct wire_sink *sink;
     void *ctx;
     bool mux;
-    bool skipping;          // MUX: too long for a frame, until the next delimiter
-    uint8_t expect;         // MUX: next sequence number
-    uint32_t held;          // bytes in buf
+    bool skipping;  // MUX: too long for a frame, until the next delimiter
+    uint8_t expect; // MUX: next sequence number
+    uint32_t held;  // bytes in buf
     uint8_t buf[WIRE_FRAME];
-    struct wire_hello hello;    // of this session
-    uint64_t heard_ms;      // when a byte came last
+    struct wire_hello hello; // of this session
+    uint64_t heard_ms;       // when a byte came last
     uint64_t frames, bad_frames;
 };
 

@@ -13,17 +13,17 @@ enum { WIRE_WINDOW = 16, WIRE_RESEND_MS = 1000 };
 
 struct wire_sender {
     struct wire_ring tty, messages;
-    uint8_t base;               // oldest sequence number not acknowledged
-    unsigned filled, sent;      // of the window: frames in it, frames sent
-    bool going_back;            // a gap was reported and the window is being sent again
-    uint32_t room;              // from the last ACK
-    uint64_t sent_ms;           // when the oldest one was sent last
-    uint64_t resent;            // frames sent more than once
+    uint8_t base;          // oldest sequence number not acknowledged
+    unsigned filled, sent; // of the window: frames in it, frames sent
+    bool going_back;       // a gap was reported and the window is being sent again
+    uint32_t room;         // from the last ACK
+    uint64_t sent_ms;      // when the oldest one was sent last
+    uint64_t resent;       // frames sent more than once
     struct {
-        uint8_t tag;            // channel, 0x80: last of a message
+        uint8_t tag; // channel, 0x80: last of a message
         uint8_t len;
         uint8_t payload[WIRE_PAYLOAD];
-    } window[WIRE_WINDOW];      // by sequence number modulo its size
+    } window[WIRE_WINDOW]; // by sequence number modulo its size
 };
 
 void wire_sender_init(struct wire_sender *s, struct wire_ring tty, struct wire_ring messages);

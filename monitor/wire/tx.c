@@ -31,7 +31,8 @@ void wire_tx_end(struct wire_tx *tx)
     tx->mux = false;
 }
 
-void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const void *info, size_t n)
+void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const void *info,
+                     size_t n)
 {
     if (n > WIRE_PAYLOAD - 1 - WIRE_NONCE)
         return;
@@ -61,7 +62,8 @@ bool wire_tx_put(struct wire_tx *tx, enum wire_channel chan, bool last, const vo
 
 bool wire_tx_event(struct wire_tx *tx, const void *data, size_t n)
 {
-    bool kept = tx->mux && n <= WIRE_PAYLOAD && wire_ring_put(&tx->events, WIRE_EVENTS | 0x80, data, n);
+    bool kept =
+        tx->mux && n <= WIRE_PAYLOAD && wire_ring_put(&tx->events, WIRE_EVENTS | 0x80, data, n);
 
     if (!kept)
         tx->dropped_events++;

@@ -21,7 +21,7 @@ struct wire_tx {
     const struct wire_tx_sources *from;
     void *ctx;
     bool mux;
-    uint8_t seq;                // of the next sequenced frame
+    uint8_t seq; // of the next sequenced frame
     bool tty_turn;
     bool ack_due, welcome_due;
     struct wire_ack ack;
@@ -29,7 +29,7 @@ struct wire_tx {
     uint8_t welcome_len;
     struct wire_ring messages, events;
     uint64_t dropped_events, dropped_told;
-    uint16_t out_at, out_len;   // frame on its way
+    uint16_t out_at, out_len; // frame on its way
     uint8_t out[WIRE_FRAME];
 };
 
@@ -42,7 +42,8 @@ void wire_tx_begin(struct wire_tx *tx);
 void wire_tx_end(struct wire_tx *tx);
 
 // WELCOME: nonce and the info map of rpc.h (n <= RPC_WELCOME).
-void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const void *info, size_t n);
+void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const void *info,
+                     size_t n);
 void wire_tx_ack(struct wire_tx *tx, const struct wire_ack *ack);
 
 // Part of a message, or text on repl: at most WIRE_PAYLOAD bytes. False: no room now.

@@ -20,7 +20,8 @@
 
 static struct wire_rx rx;
 static struct wire_tx tx;
-static uint8_t messages_memory[65536], events_memory[1024], message[RPC_MESSAGE], reply_memory[RPC_MESSAGE];
+static uint8_t messages_memory[65536], events_memory[1024], message[RPC_MESSAGE],
+    reply_memory[RPC_MESSAGE];
 static size_t message_n, tty_n, line_n;
 static char tty_out[1 << 20], line[8192];
 static const char *mode = "";
@@ -84,8 +85,8 @@ static void on_tty(void *ctx, const uint8_t *data, size_t n)
     (void)ctx;
     for (; n--; data++) {
         if (*data == 0 || *data >= 0x80) {
-            continue;       // parts of a HELLO that nobody understood
-        } else if (*data == '\r') {
+            continue; // parts of a HELLO that nobody understood
+        } else if (*data == '\r' || *data == '\n') {
             show("\n", 1);
             run_line();
         } else if (line_n < sizeof line - 1) {
@@ -297,6 +298,29 @@ static void evaluate(uint64_t id, struct cbor_in body)
     }
 }
 
+static void status(uint64_t id)
+{
+    begin_reply(id, 3);
+    cbor_str(&reply, "mode");
+    cbor_str(&reply, "ro");
+    cbor_str(&reply, "harts");
+    cbor_uint(&reply, 4);
+    cbor_str(&reply, "tasks");
+    cbor_uint(&reply, 12);
+    end_reply();
+}
+
+static void complete(uint64_t id)
+{
+    begin_reply(id, 2);
+    cbor_str(&reply, "start");
+    cbor_uint(&reply, 0);
+    cbor_str(&reply, "words");
+    cbor_array(&reply, 1);
+    cbor_str(&reply, "1+1");
+    end_reply();
+}
+
 static void take_return(const struct rpc_head *head)
 {
     const char *text = "", *why = "";
@@ -307,7 +331,8 @@ static void take_return(const struct rpc_head *head)
     if (!waiting)
         return;
     waiting = false;
-    if (!cbor_find_text(head->body, "output", &text, &n) && !cbor_find_text(head->body, "text", &text, &n))
+    if (!cbor_find_text(head->body, "output", &text, &n) &&
+        !cbor_find_text(head->body, "text", &text, &n))
         cbor_find_text(head->body, "data", &text, &n);
     cbor_find_uint(head->body, "status", &status);
     if (cbor_find_text(head->body, "message", &why, &why_n))
@@ -341,6 +366,12 @@ static void take_message(void)
         evaluate(head.id, head.body);
     else if (strcmp(head.op, "poweroff") == 0)
         exit(0);
+    else if (strcmp(head.op, "status") == 0)
+        status(head.id);
+    else if (strcmp(head.op, "complete") == 0)
+        complete(head.id);
+    else if (strcmp(head.op, "help") == 0)
+        text_reply(head.id, "text", "help: it helps");
     else
         fail(head.id, "request", "unknown request", NULL, 0);
 }

@@ -182,4 +182,32 @@ case("tty <<X\necho hello world\r\nX", 0, qr/booted\r\n~ # echo hello world\r\nh
 case("<<X\npoweroff\r\nX", 0, qr/~ # poweroff\r\n/, '');
 case("tty <<X\n\recho plain\r\nX", 0, qr/plain\r\nplain\r\n/, '', 'plain');
 
+# ---- the prompt: on a terminal of its own, keys typed ahead
+sub prompt {
+    my ($keys, $out, $name) = @_;
+    my $pid = start_fake();
+    local $ENV{XDG_STATE_HOME} = $dir;
+    local $ENV{TERM} = 'xterm';
+    local $ENV{NO_COLOR} = 1;
+    open my $pipe, '|-', "timeout 20 script -qec '$kmon connect unix:$socket tty' $dir/typed >/dev/null" or die;
+    print $pipe $keys;
+    close $pipe;
+    open my $f, '<', "$dir/typed" or die;
+    my $text = do { local $/; <$f> };
+    like($text, $out, $name);
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+}
+prompt("\x1d1+1\r\x1decho back\rpoweroff\r", qr/k\[ro h4 t12\]> .*1\+1\r\n2\r\n.*back\r\nback\r\n/s,
+       'Ctrl-] opens the prompt and leaves it');
+prompt("\x1dfor i = 1, 3 do\rend\r\x1dpoweroff\r", qr/\.\.> .*end\r\nhello from a script\r\n/s,
+       'lines are gathered until they are complete');
+prompt("\x1derror\r\x1dpoweroff\r", qr/x\.lua:2: it went wrong\r\n/, 'an error is shown');
+prompt("\x1d1\t\r\x1dpoweroff\r", qr/\n2\r\n/, 'completion from the kernel');
+prompt("\x1dk?\r\x1dpoweroff\r", qr/help: it helps/, 'x? is help');
+prompt("\x1d:bt 3 --lua\r:bt\r:nothing\r\x1dpoweroff\r",
+       qr/k\.task\(3\):backtrace\(\).*usage: :bt TASK.*no shorthand :nothing/s, 'shorthands');
+open my $h, '<', "$dir/tidepool/history" or die;
+like(join('', <$h>), qr/for/, 'the history is kept');
+
 done_testing;

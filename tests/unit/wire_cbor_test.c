@@ -46,8 +46,9 @@ static void writes_the_examples(void **state)
     EXPECT(cbor_str(&o, "IETF"), "\x64IETF");
     EXPECT(cbor_bytes(&o, "\1\2\3\4", 4), "\x44\1\2\3\4");
     EXPECT((cbor_tag(&o, 1), cbor_uint(&o, 1363896240)), "\xc1\x1a\x51\x4b\x67\xb0");
-    EXPECT((cbor_map(&o, 2), cbor_uint(&o, 1), cbor_uint(&o, 2), cbor_uint(&o, 3), cbor_uint(&o, 4)),
-           "\xa2\1\2\3\4");
+    EXPECT(
+        (cbor_map(&o, 2), cbor_uint(&o, 1), cbor_uint(&o, 2), cbor_uint(&o, 3), cbor_uint(&o, 4)),
+        "\xa2\1\2\3\4");
 }
 
 static void reads_what_it_wrote(void **state)
@@ -120,15 +121,17 @@ static void refuses_what_is_not_in_the_subset(void **state)
 
     (void)state;
     refuses("", 0);
-    refuses("\x9f\xff", 2);                 // indefinite length
-    refuses("\x1c", 1);                     // reserved
-    refuses("\xf9\x3c\x00", 3);             // half float
-    refuses("\xf7", 1);                     // undefined
-    refuses("\x18", 1);                     // cut
-    refuses("\x64" "abc", 4);
+    refuses("\x9f\xff", 2);     // indefinite length
+    refuses("\x1c", 1);         // reserved
+    refuses("\xf9\x3c\x00", 3); // half float
+    refuses("\xf7", 1);         // undefined
+    refuses("\x18", 1);         // cut
+    refuses("\x64"
+            "abc",
+            4);
     refuses("\x82\x01", 2);
     refuses("\xc1", 1);
-    refuses("\x01\x02", 2);                 // two items
+    refuses("\x01\x02", 2); // two items
     refuses("\x9b\xff\xff\xff\xff\xff\xff\xff\xff", 9);
     refuses("\xbb\x80\x00\x00\x00\x00\x00\x00\x01\x01\x01", 11);
     refuses("\x5b\xff\xff\xff\xff\xff\xff\xff\xff", 9);

@@ -90,7 +90,7 @@ static void text_between_frames(void **state)
     feed(buf, n);
     feed("plain line\n", 11);
     feed(buf, n);
-    feed(buf + 1, n - 1);       // frames may share a delimiter
+    feed(buf + 1, n - 1); // frames may share a delimiter
     assert_int_equal(frames, 3);
     assert_string_equal(text, "boot\nplain line\n");
     assert_int_equal(lost, 0);
@@ -166,12 +166,8 @@ static void random_noise_is_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(firmware_text_is_shown_at_once),
-        T(panic_text_is_shown),
-        T(text_between_frames),
-        T(pieces_do_not_matter),
-        T(damage_is_contained),
-        T(random_noise_is_survived),
+        T(firmware_text_is_shown_at_once), T(panic_text_is_shown), T(text_between_frames),
+        T(pieces_do_not_matter),           T(damage_is_contained), T(random_noise_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,7 +236,8 @@ static void everything_arrives_once_in_order(void **state)
             if (n && wire_sender_put(&sender, WIRE_TTY, true, sent_tty + put_tty, n))
                 put_tty += n;
             n = WIRE_PAYLOAD < TOTAL - put_message ? WIRE_PAYLOAD : TOTAL - put_message;
-            if (n && wire_sender_put(&sender, WIRE_RPC, random() % 4 == 0, sent_message + put_message, n))
+            if (n && wire_sender_put(&sender, WIRE_RPC, random() % 4 == 0,
+                                     sent_message + put_message, n))
                 put_message += n;
             pump(rates[r]);
             assert_true(turn < 200000);

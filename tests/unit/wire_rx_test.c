@@ -105,7 +105,8 @@ static void say_hello(uint8_t nonce, uint64_t now)
     feed(buf, hello_bytes(buf, nonce, 5), now);
 }
 
-static void send(enum wire_type type, enum wire_channel chan, uint8_t seq, const void *data, size_t n)
+static void send(enum wire_type type, enum wire_channel chan, uint8_t seq, const void *data,
+                 size_t n)
 {
     uint8_t buf[WIRE_FRAME];
     struct wire_frame frame = {type, chan, seq, n, data};
@@ -164,7 +165,7 @@ static void only_an_exact_hello_is_taken(void **state)
         seen.tty_n = 0;
         feed(good, cut, 0);
         feed("y", 1, 0);
-        wire_rx_tick(&rx, WIRE_HOLD_MS);    // it may stand for a byte of the CRC
+        wire_rx_tick(&rx, WIRE_HOLD_MS); // it may stand for a byte of the CRC
         assert_int_equal(seen.tty_n, cut + 1);
     }
     assert_int_equal(seen.hellos, 0);

@@ -88,14 +88,19 @@ static void boot_refused(void **state)
         uint32_t value;
         const char *word;
     } bad[] = {
-        {510, 2, 0, "signature"}, {11, 2, 513, "bytes per sector"}, {11, 2, 256, "bytes per"},
-        {11, 2, 8192, "bytes per"}, {13, 1, 0, "per cluster"}, {13, 1, 3, "per cluster"},
-        {21, 1, 0xf1, "media"}, {22, 2, 9, "FAT16"}, {17, 2, 512, "FAT16"}, {19, 2, 5, "16-bit"},
-        {42, 2, 1, "version"}, {14, 2, 0, "reserved"}, {16, 1, 0, "tables"}, {16, 1, 3, "tables"},
-        {36, 4, 0, "table"}, {36, 4, 0xffffffff, "table"}, {36, 4, 70000, "no room"},
-        {36, 4, 900, "too small"}, {32, 4, 0, "no room"}, {32, 4, 2050, "no room"},
-        {32, 4, 131073, "truncated"}, {32, 4, 0xffffffff, "truncated"}, {44, 4, 0, "root"},
-        {44, 4, 1, "root"}, {44, 4, 131072, "root"}, {40, 2, 0x82, "active"},
+        {510, 2, 0, "signature"},     {11, 2, 513, "bytes per sector"},
+        {11, 2, 256, "bytes per"},    {11, 2, 8192, "bytes per"},
+        {13, 1, 0, "per cluster"},    {13, 1, 3, "per cluster"},
+        {21, 1, 0xf1, "media"},       {22, 2, 9, "FAT16"},
+        {17, 2, 512, "FAT16"},        {19, 2, 5, "no room"},
+        {42, 2, 1, "version"},        {14, 2, 0, "reserved"},
+        {16, 1, 0, "tables"},         {16, 1, 3, "tables"},
+        {36, 4, 0, "table"},          {36, 4, 0xffffffff, "table"},
+        {36, 4, 70000, "no room"},    {36, 4, 900, "too small"},
+        {32, 4, 0, "no room"},        {32, 4, 2050, "no room"},
+        {32, 4, 131073, "truncated"}, {32, 4, 0xffffffff, "truncated"},
+        {44, 4, 0, "root"},           {44, 4, 1, "root"},
+        {44, 4, 131072, "root"},      {40, 2, 0x82, "active"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint8_t b[512];
@@ -159,7 +164,7 @@ static void info_sector(void **state)
 static void times(void **state)
 {
     (void)state;
-    for (int64_t s = 315532800; s < 4354819200; s += 77777) {   // 1980 .. 2107
+    for (int64_t s = 315532800; s < 4354819200; s += 77777) { // 1980 .. 2107
         uint8_t date[2], time[2], cs;
         fat_time_from_ns(s * 1000000000 + 990000000, date, time, &cs);
         time_t sec = (time_t)s;
@@ -177,7 +182,7 @@ static void times(void **state)
     assert_int_equal(fat_get16(time), 0);
     fat_time_from_ns(INT64_MAX, date, time, &cs);
     assert_int_equal(fat_get16(date), 127 << 9 | 12 << 5 | 31);
-    for (uint32_t i = 0; i < 65536; i++) {  // nonsense stays inside the range
+    for (uint32_t i = 0; i < 65536; i++) { // nonsense stays inside the range
         int64_t ns = fat_time_ns((uint16_t)i, (uint16_t)(i * 7), (uint8_t)i);
         assert_true(ns >= 315532800ll * 1000000000 && ns < 4355000000ll * 1000000000);
     }
@@ -195,8 +200,13 @@ static size_t u16(const char *text, uint16_t out[FAT_NAME16])
 static void utf8(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "\xc3\xa9t\xc3\xa9.txt", "\xe6\x97\xa5\xe6\x9c\xac",
-                                       "\xf0\x9f\x90\x9a shell", ".profile", "a b.c d", "x+y=[z]"};
+    static const char *const good[] = {"a",
+                                       "\xc3\xa9t\xc3\xa9.txt",
+                                       "\xe6\x97\xa5\xe6\x9c\xac",
+                                       "\xf0\x9f\x90\x9a shell",
+                                       ".profile",
+                                       "a b.c d",
+                                       "x+y=[z]"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         uint16_t name[FAT_NAME16];
         char back[FAT_NAME8];
@@ -205,9 +215,31 @@ static void utf8(void **state)
         assert_memory_equal(back, good[i], m);
     }
     static const char *const bad[] = {
-        "", ".", "..", "...", " ", ". .", "a/b", "a:b", "a\\b", "a?", "a*", "<", ">", "|", "\"",
-        "a\x01", "a\x7f", "\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
-        "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xe6\x97",
+        "",
+        ".",
+        "..",
+        "...",
+        " ",
+        ". .",
+        "a/b",
+        "a:b",
+        "a\\b",
+        "a?",
+        "a*",
+        "<",
+        ">",
+        "|",
+        "\"",
+        "a\x01",
+        "a\x7f",
+        "\x80",
+        "\xc3",
+        "\xc0\xaf",
+        "\xe0\x80\xaf",
+        "\xed\xa0\x80",
+        "\xf4\x90\x80\x80",
+        "\xf8\x88\x80\x80\x80",
+        "\xe6\x97",
     };
     uint16_t name[FAT_NAME16];
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -221,7 +253,10 @@ static void utf8(void **state)
     const uint16_t lone[] = {'a', 0xd83d, 'b', 0xdc1a};
     char out[12];
     assert_int_equal(fat_name_to_utf8(lone, 4, out), 8);
-    assert_memory_equal(out, "a\xef\xbf\xbd" "b\xef\xbf\xbd", 8);
+    assert_memory_equal(out,
+                        "a\xef\xbf\xbd"
+                        "b\xef\xbf\xbd",
+                        8);
 }
 
 static void compare(void **state)
@@ -231,10 +266,17 @@ static void compare(void **state)
         const char *a, *b;
         bool same;
     } pair[] = {
-        {"README.txt", "readme.TXT", true}, {".profile", "profile", false}, {"a.", "a", true},
-        {"\xc3\x89t\xc3\xa9", "\xc3\xa9T\xc3\x89", true}, {"a", "b", false}, {"ab", "a", false},
-        {"\xd0\x9f\xd1\x80", "\xd0\xbf\xd0\xa0", true}, {"\xc3\xb7", "\xc3\x97", false},
-        {"\xc5\xbd", "\xc5\xbe", true}, {"@", "`", false}, {"[", "{", false},
+        {"README.txt", "readme.TXT", true},
+        {".profile", "profile", false},
+        {"a.", "a", true},
+        {"\xc3\x89t\xc3\xa9", "\xc3\xa9T\xc3\x89", true},
+        {"a", "b", false},
+        {"ab", "a", false},
+        {"\xd0\x9f\xd1\x80", "\xd0\xbf\xd0\xa0", true},
+        {"\xc3\xb7", "\xc3\x97", false},
+        {"\xc5\xbd", "\xc5\xbe", true},
+        {"@", "`", false},
+        {"[", "{", false},
     };
     for (size_t i = 0; i < sizeof pair / sizeof pair[0]; i++) {
         uint16_t a[FAT_NAME16], b[FAT_NAME16];
@@ -309,7 +351,8 @@ static void short_families(void **state)
 static void short_display(void **state)
 {
     (void)state;
-    struct fat_dirent e = {.name = "\x05" "BC/E\x01  \x82 X"};
+    struct fat_dirent e = {.name = "\x05"
+                                   "BC/E\x01  \x82 X"};
     uint16_t out[12];
     assert_int_equal(fat_short_display(&e, out), 10);
     const uint16_t want[] = {0x3c3, 'B', 'C', '_', 'E', '_', '.', 0xe9, ' ', 'X'};
@@ -365,8 +408,9 @@ static void sets(void **state)
     char longest[256];
     memset(longest, 'y', 255);
     longest[255] = 0;
-    const char *const names[] = {"README.TXT", "readme.txt", "ReadMe", "13 characters", "14 character.s",
-                                 "twenty-six characters 6789", ".profile", longest};
+    const char *const names[] = {"README.TXT",    "readme.txt",     "ReadMe",
+                                 "13 characters", "14 character.s", "twenty-six characters 6789",
+                                 ".profile",      longest};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         expect_name(e, make_set(e, names[i]), names[i], 0);
     assert_int_equal(make_set(e, "13 characters"), 2);
@@ -381,18 +425,18 @@ static void torn_sets(void **state)
     const char *text = "a name of three long entries, no less";
     uint32_t slots = make_set(e, text);
     assert_int_equal(slots, 4);
-    e[1].create_date[0] ^= 1;       // a character: unnoticed, the checksum is of the short name
+    e[1].create_date[0] ^= 1; // a character: unnoticed, the checksum is of the short name
     slots = make_set(e, text);
     ((struct fat_lfn *)&e[1])->checksum ^= 1;
     expect_name(e, slots, "ANAMEO~1", 3);
     slots = make_set(e, text);
-    e[3].name[5] ^= 1;              // short entry replaced by a program that knows no long names
+    e[3].name[5] ^= 1; // short entry replaced by a program that knows no long names
     expect_name(e, slots, "ANAMEN~1", 3);
     slots = make_set(e, text);
-    memmove(&e[1], &e[2], 2 * sizeof e[0]);     // one piece is missing
+    memmove(&e[1], &e[2], 2 * sizeof e[0]); // one piece is missing
     expect_name(e, slots - 1, "ANAMEO~1", 2);
     slots = make_set(e, text);
-    for (int i = 0; i < 13; i++)    // a slash in the last piece
+    for (int i = 0; i < 13; i++) // a slash in the last piece
         ((struct fat_lfn *)&e[2])->name1[0] = '/';
     expect_name(e, slots, "ANAMEO~1", 3);
 
@@ -431,12 +475,13 @@ static void scan_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(boot_good), cmocka_unit_test(boot_large_sectors),
-        cmocka_unit_test(boot_refused), cmocka_unit_test(boot_random),
-        cmocka_unit_test(info_sector), cmocka_unit_test(times), cmocka_unit_test(utf8),
-        cmocka_unit_test(compare), cmocka_unit_test(short_names),
-        cmocka_unit_test(short_families), cmocka_unit_test(short_display), cmocka_unit_test(sets),
-        cmocka_unit_test(torn_sets), cmocka_unit_test(scan_random),
+        cmocka_unit_test(boot_good),     cmocka_unit_test(boot_large_sectors),
+        cmocka_unit_test(boot_refused),  cmocka_unit_test(boot_random),
+        cmocka_unit_test(info_sector),   cmocka_unit_test(times),
+        cmocka_unit_test(utf8),          cmocka_unit_test(compare),
+        cmocka_unit_test(short_names),   cmocka_unit_test(short_families),
+        cmocka_unit_test(short_display), cmocka_unit_test(sets),
+        cmocka_unit_test(torn_sets),     cmocka_unit_test(scan_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ enum {
     BPB_ROOT_CLUSTER = 44,
     BPB_FSINFO = 48,
     BPB_BACKUP = 50,
-    BPB_STATE = 65,             // bit 0: dirty (the byte [fat] calls BS_Reserved1)
+    BPB_STATE = 65, // bit 0: dirty (the byte [fat] calls BS_Reserved1)
     BPB_BOOT_SIG = 66,
     BPB_VOLUME_ID = 67,
     BPB_LABEL = 71,
@@ -52,8 +52,6 @@ static const char *refuse_kind(const uint8_t *b)
         return "not a FAT volume: impossible media byte";
     if (fat_get16(b + BPB_FAT_SIZE16) || fat_get16(b + BPB_ROOT_ENTRIES))
         return "FAT12 or FAT16: only FAT32 is supported";
-    if (fat_get16(b + BPB_TOTAL16))
-        return "bad boot sector: a 16-bit sector count on FAT32";
     if (fat_get16(b + BPB_VERSION))
         return "unknown FAT32 version";
     return NULL;
@@ -65,7 +63,8 @@ static const char *refuse_size(const uint8_t *b, uint64_t device_sectors, struct
     uint32_t bytes = b[BPB_SECTORS_PER_CLUSTER] * scale * FAT_SECTOR;
     uint64_t reserved = (uint64_t)fat_get16(b + BPB_RESERVED) * scale;
     uint64_t fat = (uint64_t)fat_get32(b + BPB_FAT_SIZE32) * scale;
-    uint64_t total = (uint64_t)fat_get32(b + BPB_TOTAL32) * scale;
+    uint32_t total16 = fat_get16(b + BPB_TOTAL16); // small volumes, though [fat] says zero
+    uint64_t total = (uint64_t)(total16 ? total16 : fat_get32(b + BPB_TOTAL32)) * scale;
     uint64_t data = reserved + fat * b[BPB_FATS];
     if (bytes > MAX_CLUSTER_BYTES)
         return "bad boot sector: clusters larger than 128 KiB";

@@ -13,40 +13,41 @@
 
 enum {
     FAT_SECTOR = 512,
-    FAT_ENTRY_MASK = 0x0fffffff,    // the upper four bits of a table entry are kept as found
+    FAT_ENTRY_MASK = 0x0fffffff, // the upper four bits of a table entry are kept as found
     FAT_FREE = 0,
     FAT_BAD = 0x0ffffff7,
     FAT_END_MIN = 0x0ffffff8,
     FAT_END = 0x0fffffff,
+    FAT_CLEAN_SHUTDOWN = 0x08000000, // in entry 1
     FAT_FIRST_CLUSTER = 2,
     FAT_MAX_CLUSTERS = 0x0ffffff5,
-    FAT_MAX_FILE = 0xffffffff,      // bytes
-    FAT_MAX_DIR = 65536,            // entries in a directory ([fat] 6.5)
-    FAT_NAME16 = 255,               // UTF-16 units of a long name
-    FAT_NAME8 = FAT_NAME16 * 3,     // bytes of the same in UTF-8 at most
-    FAT_LFN_CHARS = 13,             // per long name entry
-    FAT_SLOTS_MAX = 21,             // entries one name can take: 20 long, 1 short
+    FAT_MAX_FILE = 0xffffffff,  // bytes
+    FAT_MAX_DIR = 65536,        // entries in a directory ([fat] 6.5)
+    FAT_NAME16 = 255,           // UTF-16 units of a long name
+    FAT_NAME8 = FAT_NAME16 * 3, // bytes of the same in UTF-8 at most
+    FAT_LFN_CHARS = 13,         // per long name entry
+    FAT_SLOTS_MAX = 21,         // entries one name can take: 20 long, 1 short
 };
 
 // ---- boot sector and FSInfo ([fat] 3.1, 3.3, 5)
 
 struct fat_geometry {
-    uint32_t cluster_sectors;       // a power of two
-    uint32_t cluster_shift;         // log2 of bytes per cluster
-    uint32_t fat_start;             // sector of the first table
-    uint32_t fat_sectors;           // of one table
-    uint32_t fat_count;             // copies
-    uint32_t active_fat;            // the one that is read
-    bool mirrored;                  // all copies are written
-    uint64_t data_start;            // sector of cluster 2
+    uint32_t cluster_sectors; // a power of two
+    uint32_t cluster_shift;   // log2 of bytes per cluster
+    uint32_t fat_start;       // sector of the first table
+    uint32_t fat_sectors;     // of one table
+    uint32_t fat_count;       // copies
+    uint32_t active_fat;      // the one that is read
+    bool mirrored;            // all copies are written
+    uint64_t data_start;      // sector of cluster 2
     uint64_t total_sectors;
-    uint32_t clusters;              // valid numbers: 2 .. clusters + 1
+    uint32_t clusters; // valid numbers: 2 .. clusters + 1
     uint32_t root_cluster;
-    uint32_t fsinfo_sector;         // 0: none
-    uint32_t backup_sector;         // copy of the boot sector, 0: none
-    bool dirty;                     // not unmounted cleanly
+    uint32_t fsinfo_sector; // 0: none
+    uint32_t backup_sector; // copy of the boot sector, 0: none
+    bool dirty;             // not unmounted cleanly
     uint32_t volume_id;
-    char label[12];                 // NUL terminated, trailing spaces cut
+    char label[12]; // NUL terminated, trailing spaces cut
 };
 
 // 0, or -EINVAL with *why set to a sentence that says what is wrong. device_sectors: capacity.
@@ -69,7 +70,7 @@ static inline bool fat_is_end(uint32_t entry)
 }
 
 struct fat_info {
-    uint32_t free_clusters, next_free;      // UINT32_MAX: unknown
+    uint32_t free_clusters, next_free; // UINT32_MAX: unknown
 };
 // False when the three signatures are not there. Values out of range come out as unknown.
 bool fat_info_parse(const uint8_t sector[FAT_SECTOR], uint32_t clusters, struct fat_info *out);
@@ -103,10 +104,10 @@ enum fat_attr {
     FAT_VOLUME = 8,
     FAT_DIR = 16,
     FAT_ARCHIVE = 32,
-    FAT_LFN = 15,           // all of the lower four: a piece of a long name
+    FAT_LFN = 15, // all of the lower four: a piece of a long name
     FAT_LFN_MASK = 63,
 };
-enum { FAT_LOWER_BASE = 8, FAT_LOWER_EXT = 16 };    // fat_dirent.lower
+enum { FAT_LOWER_BASE = 8, FAT_LOWER_EXT = 16 }; // fat_dirent.lower
 enum { FAT_DELETED = 0xe5, FAT_KANJI_E5 = 0x05 };
 
 struct fat_dirent {
@@ -145,18 +146,18 @@ int fat_name_from_utf8(const char *name, size_t len, uint16_t out[FAT_NAME16]);
 // The other way; unpaired surrogates become U+FFFD. Bytes written, at most FAT_NAME8.
 size_t fat_name_to_utf8(const uint16_t *name, size_t units, char *out);
 bool fat_name_equal(const uint16_t *a, size_t a_len, const uint16_t *b, size_t b_len);
-uint16_t fat_fold(uint16_t c);      // simple case folding; one unit to one unit
+uint16_t fat_fold(uint16_t c); // simple case folding; one unit to one unit
 
-uint8_t fat_short_checksum(const uint8_t name[11]);     // [fat] 7.2
+uint8_t fat_short_checksum(const uint8_t name[11]); // [fat] 7.2
 // The 8.3 name as a user sees it ("README.TXT", lower case by the flags). Units, at most 12.
 size_t fat_short_display(const struct fat_dirent *e, uint16_t out[12]);
 
 // What a long name becomes in 8.3 ([fat] 7.4).
 struct fat_short {
-    uint8_t name[11];       // basis, without ~N
-    uint8_t lower;          // FAT_LOWER_*
-    bool fits;              // nothing was lost or cut: may be used without ~N
-    bool exact;             // name and lower say it all: no long entries are needed
+    uint8_t name[11]; // basis, without ~N
+    uint8_t lower;    // FAT_LOWER_*
+    bool fits;        // nothing was lost or cut: may be used without ~N
+    bool exact;       // name and lower say it all: no long entries are needed
 };
 void fat_short_basis(const uint16_t *name, size_t len, struct fat_short *out);
 // basis + ~digit, the base cut to make room; n >= 1. Up to 9 n is the digit; beyond, a hash of the
@@ -180,18 +181,18 @@ void fat_lfn_encode(struct fat_lfn *e, const uint16_t *name, size_t len, uint32_
 // ---- a scan over the entries of a directory, in order
 
 struct fat_scan {
-    bool open;                  // a set of long entries has begun
-    uint32_t expect;            // order of the next long entry; 0: the short one
-    uint32_t first;             // index of the first entry of the set
+    bool open;       // a set of long entries has begun
+    uint32_t expect; // order of the next long entry; 0: the short one
+    uint32_t first;  // index of the first entry of the set
     uint8_t checksum;
-    uint16_t len;               // units of the long name
+    uint16_t len; // units of the long name
     uint16_t name[20 * FAT_LFN_CHARS];
 };
 enum fat_scan_step {
-    FAT_SCAN_FREE,      // an unused entry
-    FAT_SCAN_PART,      // part of a name, or the volume label
-    FAT_SCAN_NAME,      // a name is complete: fat_scan.name/len, entries first .. index
-    FAT_SCAN_END,       // this and all later entries were never used
+    FAT_SCAN_FREE, // an unused entry
+    FAT_SCAN_PART, // part of a name, or the volume label
+    FAT_SCAN_NAME, // a name is complete: fat_scan.name/len, entries first .. index
+    FAT_SCAN_END,  // this and all later entries were never used
 };
 static inline void fat_scan_start(struct fat_scan *s)
 {

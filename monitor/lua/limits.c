@@ -187,6 +187,12 @@ static int unprotected(lua_State *L)
     panic("monitor: a Lua error outside of any protected call: %s", lua_tostring(L, -1));
 }
 
+_Noreturn void luaport_abort(void);
+_Noreturn void luaport_abort(void)
+{
+    panic("monitor: Lua gave up");
+}
+
 int limits_open(struct lua_limits *l, void *mem, size_t size)
 {
     arena_init(&l->arena, mem, size);

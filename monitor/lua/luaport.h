@@ -7,6 +7,7 @@
 // included. luaport_check() may also raise (interrupt, spent budget): only where an error may be
 // raised.
 #pragma once
+#ifndef __ASSEMBLER__
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +38,7 @@ static inline int luaport_stack_low(void)
 #ifndef lua_h
 #define luai_makeseed(L)           luaport_seed()
 #define luai_userstateresume(L, n) luaport_resumed(L)
+#define abort                      luaport_abort
 #define lua_getlocaledecpoint()    '.'
 #define lua_writestring(s, n)      ((void)(s), (void)(n))
 #define lua_writeline()            ((void)0)
@@ -46,4 +48,5 @@ static inline int luaport_stack_low(void)
 // Soft-float division, remainder and power are many times the price of an instruction.
 #define luai_numdiv(L, a, b) (luaport_slice -= 2, (a) / (b))
 #define luai_numpow(L, a, b) (luaport_slice -= 40, ((b) == 2) ? (a) * (a) : l_mathop(pow)(a, b))
+#endif
 #endif

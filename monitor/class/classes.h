@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// The classes that other classes' fields refer to.
+#pragma once
+
+#include "class/class.h"
+
+CLASS_DECLARE(hart);
+CLASS_DECLARE(task);
+CLASS_DECLARE(space);
+CLASS_DECLARE(mapping);
+CLASS_DECLARE(page_table);
+CLASS_DECLARE(walk);
+CLASS_DECLARE(tls);
+CLASS_DECLARE(virtqueue);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// Sequences of objects: `for t in k.tasks() do`, `k.harts[1]`, `#k.harts`, and the methods that
+// session/prelude.lua adds (:where{} :map() :sort() :take() :list()).
+//
+// A sequence holds keys, never pointers. Up to CLASS_KEYS keys are fetched under the owner's lock;
+// each is looked up again before it is handed out, so that what died meanwhile is left out. The
+// position is the loop's control variable: one sequence can be walked by two loops at once.
+#include "class/class_impl.h"
+
+#include <lauxlib.h>
+
+static const char mark; // registry key of the metatable, and in it of the methods
+
+struct list {
+    const struct class *c;
+    uint64_t owner;
+    uint32_t n, next; // what the last fetch found, and which of it comes next
+    struct class_key key[CLASS_KEYS];
+};
+
+static struct list *list_at(lua_State *L, int idx)
+{
+    return luaL_checkudata(L, idx, "List");
+}
+
+// The first key with id >= from, through the cache when the loop goes on where it was.
+static bool find(struct list *l, uint64_t from, struct class_key *out)
+{
+    if (l->next == 0 || l->next >= l->n || l->key[l->next - 1].id + 1 != from) {
+        l->n = (uint32_t)l->c->keys(l->owner, from, l->key, CLASS_KEYS);
+        l->next = 0;
+    }
+    if (l->next >= l->n)
+        return false;
+    *out = l->key[l->next++];
+    return true;
+}
+
+static bool step(struct list *l, bool first, uint64_t after, struct class_key *out)
+{
+    uint64_t copy[CLASS_COPY_MAX / 8];
+    do {
+        if ((!first && after == UINT64_MAX) || !find(l, first ? 0 : after + 1, out))
+            return false;
+        first = false;
+        after = out->id;
+    } while (!class_copy(l->c, out, copy));
+    return true;
+}
+
+static int list_call(lua_State *L)
+{
+    struct list *l = list_at(L, 1);
+    struct class_key key = {0, 0};
+    bool first = lua_isnoneornil(L, 3);
+    if (!first)
+        key = class_key_at(L, 3, l->c);
+    else
+        l->n = 0;
+    if (!step(l, first, key.id, &key))
+        return 0;
+    class_push(L, l->c, key);
+    return 1;
+}
+
+static int list_len(lua_State *L)
+{
+    struct list *l = list_at(L, 1);
+    struct class_key key = {0, 0};
+    lua_Integer n = 0;
+    l->n = 0;
+    while (step(l, n == 0, key.id, &key))
+        n++;
+    lua_pushinteger(L, n);
+    return 1;
+}
+
+static int list_index(lua_State *L)
+{
+    struct list *l = list_at(L, 1);
+    if (!lua_isinteger(L, 2)) {
+        lua_getmetatable(L, 1);
+        lua_rawgetp(L, -1, &mark);
+        lua_pushvalue(L, 2);
+        if (lua_gettable(L, -2) == LUA_TNIL)
+            return luaL_error(L, "a list has no method '%s'", luaL_tolstring(L, 2, NULL));
+        return 1;
+    }
+    uint64_t copy[CLASS_COPY_MAX / 8];
+    struct class_key key = {(uint64_t)lua_tointeger(L, 2), l->owner};
+    if (!class_copy(l->c, &key, copy))
+        return luaL_error(L, "there is no %s#%I", l->c->name, lua_tointeger(L, 2));
+    class_push(L, l->c, key);
+    return 1;
+}
+
+static int list_tostring(lua_State *L)
+{
+    lua_pushfstring(L, "list of %s", list_at(L, 1)->c->name);
+    return 1;
+}
+
+// pairs(list): id and object.
+static int pairs_next(lua_State *L)
+{
+    struct list *l = list_at(L, 1);
+    struct class_key key = {(uint64_t)lua_tointeger(L, 2), l->owner};
+    if (!step(l, lua_isnil(L, 2), key.id, &key))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)key.id);
+    class_push(L, l->c, key);
+    return 2;
+}
+
+static int list_pairs(lua_State *L)
+{
+    list_at(L, 1)->n = 0;
+    lua_pushcfunction(L, pairs_next);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+void class_push_list(lua_State *L, const struct class *c, uint64_t owner)
+{
+    struct list *l = lua_newuserdatauv(L, sizeof *l, 0);
+    *l = (struct list){.c = c, .owner = owner};
+    luaL_setmetatable(L, "List");
+}
+
+void class_push_list_methods(lua_State *L)
+{
+    luaL_getmetatable(L, "List");
+    lua_rawgetp(L, -1, &mark);
+    lua_remove(L, -2);
+}
+
+void class_open_lists(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {
+        {"__call", list_call},         {"__len", list_len},     {"__index", list_index},
+        {"__tostring", list_tostring}, {"__pairs", list_pairs}, {NULL, NULL},
+    };
+    luaL_newmetatable(L, "List");
+    luaL_setfuncs(L, metamethods, 0);
+    lua_pushliteral(L, "List");
+    lua_setfield(L, -2, "__metatable");
+    lua_newtable(L);
+    lua_rawsetp(L, -2, &mark);
+    lua_pop(L, 1);
+}

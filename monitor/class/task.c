@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+// Tasks: what runs, what each one waits for and since when, its frames; suspend and resume.
+#include "class/classes.h"
+#include "lib/errno.h"
+#include "mem/space.h"
+#include "session/journal.h"
+#include "session/session.h"
+#include "task/thread.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { STEPS = 48, HOLD_MS = 100 };
+
+struct task_view {
+    char name[24];
+    const char *kind, *state, *wait, *function;
+    uint64_t since, polls, ran_ns, space;
+    uint32_t id, pid, tid, parent, hart, attn, shield;
+    int32_t pinned;
+    bool suspended;
+};
+
+static const char *state_of(uint32_t state, uint32_t attn)
+{
+    if (state & TASK_DEAD)
+        return "dead";
+    if (state & TASK_RUNNING)
+        return "running";
+    if (attn & ATTN_SUSPEND)
+        return "suspended";
+    if (attn & ATTN_STOP)
+        return "stopped";
+    if (attn & ATTN_HOLD)
+        return "held";
+    return state & TASK_QUEUED ? "ready" : "waiting";
+}
+
+static void look_at_leaf(struct task *t, struct task_view *v)
+{
+    v->wait = t->top ? t->top->at->what : NULL;
+    v->function = t->top ? t->top->fn->name : NULL;
+    v->since = ticks_to_ns(t->since);
+}
+
+static void look_at_thread(const struct thread *th, struct task_view *v)
+{
+    const struct process *p = th->process;
+    v->kind = "user";
+    v->tid = th->tid;
+    v->pid = p->pid;
+    v->space = th->space ? th->space->id : 0;
+    memcpy(v->name, p->comm, sizeof p->comm);
+    v->name[sizeof p->comm - 1] = 0;
+    spin_lock(&process_tree_lock);
+    v->parent = p->parent ? p->parent->pid : 0;
+    spin_unlock(&process_tree_lock);
+}
+
+// The frames are read only while nobody runs the task: borrowed for a moment, or the asker's own.
+static long task_copy(const struct class_key *key, void *out)
+{
+    struct task *t = key->id <= UINT32_MAX ? task_find((uint32_t)key->id) : NULL;
+    if (!t)
+        return -ENOENT;
+    uint32_t state = load_acquire(&t->state), attn = load_relaxed(&t->attn);
+    struct task_view *v = out;
+    *v = (struct task_view){
+        .kind = "kernel",
+        .state = state_of(state, attn),
+        .since = ticks_to_ns(load_relaxed(&t->since)),
+        .polls = t->polls,
+        .ran_ns = ticks_to_ns(t->ticks),
+        .id = t->id,
+        .hart = load_relaxed(&t->hart),
+        .attn = attn,
+        .shield = load_relaxed(&t->shield),
+        .pinned = t->pinned,
+        .suspended = attn & ATTN_SUSPEND,
+    };
+    memcpy(v->name, t->name, sizeof v->name);
+    if (t->thread && !(state & TASK_DEAD))
+        look_at_thread(t->thread, v);
+    if (t == current_task()) {
+        look_at_leaf(t, v);
+    } else if (task_borrow(t)) {
+        look_at_leaf(t, v);
+        task_release(t);
+    }
+    task_put(t);
+    return state & TASK_DEAD ? -ENOENT : 0;
+}
+
+struct collect {
+    struct class_key *out;
+    size_t n, max;
+    uint64_t owner;
+};
+
+static bool collect(struct task *t, void *arg)
+{
+    struct collect *c = arg;
+    if (!(load_relaxed(&t->state) & TASK_DEAD))
+        c->out[c->n++] = (struct class_key){t->id, c->owner};
+    return c->n < c->max;
+}
+
+static size_t task_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
+{
+    struct collect c = {out, 0, max, owner};
+    if (from <= UINT32_MAX)
+        task_foreach((uint32_t)from, collect, &c);
+    return c.n;
+}
+
+static void task_line(char *buf, size_t n, const struct class_key *key, const void *copy)
+{
+    const struct task_view *v = copy;
+    char pid[16] = "";
+    (void)key;
+    if (v->pid)
+        snprintf(pid, sizeof pid, " pid %u", v->pid);
+    if (v->wait && strcmp(v->state, "waiting") == 0)
+        snprintf(buf, n, "%s%s waits for %s", v->name, pid, v->wait);
+    else
+        snprintf(buf, n, "%s%s %s on hart %u", v->name, pid, v->state, v->hart);
+}
+
+static void push_hart(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)key;
+    class_push(L, class_hart, (struct class_key){((const struct task_view *)copy)->hart, 0});
+}
+
+// ---- the backtrace
+
+// Frames of t, leaf first. A task that runs or is queued is held until it can be borrowed.
+static size_t copy_frames(struct task *t, struct async_step *steps)
+{
+    size_t n = 0;
+    if (t == current_task())
+        return task_backtrace(t, steps, STEPS);
+    bool borrowed = task_borrow(t), held = !borrowed;
+    if (held) {
+        uint64_t till = clock_monotonic_ns() + HOLD_MS * 1000000ul;
+        task_hold(t);
+        while (!(borrowed = task_borrow(t)) && clock_monotonic_ns() < till)
+            fiber_yield(session_fiber());
+    }
+    if (borrowed) {
+        n = task_backtrace(t, steps, STEPS);
+        task_release(t);
+    }
+    if (held)
+        task_unhold(t);
+    return n;
+}
+
+static const char *from_root(const char *path)
+{
+    const char *kernel = strstr(path, "kernel/");
+    return kernel ? kernel : path;
+}
+
+static void push_steps(lua_State *L, const struct async_step *steps, size_t n)
+{
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 5);
+        lua_pushstring(L, steps[i].function);
+        lua_setfield(L, -2, "fn");
+        lua_pushfstring(L, "%s:%d", from_root(steps[i].file), (int)steps[i].line);
+        lua_setfield(L, -2, "at");
+        lua_pushstring(L, steps[i].what);
+        lua_setfield(L, -2, "waits_for");
+        lua_pushinteger(L, steps[i].frame_size);
+        lua_setfield(L, -2, "bytes");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    class_set_columns(L, "fn at waits_for bytes>");
+}
+
+static int task_backtrace_method(lua_State *L)
+{
+    struct task_view v;
+    static struct async_step steps[STEPS]; // one session, one fiber
+    struct class_key key = class_self(L, 1, class_task, &v);
+    struct task *t = task_find((uint32_t)key.id);
+    if (!t)
+        return luaL_error(L, "stale handle: Task#%d exited", (int)key.id);
+    size_t n = copy_frames(t, steps);
+    task_put(t);
+    if (!n)
+        return luaL_error(L, "%s reached no safe point within %d ms: hart %d", v.name, HOLD_MS,
+                          (int)v.hart);
+    push_steps(L, steps, n);
+    return 1;
+}
+
+// ---- suspend and resume
+
+static struct task *find_user(struct change *c)
+{
+    struct task *t = task_find((uint32_t)c->arg[0]);
+    if (!t) {
+        snprintf(c->why, sizeof c->why, "Task#%lu exited", (unsigned long)c->arg[0]);
+        return NULL;
+    }
+    if (!t->thread) {
+        snprintf(c->why, sizeof c->why, "%s is a kernel task: it has no user border to park at",
+                 t->name);
+        task_put(t);
+        return NULL;
+    }
+    return t;
+}
+
+static long validate_suspension(struct change *c, bool suspend)
+{
+    struct task *t = find_user(c);
+    if (!t)
+        return -EINVAL;
+    bool is = load_relaxed(&t->attn) & ATTN_SUSPEND;
+    if (is == suspend)
+        snprintf(c->why, sizeof c->why, "Task#%u is %s", t->id,
+                 is ? "suspended already" : "not suspended");
+    snprintf(c->text, sizeof c->text, "%s Task#%u %s", suspend ? "suspend" : "resume", t->id,
+             t->thread->process->comm);
+    task_put(t);
+    return is == suspend ? -EINVAL : 0;
+}
+
+static const struct change_kind suspend_kind, resume_kind;
+
+static long suspend_validate(struct change *c)
+{
+    return validate_suspension(c, true);
+}
+
+static long resume_validate(struct change *c)
+{
+    return validate_suspension(c, false);
+}
+
+static long suspend_apply(struct change *c)
+{
+    struct task *t = find_user(c);
+    if (!t)
+        return -ENOENT;
+    task_attention(t, ATTN_SUSPEND);
+    task_put(t);
+    c->undo = &resume_kind;
+    c->undo_arg[0] = c->arg[0];
+    return 0;
+}
+
+static long resume_apply(struct change *c)
+{
+    struct task *t = find_user(c);
+    if (!t)
+        return -ENOENT;
+    task_attention_clear(t, ATTN_SUSPEND);
+    task_wake(t);
+    task_put(t);
+    c->undo = &suspend_kind;
+    c->undo_arg[0] = c->arg[0];
+    return 0;
+}
+
+static const struct change_kind suspend_kind = {"task.suspend", MODE_RW, suspend_validate,
+                                                suspend_apply};
+static const struct change_kind resume_kind = {"task.resume", MODE_RW, resume_validate,
+                                               resume_apply};
+
+static int task_suspend(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_task);
+    change_make(L, &(struct change){.kind = &suspend_kind, .arg = {key.id}});
+    return 0;
+}
+
+static int task_resume(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_task);
+    change_make(L, &(struct change){.kind = &resume_kind, .arg = {key.id}});
+    return 0;
+}
+
+// ---- the class
+
+static const struct class_field fields[] = {
+    FIELD(struct task_view, id, "number of the task, never used again"),
+    FIELD(struct task_view, name, "of the program, or of the kernel task"),
+    FIELD(struct task_view, kind, "user or kernel"),
+    FIELD(struct task_view, pid, "process, as user programs know it; 0 for a kernel task"),
+    FIELD(struct task_view, tid, "thread, as user programs know it"),
+    FIELD(struct task_view, parent, "pid of the parent process"),
+    FIELD(struct task_view, state, "running, ready, waiting, suspended, stopped or held"),
+    FIELD(struct task_view, wait, "what its leaf frame waits for"),
+    FIELD(struct task_view, function, "of its leaf frame"),
+    FIELD_NS(struct task_view, since, "when it last left a hart, since boot"),
+    FIELD_OTHER("hart", "Hart", "where it runs, or ran last", push_hart),
+    FIELD(struct task_view, pinned, "index of the hart it must run on, -1: any"),
+    FIELD(struct task_view, polls, "times it was resumed"),
+    FIELD(struct task_view, attn, "attention bits: cancel 1, signal 2, stop 4, hold 8, ..."),
+    FIELD(struct task_view, shield, "depth of regions that cancel does not enter"),
+    FIELD(struct task_view, suspended, "by the monitor"),
+    {0},
+};
+
+static const struct class_method methods[] = {
+    {"backtrace", "t:backtrace() -> list of {fn, at, waits_for, bytes}",
+     "its frames, leaf first: function, file:line, what each one awaits", "k.task(1):backtrace()",
+     task_backtrace_method},
+    {"suspend", "t:suspend()", "parks it the next time it is about to enter user mode",
+     "k.task(5):suspend()", task_suspend},
+    {"resume", "t:resume()", "lets a suspended task go on", "k.task(5):resume()", task_resume},
+    {0},
+};
+
+CLASS(task, .name = "Task", .doc = "what the executor runs: a user thread or a kernel task",
+      .place = "struct task, kernel/async/task.h", .gone = "exited",
+      .size = sizeof(struct task_view), .copy = task_copy, .keys = task_keys, .line = task_line,
+      .fields = fields, .methods = methods);
+
+static int k_tasks(lua_State *L)
+{
+    class_push_list(L, class_task, 0);
+    return 1;
+}
+MONITOR_API(tasks, "tasks", "k.tasks() -> list of Task", "every task, in order of birth",
+            "k.tasks():where{state = \"ready\"}", k_tasks, NULL);
+
+// By number, or by name.
+static int k_task(lua_State *L)
+{
+    struct task_view v;
+    struct class_key key = {0, 0};
+    if (lua_isinteger(L, 1)) {
+        key.id = (uint64_t)lua_tointeger(L, 1);
+        if (task_copy(&key, &v))
+            return luaL_error(L, "there is no Task#%I", lua_tointeger(L, 1));
+        class_push(L, class_task, key);
+        return 1;
+    }
+    const char *name = luaL_checkstring(L, 1);
+    while (task_keys(0, key.id + 1, &key, 1))
+        if (task_copy(&key, &v) == 0 && strcmp(v.name, name) == 0) {
+            class_push(L, class_task, key);
+            return 1;
+        }
+    return luaL_error(L, "there is no task named '%s'", name);
+}
+MONITOR_API(task, "task", "k.task(id or name) -> Task", "one task, by number or by name",
+            "k.task(\"sh\"):backtrace()", k_task, NULL);
+
+static int k_pid(lua_State *L)
+{
+    struct task_view v;
+    struct class_key key = {0, 0};
+    lua_Integer pid = luaL_checkinteger(L, 1);
+    while (task_keys(0, key.id + 1, &key, 1))
+        if (task_copy(&key, &v) == 0 && pid && (v.pid == pid || v.tid == pid)) {
+            class_push(L, class_task, key);
+            return 1;
+        }
+    return luaL_error(L, "there is no process %I", pid);
+}
+MONITOR_API(pid, "pid", "k.pid(pid) -> Task",
+            "the thread or process that user programs know as pid", "k.pid(1)", k_pid, NULL);

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// The journal is a ring in the order of the changes; what has fallen out of it cannot be undone.
+#include "session/journal.h"
+
+#include "async/timer.h"
+#include "class/class.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct journal_row rows[JOURNAL_ROWS];
+static uint32_t made; // rows ever written; row n is rows[(n - 1) % JOURNAL_ROWS]
+static bool dry;      // inside k.dry: validate, note, do nothing
+enum monitor_mode monitor_mode;
+
+static const char *const mode_names[] = {"ro", "rw", "unsafe"};
+
+const char *monitor_mode_name(void)
+{
+    return mode_names[monitor_mode];
+}
+
+bool monitor_mode_set(const char *name)
+{
+    for (int m = MODE_RO; m <= MODE_UNSAFE; m++)
+        if (strcmp(name, mode_names[m]) == 0) {
+            monitor_mode = m;
+            return true;
+        }
+    return false;
+}
+
+void monitor_need(lua_State *L, enum monitor_mode mode, const char *what)
+{
+    if (monitor_mode < mode)
+        luaL_error(L, "%s needs mode %s; the mode is %s (k.mode = \"%s\")", what, mode_names[mode],
+                   monitor_mode_name(), mode_names[mode]);
+}
+
+static struct journal_row *row(uint32_t n)
+{
+    return n && n <= made && n + JOURNAL_ROWS > made ? &rows[(n - 1) % JOURNAL_ROWS] : NULL;
+}
+
+static const char dry_notes; // registry key: the list that k.dry returns
+
+static void note(lua_State *L, const char *text)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &dry_notes);
+    lua_pushstring(L, text);
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+static void refuse(lua_State *L, const struct change *c, long error)
+{
+    if (c->why[0])
+        luaL_error(L, "%s: %s", c->kind->name, c->why);
+    luaL_error(L, "%s: error %d", c->kind->name, (int)error);
+}
+
+static uint32_t write_down(const struct change *c)
+{
+    struct journal_row *r = &rows[made % JOURNAL_ROWS];
+    *r = (struct journal_row){.n = made + 1, .ns = clock_monotonic_ns(), .change = *c};
+    return ++made;
+}
+
+// The number of the row; 0 in a dry run.
+static uint32_t make(lua_State *L, struct change *c)
+{
+    if (!dry)
+        monitor_need(L, (enum monitor_mode)c->kind->mode, c->kind->name);
+    long e = c->kind->validate(c);
+    if (e)
+        refuse(L, c, e);
+    if (dry) {
+        note(L, c->text);
+        return 0;
+    }
+    e = c->kind->apply(c);
+    if (e)
+        refuse(L, c, e);
+    return write_down(c);
+}
+
+void change_make(lua_State *L, struct change *c)
+{
+    make(L, c);
+}
+
+void journal_forget_dry_run(void)
+{
+    dry = false;
+}
+
+size_t journal_tail(struct journal_row *out, size_t max)
+{
+    size_t n = 0;
+    uint32_t first = made > max ? made - (uint32_t)max : 0;
+    for (uint32_t i = first + 1; i <= made; i++)
+        if (row(i))
+            out[n++] = *row(i);
+    return n;
+}
+
+// ---- k.journal, k.undo, k.dry, k.mode
+
+static void set_field(lua_State *L, const char *name, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static int k_journal(lua_State *L)
+{
+    lua_newtable(L);
+    int n = 0;
+    for (uint32_t i = 1; i <= made; i++) {
+        struct journal_row *r = row(i);
+        if (!r)
+            continue;
+        lua_createtable(L, 0, 6);
+        lua_pushinteger(L, r->n);
+        lua_setfield(L, -2, "n");
+        lua_pushinteger(L, (lua_Integer)r->ns);
+        lua_setfield(L, -2, "ns");
+        set_field(L, "kind", r->change.kind->name);
+        set_field(L, "what", r->change.text);
+        lua_pushboolean(L, r->change.undo != NULL && !r->undone_by);
+        lua_setfield(L, -2, "undoable");
+        if (r->undone_by) {
+            lua_pushinteger(L, r->undone_by);
+            lua_setfield(L, -2, "undone_by");
+        }
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+MONITOR_API(journal, "journal", "k.journal() -> list of {n, ns, kind, what, undoable}",
+            "the changes made from here, oldest first", "k.journal()", k_journal, NULL);
+
+static uint32_t newest_in_force(void)
+{
+    for (uint32_t i = made; row(i); i--)
+        if (row(i)->change.undo && !row(i)->undone_by)
+            return i;
+    return 0;
+}
+
+static int k_undo(lua_State *L)
+{
+    lua_Integer n = luaL_optinteger(L, 1, newest_in_force());
+    struct journal_row *r = n > 0 && n <= UINT32_MAX ? row((uint32_t)n) : NULL;
+    if (!r)
+        return n ? luaL_error(L, "the journal has no row %I", (LUAI_UACINT)n)
+                 : luaL_error(L, "there is nothing to undo");
+    if (r->undone_by)
+        return luaL_error(L, "row %I was undone by row %d", (LUAI_UACINT)n, (int)r->undone_by);
+    if (!r->change.undo)
+        return luaL_error(L, "row %I cannot be undone: %s", (LUAI_UACINT)n, r->change.text);
+    struct change c = {.kind = r->change.undo};
+    memcpy(c.arg, r->change.undo_arg, sizeof c.arg);
+    uint32_t by = make(L, &c);
+    if (by) {
+        if ((r = row((uint32_t)n)))
+            r->undone_by = by;
+        row(by)->undone_by = (uint32_t)n; // an undo is not undone by a further undo
+    }
+    lua_pushstring(L, c.text);
+    return 1;
+}
+MONITOR_API(undo, "undo", "k.undo([n]) -> what was done",
+            "takes back row n of the journal, or the newest one still in force", "k.undo()", k_undo,
+            NULL);
+
+static int k_dry(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    if (dry)
+        return luaL_error(L, "k.dry inside k.dry");
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &dry_notes);
+    lua_insert(L, 1);
+    dry = true;
+    int status = lua_pcall(L, 0, 0, 0);
+    dry = false;
+    if (status != LUA_OK)
+        return lua_error(L);
+    return 1;
+}
+MONITOR_API(dry, "dry", "k.dry(fn) -> list of text",
+            "runs fn with changes validated and listed, but not made",
+            "k.dry(function() k.task(3):suspend() end)", k_dry, NULL);
+
+static int k_mode(lua_State *L)
+{
+    lua_pushstring(L, monitor_mode_name());
+    return 1;
+}
+
+static int k_mode_set(lua_State *L)
+{
+    if (!monitor_mode_set(luaL_checkstring(L, 1)))
+        return luaL_error(L, "no mode '%s': there are ro, rw and unsafe", lua_tostring(L, 1));
+    return 0;
+}
+MONITOR_API(mode, "mode", NULL, "what changes are allowed: ro, rw, unsafe", "k.mode = \"rw\"",
+            k_mode, k_mode_set);

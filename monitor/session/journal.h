@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Changes to the running kernel: validated, made, written down, undone.
+//
+// A change is a kind and up to six numbers. validate() looks at everything that can refuse and
+// changes nothing; apply() acts, and says by which arguments of which kind it is undone. An undo is
+// a change like any other: validated anew, and written down. Nothing else in the monitor mutates
+// the kernel.
+//
+//     static const struct change_kind suspend = {"task.suspend", MODE_RW, validate, apply};
+//     change_make(L, &(struct change){.kind = &suspend, .arg = {task_id}});
+#pragma once
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum monitor_mode { MODE_RO, MODE_RW, MODE_UNSAFE };
+
+enum { CHANGE_ARGS = 6, JOURNAL_ROWS = 64 };
+
+struct change;
+struct change_kind {
+    const char *name;
+    uint64_t mode; // the least enum monitor_mode that allows it
+    // 0, or a negative errno with c->why. Fills c->text: one line, what would be done.
+    long (*validate)(struct change *c);
+    // The same; fills c->undo and c->undo_arg, unless it cannot be undone.
+    long (*apply)(struct change *c);
+};
+
+struct change {
+    const struct change_kind *kind, *undo;
+    uint64_t arg[CHANGE_ARGS], undo_arg[CHANGE_ARGS];
+    char text[100], why[100];
+};
+
+struct journal_row {
+    uint32_t n;         // counted from 1
+    uint32_t undone_by; // row, 0: still in force
+    uint64_t ns;
+    struct change change;
+};
+
+// Mode, validation, dry run, application, journal; raises a Lua error when refused.
+void change_make(lua_State *L, struct change *c);
+
+extern enum monitor_mode monitor_mode;
+const char *monitor_mode_name(void);
+bool monitor_mode_set(const char *name); // false: no such mode
+// For bindings that read where reading has effects.
+void monitor_need(lua_State *L, enum monitor_mode mode, const char *what);
+
+// The state in which k.dry ran is gone.
+void journal_forget_dry_run(void);
+
+// The newest rows, oldest first: how many. Any context (panic too): takes no lock.
+size_t journal_tail(struct journal_row *out, size_t max);

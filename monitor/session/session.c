@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+// The monitor's task: takes requests from the link, runs them in Lua, answers.
+//
+// Everything it needs is reserved at boot: heap, stack, frames, message buffers. The task is pinned
+// to hart 0 (see fiber.h). Code here runs on the fiber, but for monitor_main, which begins it anew
+// when a script could not be stopped in any other way.
+#include "session/session.h"
+
+#include "async/executor.h"
+#include "class/class.h"
+#include "dev/uart.h"
+#include "lib/init.h"
+#include "lib/log.h"
+#include "page/frame.h"
+#include "session/eval.h"
+#include "session/journal.h"
+#include "session/link.h"
+#include "session/value.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+enum {
+    HEAP = 1 << 20,
+    ARENA = 16 * 1024,           // frames of the deepest call a binding may wait for
+    STUBBORN = 20 * 1000 * 1000, // ticks a script may go on after it was told to stop
+};
+
+static struct task task;
+static char arena[ARENA] __attribute__((aligned(16)));
+static struct fiber fiber;
+static struct lua_limits limits;
+static void *heap;
+
+static uint8_t request[RPC_MESSAGE], reply[RPC_MESSAGE]; // reply: outgoing calls, too
+static size_t reply_len;
+static struct rpc_once once;
+static uint64_t next_call;
+static bool lost;        // the host went away or asked for a reset while a script ran
+static uint64_t told_at; // limits.spent when the script was last seen unhindered
+
+struct fiber *session_fiber(void)
+{
+    return &fiber;
+}
+
+struct task *session_task(void)
+{
+    return &task;
+}
+
+// ---- the script's side
+
+static void on_yield(void *arg)
+{
+    (void)arg;
+    if (link_interrupted())
+        limits_interrupt(&limits);
+    if (!limits.stop && !limits.interrupt)
+        told_at = limits.spent;
+    else if (limits.spent > told_at && limits.spent - told_at > STUBBORN)
+        fiber_abandon(&fiber);
+    fiber_yield(&fiber);
+}
+
+static void refuse_busy(uint64_t id)
+{
+    static uint8_t buf[128];
+    struct cbor_out o = {buf, sizeof buf, 0};
+    rpc_error(&o, id, "busy", "another request is running");
+    fiber_await(&fiber, link_send, WIRE_RPC, buf, o.len);
+}
+
+// Waits for a message while a script runs. > 0: a RETURN, in *head. Otherwise a negative errno.
+static long next_return(struct rpc_head *head, uint32_t ms)
+{
+    const uint8_t *data;
+    for (;;) {
+        long n = fiber_await(&fiber, link_recv, &data, ms);
+        if (n == -ECONNRESET)
+            lost = true;
+        if (n == -ECONNRESET || n == -EINTR)
+            limits_interrupt(&limits);
+        if (n <= 0)
+            return n;
+        if (!rpc_parse(head, data, (size_t)n))
+            continue;
+        if (head->kind == RPC_RETURN)
+            return n;
+        if (head->kind == RPC_REQUEST && rpc_once_begin(&once, head->id) == RPC_BUSY)
+            refuse_busy(head->id);
+    }
+}
+
+static void raise_stopped(lua_State *L, long error)
+{
+    if (error == -EINTR || error == -ECONNRESET)
+        luaL_error(L, "interrupted");
+}
+
+void session_sleep(lua_State *L, uint64_t ms)
+{
+    uint64_t till = clock_monotonic_ns() + ms * 1000000;
+    for (;;) {
+        uint64_t now = clock_monotonic_ns();
+        if (now >= till)
+            return;
+        struct rpc_head head;
+        uint64_t left = (till - now + 999999) / 1000000;
+        raise_stopped(L, next_return(&head, left < 60000 ? (uint32_t)left : 60000));
+    }
+}
+
+static void on_write(lua_State *L, const char *text, size_t n)
+{
+    long e = n ? fiber_await(&fiber, link_send, WIRE_REPL, text, n) : 0;
+    if (e == -ENOTCONN) {
+        lost = true;
+        limits_interrupt(&limits);
+        luaL_error(L, "nobody listens any more");
+    }
+}
+
+static void fail_call(lua_State *L, struct cbor_in body)
+{
+    const char *message;
+    size_t n;
+    if (!cbor_find_text(body, "message", &message, &n)) {
+        message = "the host refused";
+        n = strlen(message);
+    }
+    luaL_where(L, 2);
+    lua_pushlstring(L, message, n);
+    lua_concat(L, 2);
+    lua_error(L);
+}
+
+static int on_call(lua_State *L, const char *op)
+{
+    struct cbor_out o = {reply, sizeof reply, 0};
+    uint64_t call = ++next_call;
+    rpc_begin(&o, RPC_CALL, call, op);
+    size_t at = cbor_open_map(&o);
+    unsigned n = 0;
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1), n++) {
+        cbor_str(&o, luaL_checkstring(L, -2));
+        value_encode(L, -1, &o);
+    }
+    cbor_close(&o, at, n);
+    if (!cbor_fits(&o))
+        return luaL_error(L, "host.%s: the arguments are too large", op);
+    if (fiber_await(&fiber, link_send, WIRE_RPC, reply, o.len) < 0)
+        return luaL_error(L, "host.%s: no host listens", op);
+    struct rpc_head head;
+    bool ok;
+    do
+        raise_stopped(L, next_return(&head, 0));
+    while (head.kind != RPC_RETURN || head.id != call);
+    if (!cbor_find_bool(head.body, "ok", &ok) || !ok)
+        fail_call(L, head.body);
+    if (!value_decode(L, &head.body))
+        return luaL_error(L, "host.%s: its answer is not understood", op);
+    return 1;
+}
+
+static const struct eval_host host = {on_write, on_call};
+
+static int k_sleep(lua_State *L)
+{
+    lua_Integer ms = luaL_checkinteger(L, 1);
+    session_sleep(L, ms > 0 ? (uint64_t)ms : 0);
+    return 0;
+}
+MONITOR_API(sleep, "sleep", "k.sleep(ms)", "lets the kernel run for a while", "k.sleep(10)",
+            k_sleep, NULL);
+
+static int k_ns(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)clock_monotonic_ns());
+    return 1;
+}
+MONITOR_API(ns, "ns", NULL, "nanoseconds since boot", "k.ns", k_ns, NULL);
+
+static int k_heap(lua_State *L)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, (lua_Integer)limits.arena.used);
+    lua_setfield(L, -2, "used");
+    lua_pushinteger(L, (lua_Integer)limits.arena.peak);
+    lua_setfield(L, -2, "peak");
+    lua_pushinteger(L, (lua_Integer)limits.arena.size);
+    lua_setfield(L, -2, "size");
+    lua_pushinteger(L, (lua_Integer)limits.arena.failures);
+    lua_setfield(L, -2, "failures");
+    return 1;
+}
+MONITOR_API(session, "session", NULL, "this session's own heap: used, peak, size, failures",
+            "k.session", k_heap, NULL);
+
+// ---- requests
+
+static void begin_reply(struct cbor_out *o, uint64_t id)
+{
+    *o = (struct cbor_out){reply, sizeof reply, 0};
+    rpc_begin(o, RPC_REPLY, id, NULL);
+}
+
+static void ok_reply(struct cbor_out *o, unsigned more)
+{
+    cbor_map(o, 1 + more);
+    cbor_str(o, "ok");
+    cbor_bool(o, true);
+}
+
+static bool text_arg(const struct rpc_head *head, const char *key, const char **s, size_t *n)
+{
+    return cbor_find_text(head->body, key, s, n);
+}
+
+static void do_eval(const struct rpc_head *head)
+{
+    static const char *const modes[] = {"text", "json", "script", "check"};
+    struct eval_request r = {.mode = EVAL_TEXT};
+    struct cbor_out o;
+    const char *chunk, *mode;
+    char name[96] = "=k";
+    size_t n;
+    if (!text_arg(head, "source", &r.source, &r.len)) {
+        o = (struct cbor_out){reply, sizeof reply, 0};
+        rpc_error(&o, head->id, "request", "eval needs a source");
+        reply_len = o.len;
+        return;
+    }
+    if (text_arg(head, "chunk", &chunk, &n) && n < sizeof name) {
+        memcpy(name, chunk, n);
+        name[n] = 0;
+    }
+    r.chunk = name;
+    if (text_arg(head, "mode", &mode, &n))
+        for (unsigned i = 0; i < 4; i++)
+            if (n == strlen(modes[i]) && memcmp(mode, modes[i], n) == 0)
+                r.mode = (enum eval_mode)i;
+    cbor_find(head->body, "args", &r.args);
+    static uint8_t result[RPC_MESSAGE]; // reply is used by calls until the script is done
+    struct cbor_out inner = {result, sizeof result - 64, 0};
+    eval_run(&limits, &r, &inner);
+    begin_reply(&o, head->id);
+    memcpy(reply + o.len, result, inner.len);
+    reply_len = o.len + inner.len;
+}
+
+static void do_line(const struct rpc_head *head)
+{
+    struct cbor_out o;
+    const char *s;
+    size_t n;
+    uint64_t cursor = 0;
+    begin_reply(&o, head->id);
+    if (strcmp(head->op, "help") == 0 && text_arg(head, "text", &s, &n)) {
+        eval_help(&limits, s, n, &o);
+    } else if (strcmp(head->op, "complete") == 0 && text_arg(head, "line", &s, &n)) {
+        if (!cbor_find_uint(head->body, "cursor", &cursor))
+            cursor = n;
+        eval_complete(&limits, s, n, cursor, &o);
+    } else {
+        o.len = 0;
+        rpc_error(&o, head->id, "request", "a text is missing");
+    }
+    reply_len = o.len;
+}
+
+static void do_mode(const struct rpc_head *head)
+{
+    struct cbor_out o;
+    const char *s;
+    char name[16] = "";
+    size_t n;
+    if (text_arg(head, "mode", &s, &n) && n < sizeof name)
+        memcpy(name, s, n);
+    begin_reply(&o, head->id);
+    if (monitor_mode_set(name)) {
+        ok_reply(&o, 1);
+        cbor_str(&o, "mode");
+        cbor_str(&o, monitor_mode_name());
+    } else {
+        o.len = 0;
+        rpc_error(&o, head->id, "request", "modes are ro, rw and unsafe");
+    }
+    reply_len = o.len;
+}
+
+static bool count_task(struct task *t, void *arg)
+{
+    (void)t;
+    ++*(uint64_t *)arg;
+    return true;
+}
+
+static void do_status(const struct rpc_head *head)
+{
+    struct cbor_out o;
+    uint64_t tasks = 0;
+    task_foreach(0, count_task, &tasks);
+    begin_reply(&o, head->id);
+    ok_reply(&o, 3);
+    cbor_str(&o, "mode");
+    cbor_str(&o, monitor_mode_name());
+    cbor_str(&o, "harts");
+    cbor_uint(&o, hart_count);
+    cbor_str(&o, "tasks");
+    cbor_uint(&o, tasks);
+    reply_len = o.len;
+}
+
+static void fresh_state(void)
+{
+    limits.yield = on_yield;
+    limits.lock_depth = &hart_self.lock_depth;
+    limits_enter(&limits, fiber.stack);
+    journal_forget_dry_run();
+    if (limits_open(&limits, heap, HEAP) || eval_open(&limits, &host))
+        panic("monitor: a fresh Lua state does not fit %d bytes", HEAP);
+}
+
+static void do_reset(const struct rpc_head *head)
+{
+    struct cbor_out o;
+    fresh_state();
+    begin_reply(&o, head->id);
+    ok_reply(&o, 0);
+    reply_len = o.len;
+}
+
+static void do_poweroff(const struct rpc_head *head)
+{
+    struct cbor_out o;
+    begin_reply(&o, head->id);
+    ok_reply(&o, 0);
+    fiber_await(&fiber, link_send, WIRE_RPC, reply, o.len);
+    uart_drain();
+    machine_poweroff();
+}
+
+static void do_request(const struct rpc_head *head)
+{
+    static const struct {
+        const char *op;
+        void (*run)(const struct rpc_head *);
+    } ops[] = {
+        {"eval", do_eval},     {"complete", do_line}, {"help", do_line},         {"mode", do_mode},
+        {"status", do_status}, {"reset", do_reset},   {"poweroff", do_poweroff},
+    };
+    link_interrupt_clear();
+    told_at = 0;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (strcmp(ops[i].op, head->op) == 0) {
+            ops[i].run(head);
+            return;
+        }
+    struct cbor_out o = {reply, sizeof reply, 0};
+    rpc_error(&o, head->id, "request", "no such operation");
+    reply_len = o.len;
+}
+
+static void take_request(const uint8_t *data, size_t n)
+{
+    struct rpc_head head;
+    memcpy(request, data, n); // the link's buffer is used by the next message
+    if (!rpc_parse(&head, request, n) || head.kind != RPC_REQUEST)
+        return;
+    switch (rpc_once_begin(&once, head.id)) {
+    case RPC_NEW:
+        do_request(&head);
+        rpc_once_end(&once);
+        break;
+    case RPC_AGAIN:
+        break;
+    case RPC_DROP:
+    case RPC_BUSY:
+        return;
+    }
+    if (!lost)
+        fiber_await(&fiber, link_send, WIRE_RPC, reply, reply_len);
+}
+
+// Another host, or RESET: nothing of the old one's is left but the journal.
+static void forget(void)
+{
+    lost = false;
+    rpc_once_forget(&once);
+    link_interrupt_clear();
+    monitor_mode = MODE_RO;
+    fresh_state();
+}
+
+// What the fiber before this one could not finish.
+static void answer_abandoned(void)
+{
+    if (!once.running)
+        return;
+    struct cbor_out o = {reply, sizeof reply, 0};
+    rpc_error(&o, once.id, "interrupted", "the script did not stop: the session was reset");
+    reply_len = o.len;
+    rpc_once_end(&once);
+    if (!lost)
+        fiber_await(&fiber, link_send, WIRE_RPC, reply, reply_len);
+}
+
+static void session(struct fiber *f)
+{
+    const uint8_t *data;
+    fresh_state();
+    answer_abandoned();
+    for (;;) {
+        if (lost)
+            forget();
+        long n = fiber_await(f, link_recv, &data, 0);
+        if (n == -ECONNRESET)
+            lost = true;
+        else if (n == -EINTR)
+            link_interrupt_clear();
+        else if (n > 0)
+            take_request(data, (size_t)n);
+    }
+}
+
+ASYNC_DECL(monitor_main, );
+ASYNC(monitor_main, long r;)
+{
+    ASYNC_BEGIN(monitor_main);
+    for (;;) {
+        AWAIT(f->r, fiber_run, &fiber, session);
+        log_warn("monitor: a script did not stop; its session was reset");
+    }
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static void session_init(void)
+{
+    pa_t pa = frame_alloc_run(HEAP / PAGE_SIZE);
+    if (!pa)
+        panic("monitor: no %d KiB for its heap", HEAP >> 10);
+    heap = pa_to_kva(pa);
+    fiber_init(&fiber);
+    link_set_schema(class_schema_hash());
+    if (task_init(&task, "monitor", arena, sizeof arena, &monitor_main_fn, NULL, 0))
+        panic("monitor: no memory for its task");
+    task.pinned = 0;
+    task_wake(&task);
+}
+INIT(INIT_LATE, session_init);

@@ -1,0 +1,594 @@
+// sources: monitor/lua/arena.c monitor/lua/limits.c monitor/class/class.c monitor/class/list.c
+// sources: monitor/class/api.c monitor/class/reflect.c monitor/session/eval.c
+// sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude.S
+// sources: monitor/wire/cbor.c
+// sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c
+// sources: build/third_party/lua/src/lbaselib.c build/third_party/lua/src/lcode.c
+// sources: build/third_party/lua/src/lcorolib.c build/third_party/lua/src/lctype.c
+// sources: build/third_party/lua/src/ldebug.c build/third_party/lua/src/ldo.c
+// sources: build/third_party/lua/src/ldump.c build/third_party/lua/src/lfunc.c
+// sources: build/third_party/lua/src/lgc.c build/third_party/lua/src/llex.c
+// sources: build/third_party/lua/src/lmathlib.c build/third_party/lua/src/lmem.c
+// sources: build/third_party/lua/src/lobject.c build/third_party/lua/src/lopcodes.c
+// sources: build/third_party/lua/src/lparser.c build/third_party/lua/src/lstate.c
+// sources: build/third_party/lua/src/lstring.c build/third_party/lua/src/lstrlib.c
+// sources: build/third_party/lua/src/ltable.c build/third_party/lua/src/ltablib.c
+// sources: build/third_party/lua/src/ltm.c build/third_party/lua/src/lundump.c
+// sources: build/third_party/lua/src/lutf8lib.c build/third_party/lua/src/lvm.c
+// sources: build/third_party/lua/src/lzio.c
+// flags: -include monitor/lua/luaport.h
+// SPDX-License-Identifier: MIT
+// What the host's requests get for an answer, and what a class table gives to Lua, on a made-up
+// class of things that live, change and die.
+#include "class/class.h"
+#include "lib/errno.h"
+#include "lib/log.h"
+#include "session/eval.h"
+#include "session/journal.h"
+#include "session/value.h"
+
+#include <lauxlib.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+_Noreturn void panic(const char *fmt, ...)
+{
+    fail_msg("panic: %s", fmt);
+    abort();
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+    va_list ap;
+    (void)level;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
+
+static uint64_t now = 1000000;
+
+uint64_t clock_monotonic_ns(void)
+{
+    return now;
+}
+
+// ---- the made-up class
+
+enum { THINGS = 80 };
+static struct thing {
+    bool dead;
+    uint32_t weight;
+} things[THINGS];
+static unsigned fetches;
+
+struct thing_view {
+    char name[16];
+    const char *color;
+    uint64_t address;
+    uint32_t weight;
+    bool heavy;
+};
+
+static const struct class *const class_thing;
+
+static long thing_copy(const struct class_key *key, void *out)
+{
+    if (key->id >= THINGS || things[key->id].dead)
+        return -ENOENT;
+    struct thing_view *v = out;
+    *v = (struct thing_view){.color = key->id % 2 ? "red" : NULL,
+                             .address = 0xffffffc080000000 + key->id,
+                             .weight = things[key->id].weight,
+                             .heavy = things[key->id].weight > 50};
+    snprintf(v->name, sizeof v->name, "thing%u", (unsigned)key->id);
+    return 0;
+}
+
+static size_t thing_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
+{
+    size_t n = 0;
+    fetches++;
+    for (uint64_t i = from; i < THINGS && n < max; i++)
+        if (!things[i].dead)
+            out[n++] = (struct class_key){i, owner};
+    return n;
+}
+
+static void thing_line(char *buf, size_t n, const struct class_key *key, const void *copy)
+{
+    (void)key;
+    snprintf(buf, n, "weighs %u", ((const struct thing_view *)copy)->weight);
+}
+
+static long weight_validate(struct change *c)
+{
+    snprintf(c->text, sizeof c->text, "set the weight of Thing#%lu to %lu",
+             (unsigned long)c->arg[0], (unsigned long)c->arg[1]);
+    if (c->arg[1] <= 1000)
+        return 0;
+    snprintf(c->why, sizeof c->why, "nothing weighs %lu", (unsigned long)c->arg[1]);
+    return -EINVAL;
+}
+
+static long weight_apply(struct change *c);
+static const struct change_kind weight_kind = {"thing.weight", MODE_RW, weight_validate,
+                                               weight_apply};
+
+static long weight_apply(struct change *c)
+{
+    c->undo = &weight_kind;
+    c->undo_arg[0] = c->arg[0];
+    c->undo_arg[1] = things[c->arg[0]].weight;
+    things[c->arg[0]].weight = (uint32_t)c->arg[1];
+    return 0;
+}
+
+static void set_weight(lua_State *L, const struct class_key *key, const void *copy, int value)
+{
+    (void)copy;
+    change_make(L, &(struct change){.kind = &weight_kind,
+                                    .arg = {key->id, (uint64_t)luaL_checkinteger(L, value)}});
+}
+
+static void push_next(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    class_push(L, class_thing, (struct class_key){key->id + 1, 0});
+}
+
+static int thing_poke(lua_State *L)
+{
+    struct thing_view v;
+    class_self(L, 1, class_thing, &v);
+    lua_pushfstring(L, "%s was poked", v.name);
+    return 1;
+}
+
+static const struct class_field fields[] = {
+    FIELD(struct thing_view, name, "what it is called"),
+    FIELD(struct thing_view, color, "red, or none"),
+    FIELD_ADDRESS(struct thing_view, address, "where it lies"),
+    FIELD(struct thing_view, weight, "in kilograms", .set = set_weight),
+    FIELD(struct thing_view, heavy, "more than 50"),
+    FIELD_OTHER("next", "Thing", "its neighbour", push_next),
+    {0},
+};
+static const struct class_method methods[] = {
+    {"poke", "t:poke() -> string", "pokes it", "k.things()[3]:poke()", thing_poke},
+    {0},
+};
+SET_ITEM(classes, struct class, class_table_thing) = {.name = "Thing",
+                                                      .doc = "something",
+                                                      .place = "struct thing, here",
+                                                      .gone = "broke",
+                                                      .size = sizeof(struct thing_view),
+                                                      .copy = thing_copy,
+                                                      .keys = thing_keys,
+                                                      .line = thing_line,
+                                                      .fields = fields,
+                                                      .methods = methods};
+static const struct class *const class_thing = &class_table_thing;
+
+static int k_things(lua_State *L)
+{
+    class_push_list(L, class_thing, 0);
+    return 1;
+}
+MONITOR_API(things, "things", "k.things() -> list of Thing", "all things", "k.things()", k_things,
+            NULL);
+
+static int k_kill(lua_State *L)
+{
+    things[luaL_checkinteger(L, 1)].dead = true;
+    return 0;
+}
+MONITOR_API(kill, "kill", "k.kill(id)", "breaks one", NULL, k_kill, NULL);
+
+static int k_ns(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)now);
+    return 1;
+}
+MONITOR_API(ns, "ns", NULL, "the time", NULL, k_ns, NULL);
+
+static int k_sleep(lua_State *L)
+{
+    now += (uint64_t)luaL_checkinteger(L, 1) * 1000000;
+    return 0;
+}
+MONITOR_API(sleep, "sleep", "k.sleep(ms)", "passes the time", NULL, k_sleep, NULL);
+
+// ---- the host
+
+static char printed[8192];
+
+static void on_write(lua_State *L, const char *text, size_t n)
+{
+    (void)L;
+    strncat(printed, text, n < sizeof printed - strlen(printed) - 1 ? n : 0);
+}
+
+static int on_call(lua_State *L, const char *op)
+{
+    if (strcmp(op, "sh") == 0) {
+        lua_newtable(L);
+        lua_pushinteger(L, 3);
+        lua_setfield(L, -2, "status");
+        lua_getfield(L, 2, "command");
+        lua_setfield(L, -2, "output");
+        return 1;
+    }
+    if (strcmp(op, "file") == 0) {
+        lua_newtable(L);
+        lua_pushliteral(L, "lua-scripts/m.lua");
+        lua_setfield(L, -2, "path");
+        lua_pushliteral(L, "return {answer = 42}");
+        lua_setfield(L, -2, "data");
+        return 1;
+    }
+    return luaL_error(L, "host.%s: refused", op);
+}
+
+static const struct eval_host host = {on_write, on_call};
+
+// ---- asking
+
+enum { HEAP = 1 << 20 };
+static struct lua_limits limits;
+static void *heap;
+static uint8_t answer[65536];
+static struct cbor_out out;
+static char text[65536];
+
+static int set_up(void **state)
+{
+    (void)state;
+    char here;
+    heap = aligned_alloc(16, HEAP);
+    memset(&limits, 0, sizeof limits);
+    for (unsigned i = 0; i < THINGS; i++)
+        things[i] = (struct thing){false, i};
+    monitor_mode = MODE_RO;
+    *printed = 0;
+    limits_enter(&limits, &here - 256 * 1024);
+    assert_int_equal(limits_open(&limits, heap, HEAP), 0);
+    assert_int_equal(eval_open(&limits, &host), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    lua_close(limits.L);
+    assert_int_equal(limits.arena.used, 0);
+    free(heap);
+    return 0;
+}
+
+static struct cbor_in ask(const char *source, enum eval_mode mode)
+{
+    struct eval_request r = {
+        .source = source, .len = strlen(source), .chunk = "=k", .mode = mode, .budget = 2000000};
+    out = (struct cbor_out){answer, sizeof answer, 0};
+    eval_run(&limits, &r, &out);
+    assert_true(cbor_fits(&out));
+    assert_true(cbor_valid(answer, out.len));
+    return cbor_in(answer, out.len);
+}
+
+static const char *string_of(struct cbor_in in, const char *key)
+{
+    const char *s;
+    size_t n;
+    if (!cbor_find_text(in, key, &s, &n))
+        return NULL;
+    memcpy(text, s, n);
+    text[n] = 0;
+    return text;
+}
+
+static void check_contains(const char *source, const char *got, const char *part)
+{
+    if (!got || !strstr(got, part))
+        fail_msg("%s\n  gave: %.1500s\n  not:  %s", source, got ? got : "(nothing)", part);
+}
+
+static void says(const char *source, const char *part)
+{
+    struct cbor_in in = ask(source, EVAL_TEXT), error;
+    if (cbor_find(in, "error", &error))
+        fail_msg("%s\n  failed: %s", source, string_of(error, "message"));
+    check_contains(source, string_of(in, "text"), part);
+}
+
+static void fails(const char *source, const char *kind, const char *part)
+{
+    struct cbor_in in = ask(source, EVAL_TEXT), error;
+    if (!cbor_find(in, "error", &error))
+        fail_msg("%s\n  did not fail", source);
+    check_contains(source, string_of(error, "message"), part);
+    check_contains(source, string_of(error, "kind"), kind);
+}
+
+#define TEST(name)   static void name(void **state)
+#define UNUSED_STATE (void)state
+
+TEST(expressions_and_statements)
+{
+    UNUSED_STATE;
+    says("1 + 1", "2");
+    says("1, 'a', nil", "1\ta\tnil");
+    says("x = 5 return x", "5");
+    says("{1, 2, a = {b = 'c'}}", "{1, 2, a = {b = \"c\"}}");
+    says("local t = {} t.t = t return t", "<cycle>");
+    assert_null(string_of(ask("x = 7", EVAL_TEXT), "text"));
+    says("x", "7");
+    ask("print(1, 'two', nil)", EVAL_SCRIPT);
+    assert_string_equal(printed, "1\ttwo\tnil\n");
+}
+
+TEST(errors_say_what_and_where)
+{
+    UNUSED_STATE;
+    uint64_t line;
+    fails("error('boom')", "lua", "k:1: boom");
+    fails("error({1})", "lua", "table:");
+    fails("assert(false, 'no!')", "assert", "no!");
+    fails("assert(1 == 2)", "assert", "assertion failed!");
+    fails("\n\nlocal a = nil + 1", "lua", "k:3: attempt to perform arithmetic");
+    fails("while true do end", "limit", "budget");
+    fails("local t = {} for i = 1, 1e9 do t[i] = i end", "limit", "memory");
+    fails("1 +", "syntax", "<eof>");
+    struct cbor_in error;
+    assert_true(
+        cbor_find(ask("local function f() error('deep') end f()", EVAL_TEXT), "error", &error));
+    check_contains("traceback", string_of(error, "traceback"), "in upvalue 'f'" + 12);
+    assert_true(cbor_find_uint(error, "line", &line));
+    assert_int_equal(line, 1);
+    bool incomplete = false;
+    assert_true(cbor_find(ask("for i = 1, 2 do", EVAL_TEXT), "error", &error));
+    assert_true(cbor_find_bool(error, "incomplete", &incomplete) && incomplete);
+    assert_true(cbor_find(ask("for for", EVAL_TEXT), "error", &error));
+    assert_false(cbor_find_bool(error, "incomplete", &incomplete));
+    says("'still ' .. 'alive'", "still alive");
+}
+
+TEST(fields_of_objects)
+{
+    UNUSED_STATE;
+    says("k.things()[3].name", "thing3");
+    says("k.things()[3].color", "red");
+    says("k.things()[4].color", "nil");
+    says("k.things()[4].next.next", "Thing#6 weighs 6");
+    says("k.things()[4]", "address        0xffffffc080000004");
+    says("k.things()[4]:poke()", "thing4 was poked");
+    fails("k.things()[4].nmae", "lua", "Thing has no field 'nmae'; did you mean 'name'?");
+    fails("k.things()[4].qqq", "lua", "Thing has no field 'qqq'");
+    fails("k.things()[4].name = 'x'", "lua", "Thing.name is read-only");
+    fails("k.things()[4].poke = 1", "lua", "is a method");
+    fails("k.things()[99]", "lua", "there is no Thing#99");
+    fails("k.thigns()", "lua", "k has no member 'thigns'; did you mean 'things'?");
+    fails("k.things().poke(k)", "lua", "a list has no method 'poke'");
+    says("local s = '' for name in pairs(k.things()[1]) do s = s .. name .. ' ' end return s",
+         "name color address weight heavy next ");
+    says("k.things()[1] == k.things()[1]", "true");
+    says("getmetatable(k.things()[1])", "Thing");
+    fails("setmetatable(k.things()[1], {})", "lua", "table expected");
+}
+
+TEST(stale_handles)
+{
+    UNUSED_STATE;
+    says("t = k.things()[7] k.kill(7) return 1", "1");
+    fails("t.name", "lua", "stale handle: Thing#7 broke");
+    fails("t:poke()", "lua", "stale handle: Thing#7 broke");
+    fails("t.weight = 3", "lua", "stale handle");
+    says("tostring(t)", "Thing#7 (broke)");
+    says("#k.things()", "79");
+    says("k.things():where{name = 'thing7'}:count()", "0");
+}
+
+TEST(sequences)
+{
+    UNUSED_STATE;
+    fetches = 0;
+    says("local n = 0 for t in k.things() do n = n + t.weight end return n", "3160");
+    assert_in_range(fetches, 3, 4);
+    says(
+        "local n = 0 for t in k.things() do if t.weight == 10 then k.kill(20) end n = n + 1 end return n",
+        "79");
+    says("local s, n = k.things(), 0 for a in s do for b in s do n = n + 1 break end end return n",
+         "79");
+    says("#k.things():where{color = 'red', heavy = true}", "15");
+    says("k.things():where(function(t) return t.weight == 9 end):first()", "Thing#9");
+    says("table.concat(k.things():take(3):map('name'):list(), ' ')", "thing0 thing1 thing2");
+    says("k.things():sort('weight', true):first().weight", "79");
+    says("k.things():take(2)", "Thing#0 weighs 0\nThing#1 weighs 1");
+    says("k.things():map(function(t) if t.weight > 77 then return t.weight end end):list()",
+         "{78, 79}");
+    says("k.things():where{heavy = 'x'}", "(none)");
+    fails("k.things():were{}", "lua", "no method 'were'");
+}
+
+TEST(changes_are_validated_written_down_and_undone)
+{
+    UNUSED_STATE;
+    fails("k.things()[1].weight = 5", "lua", "needs mode rw; the mode is ro");
+    fails("k.mode = 'wr'", "lua", "no mode 'wr'");
+    assert_int_equal(things[1].weight, 1);
+    says("k.dry(function() k.things()[1].weight = 5 end)", "set the weight of Thing#1 to 5");
+    assert_int_equal(things[1].weight, 1);
+    fails("k.mode = 'rw' k.things()[1].weight = 5000", "lua", "nothing weighs 5000");
+    says("k.things()[1].weight = 5 return k.things()[1].weight", "5");
+    says("k.things()[1].weight = 6 return #k.journal()", "2");
+    says("k.undo()", "to 5");
+    assert_int_equal(things[1].weight, 5);
+    says("k.undo(1)", "to 1");
+    assert_int_equal(things[1].weight, 1);
+    fails("k.undo(1)", "lua", "was undone by row 4");
+    fails("k.undo()", "lua", "nothing to undo");
+    fails("k.undo(77)", "lua", "no row 77");
+    says("k.journal()", "thing.weight");
+    fails("k.dry(function() error('inside') end)", "lua", "inside");
+    says("k.things()[1].weight = 9 return k.things()[1].weight", "9");
+    fails("k.ns = 1", "lua", "k.ns is read-only");
+}
+
+TEST(json)
+{
+    UNUSED_STATE;
+    struct cbor_in in, value, item;
+    uint64_t n;
+    struct cbor_item it;
+    assert_true(cbor_find(ask("k.things()[3]", EVAL_JSON), "value", &value));
+    assert_string_equal(string_of(value, "class"), "Thing");
+    assert_string_equal(string_of(value, "name"), "thing3");
+    assert_true(cbor_find_uint(value, "weight", &n));
+    assert_true(cbor_find(value, "address", &item));
+    assert_true(cbor_next(&item, &it) && it.type == CBOR_TAG && it.n == CBOR_TAG_ADDRESS);
+    assert_true(cbor_find(value, "next", &item));
+    assert_true(cbor_next(&item, &it) && it.type == CBOR_MAP);
+    assert_true(
+        cbor_find(ask("{k.things(), {1, 2.5}, true, a = nil}", EVAL_JSON), "value", &value));
+    assert_true(cbor_next(&value, &it) && it.type == CBOR_ARRAY && it.n == 3);
+    assert_true(cbor_next(&value, &it) && it.type == CBOR_ARRAY && it.n == THINGS);
+    in = ask("string.rep('x', 70000)", EVAL_JSON);
+    assert_true(cbor_find(in, "error", &value));
+    assert_string_equal(string_of(value, "kind"), "limit");
+}
+
+TEST(completion)
+{
+    UNUSED_STATE;
+    static const struct {
+        const char *line, *words;
+        uint64_t start;
+    } cases[] = {
+        {"k.th", "things", 2},
+        {"return #k.thi", "things", 10},
+        {"k.things()[1].na", "name", 14},
+        {"k.things():first().next.we", "weight", 24},
+        {"k.things():where{a = 1}:fi", "first", 24},
+        {"t.next:po", "poke", 7},
+        {"mod.deep.in", "inner", 9},
+        {"str.upp", "", 4},
+        {"k.nothing.x", "", 10},
+        {"coroutine.wr", "wrap", 10},
+        {"prin", "print", 0},
+        {"whi", "while", 0},
+    };
+    says("t = k.things()[1] mod = {deep = {inner = 1}} return 1", "1");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cbor_in words;
+        struct cbor_item it;
+        uint64_t start;
+        out = (struct cbor_out){answer, sizeof answer, 0};
+        eval_complete(&limits, cases[i].line, strlen(cases[i].line), strlen(cases[i].line), &out);
+        assert_true(cbor_find(cbor_in(answer, out.len), "words", &words));
+        assert_true(cbor_find_uint(cbor_in(answer, out.len), "start", &start));
+        assert_true(cbor_next(&words, &it));
+        *text = 0;
+        for (uint64_t n = it.n; n; n--) {
+            assert_true(cbor_next(&words, &it));
+            strncat(text, (const char *)it.data, it.n);
+        }
+        if (strcmp(text, cases[i].words) || start != cases[i].start)
+            fail_msg("%s: %s from %lu", cases[i].line, text, (unsigned long)start);
+    }
+}
+
+static void helps(const char *what, const char *part)
+{
+    out = (struct cbor_out){answer, sizeof answer, 0};
+    eval_help(&limits, what, strlen(what), &out);
+    check_contains(what, string_of(cbor_in(answer, out.len), "text"), part);
+}
+
+TEST(help)
+{
+    UNUSED_STATE;
+    helps("", "k.things() -> list of Thing");
+    helps("k.things", "all things\n  for example: k.things()");
+    helps("Thing", "behind it: struct thing, here");
+    helps("Thing.weight", "integer, writable\n  in kilograms");
+    helps("Thing:poke", "pokes it");
+    helps("k.things()[1]", "t:poke() -> string");
+    helps("k.things()[1].poke", "pokes it");
+    helps("nonsense", "nothing is known");
+    says("help(k.things)", "all things");
+    says("stubs()", "---@class Thing");
+}
+
+TEST(checks_speak_tap)
+{
+    UNUSED_STATE;
+    uint64_t tests, failed;
+    struct cbor_in in = ask("ok(true, 'fine') is(1 + 1, 3, 'sums') like('abc', '^a', 'begins')\n"
+                            "fails(function() error('x y') end, 'x y', 'raises')\n"
+                            "local n = 0\n"
+                            "eventually(function() n = n + 1 return n > 5 end, 1, 'comes')\n"
+                            "eventually(function() return false end, 0.1, 'never')",
+                            EVAL_CHECK);
+    assert_true(cbor_find_uint(in, "tests", &tests) && tests == 6);
+    assert_true(cbor_find_uint(in, "failed", &failed) && failed == 2);
+    check_contains("tap", printed, "ok 1 - fine\nnot ok 2 - sums\n# failed at k:1");
+    check_contains("tap", printed,
+                   "# got:      2\n# expected: 3\nok 3 - begins\nok 4 - raises\nok 5 - comes\n"
+                   "not ok 6 - never");
+    check_contains("tap", printed, "1..6\n");
+    in = ask("plan(2) ok(true)", EVAL_CHECK);
+    assert_true(cbor_find_uint(in, "failed", &failed) && failed == 1);
+}
+
+TEST(the_host_is_called)
+{
+    UNUSED_STATE;
+    says("host.sh('ls -l')", "3\tls -l");
+    says("require('m').answer", "42");
+    fails("host.spawn('x')", "lua", "host.spawn: refused");
+}
+
+TEST(arguments)
+{
+    UNUSED_STATE;
+    uint8_t args[64];
+    struct cbor_out a = {args, sizeof args, 0};
+    cbor_array(&a, 2);
+    cbor_str(&a, "one");
+    cbor_str(&a, "two");
+    const char *source = "print(...)";
+    struct eval_request r = {.source = source,
+                             .len = strlen(source),
+                             .chunk = "@x.lua",
+                             .mode = EVAL_SCRIPT,
+                             .args = cbor_in(args, a.len)};
+    out = (struct cbor_out){answer, sizeof answer, 0};
+    eval_run(&limits, &r, &out);
+    assert_string_equal(printed, "one\ttwo\n");
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(expressions_and_statements),
+        T(errors_say_what_and_where),
+        T(fields_of_objects),
+        T(stale_handles),
+        T(sequences),
+        T(changes_are_validated_written_down_and_undone),
+        T(json),
+        T(completion),
+        T(help),
+        T(checks_speak_tap),
+        T(the_host_is_called),
+        T(arguments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

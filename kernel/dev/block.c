@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { ERRORS_TOLD = 8 };
+
 struct list block_devices = LIST_INIT(block_devices);
 
 void block_register(struct block_device *bdev)
@@ -98,14 +100,21 @@ int block_submit(struct block_request *req)
     return 0;
 }
 
+// A disk that has died would fill the log: the first errors, then each that doubles the count.
+static void report_error(const struct block_request *req, int result)
+{
+    static const char *const names[BLOCK_OPS] = {"read", "write", "flush"};
+    uint64_t n = atomic_add64(&req->bdev->errors, 1) + 1;
+    if (n <= ERRORS_TOLD || (n & (n - 1)) == 0)
+        log_error("%s: %s of %u bytes at sector %lu failed with %d (error no. %lu)",
+                  req->bdev->name, names[req->op], req->bytes, (unsigned long)req->sector, result,
+                  (unsigned long)n);
+}
+
 void block_complete(struct block_request *req, int result)
 {
-    if (result < 0) {
-        static const char *const names[] = {"read", "write", "flush"};
-        atomic_add64(&req->bdev->errors, 1);
-        log_error("%s: %s of %u bytes at sector %lu failed with %d", req->bdev->name,
-                  names[req->op], req->bytes, (unsigned long)req->sector, result);
-    }
+    if (result < 0)
+        report_error(req, result);
     req->result = result;
     store_release(&req->done, 1);
     if (req->complete)

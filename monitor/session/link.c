@@ -93,11 +93,13 @@ static size_t welcome_info(uint8_t *buf, size_t cap)
     return o.len;
 }
 
-static void connection_changed(void)
+// A script that ran for the host before is of no use to anybody any more.
+static void connection_changed(bool had_host)
 {
     inbox.tail = inbox.head;
     changes++;
-    store_relaxed(&interrupted, 1);
+    if (had_host)
+        store_relaxed(&interrupted, 1);
     event_set(&readable);
     event_set(&writable);
     event_set(&clock_moved);
@@ -114,9 +116,9 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
         wire_tx_begin(&tx);
     wire_tx_welcome(&tx, hello->nonce, info, n);
     spin_unlock(&tx_lock);
-    store_relaxed(&connected, 1);
     if (fresh)
-        connection_changed();
+        connection_changed(connected);
+    store_relaxed(&connected, 1);
     if (hello->rows != rows || hello->cols != cols) {
         rows = hello->rows;
         cols = hello->cols;
@@ -131,7 +133,7 @@ static void on_plain(void *ctx)
     spin_lock(&tx_lock);
     wire_tx_end(&tx);
     spin_unlock(&tx_lock);
-    connection_changed();
+    connection_changed(true);
     uart_kick();
 }
 
@@ -145,7 +147,7 @@ static void on_interrupt(void *ctx)
 static void on_reset(void *ctx)
 {
     (void)ctx;
-    connection_changed();
+    connection_changed(true);
 }
 
 static const struct wire_sink sink = {

@@ -2,7 +2,6 @@
 // clone(2): processes, vforked processes and threads are one call with different flags.
 #include "fs/file.h"
 #include "fs/fsctx.h"
-#include "lib/log.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/exit.h"
@@ -177,14 +176,10 @@ SYSCALL_ASYNC(220, clone, 5);
 ASYNC(thread_born, long r;)
 {
     ASYNC_BEGIN(thread_born);
-    if (!f->th->space) {        // process 1
-        if (task_reserve(t, (size_t)async_depth(&init_exec_fn)))
-            panic("no memory to start init");
+    if (!f->th->space)          // process 1
         AWAIT(f->r, init_exec, f->th);
-        task_trim(t);
-    } else if (f->th->set_child_tid) {
+    else if (f->th->set_child_tid)
         AWAIT(f->r, user_write, f->th->space, f->th->set_child_tid, &f->th->tid, 4);
-    }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -68,10 +68,7 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
             ASYNC_RETURN(f->r);
     }
     t->local = 0;
-    if (task_reserve(t, (size_t)async_depth(f->e->async)))
-        ASYNC_RETURN(-ENOMEM);
     AWAIT_VIA(f->r, syscall, f->e->async, CALL_ARGS(f->th->tf));
-    task_trim(t);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -97,13 +94,22 @@ static inline void finish_async(struct thread *th, long r)
         finish_call(th, r);
 }
 
+// Room for all that fn may await. The kernel keeps a reserve of frames that user memory cannot take,
+// so this waits for others to give back at worst.
+#define RESERVE(fn)                                                                            \
+    while (unlikely(task_reserve(t, (size_t)async_depth(&fn##_fn))))                           \
+    YIELD()
+
 ASYNC(user_loop, long r; long cause;)
 {
     ASYNC_BEGIN(user_loop);
     t->catcher = &f->hdr;
+    RESERVE(thread_born);
     AWAIT(f->r, thread_born, f->th);
+    task_trim(t);
     for (;;) {
         while (unlikely(t->flags != 0)) {
+            RESERVE(user_attend);
             AWAIT(f->r, user_attend, f->th);
             task_trim(t);
             if (f->r)
@@ -126,6 +132,7 @@ ASYNC(user_loop, long r; long cause;)
                 task_trim(t);
                 finish_async(f->th, f->r);
             } else if (t->local & LOCAL_COMMIT && f->th->tf.result == (uint64_t)-ECOMMIT) {
+                RESERVE(syscall_run);
                 AWAIT(f->r, syscall_run, f->th, true);
                 task_trim(t);
                 finish_async(f->th, f->r);
@@ -141,17 +148,21 @@ ASYNC(user_loop, long r; long cause;)
         } else if (f->cause == CAUSE_SYSCALL) {
             TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
             fpu_save(&f->th->fpu);
+            RESERVE(syscall_run);
             AWAIT(f->r, syscall_run, f->th, false);
             task_trim(t);
             TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
             finish_async(f->th, f->r);
         } else if (f->cause != CAUSE_INTERRUPTED) {
             fpu_save(&f->th->fpu);
+            RESERVE(user_fault);
             AWAIT(f->r, user_fault, f->th, (uint64_t)f->cause);
+            task_trim(t);
         }
     }
 exit:
     SHIELD_BEGIN();
+    RESERVE(thread_exit);
     AWAIT(f->r, thread_exit, f->th);
     SHIELD_END();
     ASYNC_FINALLY;

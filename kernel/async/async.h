@@ -206,9 +206,9 @@ struct frame {
 #define AWAIT_X_(id, dst, callee, ...) AWAIT_Y_(id, dst, callee, __VA_ARGS__)
 #define AWAIT_Y_(id, dst, callee, ...)                                                         \
     do {                                                                                       \
-        ASYNC_HERE_(id, #callee, &callee##_fn, NULL);                             \
-        if (likely(async_push(t, &callee##_fn, &(struct callee##_args){__VA_ARGS__},           \
-                              sizeof(struct callee##_args)))) {                                \
+        ASYNC_HERE_(id, #callee, &callee##_fn, NULL);                                          \
+        if (likely(async_push(t, &callee##_fn))) {                                             \
+            *(struct callee##_args *)(t->top + 1) = (struct callee##_args){__VA_ARGS__};       \
             poll_t p_ = callee(t, t->top);                                                     \
             if (p_.how != POLL_DONE)                                                           \
                 return p_;                                                                     \
@@ -222,9 +222,9 @@ struct frame {
 #define AWAIT_VIA_X_(id, dst, iface, fnp, ...) AWAIT_VIA_Y_(id, dst, iface, fnp, __VA_ARGS__)
 #define AWAIT_VIA_Y_(id, dst, iface, fnp, ...)                                                 \
     do {                                                                                       \
-        ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                            \
-        if (likely(async_push(t, (fnp), &(struct iface##_args){__VA_ARGS__},                   \
-                              sizeof(struct iface##_args)))) {                                 \
+        ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                                         \
+        if (likely(async_push(t, (fnp)))) {                                                    \
+            *(struct iface##_args *)(t->top + 1) = (struct iface##_args){__VA_ARGS__};         \
             poll_t p_ = t->top->fn->resume(t, t->top);                                         \
             if (p_.how != POLL_DONE)                                                           \
                 return p_;                                                                     \
@@ -260,8 +260,8 @@ struct frame {
 #define SHIELD_BEGIN() ((void)t->shield++)
 #define SHIELD_END() ((void)t->shield--)
 
-static inline bool async_push(struct task *t, const struct async_fn *fn, const void *args,
-                              size_t n)
+// The caller of async_push stores the arguments behind the header.
+static inline bool async_push(struct task *t, const struct async_fn *fn)
 {
     struct frame *p = (struct frame *)t->sp;
     size_t size = (fn->size + 15) & ~15ul;
@@ -271,7 +271,6 @@ static inline bool async_push(struct task *t, const struct async_fn *fn, const v
     p->parent = t->top;
     p->fn = fn;
     p->at = &async_entry;
-    __builtin_memcpy(p + 1, args, n);
     t->top = p;
     return true;
 }
@@ -287,3 +286,12 @@ _Noreturn void async_bad_pc(struct task *t, struct frame *frame);
 // Worst-case arena bytes of fn and all it may await, from the table of await points. -1: the call
 // graph below fn is recursive. Remembered per function; the first call walks the table.
 long async_depth(const struct async_fn *fn);
+
+// Room in t's arena for fn and all it may await: 0 or -ENOMEM.
+static inline int async_reserve(struct task *t, const struct async_fn *fn)
+{
+    long need = load_relaxed(fn->depth);
+    if (likely(need > 0 && t->limit - t->sp >= need))
+        return 0;
+    return task_reserve(t, (size_t)async_depth(fn));
+}

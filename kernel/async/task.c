@@ -49,7 +49,8 @@ int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
     t->limit = t->sp + arena_size;
     t->since = time_ticks();
     strncpy(t->name, name, sizeof t->name - 1);
-    async_push(t, fn, args, args_size);
+    async_push(t, fn);
+    memcpy(t->top + 1, args, args_size);
     list_task(t);
     return 0;
 }

@@ -70,6 +70,7 @@ struct task {
     struct deadline *deadline;  // innermost first
     struct thread *thread;      // NULL for a kernel task
     void *locals;               // task-local block
+    const struct async_fn *detour;  // what a first try wants awaited instead of the call's handler
     char *segment;              // overflow segment of the arena, NULL when none
     char *segment_sp, *segment_limit;   // sp and limit to return to
     uint64_t since;             // ticks when it last left a hart

@@ -50,6 +50,14 @@ static inline long syscall_go_async(void)
     return 0;
 }
 
+// The same, but `fn` (an ASYNC_SYSCALL) is awaited instead of the call's own handler: a smaller one
+// that knows what the wait is for, whose frames fit the thread without a segment of their own.
+static inline long syscall_go_to(const struct async_fn *fn)
+{
+    current_task()->detour = fn;
+    return syscall_go_async();
+}
+
 // Per number: calls, and calls of numbers nobody registered. Counted on the slow path and by
 // tracing only for plain calls; unknown numbers always.
 extern uint64_t syscall_unknown[SYSCALL_MAX];

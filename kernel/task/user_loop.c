@@ -37,9 +37,14 @@ static long call_plain(const struct syscall_entry *e, const struct trap_frame *t
         tf->x[10], tf->x[11], tf->x[12], tf->x[13], tf->x[14], tf->x[15]);
 }
 
-static inline size_t call_depth(uint64_t nr)
+// What to await for a call whose first try would have to wait.
+static inline const struct async_fn *async_handler(struct thread *th)
 {
-    return (size_t)async_depth(syscall_entries[nr]->async);
+    const struct async_fn *fn = th->task.detour;
+    if (likely(!fn))
+        return syscall_entries[th->tf.x[17]]->async;
+    th->task.detour = NULL;
+    return fn;
 }
 
 #define CALL_ARGS(tf) {(tf).x[10], (tf).x[11], (tf).x[12], (tf).x[13], (tf).x[14], (tf).x[15]}
@@ -68,6 +73,7 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
             ASYNC_RETURN(f->r);
     }
     t->local = 0;
+    t->detour = NULL;
     AWAIT_VIA(f->r, syscall, f->e->async, CALL_ARGS(f->th->tf));
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
@@ -97,10 +103,10 @@ static inline void finish_async(struct thread *th, long r)
 // Room for all that fn may await. The kernel keeps a reserve of frames that user memory cannot take,
 // so this waits for others to give back at worst.
 #define RESERVE(fn)                                                                            \
-    while (unlikely(task_reserve(t, (size_t)async_depth(&fn##_fn))))                           \
+    while (unlikely(async_reserve(t, &fn##_fn)))                                               \
     YIELD()
 
-ASYNC(user_loop, long r; long cause;)
+ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
 {
     ASYNC_BEGIN(user_loop);
     t->catcher = &f->hdr;
@@ -122,13 +128,13 @@ ASYNC(user_loop, long r; long cause;)
         if (likely(f->cause == CAUSE_FLAGGED)) {
             if (likely(t->local == LOCAL_ASYNC)) {
                 t->local = 0;
-                if (unlikely(task_reserve(t, call_depth(f->th->tf.x[17])))) {
+                f->handler = async_handler(f->th);
+                if (unlikely(async_reserve(t, f->handler))) {
                     f->th->tf.x[10] = (uint64_t)-ENOMEM;
                     continue;
                 }
                 fpu_save(&f->th->fpu);
-                AWAIT_VIA(f->r, syscall, syscall_entries[f->th->tf.x[17]]->async,
-                          CALL_ARGS(f->th->tf));
+                AWAIT_VIA(f->r, syscall, f->handler, CALL_ARGS(f->th->tf));
                 task_trim(t);
                 finish_async(f->th, f->r);
             } else if (t->local & LOCAL_COMMIT && f->th->tf.result == (uint64_t)-ECOMMIT) {

@@ -218,6 +218,17 @@ static cold void cache_drain(struct frame_cache *c)
     __builtin_memmove(c->frame, c->frame + FRAME_BATCH, c->count * sizeof *c->frame);
 }
 
+void frame_flush_hart(void)
+{
+    struct frame_cache *c = &frame_cache;
+    spin_lock(&buddy_lock);
+    while (c->count)
+        buddy_put(page_of(c->frame[--c->count]), 0);
+    while (c->zeroed)
+        buddy_put(page_of(c->zero[--c->zeroed]), 0);
+    spin_unlock(&buddy_lock);
+}
+
 static void page_reset(struct page *pg, pa_t pa)
 {
     if (unlikely(pg->kind <= FRAME_FREE))

@@ -113,6 +113,9 @@ pa_t frame_alloc_order(unsigned order);
 // n contiguous frames; give each back with frame_unref. 0: none, or n > 1 << FRAME_ORDER_MAX.
 pa_t frame_alloc_run(size_t n);
 
+// Gives this hart's own frames back, so that they can merge (tests, memory pressure).
+void frame_flush_hart(void);
+
 void frame_free(pa_t pa);           // refs has fallen to 0; called by frame_unref
 void frame_free_zeroed(pa_t pa);    // refs is 1 and contents are known to be zero (page tables)
 

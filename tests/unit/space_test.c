@@ -1,0 +1,771 @@
+// sources: kernel/mem/space.c kernel/mem/map.c kernel/mem/zap.c kernel/mem/fault.c kernel/mem/fork.c
+// sources: kernel/mem/protect.c kernel/mem/remap.c kernel/mem/look.c kernel/mem/user.c kernel/mem/pin.c
+// sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/radix.c kernel/mem/range_map.c
+// sources: kernel/page/frame.c kernel/page/heap.c kernel/arch/riscv/pt.c
+// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/timer.c
+// sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c kernel/lib/init.c
+// sources: tests/unit/host.c tests/unit/host_mem.c
+// flags: -idirafter /usr/lib/picolibc/riscv64-unknown-elf/include -D__unused= -Wno-unused-function
+// flags: -DDEBUG -DASYNC_CHECKED
+// SPDX-License-Identifier: MIT
+// Address spaces against a model that is an array of pages, on harts whose TLBs forget nothing they
+// are not told to forget.
+#include "async/executor.h"
+#include "host.h"
+#include "host_mem.h"
+#include "lib/init.h"
+#include "lib/local.h"
+#include "mem/phys.h"
+#include "mem/user.h"
+#include "page/heap.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { RW = ACCESS_READ | ACCESS_WRITE };
+
+static void run_all(void)
+{
+    while (executor_step()) {
+    }
+    hart_self.current = NULL;
+}
+
+// Waits for an async call by running everything; the executor has one hart.
+#define CALL(name, ...)                                                                        \
+    ({                                                                                         \
+        static long result_;                                                                   \
+        result_ = 12345;                                                                       \
+        host_on_hart(0);                                                                       \
+        assert_non_null(SPAWN(#name, call_##name, &result_, (struct name##_args){__VA_ARGS__}));  \
+        run_all();                                                                             \
+        assert_int_not_equal(result_, 12345);                                                  \
+        result_;                                                                               \
+    })
+#define CALLABLE(name, ...)                                                                    \
+    ASYNC_DECL(call_##name, long *out; struct name##_args a;);                                 \
+    ASYNC(call_##name, long r;)                                                                \
+    {                                                                                          \
+        ASYNC_BEGIN(call_##name);                                                              \
+        AWAIT(f->r, name, __VA_ARGS__);                                                        \
+        *f->out = f->r;                                                                        \
+        ASYNC_RETURN(0);                                                                       \
+        ASYNC_FINALLY;                                                                         \
+        ASYNC_END;                                                                             \
+    }
+CALLABLE(space_fork, f->a.parent, f->a.out)
+CALLABLE(space_map, f->a.s, f->a.what, f->a.va)
+CALLABLE(space_unmap, f->a.s, f->a.va, f->a.len)
+CALLABLE(space_protect, f->a.s, f->a.va, f->a.len, f->a.prot)
+CALLABLE(space_discard, f->a.s, f->a.va, f->a.len)
+CALLABLE(space_release, f->a.s)
+CALLABLE(space_remap, f->a.s, f->a.old, f->a.old_len, f->a.new_len, f->a.how, f->a.to, f->a.va)
+CALLABLE(space_fault, f->a.s, f->a.va, f->a.access)
+CALLABLE(space_commit, f->a.s, f->a.va, f->a.len, f->a.access)
+CALLABLE(user_pin, f->a.s, f->a.va, f->a.len, f->a.access, f->a.out)
+CALLABLE(user_read, f->a.s, f->a.dst, f->a.src, f->a.n)
+CALLABLE(phys_sync, f->a.ph, f->a.lo, f->a.hi)
+CALLABLE(phys_truncate, f->a.ph, f->a.size)
+CALLABLE(phys_destroy, f->a.ph)
+
+static int setup(void **state)
+{
+    (void)state;
+    host_ram_init(16384);
+    executor_init();
+    locals_init();
+    init_run(INIT_CORE);
+    run_all();
+    return 0;
+}
+
+// What is in use: user frames and heap objects exactly. Table frames up to the few roots in stock.
+static uint64_t in_use(void)
+{
+    static uint64_t first_tables;
+    struct frame_stats fs;
+    struct heap_stats hs;
+    uint64_t objects = 0;
+    run_all();
+    heap_flush_hart();
+    frame_count_kinds(&fs);
+    heap_stats_get(&hs);
+    for (unsigned c = 0; c < HEAP_CLASSES; c++)
+        objects += hs.cls[c].used;
+    if (!first_tables)
+        first_tables = fs.kind[FRAME_TABLE];
+    assert_true(fs.kind[FRAME_TABLE] <= first_tables + 4);
+    return objects << 32 | (fs.kind[FRAME_ANON] + fs.kind[FRAME_CACHE]);
+}
+
+static va_t map_at(struct space *s, va_t at, uint64_t pages, uint32_t prot, uint32_t flags)
+{
+    struct space_map w = {.at = at, .len = pages * PAGE_SIZE, .prot = prot, .flags = flags,
+                          .how = at ? SPACE_FIXED : 0};
+    va_t va = 0;
+    assert_int_equal(space_map_now(s, &w, &va), 0);
+    return va;
+}
+
+static void release(struct space *s)
+{
+    for (unsigned h = 0; h < 4; h++) {      // every hart moves on to another space
+        host_on_hart(h);
+        if (hart_self.space == s) {
+            struct space *other = space_new();
+            space_activate(other);
+            space_unref(other);
+        }
+    }
+    assert_int_equal(CALL(space_release, s), 0);
+}
+
+// Harts hold the last space they ran: let go of it, so that frames can be counted.
+static void leave_all(void)
+{
+    static struct space *idle;
+    if (!idle)
+        idle = space_new();
+    for (unsigned h = 0; h < 4; h++) {
+        host_on_hart(h);
+        space_activate(idle);
+    }
+    host_on_hart(0);
+}
+
+// ---- single facts
+
+static void first_touch(void **state)
+{
+    (void)state;
+    leave_all();
+    uint64_t before = in_use(), v = 1;
+    struct space *s = space_new();
+    va_t va = map_at(s, 0, 4, RW, 0);
+    assert_int_equal(host_user_load(0, s, va + 8, &v), 0);
+    assert_int_equal(v, 0);
+    assert_int_equal(pte_pa(space_pte_get(s, va)), frame_zero);
+    assert_int_equal(host_user_store(0, s, va + 8, 77), 0);
+    assert_int_not_equal(pte_pa(space_pte_get(s, va)), frame_zero);
+    assert_int_equal(host_user_load(0, s, va + 8, &v), 0);
+    assert_int_equal(v, 77);
+    assert_int_equal(host_user_load(0, s, va, &v), 0);
+    assert_int_equal(v, 0);
+    assert_int_equal(host_user_store(0, s, va + PAGE_SIZE, 5), 0);
+    assert_int_equal(s->resident, 2);
+    assert_int_equal(host_user_load(0, s, va + 4 * PAGE_SIZE, &v), -EFAULT);
+    assert_int_equal(host_user_load(0, s, USER_TOP, &v), -EFAULT);
+    assert_int_equal(s->root[PT_USER_ENTRIES], 0xfeed);
+    leave_all();
+    assert_int_equal(CALL(space_release, s), 0);
+    assert_int_equal(in_use(), before);
+}
+
+static void rights(void **state)
+{
+    (void)state;
+    uint64_t v;
+    struct space *s = space_new();
+    va_t va = map_at(s, 0, 3, ACCESS_READ, 0);
+    assert_int_equal(host_user_load(0, s, va, &v), 0);
+    assert_int_equal(host_user_store(0, s, va, 1), -EACCES);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, RW), 0);
+    assert_int_equal(host_user_store(0, s, va, 1), 0);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, 0), 0);
+    assert_int_equal(host_user_load(0, s, va, &v), -EACCES);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, ACCESS_READ), 0);
+    assert_int_equal(host_user_load(0, s, va, &v), 0);
+    assert_int_equal(v, 1);
+    assert_int_equal(space_protect_now(s, va, 4 * PAGE_SIZE, RW), -ENOMEM);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, 8), -EINVAL);
+    release(s);
+}
+
+static void stack_grows(void **state)
+{
+    (void)state;
+    uint64_t v;
+    struct space *s = space_new();
+    va_t top = 0x2000000000;
+    s->stack_limit = 16 * PAGE_SIZE;
+    map_at(s, top - 2 * PAGE_SIZE, 2, RW, MAPPING_STACK);
+    assert_int_equal(host_user_store(0, s, top - 5 * PAGE_SIZE, 9), 0);
+    assert_int_equal(host_user_load(0, s, top - 4 * PAGE_SIZE, &v), 0);
+    assert_int_equal(s->mapped, 5 * PAGE_SIZE);
+    assert_int_equal(host_user_store(0, s, top - 17 * PAGE_SIZE, 9), -EFAULT);
+    assert_int_equal(host_user_store(0, s, top - 16 * PAGE_SIZE, 9), 0);
+    release(s);
+}
+
+// The middle, the head and the tail of a mapping go; what stays, stays.
+static void unmap_parts(void **state)
+{
+    (void)state;
+    uint64_t v;
+    struct space *s = space_new();
+    va_t va = map_at(s, 0, 8, RW, 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(host_user_store(0, s, va + (va_t)i * PAGE_SIZE, 100 + i), 0);
+    assert_int_equal(space_unmap_now(s, va + 3 * PAGE_SIZE, 2 * PAGE_SIZE), 0);
+    assert_int_equal(space_unmap_now(s, va, PAGE_SIZE), 0);
+    assert_int_equal(CALL(space_unmap, s, va + 7 * PAGE_SIZE, PAGE_SIZE), 0);
+    for (int i = 0; i < 8; i++) {
+        bool there = i == 1 || i == 2 || i == 5 || i == 6;
+        assert_int_equal(host_user_load(0, s, va + (va_t)i * PAGE_SIZE, &v), there ? 0 : -EFAULT);
+        if (there)
+            assert_int_equal(v, 100 + i);
+    }
+    assert_int_equal(s->resident, 4);
+    assert_int_equal(s->mapped, 4 * PAGE_SIZE);
+    release(s);
+}
+
+static void tables_come_back(void **state)
+{
+    (void)state;
+    leave_all();
+    struct space *s = space_new();
+    uint64_t tables = s->tables;
+    va_t va = map_at(s, 0x40000000, 4096, RW, 0);       // 16 MiB: eight leaf tables and a middle one
+    for (int i = 0; i < 4096; i += 256)
+        assert_int_equal(host_user_store(0, s, va + (va_t)i * PAGE_SIZE, 1), 0);
+    assert_int_equal(s->tables, tables + 9);
+    assert_int_equal(CALL(space_unmap, s, va, 4096 * PAGE_SIZE), 0);
+    assert_int_equal(s->tables, tables + 1);
+    assert_int_equal(s->resident, 0);
+    release(s);
+}
+
+// Both write; each keeps its own. Two harts run the parent with warm TLBs.
+static void fork_copies_on_write(void **state)
+{
+    (void)state;
+    uint64_t v;
+    struct space *s = space_new(), *c;
+    va_t va = map_at(s, 0, 4, RW, 0), sh = map_at(s, 0, 1, RW, 0);
+    struct phys *ph = phys_new_shared(PAGE_SIZE);
+    struct space_map w = {.len = PAGE_SIZE, .prot = RW, .flags = MAPPING_SHARED, .phys = ph};
+    assert_int_equal(space_map_now(s, &w, &sh), 0);
+    phys_put(ph);
+    for (unsigned h = 0; h < 2; h++)
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(host_user_store(h, s, va + (va_t)i * PAGE_SIZE, 10 + i), 0);
+    assert_int_equal(host_user_store(1, s, sh, 1), 0);
+    host_on_hart(0);
+    assert_int_equal(CALL(space_fork, s, &c), 0);
+    assert_int_equal(c->resident, s->resident);
+    assert_int_equal(host_user_store(1, s, va, 99), 0);             // hart 1 remembers it writable
+    assert_int_equal(host_user_load(2, c, va, &v), 0);
+    assert_int_equal(v, 10);
+    assert_int_equal(host_user_load(0, s, va, &v), 0);
+    assert_int_equal(v, 99);
+    assert_int_equal(host_user_store(2, c, va + PAGE_SIZE, 55), 0);
+    assert_int_equal(host_user_load(1, s, va + PAGE_SIZE, &v), 0);
+    assert_int_equal(v, 11);
+    assert_int_equal(host_user_store(2, c, sh, 7), 0);
+    assert_int_equal(host_user_load(0, s, sh, &v), 0);
+    assert_int_equal(v, 7);
+    release(c);
+    uint64_t copies = s->cow_copies;
+    assert_int_equal(host_user_store(0, s, va + 2 * PAGE_SIZE, 1), 0);
+    assert_int_equal(s->cow_copies, copies);        // the last owner does not copy
+    release(s);
+}
+
+static void fork_copies_pinned_pages(void **state)
+{
+    (void)state;
+    uint64_t v;
+    struct space *s = space_new(), *c;
+    va_t va = map_at(s, 0, 2, RW, 0);
+    assert_int_equal(host_user_store(0, s, va, 1), 0);
+    struct user_pin pin;
+    assert_int_equal(CALL(user_pin, s, va + 16, 100, ACCESS_WRITE, &pin), 0);
+    assert_int_equal(pin.count, 1);
+    assert_int_equal(pin.offset, 16);
+    assert_int_equal(CALL(space_fork, s, &c), 0);
+    assert_int_equal(host_user_store(0, s, va, 2), 0);
+    *(uint64_t *)page_kva(pin.page[0]) = 3;         // the device writes where the parent looks
+    assert_int_equal(host_user_load(0, s, va, &v), 0);
+    assert_int_equal(v, 3);
+    assert_int_equal(host_user_load(1, c, va, &v), 0);
+    assert_int_equal(v, 1);
+    release(s);
+    user_unpin(&pin);
+    release(c);
+}
+
+static void copies_cross_pages(void **state)
+{
+    (void)state;
+    static char in[3 * PAGE_SIZE], out[3 * PAGE_SIZE];
+    struct space *s = space_new();
+    va_t va = map_at(s, 0, 4, RW, 0);
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (char)(i * 7 + 1);
+    assert_int_equal(user_copy_out(s, va + 100, in, sizeof in), 0);
+    assert_int_equal(user_copy_in(s, out, va + 100, sizeof out), 0);
+    assert_memory_equal(in, out, sizeof in);
+    assert_int_equal(user_copy_in(s, out, va + 2 * PAGE_SIZE, 2 * PAGE_SIZE + 1), -EFAULT);
+    assert_int_equal(user_copy_out(s, USER_TOP - 4, in, 8), -EFAULT);
+    assert_int_equal(user_copy_out(s, 0xffffffc080200000, in, 8), -EFAULT);
+    assert_int_equal(user_copy_in(s, out, UINT64_MAX - 3, 8), -EFAULT);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, ACCESS_READ), 0);
+    assert_int_equal(user_copy_out(s, va, in, 8), -EFAULT);
+    assert_int_equal(user_copy_in(s, out, va, 8), 0);
+
+    memset(in, 'x', sizeof in);
+    in[PAGE_SIZE + 50] = 0;
+    assert_int_equal(user_copy_out(s, va + PAGE_SIZE, in, 2 * PAGE_SIZE), 0);
+    assert_int_equal(user_string_in(s, out, va + PAGE_SIZE + 10, sizeof out), PAGE_SIZE + 40);
+    assert_string_equal(out, in + 10);
+    assert_int_equal(user_string_in(s, out, va + PAGE_SIZE, 100), -ENAMETOOLONG);
+    assert_int_equal(user_string_in(s, out, 0x1000, 100), -EFAULT);
+
+    uint32_t old, word = 5;
+    assert_int_equal(user_copy_out(s, va + PAGE_SIZE, &word, 4), 0);
+    assert_int_equal(user_cmpxchg32_nofault(s, va + PAGE_SIZE, 4, 9, &old), 0);
+    assert_int_equal(old, 5);
+    assert_int_equal(user_cmpxchg32_nofault(s, va + PAGE_SIZE, 5, 9, &old), 0);
+    assert_int_equal(user_load32_nofault(s, va + PAGE_SIZE, &old), 0);
+    assert_int_equal(old, 9);
+    assert_int_equal(user_load32_nofault(s, va + PAGE_SIZE + 2, &old), -EFAULT);
+    release(s);
+}
+
+static void monitor_changes_entries(void **state)
+{
+    (void)state;
+    uint64_t v;
+    pte_t old;
+    struct space *s = space_new();
+    va_t va = map_at(s, 0, 2, RW, 0);
+    assert_int_equal(host_user_store(0, s, va, 4), 0);
+    pte_t e = space_pte_get(s, va);
+    assert_int_equal(space_pte_set(s, va, e & ~(pte_t)PTE_V, &old), 0);
+    assert_int_equal(old, e);
+    uint64_t faults = host_faults;
+    assert_int_equal(host_user_load(0, s, va, &v), 0);      // faults once, then is as before
+    assert_int_equal(v, 4);
+    assert_int_equal(host_faults, faults + 1);
+    assert_int_equal(space_pte_set(s, va, (e & ~(pte_t)PTE_R), &old), -EINVAL);
+    assert_int_equal(space_pte_set(s, va, e + (1 << 10), &old), -EINVAL);
+    assert_int_equal(space_pte_set(s, va + PAGE_SIZE, e, &old), -ENOENT);
+    assert_int_equal(space_pte_set(s, 0xffffffc080200000, e, &old), -EINVAL);
+    struct pt_step steps[PT_LEVELS];
+    assert_int_equal(pt_walk(s->root, va, steps), 3);
+    assert_int_equal(steps[2].entry, space_pte_get(s, va));
+    struct pte_info info[4];
+    assert_int_equal(space_entries(s, 0, USER_TOP, info, 4), 1);
+    assert_int_equal(info[0].va, va);
+    release(s);
+}
+
+// ---- a file: read in, written back, private and shared
+
+enum { FILE_PAGES = 40 };
+static uint8_t disk[FILE_PAGES * PAGE_SIZE];
+static int reads, writes, bad_page = -1;
+static int file_refs;
+
+ASYNC_IMPL(disk_fill, phys_fill, uint32_t i;)
+{
+    ASYNC_BEGIN(disk_fill);
+    YIELD();
+    reads++;
+    for (f->i = 0; f->i < f->count; f->i++) {
+        if ((int)(f->index + f->i) == bad_page)
+            ASYNC_RETURN(-EIO);
+        memcpy(page_kva(f->pages[f->i]), disk + (f->index + f->i) * PAGE_SIZE, PAGE_SIZE);
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(disk_write, phys_write, uint32_t i;)
+{
+    ASYNC_BEGIN(disk_write);
+    YIELD();
+    writes++;
+    for (f->i = 0; f->i < f->count; f->i++)
+        memcpy(disk + (f->index + f->i) * PAGE_SIZE, page_kva(f->pages[f->i]), PAGE_SIZE);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static void file_get(struct phys *ph)
+{
+    (void)ph;
+    file_refs++;
+}
+
+static void file_put(struct phys *ph)
+{
+    (void)ph;
+    file_refs--;
+}
+
+static const struct phys_ops file_ops = {&disk_fill_fn, &disk_write_fn, file_get, file_put, NULL};
+
+static va_t map_file(struct space *s, struct phys *ph, uint64_t pages, uint32_t prot, uint32_t flags)
+{
+    struct space_map w = {.len = pages * PAGE_SIZE, .prot = prot, .flags = flags, .phys = ph};
+    va_t va = 0;
+    assert_int_equal(space_map_now(s, &w, &va), 0);
+    return va;
+}
+
+static int file_load(struct space *s, va_t va, uint64_t *v)
+{
+    int r = host_user_load(0, s, va, v);
+    if (r != -EAGAIN)
+        return r;
+    long e = CALL(space_fault, s, va, ACCESS_READ);
+    return e ? (int)e : host_user_load(0, s, va, v);
+}
+
+static int file_store(struct space *s, va_t va, uint64_t v)
+{
+    int r = host_user_store(0, s, va, v);
+    if (r != -EAGAIN)
+        return r;
+    long e = CALL(space_fault, s, va, ACCESS_WRITE);
+    return e ? (int)e : host_user_store(0, s, va, v);
+}
+
+static void file_pages(void **state)
+{
+    (void)state;
+    leave_all();
+    uint64_t before = in_use(), v;
+    struct phys ph;
+    for (size_t i = 0; i < sizeof disk; i += 8)
+        *(uint64_t *)(disk + i) = i;
+    phys_init(&ph, PHYS_FILE, &file_ops, NULL, 20 * PAGE_SIZE + 100);
+    struct space *s = space_new();
+    va_t pr = map_file(s, &ph, 30, RW, 0), sh = map_file(s, &ph, 30, RW, MAPPING_SHARED);
+    assert_int_equal(file_refs, 2);
+    assert_int_equal(ph.shared_writable, 1);
+
+    assert_int_equal(file_load(s, pr + 8, &v), 0);
+    assert_int_equal(v, 8);
+    assert_int_equal(reads, 1);
+    assert_int_equal(file_load(s, sh + PAGE_SIZE, &v), 0);      // read ahead
+    assert_int_equal(v, PAGE_SIZE);
+    assert_int_equal(reads, 1);
+
+    assert_int_equal(file_store(s, pr + 8, 1111), 0);           // private: the file does not see it
+    assert_int_equal(file_load(s, sh + 8, &v), 0);
+    assert_int_equal(v, 8);
+    assert_int_equal(file_store(s, sh + 16, 2222), 0);          // shared: it does
+    assert_int_equal(ph.dirty, 1);
+    assert_int_equal(file_load(s, pr + 8, &v), 0);
+    assert_int_equal(v, 1111);
+    assert_int_equal(CALL(phys_sync, &ph, 0, UINT64_MAX), 0);
+    assert_int_equal(*(uint64_t *)(disk + 16), 2222);
+    assert_int_equal(*(uint64_t *)(disk + 8), 8);
+    assert_int_equal(ph.dirty, 1);          // still mapped writable: it may be written any time
+
+    assert_int_equal(file_load(s, pr + 20 * PAGE_SIZE + 200, &v), 0);   // the last page
+    assert_int_equal(file_load(s, pr + 21 * PAGE_SIZE, &v), -EIO);      // behind it
+    bad_page = 13;
+    assert_int_equal(file_load(s, pr + 12 * PAGE_SIZE, &v), 0);         // its neighbour can be read
+    assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), -EIO);
+    bad_page = -1;
+    assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), 0);
+    assert_int_equal(v, 13 * PAGE_SIZE);
+
+    release(s);
+    assert_int_equal(file_refs, 0);
+    assert_int_equal(ph.shared_writable, 0);
+    assert_int_equal(CALL(phys_sync, &ph, 0, UINT64_MAX), 0);
+    assert_int_equal(ph.dirty, 0);
+    assert_int_equal(CALL(phys_truncate, &ph, 100), 0);
+    assert_int_equal(ph.pages, 1);
+    struct page *pg = phys_page_try(&ph, 0);
+    assert_int_equal(((uint8_t *)page_kva(pg))[96], 96);
+    assert_int_equal(((uint8_t *)page_kva(pg))[104], 0);
+    page_put(pg);
+    assert_int_equal(CALL(phys_destroy, &ph), 0);
+    assert_int_equal(ph.pages, 0);
+    assert_null(ph.tree.root);
+    leave_all();
+    assert_int_equal(in_use(), before);
+}
+
+// Memory runs out: a user fault says so, cached pages are given up first, the kernel still has some.
+static void exhaustion(void **state)
+{
+    (void)state;
+    leave_all();
+    uint64_t before = in_use(), v;
+    struct phys ph;
+    phys_init(&ph, PHYS_FILE, &file_ops, NULL, FILE_PAGES * PAGE_SIZE);
+    struct space *s = space_new();
+    va_t file = map_file(s, &ph, FILE_PAGES, ACCESS_READ, 0);
+    for (int i = 0; i < FILE_PAGES; i++)
+        assert_int_equal(file_load(s, file + (va_t)i * PAGE_SIZE, &v), 0);
+    assert_int_equal(space_unmap_now(s, file, FILE_PAGES * PAGE_SIZE), 0);
+    assert_int_equal(ph.pages, FILE_PAGES);
+    va_t va = map_at(s, 0, 16000, RW, MAPPING_NORESERVE);
+    int r = 0;
+    uint64_t n = 0;
+    while (n < 16000 && !(r = host_user_store(0, s, va + n * PAGE_SIZE, n)))
+        n++;
+    assert_int_equal(r, -ENOMEM);
+    assert_int_equal(ph.pages, 0);
+    assert_int_equal(CALL(space_fault, s, va + n * PAGE_SIZE, ACCESS_WRITE), -ENOMEM);
+    pa_t kernel = frame_alloc(0);
+    assert_true(kernel);
+    frame_unref(kernel);
+    release(s);
+    assert_int_equal(CALL(phys_destroy, &ph), 0);
+    leave_all();
+    assert_int_equal(in_use(), before);
+}
+
+// ---- the model
+
+enum { SPACES = 5, PAGES = 96, HARTS = 3, STEPS = 6000 };
+static const va_t BASE = 0x3f000000 - 40 * PAGE_SIZE;    // straddles two leaf tables
+
+struct object {
+    uint64_t value;
+    int refs;
+};
+struct model_page {
+    uint32_t prot;
+    bool mapped, shared;
+    struct object *object;      // shared: what all who inherit it see
+    uint64_t value;
+};
+static struct {
+    struct space *s;
+    struct model_page page[PAGES];
+} world[SPACES];
+
+static va_t addr(int page)
+{
+    return BASE + (va_t)page * PAGE_SIZE + 40;
+}
+
+static void page_forget(struct model_page *p)
+{
+    if (p->object && --p->object->refs == 0)
+        free(p->object);
+    *p = (struct model_page){0};
+}
+
+static void model_map(int w, int lo, int n, uint32_t prot, bool shared)
+{
+    for (int i = lo; i < lo + n; i++) {
+        struct model_page *p = &world[w].page[i];
+        page_forget(p);
+        *p = (struct model_page){.prot = prot, .mapped = true, .shared = shared};
+        if (shared) {
+            p->object = calloc(1, sizeof *p->object);
+            p->object->refs = 1;
+        }
+    }
+}
+
+static void op_map(int w, int lo, int n)
+{
+    uint32_t prot = rand() % 4 ? RW : ACCESS_READ;
+    bool shared = rand() % 4 == 0;
+    struct space_map m = {.at = BASE + (va_t)lo * PAGE_SIZE, .len = (uint64_t)n * PAGE_SIZE,
+                          .prot = prot, .how = SPACE_FIXED};
+    if (shared) {
+        m.flags = MAPPING_SHARED;
+        m.phys = phys_new_shared(m.len);
+        assert_non_null(m.phys);
+    }
+    va_t va;
+    if (rand() % 2)
+        assert_int_equal(space_map_now(world[w].s, &m, &va), 0);
+    else
+        assert_int_equal(CALL(space_map, world[w].s, m, &va), 0);
+    assert_int_equal(va, m.at);
+    if (shared)
+        phys_put(m.phys);
+    model_map(w, lo, n, prot, shared);
+}
+
+static void op_unmap(int w, int lo, int n)
+{
+    if (rand() % 2)
+        assert_int_equal(space_unmap_now(world[w].s, BASE + (va_t)lo * PAGE_SIZE,
+                                         (uint64_t)n * PAGE_SIZE), 0);
+    else
+        assert_int_equal(CALL(space_unmap, world[w].s, BASE + (va_t)lo * PAGE_SIZE,
+                              (uint64_t)n * PAGE_SIZE), 0);
+    for (int i = lo; i < lo + n; i++)
+        page_forget(&world[w].page[i]);
+}
+
+static void op_protect(int w, int lo, int n)
+{
+    static const uint32_t prots[] = {0, ACCESS_READ, RW, RW, ACCESS_READ | ACCESS_EXEC};
+    uint32_t prot = prots[rand() % 5];
+    bool all = true;
+    for (int i = lo; i < lo + n; i++)
+        all &= world[w].page[i].mapped;
+    va_t va = BASE + (va_t)lo * PAGE_SIZE;
+    long r = rand() % 2 ? space_protect_now(world[w].s, va, (uint64_t)n * PAGE_SIZE, prot)
+                        : CALL(space_protect, world[w].s, va, (uint64_t)n * PAGE_SIZE, prot);
+    assert_int_equal(r, all ? 0 : -ENOMEM);
+    for (int i = lo; all && i < lo + n; i++)
+        world[w].page[i].prot = prot;
+}
+
+static void op_discard(int w, int lo, int n)
+{
+    assert_int_equal(CALL(space_discard, world[w].s, BASE + (va_t)lo * PAGE_SIZE,
+                          (uint64_t)n * PAGE_SIZE), 0);
+    for (int i = lo; i < lo + n; i++)
+        world[w].page[i].value = 0;
+}
+
+static void op_fork(int w, int to)
+{
+    for (int i = 0; i < PAGES; i++)
+        page_forget(&world[to].page[i]);
+    assert_int_equal(CALL(space_release, world[to].s), 0);
+    assert_int_equal(CALL(space_fork, world[w].s, &world[to].s), 0);
+    for (int i = 0; i < PAGES; i++) {
+        world[to].page[i] = world[w].page[i];
+        if (world[w].page[i].object)
+            world[w].page[i].object->refs++;
+    }
+}
+
+// Moves pages inside one mapping's range to where nothing is.
+static void op_remap(int w, int lo, int n)
+{
+    int to = rand() % (PAGES - n);
+    bool one = true, overlap = to < lo + n && lo < to + n;
+    for (int i = lo; i < lo + n; i++)
+        one &= world[w].page[i].mapped;
+    va_t va;
+    long r = CALL(space_remap, world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
+                  (uint64_t)n * PAGE_SIZE, REMAP_MAYMOVE | REMAP_FIXED, BASE + (va_t)to * PAGE_SIZE,
+                  &va);
+    if (overlap)
+        assert_int_equal(r, -EINVAL);
+    else if (!one)
+        assert_int_equal(r, -EFAULT);
+    if (r) {
+        assert_true(overlap || r == -EFAULT);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        page_forget(&world[w].page[to + i]);
+        world[w].page[to + i] = world[w].page[lo + i];
+        world[w].page[lo + i] = (struct model_page){0};
+    }
+}
+
+static uint64_t model_value(const struct model_page *p)
+{
+    return p->object ? p->object->value : p->value;
+}
+
+static void op_store(int w, int page, uint64_t v)
+{
+    struct model_page *p = &world[w].page[page];
+    int want = !p->mapped ? -EFAULT : p->prot & ACCESS_WRITE ? 0 : -EACCES;
+    int r = rand() % 4 ? host_user_store((unsigned)rand() % HARTS, world[w].s, addr(page), v)
+                       : (int)user_copy_out(world[w].s, addr(page), &v, sizeof v);
+    if (r == -EFAULT && want == -EACCES)
+        r = want;       // user_copy_out makes no difference
+    assert_int_equal(r, want);
+    if (!r && p->object)
+        p->object->value = v;
+    else if (!r)
+        p->value = v;
+}
+
+static void check_page(int w, int page)
+{
+    struct model_page *p = &world[w].page[page];
+    int want = !p->mapped ? -EFAULT : p->prot & ACCESS_READ ? 0 : -EACCES;
+    uint64_t v = 0, u = 0;
+    assert_int_equal(host_user_load((unsigned)rand() % HARTS, world[w].s, addr(page), &v), want);
+    if (want)
+        return;
+    assert_int_equal(v, model_value(p));
+    assert_int_equal(user_copy_in(world[w].s, &u, addr(page), sizeof u), 0);
+    assert_int_equal(u, v);
+}
+
+static void random_worlds(void **state)
+{
+    (void)state;
+    leave_all();
+    uint64_t before = in_use();
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        srand(seed);
+        for (int w = 0; w < SPACES; w++)
+            world[w].s = space_new();
+        // Mostly the same space and neighbourhood again, so that stale translations get their chance.
+        for (int step = 0, w = 0, near = 0; step < STEPS; step++) {
+            if (rand() % 12 == 0)
+                w = rand() % SPACES;
+            if (rand() % 12 == 0)
+                near = rand() % PAGES;
+            int lo = rand() % 4 ? (near + rand() % 4) % PAGES : rand() % PAGES;
+            int n = 1 + rand() % (rand() % 4 ? 5 : 40);
+            if (lo + n > PAGES)
+                n = PAGES - lo;
+            host_on_hart((unsigned)rand() % HARTS);
+            switch (rand() % 16) {
+            case 0: case 1: op_map(w, lo, n); break;
+            case 2: op_unmap(w, lo, n); break;
+            case 3: op_protect(w, lo, n); break;
+            case 4: op_discard(w, lo, n); break;
+            case 5: op_fork(w, (w + 1 + rand() % (SPACES - 1)) % SPACES); break;
+            case 6: op_remap(w, lo, n); break;
+            case 7: case 8: case 9: case 10: case 11:
+                for (int i = lo; i < lo + n; i++)
+                    op_store(w, i, (uint64_t)step << 16 | (uint64_t)i);
+                break;
+            default:
+                for (int i = lo; i < lo + n; i++)
+                    check_page(w, i);
+            }
+        }
+        for (int w = 0; w < SPACES; w++)
+            for (int i = 0; i < PAGES; i++) {
+                check_page(w, i);
+                page_forget(&world[w].page[i]);
+            }
+        leave_all();
+        for (int w = 0; w < SPACES; w++)
+            assert_int_equal(CALL(space_release, world[w].s), 0);
+        assert_int_equal(in_use(), before);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_touch),
+        cmocka_unit_test(rights),
+        cmocka_unit_test(stack_grows),
+        cmocka_unit_test(unmap_parts),
+        cmocka_unit_test(tables_come_back),
+        cmocka_unit_test(fork_copies_on_write),
+        cmocka_unit_test(fork_copies_pinned_pages),
+        cmocka_unit_test(copies_cross_pages),
+        cmocka_unit_test(monitor_changes_entries),
+        cmocka_unit_test(file_pages),
+        cmocka_unit_test(exhaustion),
+        cmocka_unit_test(random_worlds),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}

@@ -80,7 +80,8 @@ bool fiber_is_running(const struct fiber *f)
 #define AWAIT_CALL_Y_(id, dst, fnp, args, n)                                                       \
     do {                                                                                           \
         ASYNC_HERE_(id, "what the monitor asked for", NULL, NULL);                                 \
-        if (likely(async_push(t, fnp, args, n))) {                                                 \
+        if (likely(async_push(t, fnp))) {                                                          \
+            memcpy(t->top + 1, args, n);                                                           \
             poll_t p_ = (fnp)->resume(t, t->top);                                                  \
             if (p_.how != POLL_DONE)                                                               \
                 return p_;                                                                         \

@@ -7,7 +7,6 @@
 
 #include "class/class.h"
 #include "lib/errno.h"
-#include "lib/log.h"
 #include "session/value.h"
 
 #include <lauxlib.h>
@@ -73,8 +72,6 @@ int eval_open(struct lua_limits *l, const struct eval_host *host)
     lua_pushlightuserdata(l->L, (void *)host);
     if (lua_pcall(l->L, 1, 0, 0) == LUA_OK)
         return 0;
-    log_error("monitor: the prelude: %s", lua_tostring(l->L, -1));
-    lua_settop(l->L, 0);
     return -ENOMEM;
 }
 

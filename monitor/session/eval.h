@@ -16,8 +16,7 @@ struct eval_host {
     int (*call)(lua_State *L, const char *op);
 };
 
-// Prepares a fresh state: classes, `k`, the prelude. 0, or -ENOMEM (or the prelude is broken: the
-// reason is logged).
+// Prepares a fresh state: classes, `k`, the prelude. 0, or -ENOMEM with the reason on the stack.
 int eval_open(struct lua_limits *l, const struct eval_host *host);
 
 enum eval_mode { EVAL_TEXT, EVAL_JSON, EVAL_SCRIPT, EVAL_CHECK };

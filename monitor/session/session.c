@@ -37,6 +37,7 @@ static size_t reply_len;
 static struct rpc_once once;
 static uint64_t next_call;
 static bool lost;        // the host went away or asked for a reset while a script ran
+static bool preparing;   // a fresh state runs the prelude: nothing to interrupt yet
 static uint64_t told_at; // limits.spent when the script was last seen unhindered
 
 struct fiber *session_fiber(void)
@@ -54,7 +55,7 @@ struct task *session_task(void)
 static void on_yield(void *arg)
 {
     (void)arg;
-    if (link_interrupted())
+    if (link_interrupted() && !preparing)
         limits_interrupt(&limits);
     if (!limits.stop && !limits.interrupt)
         told_at = limits.spent;
@@ -318,8 +319,12 @@ static void fresh_state(void)
     limits.lock_depth = &hart_self.lock_depth;
     limits_enter(&limits, fiber.stack);
     journal_forget_dry_run();
-    if (limits_open(&limits, heap, HEAP) || eval_open(&limits, &host))
+    preparing = true;
+    if (limits_open(&limits, heap, HEAP))
         panic("monitor: a fresh Lua state does not fit %d bytes", HEAP);
+    if (eval_open(&limits, &host))
+        panic("monitor: the prelude: %s", lua_tostring(limits.L, -1));
+    preparing = false;
 }
 
 static void do_reset(const struct rpc_head *head)

@@ -72,6 +72,50 @@ static inline bool has_room(const struct pipe *p, size_t left)
 
 // ---- plain
 
+// A reader of an empty pipe waits here, in a small frame, and then tries again.
+ASYNC_SYSCALL(pipe_wait_readable, struct waiter w; struct file *file; struct pipe *p; long r;)
+{
+    ASYNC_BEGIN(pipe_wait_readable);
+    waiter_init(&f->w);
+    f->file = fd_get(t->thread->files, (int32_t)f->a[0]);
+    if (!f->file || f->file->ops->try_read != pipe_try_read)
+        ASYNC_RETURN(f->file ? -ERETRY : -EBADF);
+    f->p = pipe_of(f->file);
+    f->r = -ERETRY;
+    spin_lock(&f->p->lock);
+    while (fill_of(f->p) == 0 && f->p->writers) {
+        if (task_interrupted(t)) {
+            f->r = -ERESTARTSYS;
+            break;
+        }
+        waitq_add(&f->p->readable, &f->w, t);
+        spin_unlock(&f->p->lock);
+        SUSPEND("pipe readable");
+        spin_lock(&f->p->lock);
+    }
+    if (f->r == -ERETRY)
+        waitq_remove(&f->p->readable, &f->w);
+    spin_unlock(&f->p->lock);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    if (f->file) {
+        if (f->w.queued || f->w.granted)
+            waiter_finish(&f->p->lock, &f->p->readable, &f->w);
+        file_put(f->file);
+    }
+    ASYNC_END;
+}
+
+// Nothing to read: the end, an error, or a wait.
+static cold long read_empty(struct pipe *p, struct file *file)
+{
+    bool writers = p->writers;
+    spin_unlock(&p->lock);
+    if (!writers)
+        return 0;
+    return file->flags & O_NONBLOCK ? -EAGAIN : syscall_go_to(&pipe_wait_readable_fn);
+}
+
 long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
 {
     struct pipe *p = pipe_of(file);
@@ -80,8 +124,10 @@ long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
         return 0;
     spin_lock(&p->lock);
     uint32_t fill = fill_of(p), n = min32(len, in_page(p->tail));
-    if (unlikely(fill <= n ? fill == 0 : n < len)) {
-        spin_unlock(&p->lock);      // empty, or in more than one page
+    if (fill == 0)
+        return read_empty(p, file);
+    if (unlikely(fill > n && n < len)) {
+        spin_unlock(&p->lock);      // in more than one page
         return syscall_go_async();
     }
     n = min32(n, fill);

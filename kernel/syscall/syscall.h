@@ -50,8 +50,9 @@ static inline long syscall_go_async(void)
     return 0;
 }
 
-// The same, but `fn` (an ASYNC_SYSCALL) is awaited instead of the call's own handler: a smaller one
-// that knows what the wait is for, whose frames fit the thread without a segment of their own.
+// The same, but `fn` (an ASYNC_SYSCALL) is awaited instead of the call's own handler: a small one
+// that knows what the wait is for, whose frames fit the thread without a segment of their own. Its
+// result is the call's, or -ERETRY: what was waited for has come, run the first try again.
 static inline long syscall_go_to(const struct async_fn *fn)
 {
     current_task()->detour = fn;

@@ -41,7 +41,8 @@ static long call_plain(const struct syscall_entry *e, const struct trap_frame *t
 static inline const struct async_fn *async_handler(struct thread *th)
 {
     const struct async_fn *fn = th->task.detour;
-    if (likely(!fn))
+    th->task.local = 0;
+    if (!fn)
         return syscall_entries[th->tf.x[17]]->async;
     th->task.detour = NULL;
     return fn;
@@ -80,24 +81,21 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
     ASYNC_END;
 }
 
-// The result of a call goes to a0, unless it is to be restarted.
+// The result of a call goes to a0, unless the call has set the registers itself or is to be
+// restarted: then sepc goes back to the ecall, and delivery of a signal may make it -EINTR.
 static inline void finish_call(struct thread *th, long r)
 {
+    uint32_t local = th->task.local;
+    th->task.local = 0;
+    if (unlikely(local & LOCAL_KEEP_A0))
+        return;
     if (unlikely(r <= -ERESTARTSYS && r >= -ERESTARTNOHAND)) {
         th->restart = (int16_t)-r;
-        tf_sepc(&th->tf) -= 4;      // delivery of a signal may turn this into -EINTR
+        tf_sepc(&th->tf) -= 4;
         task_attention(&th->task, ATTN_SIGNAL);
     } else {
         th->tf.x[10] = (uint64_t)r;
     }
-}
-
-static inline void finish_async(struct thread *th, long r)
-{
-    uint32_t local = th->task.local;
-    th->task.local = 0;
-    if (likely(!(local & LOCAL_KEEP_A0)))
-        finish_call(th, r);
 }
 
 // Room for all that fn may await. The kernel keeps a reserve of frames that user memory cannot take,
@@ -126,30 +124,30 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
         fpu_enter(&f->th->fpu);
         f->cause = user_enter(&f->th->tf);
         if (likely(f->cause == CAUSE_FLAGGED)) {
-            if (likely(t->local == LOCAL_ASYNC)) {
-                t->local = 0;
+            f->r = (long)f->th->tf.result;
+            while (t->local & LOCAL_ASYNC) {
                 f->handler = async_handler(f->th);
                 if (unlikely(async_reserve(t, f->handler))) {
-                    f->th->tf.x[10] = (uint64_t)-ENOMEM;
-                    continue;
+                    f->r = -ENOMEM;
+                    break;
                 }
                 fpu_save(&f->th->fpu);
                 AWAIT_VIA(f->r, syscall, f->handler, CALL_ARGS(f->th->tf));
                 task_trim(t);
-                finish_async(f->th, f->r);
-            } else if (t->local & LOCAL_COMMIT && f->th->tf.result == (uint64_t)-ECOMMIT) {
+                if (f->r != -ERETRY)
+                    break;
+                f->r = call_plain(syscall_entries[f->th->tf.x[17]], &f->th->tf);
+            }
+            if (unlikely(t->local & LOCAL_COMMIT) && f->r == -ECOMMIT) {
                 RESERVE(syscall_run);
                 AWAIT(f->r, syscall_run, f->th, true);
                 task_trim(t);
-                finish_async(f->th, f->r);
-            } else {
-                finish_call(f->th, (long)f->th->tf.result);
-                if (t->local & LOCAL_YIELD) {
-                    t->local = 0;
-                    fpu_save(&f->th->fpu);
-                    YIELD();
-                }
-                t->local = 0;
+            }
+            f->cause = t->local & LOCAL_YIELD;
+            finish_call(f->th, f->r);
+            if (f->cause) {
+                fpu_save(&f->th->fpu);
+                YIELD();
             }
         } else if (f->cause == CAUSE_SYSCALL) {
             TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
@@ -158,7 +156,7 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
             AWAIT(f->r, syscall_run, f->th, false);
             task_trim(t);
             TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
-            finish_async(f->th, f->r);
+            finish_call(f->th, f->r);
         } else if (f->cause != CAUSE_INTERRUPTED) {
             fpu_save(&f->th->fpu);
             RESERVE(user_fault);

@@ -31,7 +31,7 @@ static inline void install(struct space *s, struct mapping *m, pte_t *slot, pa_t
 {
     if (m->prot & ACCESS_EXEC)
         code_visible(s, page_of(pa));
-    fence_write();      // contents before the entry
+    fence_write(); // contents before the entry
     *slot = pte_make(pa, bits);
 }
 
@@ -97,7 +97,7 @@ static int fault_object(struct space *s, struct mapping *m, va_t va, pte_t *slot
         if (access == ACCESS_WRITE)
             phys_dirty(m->phys, pg);
         else if (m->phys->kind == PHYS_FILE)
-            bits &= ~(uint64_t)(PTE_W | PTE_D);     // the first write marks the page dirty
+            bits &= ~(uint64_t)(PTE_W | PTE_D); // the first write marks the page dirty
     } else if (access == ACCESS_WRITE) {
         pa_t copy = private_copy(pa);
         page_put(pg);
@@ -108,7 +108,7 @@ static int fault_object(struct space *s, struct mapping *m, va_t va, pte_t *slot
     } else {
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
-    install(s, m, slot, pa, bits);      // the page's reference is the entry's now
+    install(s, m, slot, pa, bits); // the page's reference is the entry's now
     count_resident(s);
     return 0;
 }
@@ -119,7 +119,7 @@ static int fault_copy(struct space *s, struct mapping *m, va_t va, pte_t *slot)
     pa_t old = pte_pa(*slot), pa;
     struct page *pg = page_of(old);
     if (pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == 1) {
-        *slot = pte_make(old, m->pte_bits);     // the last owner; others' entries allow less
+        *slot = pte_make(old, m->pte_bits); // the last owner; others' entries allow less
         tlb_flush_page(va);
         return 0;
     }
@@ -137,9 +137,9 @@ static int fault_copy(struct space *s, struct mapping *m, va_t va, pte_t *slot)
 static int fault_present(struct space *s, struct mapping *m, va_t va, pte_t *slot, unsigned access)
 {
     pte_t e = *slot;
-    uint64_t need = PTE_V | PTE_U | PTE_A | (uint64_t)access << 1 |
-                    (access == ACCESS_WRITE ? PTE_D : 0);
-    if ((e & need) == need) {       // somebody was faster, or this hart remembered the absence
+    uint64_t need =
+        PTE_V | PTE_U | PTE_A | (uint64_t)access << 1 | (access == ACCESS_WRITE ? PTE_D : 0);
+    if ((e & need) == need) { // somebody was faster, or this hart remembered the absence
         tlb_flush_page(va);
         return 0;
     }
@@ -247,7 +247,7 @@ ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; b
     for (;;) {
         f->r = space_fault_fast(f->s, f->va, f->access);
         target_drop(&f->ph, &f->page);
-        if (f->r == -ENOMEM && !f->cleaned) {   // dirty file pages can be written and given up
+        if (f->r == -ENOMEM && !f->cleaned) { // dirty file pages can be written and given up
             f->cleaned = true;
             AWAIT(f->r, phys_sync_all, 0);
             continue;

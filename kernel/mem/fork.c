@@ -10,7 +10,7 @@ struct fork_step {
     struct space *from, *to;
     const struct mapping *m;
     unsigned budget;
-    bool downgraded;            // an entry of the parent lost W
+    bool downgraded; // an entry of the parent lost W
 };
 
 static int copy_pinned(struct page *pg, pte_t e, pte_t *dst)
@@ -45,7 +45,8 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
 {
     pte_t *dst = NULL;
     unsigned n = 0;
-    for (unsigned i = pt_index(va, 0), end = i + (unsigned)((hi - va) >> PAGE_SHIFT); i < end; i++) {
+    for (unsigned i = pt_index(va, 0), end = i + (unsigned)((hi - va) >> PAGE_SHIFT); i < end;
+         i++) {
         while (i + 4 <= end && !(table[i] | table[i + 1] | table[i + 2] | table[i + 3]))
             i += 4;
         if (i >= end)
@@ -103,7 +104,7 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
         w.m = mapping_of(src);
         if (*at < src->lo)
             *at = src->lo;
-        if (!range_map_find(&to->map, *at)) {       // not yet begun
+        if (!range_map_find(&to->map, *at)) { // not yet begun
             struct mapping *m = mapping_copy(w.m);
             if (!m) {
                 r = -ENOMEM;

@@ -48,7 +48,7 @@ size_t space_entries(struct space *s, va_t from, va_t to, struct pte_info *out, 
     spin_lock(&s->lock);
     for (va_t va = from; va < to && n < max; va += PAGE_SIZE) {
         const pte_t *slot = pt_find(s->root, va);
-        if (!slot) {    // nothing in this leaf table's 2 MiB, or in the whole gigabyte
+        if (!slot) { // nothing in this leaf table's 2 MiB, or in the whole gigabyte
             va |= s->root[pt_index(va, 2)] & PTE_V ? PAGE_SIZE * (PT_ENTRIES - 1)
                                                    : PAGE_SIZE * (PT_ENTRIES * PT_ENTRIES - 1);
             continue;
@@ -76,7 +76,7 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
     if (va >= USER_TOP || (entry & (PTE_V | PTE_W | PTE_R)) == (PTE_V | PTE_W))
         return -EINVAL;
     if (entry & PTE_V && !(pte_is_leaf(entry) && entry & PTE_U))
-        return -EINVAL;     // a pointer to a table, or the kernel's
+        return -EINVAL; // a pointer to a table, or the kernel's
     int e = 0;
     spin_lock(&s->lock);
     pte_t *slot = pt_find(s->root, va);
@@ -86,7 +86,7 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
     else if (pte_pa(was) != pte_pa(entry) || entry >> 54 || entry & (PTE_G | 1 << 9))
         e = -EINVAL;
     else if (entry & PTE_W && !(was & PTE_W) && load_relaxed(&page_of(pte_pa(was))->refs) > 1)
-        e = -EBUSY;         // others have this frame: a write through here would reach them
+        e = -EBUSY; // others have this frame: a write through here would reach them
     if (!e) {
         *slot = entry & PTE_V ? entry : entry | PTE_HELD;
         space_flush(s, page_round_down(va), PAGE_SIZE);

@@ -66,8 +66,7 @@ static struct range *mapping_split(const struct range *r, uint64_t at)
 static bool mapping_can_merge(const struct range *ra, const struct range *rb)
 {
     const struct mapping *a = (const struct mapping *)ra, *b = (const struct mapping *)rb;
-    if (a->prot != b->prot || a->flags != b->flags || a->phys != b->phys ||
-        a->flags & MAPPING_VDSO)
+    if (a->prot != b->prot || a->flags != b->flags || a->phys != b->phys || a->flags & MAPPING_VDSO)
         return false;
     return !a->phys || a->offset + (ra->hi - ra->lo) == b->offset;
 }

@@ -99,7 +99,7 @@ struct page *phys_remove(struct phys *ph, uint64_t index)
 
 void phys_mark_dirty(struct phys *ph, struct page *pg)
 {
-    pg->order = FRAME_NO_ORDER;         // instruction fetch has not seen these contents
+    pg->order = FRAME_NO_ORDER; // instruction fetch has not seen these contents
     if (pg->flags & (PAGE_DIRTY | PAGE_GONE) || ph->kind != PHYS_FILE)
         return;
     pg->flags |= PAGE_DIRTY;
@@ -143,7 +143,7 @@ struct page *phys_page_now(struct phys *ph, uint64_t index)
     if (!pa)
         return NULL;
     spin_lock(&ph->lock);
-    pg = ready_page(ph, index);         // somebody may have been faster
+    pg = ready_page(ph, index); // somebody may have been faster
     if (!pg && !radix_get(&ph->tree, index) &&
         !phys_insert(ph, index, page_of(pa), PAGE_UPTODATE | PAGE_RECENT)) {
         pg = page_of(pa);
@@ -210,7 +210,7 @@ static bool evict(struct page *pg)
 {
     struct phys *ph = load_relaxed(&pg->owner);
     bool gone = false;
-    if (!ph || !spin_trylock(&ph->lock))    // the lock may be this hart's own
+    if (!ph || !spin_trylock(&ph->lock)) // the lock may be this hart's own
         return false;
     if (pg->kind == FRAME_CACHE && pg->owner == ph && ph->kind == PHYS_FILE && ph->ops->fill &&
         (pg->flags & (PAGE_UPTODATE | PAGE_DIRTY | PAGE_BUSY | PAGE_WRITEBACK)) == PAGE_UPTODATE &&

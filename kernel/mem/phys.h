@@ -20,8 +20,8 @@
 struct phys;
 
 enum phys_kind {
-    PHYS_SHARED_ANON,   // pages appear zeroed when first touched
-    PHYS_FILE,          // pages are filled and written by ops
+    PHYS_SHARED_ANON, // pages appear zeroed when first touched
+    PHYS_FILE,        // pages are filled and written by ops
 };
 
 // How many pages one fill or write may cover.
@@ -34,8 +34,8 @@ ASYNC_IFACE(phys_fill, struct phys *ph; uint64_t index; struct page **pages; uin
 ASYNC_IFACE(phys_write, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
 
 struct phys_ops {
-    const struct async_fn *fill;    // implements phys_fill; NULL: pages start as zeroes (tmpfs)
-    const struct async_fn *write;   // implements phys_write; NULL: dirty pages stay (tmpfs)
+    const struct async_fn *fill;  // implements phys_fill; NULL: pages start as zeroes (tmpfs)
+    const struct async_fn *write; // implements phys_write; NULL: dirty pages stay (tmpfs)
     // The vnode's own reference counting: a mapping keeps the vnode. Plain, any context.
     void (*get)(struct phys *ph);
     void (*put)(struct phys *ph);
@@ -44,20 +44,20 @@ struct phys_ops {
 };
 
 struct phys {
-    uint32_t kind;              // enum phys_kind
-    uint32_t refs;              // PHYS_SHARED_ANON only; files count in the vnode
-    struct spinlock lock;       // guards the tree, page flags, size
-    struct radix tree;          // of pages
-    int32_t error;              // last failed write, reported once by phys_sync (then cleared)
-    uint64_t size;              // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
+    uint32_t kind;        // enum phys_kind
+    uint32_t refs;        // PHYS_SHARED_ANON only; files count in the vnode
+    struct spinlock lock; // guards the tree, page flags, size
+    struct radix tree;    // of pages
+    int32_t error;        // last failed write, reported once by phys_sync (then cleared)
+    uint64_t size;        // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
     uint64_t pages, dirty, writing; // counts
-    uint32_t shared_writable;   // MAP_SHARED mappings that may write: their pages stay dirty
-    uint32_t window;            // pages the next sequential read takes
-    uint64_t next_read;         // index a sequential reader asks for next
-    struct waitq waiters;       // for BUSY or WRITEBACK pages of this object
+    uint32_t shared_writable;       // MAP_SHARED mappings that may write: their pages stay dirty
+    uint32_t window;                // pages the next sequential read takes
+    uint64_t next_read;             // index a sequential reader asks for next
+    struct waitq waiters;           // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;
-    void *owner;                // the vnode
-    struct list dirty_link;     // in the list of objects with dirty pages
+    void *owner;            // the vnode
+    struct list dirty_link; // in the list of objects with dirty pages
     uint64_t hits, misses, written;
 };
 
@@ -74,9 +74,10 @@ void phys_put(struct phys *ph);
 
 enum phys_how {
     PHYS_READ = 0,
-    PHYS_OVERWRITE = 1, // the caller overwrites the whole page: no fill. A page that had no contents
-                        // comes zeroed; call phys_dirty afterwards
-    PHYS_KILLABLE = 2,  // a wait ends with -EINTR when the task is cancelled
+    PHYS_OVERWRITE =
+        1,             // the caller overwrites the whole page: no fill. A page that had no contents
+                       // comes zeroed; call phys_dirty afterwards
+    PHYS_KILLABLE = 2, // a wait ends with -EINTR when the task is cancelled
 };
 
 // The page if it is there and up to date: referenced (page_put when done), else NULL. Never waits.
@@ -96,7 +97,7 @@ void phys_dirty(struct phys *ph, struct page *pg);
 // Sets the size, drops pages beyond it and zeroes the tail of the last one. The owner serialises
 // writers. Frames still mapped somewhere stay until unmapped.
 ASYNC_DECL(phys_truncate, struct phys *ph; uint64_t size;);
-void phys_grow(struct phys *ph, uint64_t size);     // plain: only ever larger
+void phys_grow(struct phys *ph, uint64_t size); // plain: only ever larger
 
 // Writes back dirty pages with lo <= index < hi and waits for them. 0 or the first error, also one
 // that an earlier background write met. UINT64_MAX: to the end.
@@ -116,4 +117,4 @@ size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out,
 struct phys_totals {
     uint64_t cached, dirty, shared_anon;
 };
-extern struct phys_totals phys_totals;      // approximate
+extern struct phys_totals phys_totals; // approximate

@@ -4,7 +4,7 @@
 
 #include "mem/phys.h"
 
-extern struct spinlock phys_dirty_lock;     // inside phys.lock
+extern struct spinlock phys_dirty_lock; // inside phys.lock
 extern struct list phys_dirty_list;
 
 // phys.lock held:
@@ -14,7 +14,7 @@ void phys_mark_dirty(struct phys *ph, struct page *pg);
 void phys_clear_dirty(struct phys *ph, struct page *pg);
 
 bool phys_drop_some(struct phys *ph, uint64_t *next, unsigned max);
-void phys_reap(struct phys *ph);            // the last reference of shared memory has gone
+void phys_reap(struct phys *ph); // the last reference of shared memory has gone
 
 // A page that is absent starts as zeroes.
 static inline bool phys_needs_no_fill(const struct phys *ph, uint64_t index)

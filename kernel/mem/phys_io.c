@@ -51,7 +51,8 @@ static uint32_t claim_run(struct phys *ph, uint64_t index, uint32_t want, struct
 }
 
 // The read is over: pages become valid, or leave the tree. The first stays referenced on success.
-static void finish_run(struct phys *ph, uint64_t index, uint32_t count, struct page **pages, bool ok)
+static void finish_run(struct phys *ph, uint64_t index, uint32_t count, struct page **pages,
+                       bool ok)
 {
     spin_lock(&ph->lock);
     for (uint32_t i = 0; i < count; i++) {
@@ -96,7 +97,7 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
             ASYNC_RETURN(0);
         spin_lock(&f->ph->lock);
         f->pages[0] = radix_get(&f->ph->tree, f->index);
-        if (f->pages[0] && !(f->pages[0]->flags & PAGE_UPTODATE)) {     // others read it
+        if (f->pages[0] && !(f->pages[0]->flags & PAGE_UPTODATE)) { // others read it
             waitq_add(&f->ph->waiters, &f->w, t);
             spin_unlock(&f->ph->lock);
             SUSPEND("page being read");
@@ -377,7 +378,7 @@ ASYNC(phys_truncate, uint64_t old; long r;)
 
 // ---- shared memory that nobody maps any more
 
-static struct list reap_list = LIST_INIT(reap_list);    // by dirty_link, under phys_dirty_lock
+static struct list reap_list = LIST_INIT(reap_list); // by dirty_link, under phys_dirty_lock
 static struct event reap_event;
 
 void phys_reap(struct phys *ph)

@@ -47,8 +47,8 @@ void user_unpin(struct user_pin *p)
 ASYNC(user_pin, long r;)
 {
     ASYNC_BEGIN(user_pin);
-    *f->out = (struct user_pin){.access = f->access, .va = f->va,
-                                .offset = (uint32_t)(f->va & PAGE_MASK)};
+    *f->out = (struct user_pin){
+        .access = f->access, .va = f->va, .offset = (uint32_t)(f->va & PAGE_MASK)};
     if (!user_range_ok(f->va, f->len))
         ASYNC_RETURN(-EFAULT);
     while ((f->r = pin_present(f->s, f->out, f->len)) == -EAGAIN) {
@@ -56,7 +56,7 @@ ASYNC(user_pin, long r;)
         if (f->r < 0)
             break;
     }
-    if (f->r < 0 && f->out->count)      // what is pinned is good; the rest fails next time
+    if (f->r < 0 && f->out->count) // what is pinned is good; the rest fails next time
         f->r = 0;
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;

@@ -53,7 +53,7 @@ static va_t protect_step(struct space *s, va_t va, va_t hi)
     if (lost)
         space_flush(s, lo, va - lo);
     else
-        tlb_flush_all();    // rights gained: spares this hart the spurious faults
+        tlb_flush_all(); // rights gained: spares this hart the spurious faults
     return va;
 }
 

@@ -99,7 +99,7 @@ struct page *radix_next(const struct radix *r, uint64_t *index)
                     *index = (at & ~(uint64_t)(SLOTS - 1)) | i;
                     return node[i];
                 }
-        unsigned shift = BITS * (h ? h : 1);        // on to the next slot of the level that ended
+        unsigned shift = BITS * (h ? h : 1); // on to the next slot of the level that ended
         uint64_t next = ((at >> shift) + 1) << shift;
         if (next <= at)
             break;

@@ -8,7 +8,7 @@
 
 struct radix {
     void *root;
-    uint32_t height;        // levels of nodes; 0: empty
+    uint32_t height; // levels of nodes; 0: empty
 };
 
 static inline struct page *radix_get(const struct radix *r, uint64_t index)
@@ -21,7 +21,7 @@ static inline struct page *radix_get(const struct radix *r, uint64_t index)
     return node ? node[index & 63] : NULL;
 }
 
-int radix_put(struct radix *r, uint64_t index, struct page *pg);    // 0, -ENOMEM. Slot is empty
-struct page *radix_remove(struct radix *r, uint64_t index);         // frees nodes that become empty
+int radix_put(struct radix *r, uint64_t index, struct page *pg); // 0, -ENOMEM. Slot is empty
+struct page *radix_remove(struct radix *r, uint64_t index);      // frees nodes that become empty
 // The first page with number >= *index; *index becomes its number. NULL: none.
 struct page *radix_next(const struct radix *r, uint64_t *index);

@@ -176,8 +176,8 @@ int range_map_isolate(struct range_map *m, uint64_t lo, uint64_t hi)
 {
     if (!split_at(m, lo) && !split_at(m, hi))
         return 0;
-    range_map_merge(m, lo, hi);     // undo the first split
-    return -12;                     // ENOMEM
+    range_map_merge(m, lo, hi); // undo the first split
+    return -12;                 // ENOMEM
 }
 
 int range_map_remove(struct range_map *m, uint64_t lo, uint64_t hi)
@@ -225,8 +225,8 @@ static uint64_t gap_high(const struct range *r, uint64_t size, uint64_t lo, uint
     for (; r && fits(size, lo, hi); r = r->link.rbe_left) {
         const struct range *b = r->link.rbe_right;
         uint64_t from = max(lo, r->hi);
-        if (fits(size, from, hi) && (!b || b->sub_gap >= size || b->sub_lo - r->hi >= size ||
-                                     fits(size, b->sub_hi, hi))) {
+        if (fits(size, from, hi) &&
+            (!b || b->sub_gap >= size || b->sub_lo - r->hi >= size || fits(size, b->sub_hi, hi))) {
             uint64_t found = gap_high(b, size, from, hi);
             if (found)
                 return found;
@@ -241,8 +241,8 @@ static uint64_t gap_low(const struct range *r, uint64_t size, uint64_t lo, uint6
     for (; r && fits(size, lo, hi); r = r->link.rbe_right) {
         const struct range *a = r->link.rbe_left;
         uint64_t to = min(hi, r->lo);
-        if (fits(size, lo, to) && (!a || a->sub_gap >= size || r->lo - a->sub_hi >= size ||
-                                   fits(size, lo, a->sub_lo))) {
+        if (fits(size, lo, to) &&
+            (!a || a->sub_gap >= size || r->lo - a->sub_hi >= size || fits(size, lo, a->sub_lo))) {
             uint64_t found = gap_low(a, size, lo, to);
             if (found)
                 return found;

@@ -15,12 +15,12 @@
 
 struct range {
     uint64_t lo, hi;
-    struct {    // as RB_ENTRY of sys/tree.h, which only range_map.c includes
+    struct { // as RB_ENTRY of sys/tree.h, which only range_map.c includes
         struct range *rbe_left, *rbe_right, *rbe_parent;
         int rbe_color;
     } link;
-    uint64_t sub_lo, sub_hi;    // bounds of the subtree
-    uint64_t sub_gap;           // largest gap between neighbours inside the subtree
+    uint64_t sub_lo, sub_hi; // bounds of the subtree
+    uint64_t sub_gap;        // largest gap between neighbours inside the subtree
 };
 
 struct range_ops {
@@ -35,7 +35,7 @@ struct range_map {
     struct {
         struct range *rbh_root;
     } tree;
-    struct range *last;         // last hit, may be NULL
+    struct range *last; // last hit, may be NULL
     uint32_t count;
     const struct range_ops *ops;
 };

@@ -26,8 +26,11 @@ static int brk_locked(struct space *s, va_t to)
             range_map_resize(&s->map, r, r->lo, want);
             s->mapped += more;
         } else {
-            struct space_map w = {.at = old, .len = more, .prot = ACCESS_READ | ACCESS_WRITE,
-                                  .flags = MAPPING_HEAP, .how = SPACE_FIXED_NOREPLACE};
+            struct space_map w = {.at = old,
+                                  .len = more,
+                                  .prot = ACCESS_READ | ACCESS_WRITE,
+                                  .flags = MAPPING_HEAP,
+                                  .how = SPACE_FIXED_NOREPLACE};
             va_t va;
             struct mapping *m = mapping_new(&w, old);
             if (!m || space_map_locked(s, &w, m, &va)) {
@@ -94,7 +97,7 @@ static int prepare_tables(struct space *s, va_t from, va_t to, uint64_t len)
 {
     for (uint64_t o = 0; o < len; o += PAGE_SIZE) {
         pte_t *slot = pt_find(s->root, from + o);
-        if (!slot)      // on to the next leaf table
+        if (!slot) // on to the next leaf table
             o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
         else if (*slot && !space_slot(s, to + o))
             return -ENOMEM;
@@ -120,7 +123,7 @@ static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, ui
 }
 
 struct remap {
-    struct mapping *old, *m;    // taken out; to be put in
+    struct mapping *old, *m; // taken out; to be put in
     va_t to;
     uint64_t moved;
 };
@@ -163,8 +166,8 @@ static int remap_in_place(struct space *s, const struct space_remap_args *a)
 static int remap_begin(struct space *s, const struct space_remap_args *a, struct remap *w)
 {
     uint64_t len = a->old_len < a->new_len ? a->old_len : a->new_len;
-    w->to = a->how & REMAP_FIXED ? a->to : range_map_gap_high(&s->map, a->new_len, MAP_LOWEST,
-                                                              s->mmap_top);
+    w->to = a->how & REMAP_FIXED ? a->to
+                                 : range_map_gap_high(&s->map, a->new_len, MAP_LOWEST, s->mmap_top);
     if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
         return -ENOMEM;
     w->old = mapping_of(range_map_find(&s->map, a->old));
@@ -210,8 +213,8 @@ static bool remap_step(struct space *s, struct remap *w)
 ASYNC(space_remap, struct remap w; struct space_remap_args a; long r;)
 {
     ASYNC_BEGIN(space_remap);
-    f->a = (struct space_remap_args){f->s, f->old, page_round_up(f->old_len),
-                                     page_round_up(f->new_len), f->how, f->to, f->va};
+    f->a = (struct space_remap_args){
+        f->s, f->old, page_round_up(f->old_len), page_round_up(f->new_len), f->how, f->to, f->va};
     f->r = check_remap(&f->a);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

@@ -16,7 +16,7 @@
 enum { ROOT_STOCK = 4 };
 static _Thread_local struct {
     uint32_t count;
-    pa_t root[ROOT_STOCK];      // user half zero, kernel half in place
+    pa_t root[ROOT_STOCK]; // user half zero, kernel half in place
 } root_stock;
 
 static struct spinlock spaces_lock = SPINLOCK_INIT("spaces");
@@ -86,7 +86,7 @@ cold pte_t *space_table_new(struct space *s, pte_t *slot, va_t va, bool leaf)
     pg->index = leaf ? (uint32_t)(va >> 21) : MIDDLE | pt_index(va, 2);
     list_push_front(&s->table_list, &pg->link);
     s->tables++;
-    fence_write();      // a walker that sees the entry sees the zeroes
+    fence_write(); // a walker that sees the entry sees the zeroes
     *slot = pte_make(pa, PTE_V);
     return pa_to_kva(pa);
 }
@@ -105,7 +105,7 @@ void space_tables_trim(struct space *s, va_t lo, va_t hi)
     struct list gone = LIST_INIT(gone);
     for (va_t at = lo & ~(span - 1); at < hi; at += span) {
         pte_t e = s->root[pt_index(at, 2)];
-        if (!(e & PTE_V)) {     // on to the last span of this gigabyte
+        if (!(e & PTE_V)) { // on to the last span of this gigabyte
             at |= span * PT_ENTRIES - span;
             continue;
         }
@@ -120,7 +120,7 @@ void space_tables_trim(struct space *s, va_t lo, va_t hi)
     }
     if (list_empty(&gone))
         return;
-    space_flush(s, lo, 0);      // walkers forget the tables before they become something else
+    space_flush(s, lo, 0); // walkers forget the tables before they become something else
     for (struct list *it; (it = list_pop_front(&gone));)
         frame_free_zeroed(page_pa(list_entry(it, struct page, link)));
 }
@@ -148,7 +148,7 @@ struct space *space_new(void)
     list_init(&s->table_list);
     range_map_init(&s->map, &mapping_range_ops);
     uint64_t r = space_random();
-    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT);       // in 16 GiB
+    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT); // in 16 GiB
     s->mmap_top = s->stack_top - (1ul << 30) - ((r >> 22 & 0x3fffff) << PAGE_SHIFT);
     spin_lock(&spaces_lock);
     s->id = ++next_id;
@@ -165,7 +165,7 @@ void space_switch_slow(struct space *s)
     struct space *old = h->space;
     uint64_t bit = 1ul << h->index;
     atomic_add32(&s->holds, 1);
-    atomic_or64(&s->harts, bit);    // join, fence, then load: who changes entries later sees the bit
+    atomic_or64(&s->harts, bit); // join, fence, then load: who changes entries later sees the bit
     fence_full();
     satp_load(s->satp);
     h->space = s;
@@ -183,8 +183,7 @@ void space_switch_slow(struct space *s)
 static cold void space_free(struct space *s)
 {
     ASSERT(s->magic == SPACE_MAGIC && !s->harts && !s->resident);
-    LIST_FOREACH_SAFE(it, next, &s->table_list)
-    {
+    LIST_FOREACH_SAFE(it, next, &s->table_list) {
         struct page *pg = list_entry(it, struct page, link);
         *table_slot(s, pg) = 0;
         frame_free_zeroed(page_pa(pg));
@@ -221,7 +220,7 @@ static bool space_empty_step(struct space *s, unsigned budget)
             break;
         }
         range_map_take(&s->map, r);
-        zap_finish(&z);             // frames before the object they may belong to
+        zap_finish(&z); // frames before the object they may belong to
         mapping_release(r);
         budget -= budget > 8 ? 8 : budget;
     }
@@ -325,8 +324,7 @@ struct space *space_find(uint32_t id)
 {
     struct space *found = NULL;
     spin_lock(&spaces_lock);
-    LIST_FOREACH(it, &spaces)
-    {
+    LIST_FOREACH(it, &spaces) {
         struct space *s = list_entry(it, struct space, all);
         if (s->id == id && get_unless_dead(s)) {
             found = s;
@@ -340,8 +338,7 @@ struct space *space_find(uint32_t id)
 void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg)
 {
     spin_lock(&spaces_lock);
-    LIST_FOREACH(it, &spaces)
-    {
+    LIST_FOREACH(it, &spaces) {
         struct space *s = list_entry(it, struct space, all);
         if (s->id >= from && !fn(s, arg))
             break;

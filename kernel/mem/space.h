@@ -30,47 +30,47 @@ struct phys;
 enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_EXEC = 4 };
 
 enum mapping_flag {
-    MAPPING_SHARED = 1,         // writes reach the object
-    MAPPING_STACK = 2,          // grows down on faults, up to space.stack_limit
-    MAPPING_HEAP = 4,           // the brk area
+    MAPPING_SHARED = 1, // writes reach the object
+    MAPPING_STACK = 2,  // grows down on faults, up to space.stack_limit
+    MAPPING_HEAP = 4,   // the brk area
     MAPPING_NORESERVE = 8,
-    MAPPING_DENY_WRITE = 16,    // file not opened for writing: mprotect may not add WRITE
-    MAPPING_VDSO = 32,          // never merged, named [vdso]
+    MAPPING_DENY_WRITE = 16, // file not opened for writing: mprotect may not add WRITE
+    MAPPING_VDSO = 32,       // never merged, named [vdso]
     MAPPING_LOCKED = 64,
 };
 
 struct mapping {
-    struct range range;         // first. [lo, hi)
-    uint32_t prot;              // ACCESS_*
-    uint32_t flags;             // enum mapping_flag
-    uint64_t pte_bits;          // of a fully writable page of it: pte_bits_of_prot(prot)
-    struct phys *phys;          // referenced; NULL: private anonymous
-    uint64_t offset;            // of lo in phys, bytes
+    struct range range; // first. [lo, hi)
+    uint32_t prot;      // ACCESS_*
+    uint32_t flags;     // enum mapping_flag
+    uint64_t pte_bits;  // of a fully writable page of it: pte_bits_of_prot(prot)
+    struct phys *phys;  // referenced; NULL: private anonymous
+    uint64_t offset;    // of lo in phys, bytes
 };
 
 struct space {
-    uint32_t refs, holds;       // atomic
-    uint32_t magic;             // SPACE_MAGIC
-    uint32_t id;                // never reused
+    uint32_t refs, holds; // atomic
+    uint32_t magic;       // SPACE_MAGIC
+    uint32_t id;          // never reused
     struct spinlock lock;
-    struct range_map map;       // of struct mapping
+    struct range_map map; // of struct mapping
     pte_t *root;
     uint64_t satp;
-    uint64_t harts;             // atomic mask: satp of these harts is this root
+    uint64_t harts; // atomic mask: satp of these harts is this root
     struct mutex mutate;
-    va_t stack_top;             // end of the first stack, randomised
-    va_t mmap_top;              // mappings are placed below, going down; randomised
-    va_t brk_start, brk;        // lock. exec sets both; a process has none of its own
-    va_t zap_lo, zap_hi;        // being emptied by the holder of mutate: no stack grows into it
-    uint64_t stack_limit;       // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
-    uint64_t limit;             // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
-    uint64_t mapped;            // bytes in mappings
-    uint64_t resident;          // user frames in the page table
-    uint64_t tables;            // table frames, root included
-    struct list table_list;     // of struct page, newest first: a table comes before its parent
-    uint64_t peak;              // largest `resident`
+    va_t stack_top;         // end of the first stack, randomised
+    va_t mmap_top;          // mappings are placed below, going down; randomised
+    va_t brk_start, brk;    // lock. exec sets both; a process has none of its own
+    va_t zap_lo, zap_hi;    // being emptied by the holder of mutate: no stack grows into it
+    uint64_t stack_limit;   // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
+    uint64_t limit;         // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
+    uint64_t mapped;        // bytes in mappings
+    uint64_t resident;      // user frames in the page table
+    uint64_t tables;        // table frames, root included
+    struct list table_list; // of struct page, newest first: a table comes before its parent
+    uint64_t peak;          // largest `resident`
     uint64_t faults, cow_copies, major;
-    struct list all;            // in the list of spaces
+    struct list all; // in the list of spaces
 };
 enum { SPACE_MAGIC = 0x5bace5ec };
 
@@ -104,14 +104,14 @@ static inline void space_activate(struct space *s)
 // ---- structure. Addresses and lengths are page multiples here; callers round.
 
 enum space_map_how {
-    SPACE_FIXED = 1,            // exactly there, replacing what is mapped
-    SPACE_FIXED_NOREPLACE = 2,  // exactly there, or -EEXIST
+    SPACE_FIXED = 1,           // exactly there, replacing what is mapped
+    SPACE_FIXED_NOREPLACE = 2, // exactly there, or -EEXIST
 };
-struct space_map {              // what to map; copied
-    va_t at;                    // hint, or place when fixed; 0: anywhere
+struct space_map { // what to map; copied
+    va_t at;       // hint, or place when fixed; 0: anywhere
     uint64_t len;
     uint32_t prot, flags, how;
-    struct phys *phys;          // a reference is taken on success
+    struct phys *phys; // a reference is taken on success
     uint64_t offset;
 };
 // *va: where. 0, -ENOMEM, -EINVAL, -EEXIST.
@@ -155,10 +155,10 @@ int space_fault_locked(struct space *s, va_t va, unsigned access, pte_t **out);
 struct mapping_info {
     va_t lo, hi;
     uint32_t prot, flags;
-    struct phys *phys;          // not referenced: for comparing only
-    void *owner;                // phys->owner (vnode), not referenced
+    struct phys *phys; // not referenced: for comparing only
+    void *owner;       // phys->owner (vnode), not referenced
     uint64_t offset;
-    uint64_t resident;          // pages present
+    uint64_t resident; // pages present
 };
 // Copies out up to max mappings with hi > from, by address. Returns how many. with_resident counts
 // pages (slow).
@@ -181,7 +181,7 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
 
 // Calls fn for spaces with id >= from under the list lock until it returns false.
 void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg);
-struct space *space_find(uint32_t id);      // referenced, or NULL
+struct space *space_find(uint32_t id); // referenced, or NULL
 
 // A random number for placing things (exec: brk, stack).
 uint64_t space_random(void);

@@ -2,15 +2,15 @@
 // What the files of mem/ share about spaces. Nobody else includes it.
 #pragma once
 
-#include "mem/space.h"
 #include "mem/phys.h"
+#include "mem/space.h"
 
 enum {
-    STEP_PAGES = 512,           // entries one poll works on before it yields
-    NOW_BYTES = 8 << 20,        // ranges up to here are done in a plain call
+    STEP_PAGES = 512,    // entries one poll works on before it yields
+    NOW_BYTES = 8 << 20, // ranges up to here are done in a plain call
     NOW_MAPPINGS = 32,
-    STACK_GAP = 256 * 4096,     // free room kept below a growing stack
-    MAP_LOWEST = 0x10000,       // nothing is mapped below, so that NULL + offset faults
+    STACK_GAP = 256 * 4096, // free room kept below a growing stack
+    MAP_LOWEST = 0x10000,   // nothing is mapped below, so that NULL + offset faults
 };
 
 extern const struct range_ops mapping_range_ops;
@@ -19,15 +19,15 @@ extern const struct range_ops mapping_range_ops;
 enum { ZAP_BATCH = 32 };
 struct zap {
     struct space *s;
-    va_t lo, hi;                // what must be flushed; empty when lo >= hi
+    va_t lo, hi; // what must be flushed; empty when lo >= hi
     unsigned count;
-    bool dead;                  // nobody runs in this space again: no flush
+    bool dead; // nobody runs in this space again: no flush
     pa_t frame[ZAP_BATCH];
 };
 void zap_begin(struct zap *z, struct space *s);
 // Clears entries in [va, hi), at most `budget` present ones: returns where it stopped.
 va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget);
-void zap_finish(struct zap *z);     // flush and free; before the lock is dropped
+void zap_finish(struct zap *z); // flush and free; before the lock is dropped
 
 // A new table page on the way to va, linked in at `slot`. NULL: no memory.
 pte_t *space_table_new(struct space *s, pte_t *slot, va_t va, bool leaf);
@@ -68,19 +68,19 @@ static inline void mapping_set_prot(struct mapping *m, uint32_t prot)
 // copy on write or on clean file pages.
 static inline uint64_t mapping_bits_for(const struct mapping *m, const struct page *pg)
 {
-    bool own = m->phys && (m->flags & MAPPING_SHARED) ? m->phys->kind == PHYS_SHARED_ANON
-                                                      : pg->kind == FRAME_ANON &&
-                                                            load_relaxed(&pg->refs) == 1;
+    bool own = m->phys && (m->flags & MAPPING_SHARED)
+                   ? m->phys->kind == PHYS_SHARED_ANON
+                   : pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == 1;
     return own ? m->pte_bits : m->pte_bits & ~(uint64_t)(PTE_W | PTE_D);
 }
 
 struct mapping *mapping_new(const struct space_map *what, va_t lo);
 void mapping_release(struct range *r);
 
-struct mapping *mapping_copy(const struct mapping *m);      // bound to its object; NULL: no memory
-int space_check_range(va_t va, uint64_t len);               // aligned, inside user space
+struct mapping *mapping_copy(const struct mapping *m); // bound to its object; NULL: no memory
+int space_check_range(va_t va, uint64_t len);          // aligned, inside user space
 // mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.
-int space_remove_small(struct space *s, va_t lo, va_t hi);  // lock held, too
+int space_remove_small(struct space *s, va_t lo, va_t hi); // lock held, too
 // mutate held by the task. Removes everything in the range, in steps.
 ASYNC_DECL(space_remove_steps, struct space *s; va_t va; uint64_t len;);
 // Places and inserts a mapping; lock and mutate held; m is taken over on success.

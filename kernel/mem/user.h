@@ -68,7 +68,7 @@ static inline long user_copy_out(struct space *s, va_t dst, const void *src, siz
     return user_copy_out_slow(s, dst, src, n);
 }
 
-long user_zero_out(struct space *s, va_t dst, size_t n);    // writes zeroes
+long user_zero_out(struct space *s, va_t dst, size_t n); // writes zeroes
 
 // A NUL-terminated string of at most max-1 bytes: its length, -EFAULT, -ECOMMIT, -ENAMETOOLONG.
 long user_string_in(struct space *s, char *dst, va_t src, size_t max);
@@ -83,11 +83,12 @@ ASYNC_DECL(user_read_string, struct space *s; char *dst; va_t src; uint64_t max;
 // 0, -EFAULT (bad address, or not 4-aligned), -EAGAIN: absent, commit and start again.
 long user_load32_nofault(struct space *s, va_t va, uint32_t *out);
 // Atomically: if the word equals expect it becomes want; *old is what it was. Same results.
-long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t want, uint32_t *old);
+long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t want,
+                            uint32_t *old);
 
 // Who a futex word is: private (space, va), shared (object, offset) or (frame) of anonymous memory.
 struct futex_key {
-    const void *object;     // struct space * or struct phys *
+    const void *object; // struct space * or struct phys *
     uint64_t offset;
 };
 // 0, -EFAULT, -EINVAL (not 4-aligned). No reference is taken: the waiter's space keeps both alive.
@@ -100,8 +101,8 @@ struct user_pin {
     uint32_t count;
     uint32_t access;
     va_t va;
-    uint64_t len;           // bytes covered, <= what was asked for
-    uint32_t offset;        // of va in the first page
+    uint64_t len;    // bytes covered, <= what was asked for
+    uint32_t offset; // of va in the first page
     struct page *page[PIN_MAX];
 };
 // Pins as much of [va, va+len) as fits, at least one byte: 0, -EFAULT, -ENOMEM, -EINTR. ACCESS_WRITE

@@ -47,7 +47,7 @@ static inline va_t zap_leaves(struct zap *z, pte_t *table, va_t va, va_t hi, uns
 {
     for (; va < hi; va += PAGE_SIZE) {
         pte_t *slot = &table[pt_index(va, 0)];
-        if (!(va & (4 * PAGE_SIZE - 1)))    // runs of nothing, four at a time
+        if (!(va & (4 * PAGE_SIZE - 1))) // runs of nothing, four at a time
             while (va + 4 * PAGE_SIZE <= hi && !(slot[0] | slot[1] | slot[2] | slot[3])) {
                 va += 4 * PAGE_SIZE;
                 slot += 4;
@@ -82,7 +82,7 @@ va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
         va = zap_leaves(z, pte_table(e), va, end, budget);
         if (va < end)
             return va;
-        *budget -= *budget > 4 ? 4 : *budget;   // a table costs, also an empty one
+        *budget -= *budget > 4 ? 4 : *budget; // a table costs, also an empty one
     }
     return hi;
 }

@@ -18,7 +18,7 @@ _Thread_local struct frame_cache frame_cache;
 
 static struct spinlock buddy_lock = SPINLOCK_INIT("frames");
 static struct list free_blocks[FRAME_ORDER_MAX + 1];
-static uint64_t buddy_free, total, failures;    // buddy_lock
+static uint64_t buddy_free, total, failures; // buddy_lock
 static struct frame_cache *cache_of_hart[MAX_HARTS];
 static size_t (*shrinker)(size_t want);
 
@@ -136,7 +136,7 @@ void frames_init(const struct frame_range *ranges, size_t n)
         panic("frames: no room for %lu bytes of page array", (unsigned long)bytes);
     frame_pages = pa_to_kva(array);
     for (uint64_t o = 0; o < bytes; o += PAGE_SIZE)
-        page_zero((char *)frame_pages + o);     // all RESERVED
+        page_zero((char *)frame_pages + o); // all RESERVED
     for (unsigned o = 0; o <= FRAME_ORDER_MAX; o++)
         list_init(&free_blocks[o]);
     for (size_t i = 0; i < n; i++)
@@ -173,7 +173,8 @@ static bool cache_fill(struct frame_cache *c, unsigned flags)
 
 static cold pa_t frame_alloc_slow(struct frame_cache *c, unsigned flags)
 {
-    if (cache_fill(c, flags) || (shrinker && shrinker(FRAME_BATCH) && (c->count || cache_fill(c, flags))))
+    if (cache_fill(c, flags) ||
+        (shrinker && shrinker(FRAME_BATCH) && (c->count || cache_fill(c, flags))))
         return c->frame[--c->count];
     if (c->zeroed && !(flags & FRAME_USER))
         return c->zero[--c->zeroed];
@@ -281,7 +282,7 @@ static pa_t run_get(size_t n, unsigned order)
 {
     spin_lock(&buddy_lock);
     struct page *pg = buddy_get(order);
-    for (size_t i = n; pg && i < 1ul << order;) {     // what is too much goes back in aligned blocks
+    for (size_t i = n; pg && i < 1ul << order;) { // what is too much goes back in aligned blocks
         unsigned o = (unsigned)__builtin_ctzl(i);
         buddy_put(pg + i, o);
         i += 1ul << o;

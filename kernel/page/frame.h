@@ -16,38 +16,38 @@
 
 // What a frame is used for: told to the monitor, and to code that must tell them apart.
 enum frame_kind {
-    FRAME_RESERVED,     // firmware, kernel image, device tree: never allocated
-    FRAME_FREE,         // in a hart's cache or head of a free block
-    FRAME_KERNEL,       // some kernel object's own
-    FRAME_ANON,         // user memory without a file; owned by page table entries only
-    FRAME_CACHE,        // page of a memory object; owner: struct phys *, index: page number in it
-    FRAME_TABLE,        // page table
-    FRAME_SLAB,         // heap, size classes; private to heap.c
-    FRAME_HEAP,         // heap, whole frames
+    FRAME_RESERVED, // firmware, kernel image, device tree: never allocated
+    FRAME_FREE,     // in a hart's cache or head of a free block
+    FRAME_KERNEL,   // some kernel object's own
+    FRAME_ANON,     // user memory without a file; owned by page table entries only
+    FRAME_CACHE,    // page of a memory object; owner: struct phys *, index: page number in it
+    FRAME_TABLE,    // page table
+    FRAME_SLAB,     // heap, size classes; private to heap.c
+    FRAME_HEAP,     // heap, whole frames
     FRAME_KINDS,
 };
 
 // Flags of FRAME_CACHE pages; guarded by the lock of the owning object.
 enum page_flag {
-    PAGE_UPTODATE = 1,      // contents are valid
-    PAGE_DIRTY = 2,         // newer than the store
-    PAGE_BUSY = 4,          // being filled
-    PAGE_WRITEBACK = 8,     // being written
-    PAGE_RECENT = 16,       // touched since the eviction clock last came by
-    PAGE_GONE = 32,         // cut off from its object while somebody still held it
+    PAGE_UPTODATE = 1,  // contents are valid
+    PAGE_DIRTY = 2,     // newer than the store
+    PAGE_BUSY = 4,      // being filled
+    PAGE_WRITEBACK = 8, // being written
+    PAGE_RECENT = 16,   // touched since the eviction clock last came by
+    PAGE_GONE = 32,     // cut off from its object while somebody still held it
 };
 
 struct page {
-    uint32_t refs;          // atomic
-    uint32_t pins;          // atomic; > 0: contents are under I/O, fork copies at once
-    uint32_t index;         // FRAME_CACHE: page number in its object
-    uint8_t kind;           // enum frame_kind
-    uint8_t order;          // buddy order of a free block, in its head only; FRAME_NO_ORDER else
-    uint16_t flags;         // enum page_flag
+    uint32_t refs;  // atomic
+    uint32_t pins;  // atomic; > 0: contents are under I/O, fork copies at once
+    uint32_t index; // FRAME_CACHE: page number in its object
+    uint8_t kind;   // enum frame_kind
+    uint8_t order;  // buddy order of a free block, in its head only; FRAME_NO_ORDER else
+    uint16_t flags; // enum page_flag
     union {
-        struct list link;   // free lists, heap
+        struct list link; // free lists, heap
         struct {
-            void *owner;    // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; else free use
+            void *owner; // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; else free use
             uint64_t data;
         };
     };
@@ -55,8 +55,8 @@ struct page {
 enum { FRAME_NO_ORDER = 0xff };
 _Static_assert(sizeof(struct page) == 32, "one page array entry per frame: keep it small");
 
-extern struct page *frame_pages;        // entry of frame_base, then one per frame
-extern pa_t frame_base, frame_end;      // RAM the array covers; holes are FRAME_RESERVED
+extern struct page *frame_pages;   // entry of frame_base, then one per frame
+extern pa_t frame_base, frame_end; // RAM the array covers; holes are FRAME_RESERVED
 
 static inline bool frame_is_ram(pa_t pa)
 {
@@ -89,8 +89,8 @@ struct frame_range {
 void frames_init(const struct frame_range *ranges, size_t n);
 
 enum frame_flag {
-    FRAME_ZERO = 1,     // contents are zero
-    FRAME_USER = 2,     // on behalf of a user program: leaves the kernel's reserve alone
+    FRAME_ZERO = 1, // contents are zero
+    FRAME_USER = 2, // on behalf of a user program: leaves the kernel's reserve alone
 };
 
 enum { FRAME_CACHE_MAX = 128, FRAME_BATCH = 64, FRAME_ZEROED_MAX = 64 };
@@ -100,7 +100,7 @@ struct frame_cache {
     uint32_t count, zeroed;
     uint64_t allocs, frees, from_zeroed, refills;
     pa_t frame[FRAME_CACHE_MAX];
-    pa_t zero[FRAME_ZEROED_MAX];    // these hold zeroes
+    pa_t zero[FRAME_ZEROED_MAX]; // these hold zeroes
 };
 extern _Thread_local struct frame_cache frame_cache;
 
@@ -116,8 +116,8 @@ pa_t frame_alloc_run(size_t n);
 // Gives this hart's own frames back, so that they can merge (tests, memory pressure).
 void frame_flush_hart(void);
 
-void frame_free(pa_t pa);           // refs has fallen to 0; called by frame_unref
-void frame_free_zeroed(pa_t pa);    // refs is 1 and contents are known to be zero (page tables)
+void frame_free(pa_t pa);        // refs has fallen to 0; called by frame_unref
+void frame_free_zeroed(pa_t pa); // refs is 1 and contents are known to be zero (page tables)
 
 static inline void frame_ref(pa_t pa)
 {
@@ -148,9 +148,9 @@ extern pa_t frame_zero;
 void page_zero(void *kva);                          // 4096 bytes, page aligned
 void page_copy(void *dst_kva, const void *src_kva); // the same
 
-uint64_t frame_total(void);         // frames the allocator was given
-uint64_t frame_free_count(void);    // free now, caches included; approximate while harts run
-extern uint64_t frame_reserve;      // FRAME_USER fails below this many free frames
+uint64_t frame_total(void);      // frames the allocator was given
+uint64_t frame_free_count(void); // free now, caches included; approximate while harts run
+extern uint64_t frame_reserve;   // FRAME_USER fails below this many free frames
 
 // Idle work: zeroes one frame into the hart's stock. True if the stock still has room and memory is
 // not short.
@@ -161,13 +161,13 @@ bool frame_idle_zero(void);
 void frame_set_shrinker(size_t (*shrink)(size_t want));
 
 struct frame_stats {
-    uint64_t total, free, cached, zeroed;       // frames
+    uint64_t total, free, cached, zeroed; // frames
     uint64_t allocs, frees, from_zeroed, refills, failures;
-    uint64_t free_blocks[FRAME_ORDER_MAX + 1];  // in the buddy lists, by order
-    uint64_t kind[FRAME_KINDS];                 // filled by frame_count_kinds only
+    uint64_t free_blocks[FRAME_ORDER_MAX + 1]; // in the buddy lists, by order
+    uint64_t kind[FRAME_KINDS];                // filled by frame_count_kinds only
 };
 void frame_stats_get(struct frame_stats *out);
-void frame_count_kinds(struct frame_stats *out);    // walks the page array: slow
+void frame_count_kinds(struct frame_stats *out); // walks the page array: slow
 
 // HARD_NOMEM builds: every n-th frame_alloc and kmalloc fails; 0: none.
 extern uint32_t hard_nomem_every;

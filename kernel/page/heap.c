@@ -25,11 +25,11 @@ static const struct {
 
 struct size_class {
     struct spinlock lock;
-    struct list partial;        // slabs with free objects, by page.link
+    struct list partial; // slabs with free objects, by page.link
     uint64_t slabs, used, empty;
 };
 static struct size_class classes[HEAP_CLASSES];
-static uint8_t class_of_size[HEAP_SLAB_MAX / 16 + 1];   // by (size + 15) / 16
+static uint8_t class_of_size[HEAP_SLAB_MAX / 16 + 1]; // by (size + 15) / 16
 
 struct hart_stack {
     uint32_t count;
@@ -93,7 +93,7 @@ static void *slab_take(struct page *slab, unsigned c)
     void *p = slab_object(slab, c, slab->index);
     if (slab->flags == slab_objects(c))
         classes[c].empty--;
-    slab->index = (uint32_t)*(uint64_t *)p;
+    slab->index = (uint32_t) * (uint64_t *)p;
     if (--slab->flags == 0)
         list_remove(&slab->link);
     classes[c].used++;
@@ -137,8 +137,9 @@ static cold void *stack_refill(struct hart_stack *s, unsigned c)
 {
     struct size_class *k = &classes[c];
     stacks_of_hart[hart_index()] = stacks;
-    if (load_relaxed(&k->partial.next) == &k->partial) {   // a glance; frames are taken without the lock, because the
-        pa_t pa = frame_alloc_order(shape[c].order);    // shrinker below them may kfree
+    if (load_relaxed(&k->partial.next) ==
+        &k->partial) { // a glance; frames are taken without the lock, because the
+        pa_t pa = frame_alloc_order(shape[c].order); // shrinker below them may kfree
         if (!pa)
             return NULL;
         spin_lock(&k->lock);

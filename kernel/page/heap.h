@@ -12,20 +12,20 @@
 
 enum { HEAP_SLAB_MAX = 3072, HEAP_CLASSES = 16 };
 
-void heap_init(void);                   // boot, after frames_init
+void heap_init(void); // boot, after frames_init
 
 void *kmalloc(size_t size) __attribute__((malloc, alloc_size(1)));
 void *kzalloc(size_t size) __attribute__((malloc, alloc_size(1)));
-void kfree(void *p);                    // NULL is fine
-size_t kmalloc_usable(const void *p);   // bytes the block really has
+void kfree(void *p);                  // NULL is fine
+size_t kmalloc_usable(const void *p); // bytes the block really has
 
 struct heap_class_stats {
-    uint32_t size;              // bytes per object
-    uint32_t slab_frames;       // frames per slab
+    uint32_t size;        // bytes per object
+    uint32_t slab_frames; // frames per slab
     uint64_t slabs;
-    uint64_t objects;           // room in these slabs
-    uint64_t used;              // handed out; what harts hold back in their stacks not counted
-    uint64_t allocs, frees;     // since boot
+    uint64_t objects;       // room in these slabs
+    uint64_t used;          // handed out; what harts hold back in their stacks not counted
+    uint64_t allocs, frees; // since boot
 };
 struct heap_stats {
     struct heap_class_stats cls[HEAP_CLASSES];

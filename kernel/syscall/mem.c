@@ -11,10 +11,22 @@
 #include "task/thread.h"
 
 enum {
-    MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_SHARED_VALIDATE = 3, MAP_TYPE = 15, MAP_FIXED = 0x10,
-    MAP_ANONYMOUS = 0x20, MAP_GROWSDOWN = 0x100, MAP_DENYWRITE = 0x800, MAP_EXECUTABLE = 0x1000,
-    MAP_LOCKED = 0x2000, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000, MAP_NONBLOCK = 0x10000,
-    MAP_STACK = 0x20000, MAP_HUGETLB = 0x40000, MAP_FIXED_NOREPLACE = 0x100000,
+    MAP_SHARED = 1,
+    MAP_PRIVATE = 2,
+    MAP_SHARED_VALIDATE = 3,
+    MAP_TYPE = 15,
+    MAP_FIXED = 0x10,
+    MAP_ANONYMOUS = 0x20,
+    MAP_GROWSDOWN = 0x100,
+    MAP_DENYWRITE = 0x800,
+    MAP_EXECUTABLE = 0x1000,
+    MAP_LOCKED = 0x2000,
+    MAP_NORESERVE = 0x4000,
+    MAP_POPULATE = 0x8000,
+    MAP_NONBLOCK = 0x10000,
+    MAP_STACK = 0x20000,
+    MAP_HUGETLB = 0x40000,
+    MAP_FIXED_NOREPLACE = 0x100000,
 };
 enum {
     MAP_IGNORED = MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK | MAP_STACK,
@@ -88,7 +100,8 @@ static int map_request(const uint64_t a[6], struct space_map *w)
     return e;
 }
 
-long try_mmap(uint64_t at, uint64_t len, uint64_t prot, uint64_t flags, uint64_t fd, uint64_t offset)
+long try_mmap(uint64_t at, uint64_t len, uint64_t prot, uint64_t flags, uint64_t fd,
+              uint64_t offset)
 {
     struct space_map w;
     va_t va = 0;
@@ -115,7 +128,7 @@ ASYNC_SYSCALL(sys_mmap, struct space_map w; va_t va; long r;)
     AWAIT(f->r, space_map, t->thread->space, f->w, &f->va);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (f->a[3] & (MAP_POPULATE | MAP_LOCKED) && f->w.prot)     // an aid: its failure is no error
+    if (f->a[3] & (MAP_POPULATE | MAP_LOCKED) && f->w.prot) // an aid: its failure is no error
         AWAIT(f->r, space_commit, t->thread->space, f->va, f->w.len, f->w.prot);
     ASYNC_RETURN((long)f->va);
     ASYNC_FINALLY;
@@ -174,7 +187,8 @@ long try_mprotect(uint64_t va, uint64_t len, uint64_t prot)
 ASYNC_SYSCALL(sys_mprotect, long r;)
 {
     ASYNC_BEGIN(sys_mprotect);
-    AWAIT(f->r, space_protect, t->thread->space, f->a[0], page_round_up(f->a[1]), (uint32_t)f->a[2]);
+    AWAIT(f->r, space_protect, t->thread->space, f->a[0], page_round_up(f->a[1]),
+          (uint32_t)f->a[2]);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -204,8 +218,8 @@ ASYNC_SYSCALL(sys_mremap, va_t va; long r;)
     ASYNC_BEGIN(sys_mremap);
     if (f->a[3] >> 32)
         ASYNC_RETURN(-EINVAL);
-    AWAIT(f->r, space_remap, t->thread->space, f->a[0], f->a[1], f->a[2], (uint32_t)f->a[3], f->a[4],
-          &f->va);
+    AWAIT(f->r, space_remap, t->thread->space, f->a[0], f->a[1], f->a[2], (uint32_t)f->a[3],
+          f->a[4], &f->va);
     ASYNC_RETURN(f->r < 0 ? f->r : (long)f->va);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -230,9 +244,20 @@ static va_t mapped_until(struct space *s, va_t va, va_t hi)
 }
 
 enum {
-    MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8,
-    MADV_HUGEPAGE = 14, MADV_NOHUGEPAGE = 15, MADV_DONTDUMP = 16, MADV_DODUMP = 17, MADV_COLD = 20,
-    MADV_PAGEOUT = 21, MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23,
+    MADV_NORMAL,
+    MADV_RANDOM,
+    MADV_SEQUENTIAL,
+    MADV_WILLNEED,
+    MADV_DONTNEED,
+    MADV_FREE = 8,
+    MADV_HUGEPAGE = 14,
+    MADV_NOHUGEPAGE = 15,
+    MADV_DONTDUMP = 16,
+    MADV_DODUMP = 17,
+    MADV_COLD = 20,
+    MADV_PAGEOUT = 21,
+    MADV_POPULATE_READ = 22,
+    MADV_POPULATE_WRITE = 23,
 };
 
 static bool is_advice(uint64_t advice)
@@ -299,19 +324,21 @@ static struct phys *next_shared(struct space *s, va_t *va, va_t hi, uint64_t *lo
     return ph;
 }
 
-ASYNC_SYSCALL(sys_msync, long r; va_t at; va_t hi; struct phys *ph; uint64_t lo_page;
+ASYNC_SYSCALL(sys_msync, long r; va_t at; va_t hi; struct phys * ph; uint64_t lo_page;
               uint64_t hi_page; bool hole;)
 {
     ASYNC_BEGIN(sys_msync);
     f->ph = NULL;
-    if (f->a[0] & PAGE_MASK || f->a[2] & ~7ul || (f->a[2] & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+    if (f->a[0] & PAGE_MASK || f->a[2] & ~7ul ||
+        (f->a[2] & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         ASYNC_RETURN(-EINVAL);
     if (!user_range_ok(f->a[0], page_round_up(f->a[1])))
         ASYNC_RETURN(-ENOMEM);
     f->hole = false;
     f->at = f->a[0];
     f->hi = f->at + page_round_up(f->a[1]);
-    while ((f->ph = next_shared(t->thread->space, &f->at, f->hi, &f->lo_page, &f->hi_page, &f->hole))) {
+    while ((f->ph =
+                next_shared(t->thread->space, &f->at, f->hi, &f->lo_page, &f->hi_page, &f->hole))) {
         if (f->a[2] & MS_SYNC) {
             AWAIT(f->r, phys_sync, f->ph, f->lo_page, f->hi_page);
             if (f->r < 0)
@@ -353,8 +380,8 @@ ASYNC_SYSCALL(sys_mincore, long r; va_t at; va_t hi; size_t n; uint8_t out[MINCO
         if (f->n > MINCORE_STEP)
             f->n = MINCORE_STEP;
         residency(t->thread->space, f->at, f->n, f->out);
-        AWAIT(f->r, user_write, t->thread->space, f->a[2] + ((f->at - f->a[0]) >> PAGE_SHIFT), f->out,
-              f->n);
+        AWAIT(f->r, user_write, t->thread->space, f->a[2] + ((f->at - f->a[0]) >> PAGE_SHIFT),
+              f->out, f->n);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }

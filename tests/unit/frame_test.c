@@ -43,7 +43,7 @@ static void test_counts(void **state)
     (void)state;
     uint64_t array = page_round_up((RAM - 1) * sizeof(struct page)) >> PAGE_SHIFT;
     assert_int_equal(frame_total(), RAM - 3 - array);
-    assert_int_equal(frame_free_count(), frame_total() - 1);    // frame_zero
+    assert_int_equal(frame_free_count(), frame_total() - 1); // frame_zero
     assert_true(is_zero(pa_to_kva(frame_zero), PAGE_SIZE));
     struct frame_stats st;
     frame_count_kinds(&st);
@@ -189,7 +189,7 @@ static void test_heap_random(void **state)
     heap_stats_get(&st);
     for (unsigned c = 0; c < HEAP_CLASSES; c++) {
         assert_int_equal(st.cls[c].used, 0);
-        assert_true(st.cls[c].slabs <= 1);      // one spare at most
+        assert_true(st.cls[c].slabs <= 1); // one spare at most
     }
     assert_int_equal(st.large_blocks, 0);
     assert_true(before - frame_free_count() <= 4 * HEAP_CLASSES);
@@ -221,9 +221,9 @@ static void test_heap_exhaustion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts),      cmocka_unit_test(test_all_frames),
-        cmocka_unit_test(test_reserve),     cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_zeroed_stock), cmocka_unit_test(test_heap_random),
+        cmocka_unit_test(test_counts),          cmocka_unit_test(test_all_frames),
+        cmocka_unit_test(test_reserve),         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_zeroed_stock),    cmocka_unit_test(test_heap_random),
         cmocka_unit_test(test_heap_exhaustion),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

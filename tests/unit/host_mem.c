@@ -17,7 +17,7 @@ static struct {
     uint64_t satp;
     struct {
         va_t page;
-        pte_t entry;        // 0: empty
+        pte_t entry; // 0: empty
     } tlb[TLB_SIZE];
 } cpu[HARTS];
 
@@ -34,7 +34,7 @@ void host_ram_init(uint64_t frames)
     heap_init();
     kernel_root = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
     memset(kernel_root, 0, PAGE_SIZE);
-    kernel_root[PT_USER_ENTRIES] = 0xfeed;      // seen in every space
+    kernel_root[PT_USER_ENTRIES] = 0xfeed; // seen in every space
     for (unsigned i = 0; i < HARTS; i++)
         hart_state[i].index = i;
 }

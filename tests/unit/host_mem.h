@@ -14,5 +14,5 @@ void host_ram_init(uint64_t frames);
 int host_user_load(unsigned hart, struct space *s, va_t va, uint64_t *out);
 int host_user_store(unsigned hart, struct space *s, va_t va, uint64_t value);
 
-void host_on_hart(unsigned hart);   // what follows runs on that hart
+void host_on_hart(unsigned hart); // what follows runs on that hart
 extern uint64_t host_faults, host_flushes, host_shootdowns;

@@ -19,7 +19,7 @@ enum { PAGES = 256, PAGE = 4096, BASE = 0x10000 };
 struct node {
     struct range range;
     int payload;
-    uint64_t offset;    // grows with the address, so that a wrong split shows
+    uint64_t offset; // grows with the address, so that a wrong split shows
 };
 
 static long live;
@@ -171,7 +171,7 @@ static void test_merge(void **state)
     assert_int_equal(m.count, 1);
     assert_int_equal(r->lo, BASE);
     assert_int_equal(r->hi, BASE + 6 * PAGE);
-    range_map_insert(&m, node(6, 1, 1, 0));     // the offset does not go on: no merge
+    range_map_insert(&m, node(6, 1, 1, 0)); // the offset does not go on: no merge
     assert_int_equal(m.count, 2);
     clear(&m);
 }
@@ -230,7 +230,7 @@ static void test_random(void **state)
                 for (int i = lo; i < lo + n; i++)
                     model[i] = 0;
                 break;
-            case 3: {   // change the payload of whatever is there
+            case 3: { // change the payload of whatever is there
                 int payload = 1 + rand() % 3;
                 assert_int_equal(range_map_isolate(&m, a, b), 0);
                 for (struct range *r = range_map_from(&m, a); r && r->lo < b; r = range_map_next(r))
@@ -244,10 +244,12 @@ static void test_random(void **state)
             }
             check(&m, model, offsets);
             int size = 1 + rand() % 12, from = rand() % PAGES, to = from + rand() % (PAGES - from);
-            assert_int_equal(range_map_gap_high(&m, (uint64_t)size * PAGE, BASE + (uint64_t)from * PAGE,
+            assert_int_equal(range_map_gap_high(&m, (uint64_t)size * PAGE,
+                                                BASE + (uint64_t)from * PAGE,
                                                 BASE + (uint64_t)to * PAGE),
                              model_gap(model, size, from, to, true));
-            assert_int_equal(range_map_gap_low(&m, (uint64_t)size * PAGE, BASE + (uint64_t)from * PAGE,
+            assert_int_equal(range_map_gap_low(&m, (uint64_t)size * PAGE,
+                                               BASE + (uint64_t)from * PAGE,
                                                BASE + (uint64_t)to * PAGE),
                              model_gap(model, size, from, to, false));
         }

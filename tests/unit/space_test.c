@@ -35,26 +35,26 @@ static void run_all(void)
 }
 
 // Waits for an async call by running everything; the executor has one hart.
-#define CALL(name, ...)                                                                        \
-    ({                                                                                         \
-        static long result_;                                                                   \
-        result_ = 12345;                                                                       \
-        host_on_hart(0);                                                                       \
-        assert_non_null(SPAWN(#name, call_##name, &result_, (struct name##_args){__VA_ARGS__}));  \
-        run_all();                                                                             \
-        assert_int_not_equal(result_, 12345);                                                  \
-        result_;                                                                               \
+#define CALL(name, ...)                                                                            \
+    ({                                                                                             \
+        static long result_;                                                                       \
+        result_ = 12345;                                                                           \
+        host_on_hart(0);                                                                           \
+        assert_non_null(SPAWN(#name, call_##name, &result_, (struct name##_args){__VA_ARGS__}));   \
+        run_all();                                                                                 \
+        assert_int_not_equal(result_, 12345);                                                      \
+        result_;                                                                                   \
     })
-#define CALLABLE(name, ...)                                                                    \
-    ASYNC_DECL(call_##name, long *out; struct name##_args a;);                                 \
-    ASYNC(call_##name, long r;)                                                                \
-    {                                                                                          \
-        ASYNC_BEGIN(call_##name);                                                              \
-        AWAIT(f->r, name, __VA_ARGS__);                                                        \
-        *f->out = f->r;                                                                        \
-        ASYNC_RETURN(0);                                                                       \
-        ASYNC_FINALLY;                                                                         \
-        ASYNC_END;                                                                             \
+#define CALLABLE(name, ...)                                                                        \
+    ASYNC_DECL(call_##name, long *out; struct name##_args a;);                                     \
+    ASYNC(call_##name, long r;)                                                                    \
+    {                                                                                              \
+        ASYNC_BEGIN(call_##name);                                                                  \
+        AWAIT(f->r, name, __VA_ARGS__);                                                            \
+        *f->out = f->r;                                                                            \
+        ASYNC_RETURN(0);                                                                           \
+        ASYNC_FINALLY;                                                                             \
+        ASYNC_END;                                                                                 \
     }
 CALLABLE(space_fork, f->a.parent, f->a.out)
 CALLABLE(space_map, f->a.s, f->a.what, f->a.va)
@@ -103,7 +103,10 @@ static uint64_t in_use(void)
 
 static va_t map_at(struct space *s, va_t at, uint64_t pages, uint32_t prot, uint32_t flags)
 {
-    struct space_map w = {.at = at, .len = pages * PAGE_SIZE, .prot = prot, .flags = flags,
+    struct space_map w = {.at = at,
+                          .len = pages * PAGE_SIZE,
+                          .prot = prot,
+                          .flags = flags,
                           .how = at ? SPACE_FIXED : 0};
     va_t va = 0;
     assert_int_equal(space_map_now(s, &w, &va), 0);
@@ -112,7 +115,7 @@ static va_t map_at(struct space *s, va_t at, uint64_t pages, uint32_t prot, uint
 
 static void release(struct space *s)
 {
-    for (unsigned h = 0; h < 4; h++) {      // every hart moves on to another space
+    for (unsigned h = 0; h < 4; h++) { // every hart moves on to another space
         host_on_hart(h);
         if (hart_self.space == s) {
             struct space *other = space_new();
@@ -229,7 +232,7 @@ static void tables_come_back(void **state)
     leave_all();
     struct space *s = space_new();
     uint64_t tables = s->tables;
-    va_t va = map_at(s, 0x40000000, 4096, RW, 0);       // 16 MiB: eight leaf tables and a middle one
+    va_t va = map_at(s, 0x40000000, 4096, RW, 0); // 16 MiB: eight leaf tables and a middle one
     for (int i = 0; i < 4096; i += 256)
         assert_int_equal(host_user_store(0, s, va + (va_t)i * PAGE_SIZE, 1), 0);
     assert_int_equal(s->tables, tables + 9);
@@ -257,7 +260,7 @@ static void fork_copies_on_write(void **state)
     host_on_hart(0);
     assert_int_equal(CALL(space_fork, s, &c), 0);
     assert_int_equal(c->resident, s->resident);
-    assert_int_equal(host_user_store(1, s, va, 99), 0);             // hart 1 remembers it writable
+    assert_int_equal(host_user_store(1, s, va, 99), 0); // hart 1 remembers it writable
     assert_int_equal(host_user_load(2, c, va, &v), 0);
     assert_int_equal(v, 10);
     assert_int_equal(host_user_load(0, s, va, &v), 0);
@@ -271,7 +274,7 @@ static void fork_copies_on_write(void **state)
     release(c);
     uint64_t copies = s->cow_copies;
     assert_int_equal(host_user_store(0, s, va + 2 * PAGE_SIZE, 1), 0);
-    assert_int_equal(s->cow_copies, copies);        // the last owner does not copy
+    assert_int_equal(s->cow_copies, copies); // the last owner does not copy
     release(s);
 }
 
@@ -288,7 +291,7 @@ static void fork_copies_pinned_pages(void **state)
     assert_int_equal(pin.offset, 16);
     assert_int_equal(CALL(space_fork, s, &c), 0);
     assert_int_equal(host_user_store(0, s, va, 2), 0);
-    *(uint64_t *)page_kva(pin.page[0]) = 3;         // the device writes where the parent looks
+    *(uint64_t *)page_kva(pin.page[0]) = 3; // the device writes where the parent looks
     assert_int_equal(host_user_load(0, s, va, &v), 0);
     assert_int_equal(v, 3);
     assert_int_equal(host_user_load(1, c, va, &v), 0);
@@ -348,7 +351,7 @@ static void monitor_changes_entries(void **state)
     assert_int_equal(space_pte_set(s, va, e & ~(pte_t)PTE_V, &old), 0);
     assert_int_equal(old, e);
     uint64_t faults = host_faults;
-    assert_int_equal(host_user_load(0, s, va, &v), 0);      // faults once, then is as before
+    assert_int_equal(host_user_load(0, s, va, &v), 0); // faults once, then is as before
     assert_int_equal(v, 4);
     assert_int_equal(host_faults, faults + 1);
     assert_int_equal(space_pte_set(s, va, (e & ~(pte_t)PTE_R), &old), -EINVAL);
@@ -412,7 +415,8 @@ static void file_put(struct phys *ph)
 
 static const struct phys_ops file_ops = {&disk_fill_fn, &disk_write_fn, file_get, file_put, NULL};
 
-static va_t map_file(struct space *s, struct phys *ph, uint64_t pages, uint32_t prot, uint32_t flags)
+static va_t map_file(struct space *s, struct phys *ph, uint64_t pages, uint32_t prot,
+                     uint32_t flags)
 {
     struct space_map w = {.len = pages * PAGE_SIZE, .prot = prot, .flags = flags, .phys = ph};
     va_t va = 0;
@@ -455,26 +459,26 @@ static void file_pages(void **state)
     assert_int_equal(file_load(s, pr + 8, &v), 0);
     assert_int_equal(v, 8);
     assert_int_equal(reads, 1);
-    assert_int_equal(file_load(s, sh + PAGE_SIZE, &v), 0);      // read ahead
+    assert_int_equal(file_load(s, sh + PAGE_SIZE, &v), 0); // read ahead
     assert_int_equal(v, PAGE_SIZE);
     assert_int_equal(reads, 1);
 
-    assert_int_equal(file_store(s, pr + 8, 1111), 0);           // private: the file does not see it
+    assert_int_equal(file_store(s, pr + 8, 1111), 0); // private: the file does not see it
     assert_int_equal(file_load(s, sh + 8, &v), 0);
     assert_int_equal(v, 8);
-    assert_int_equal(file_store(s, sh + 16, 2222), 0);          // shared: it does
+    assert_int_equal(file_store(s, sh + 16, 2222), 0); // shared: it does
     assert_int_equal(ph.dirty, 1);
     assert_int_equal(file_load(s, pr + 8, &v), 0);
     assert_int_equal(v, 1111);
     assert_int_equal(CALL(phys_sync, &ph, 0, UINT64_MAX), 0);
     assert_int_equal(*(uint64_t *)(disk + 16), 2222);
     assert_int_equal(*(uint64_t *)(disk + 8), 8);
-    assert_int_equal(ph.dirty, 1);          // still mapped writable: it may be written any time
+    assert_int_equal(ph.dirty, 1); // still mapped writable: it may be written any time
 
-    assert_int_equal(file_load(s, pr + 20 * PAGE_SIZE + 200, &v), 0);   // the last page
-    assert_int_equal(file_load(s, pr + 21 * PAGE_SIZE, &v), -EIO);      // behind it
+    assert_int_equal(file_load(s, pr + 20 * PAGE_SIZE + 200, &v), 0); // the last page
+    assert_int_equal(file_load(s, pr + 21 * PAGE_SIZE, &v), -EIO);    // behind it
     bad_page = 13;
-    assert_int_equal(file_load(s, pr + 12 * PAGE_SIZE, &v), 0);         // its neighbour can be read
+    assert_int_equal(file_load(s, pr + 12 * PAGE_SIZE, &v), 0); // its neighbour can be read
     assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), -EIO);
     bad_page = -1;
     assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), 0);
@@ -532,7 +536,7 @@ static void exhaustion(void **state)
 // ---- the model
 
 enum { SPACES = 5, PAGES = 96, HARTS = 3, STEPS = 6000 };
-static const va_t BASE = 0x3f000000 - 40 * PAGE_SIZE;    // straddles two leaf tables
+static const va_t BASE = 0x3f000000 - 40 * PAGE_SIZE; // straddles two leaf tables
 
 struct object {
     uint64_t value;
@@ -541,7 +545,7 @@ struct object {
 struct model_page {
     uint32_t prot;
     bool mapped, shared;
-    struct object *object;      // shared: what all who inherit it see
+    struct object *object; // shared: what all who inherit it see
     uint64_t value;
 };
 static struct {
@@ -578,8 +582,10 @@ static void op_map(int w, int lo, int n)
 {
     uint32_t prot = rand() % 4 ? RW : ACCESS_READ;
     bool shared = rand() % 4 == 0;
-    struct space_map m = {.at = BASE + (va_t)lo * PAGE_SIZE, .len = (uint64_t)n * PAGE_SIZE,
-                          .prot = prot, .how = SPACE_FIXED};
+    struct space_map m = {.at = BASE + (va_t)lo * PAGE_SIZE,
+                          .len = (uint64_t)n * PAGE_SIZE,
+                          .prot = prot,
+                          .how = SPACE_FIXED};
     if (shared) {
         m.flags = MAPPING_SHARED;
         m.phys = phys_new_shared(m.len);
@@ -599,11 +605,11 @@ static void op_map(int w, int lo, int n)
 static void op_unmap(int w, int lo, int n)
 {
     if (rand() % 2)
-        assert_int_equal(space_unmap_now(world[w].s, BASE + (va_t)lo * PAGE_SIZE,
-                                         (uint64_t)n * PAGE_SIZE), 0);
+        assert_int_equal(
+            space_unmap_now(world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
     else
-        assert_int_equal(CALL(space_unmap, world[w].s, BASE + (va_t)lo * PAGE_SIZE,
-                              (uint64_t)n * PAGE_SIZE), 0);
+        assert_int_equal(
+            CALL(space_unmap, world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
     for (int i = lo; i < lo + n; i++)
         page_forget(&world[w].page[i]);
 }
@@ -625,8 +631,8 @@ static void op_protect(int w, int lo, int n)
 
 static void op_discard(int w, int lo, int n)
 {
-    assert_int_equal(CALL(space_discard, world[w].s, BASE + (va_t)lo * PAGE_SIZE,
-                          (uint64_t)n * PAGE_SIZE), 0);
+    assert_int_equal(
+        CALL(space_discard, world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
     for (int i = lo; i < lo + n; i++)
         world[w].page[i].value = 0;
 }
@@ -682,7 +688,7 @@ static void op_store(int w, int page, uint64_t v)
     int r = rand() % 4 ? host_user_store((unsigned)rand() % HARTS, world[w].s, addr(page), v)
                        : (int)user_copy_out(world[w].s, addr(page), &v, sizeof v);
     if (r == -EFAULT && want == -EACCES)
-        r = want;       // user_copy_out makes no difference
+        r = want; // user_copy_out makes no difference
     assert_int_equal(r, want);
     if (!r && p->object)
         p->object->value = v;
@@ -724,13 +730,30 @@ static void random_worlds(void **state)
                 n = PAGES - lo;
             host_on_hart((unsigned)rand() % HARTS);
             switch (rand() % 16) {
-            case 0: case 1: op_map(w, lo, n); break;
-            case 2: op_unmap(w, lo, n); break;
-            case 3: op_protect(w, lo, n); break;
-            case 4: op_discard(w, lo, n); break;
-            case 5: op_fork(w, (w + 1 + rand() % (SPACES - 1)) % SPACES); break;
-            case 6: op_remap(w, lo, n); break;
-            case 7: case 8: case 9: case 10: case 11:
+            case 0:
+            case 1:
+                op_map(w, lo, n);
+                break;
+            case 2:
+                op_unmap(w, lo, n);
+                break;
+            case 3:
+                op_protect(w, lo, n);
+                break;
+            case 4:
+                op_discard(w, lo, n);
+                break;
+            case 5:
+                op_fork(w, (w + 1 + rand() % (SPACES - 1)) % SPACES);
+                break;
+            case 6:
+                op_remap(w, lo, n);
+                break;
+            case 7:
+            case 8:
+            case 9:
+            case 10:
+            case 11:
                 for (int i = lo; i < lo + n; i++)
                     op_store(w, i, (uint64_t)step << 16 | (uint64_t)i);
                 break;

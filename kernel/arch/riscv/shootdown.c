@@ -13,7 +13,7 @@
 #include "lib/log.h"
 #include "lib/spinlock.h"
 
-enum { PAGES_BEFORE_ALL = 32 };     // from here on one full flush is cheaper than single ones
+enum { PAGES_BEFORE_ALL = 32 }; // from here on one full flush is cheaper than single ones
 
 enum { RFENCE_FENCE_I = 0, RFENCE_SFENCE_VMA = 1 };
 
@@ -21,15 +21,15 @@ struct shootdown_stats shootdown_stats;
 
 static bool rfence;
 static struct {
-    struct spinlock lock;           // one initiator
+    struct spinlock lock; // one initiator
     va_t va;
     uint64_t len;
-    uint64_t pending;               // atomic: harts that have not answered
+    uint64_t pending; // atomic: harts that have not answered
 } request = {.lock = SPINLOCK_INIT("shootdown")};
 
 static void flush_local(va_t va, uint64_t len)
 {
-    if (len - 1 >= PAGES_BEFORE_ALL * PAGE_SIZE) {      // 0 means everything, too
+    if (len - 1 >= PAGES_BEFORE_ALL * PAGE_SIZE) { // 0 means everything, too
         tlb_flush_all();
         return;
     }
@@ -50,7 +50,7 @@ static void rfence_call(long fn, uint64_t harts_left, va_t va, uint64_t len)
             }
         }
         register uint64_t a0 __asm__("a0") = mask, a1 __asm__("a1") = base, a2 __asm__("a2") = va,
-                          a3 __asm__("a3") = len;
+                             a3 __asm__("a3") = len;
         register long a6 __asm__("a6") = fn, a7 __asm__("a7") = SBI_EXT_RFENCE;
         __asm__ volatile("ecall"
                          : "+r"(a0), "+r"(a1)

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-void tlb_flush_page(va_t va);       // of the hart that calls
+void tlb_flush_page(va_t va); // of the hart that calls
 void tlb_flush_all(void);
 void satp_load(uint64_t satp);
 void shootdown_harts(uint64_t harts, va_t va, uint64_t len);

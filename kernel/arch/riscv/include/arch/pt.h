@@ -26,7 +26,7 @@ enum {
     PTE_G = 1 << 5,
     PTE_A = 1 << 6,
     PTE_D = 1 << 7,
-    PTE_HELD = 1 << 8,      // software: not valid, but the frame belongs here
+    PTE_HELD = 1 << 8, // software: not valid, but the frame belongs here
     PTE_FLAGS = 0x3ff,
 };
 enum { PT_LEVELS = 3, PT_ENTRIES = 512, PT_USER_ENTRIES = 256 };

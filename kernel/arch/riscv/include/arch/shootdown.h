@@ -42,6 +42,6 @@ void shootdown_harts(uint64_t harts, va_t va, uint64_t len);
 void icache_shootdown(uint64_t harts);
 
 struct shootdown_stats {
-    uint64_t local, remote, pages, all;     // calls that stayed here, that left; pages or everything
+    uint64_t local, remote, pages, all; // calls that stayed here, that left; pages or everything
 };
-extern struct shootdown_stats shootdown_stats;  // approximate: not atomic
+extern struct shootdown_stats shootdown_stats; // approximate: not atomic

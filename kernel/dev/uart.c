@@ -24,7 +24,7 @@ enum { RBR = 0, THR = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 enum { IER_RX = 1, IER_TX = 2 };
 enum { FCR_ENABLE = 1, FCR_CLEAR_RX = 2, FCR_CLEAR_TX = 4, LCR_8N1 = 3, MCR_DTR_RTS_OUT2 = 11 };
 enum { LSR_DATA = 1, LSR_OVERRUN = 2, LSR_THR_EMPTY = 32, LSR_IDLE = 64 };
-enum { FIFO = 16, FIFOS_AT_ONCE = 64, RX_AT_ONCE = 1024, LOG_RING = 32768 };
+enum { FIFO = 16, FIFOS_AT_ONCE = 32, RX_AT_ONCE = 256, LOG_RING = 32768 };
 enum { DRAIN_LIMIT = 1 << 18 }; // who stands above may never run dry
 enum { POLL_LIMIT = 10000000 }; // a transmitter that is stuck does not hang the kernel
 

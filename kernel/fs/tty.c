@@ -20,6 +20,7 @@ static void tty_init(void)
 {
     spin_lock(&tty_console.lock);
     ldisc_init(&tty_console.ld);
+    mutex_init(&tty_console.write_lock, "tty write");
     spin_unlock(&tty_console.lock);
 }
 INIT(INIT_EARLY, tty_init);
@@ -33,10 +34,12 @@ void tty_set_job_ops(const struct tty_job_ops *ops)
 
 void tty_wake_locked(struct tty *tty, unsigned bits)
 {
-    if (bits & LDISC_WAKE) {
+    if (bits & LDISC_WAKE)
         waitq_wake_all(&tty->readers);
+    if ((bits & LDISC_OUT_READY) && ldisc_out_room(&tty->ld))
+        waitq_wake_all(&tty->writers); // a signal may have flushed what they waited behind
+    if (bits & (LDISC_WAKE | LDISC_OUT_READY))
         waitq_wake_all(&tty->pollers);
-    }
 }
 
 void tty_signal(int32_t pgrp, int sig)

@@ -139,6 +139,15 @@ ASYNC_IMPL(tty_write, file_write, size_t written; size_t have; size_t off; long 
     ASYNC_BEGIN(tty_write);
     f->written = f->turn = 0;
     f->r = check_write(t);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (!mutex_trylock(&tty_console.write_lock, t)) {
+        if (f->file->flags & O_NONBLOCK)
+            ASYNC_RETURN(-EAGAIN);
+        AWAIT(f->r, mutex_lock, &tty_console.write_lock, true);
+        if (f->r < 0)
+            ASYNC_RETURN(-ERESTARTSYS);
+    }
     while (f->r >= 0 && f->buf->left > 0) {
         f->have = f->buf->left < CHUNK ? f->buf->left : CHUNK;
         AWAIT(f->r, iobuf_in_all, f->buf, f->chunk, f->have);
@@ -166,6 +175,8 @@ ASYNC_IMPL(tty_write, file_write, size_t written; size_t have; size_t off; long 
     }
     ASYNC_RETURN(f->written > 0 ? (long)f->written : f->r);
     ASYNC_FINALLY;
+    if (mutex_held(&tty_console.write_lock, t))
+        mutex_unlock(&tty_console.write_lock, t);
     ASYNC_END;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "async/async.h"
-#include "async/wait.h"
+#include "async/wait_async.h"
 #include "fs/ldisc.h"
 #include "fs/tty.h"
 #include "lib/spinlock.h"
@@ -18,7 +18,8 @@ struct tty {
     struct spinlock lock;
     struct ldisc ld;
     struct waitq readers, writers, pollers;
-    int32_t session, pgrp; // 0: nobody's
+    struct mutex write_lock; // one write at a time: lines of several programs do not mix
+    int32_t session, pgrp;   // 0: nobody's
     struct winsize_k winsize;
 };
 extern struct tty tty_console;

@@ -133,6 +133,16 @@ static void push_hart(lua_State *L, const struct class_key *key, const void *cop
     class_push(L, class_hart, (struct class_key){((const struct task_view *)copy)->hart, 0});
 }
 
+static void push_space(lua_State *L, const struct class_key *key, const void *copy)
+{
+    const struct task_view *v = copy;
+    (void)key;
+    if (v->space)
+        class_push(L, class_space, (struct class_key){v->space, 0});
+    else
+        lua_pushnil(L);
+}
+
 // ---- the backtrace
 
 // Frames of t, leaf first. A task that runs or is queued is held until it can be borrowed.
@@ -301,6 +311,7 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, function, "of its leaf frame"),
     FIELD_NS(struct task_view, since, "when it last left a hart, since boot"),
     FIELD_OTHER("hart", "Hart", "where it runs, or ran last", push_hart),
+    FIELD_OTHER("space", "Space", "its address space; nil for a kernel task", push_space),
     FIELD(struct task_view, pinned, "index of the hart it must run on, -1: any"),
     FIELD(struct task_view, polls, "times it was resumed"),
     FIELD(struct task_view, attn, "attention bits: cancel 1, signal 2, stop 4, hold 8, ..."),

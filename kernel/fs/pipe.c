@@ -72,48 +72,65 @@ static inline bool has_room(const struct pipe *p, size_t left)
 
 // ---- plain
 
-// A reader of an empty pipe waits here, in a small frame, and then tries again.
-ASYNC_SYSCALL(pipe_wait_readable, struct waiter w; struct file *file; struct pipe *p; long r;)
+// lock held, not empty: one run of bytes within a page. -ERETRY: they are in more than one page.
+static inline long read_run(struct pipe *p, struct space *space, va_t va, size_t len)
 {
-    ASYNC_BEGIN(pipe_wait_readable);
+    uint32_t fill = fill_of(p), n = min32(len, in_page(p->tail));
+    if (unlikely(fill > n && n < len))
+        return -ERETRY;
+    n = min32(n, fill);
+    const char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
+    long r = user_copy_out(space, va, from, n);
+    if (unlikely(r))
+        return r;
+    consume(p, n);
+    pipe_wake_writers(p);
+    return n;
+}
+
+// A reader of an empty pipe waits here, in a small frame, and takes what comes.
+// While it waits nobody else can close the descriptor of a table that is not shared.
+ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file *file; struct pipe *p; long r;
+              bool owned;)
+{
+    ASYNC_BEGIN(pipe_read_empty);
     waiter_init(&f->w);
-    f->file = fd_get(t->thread->files, (int32_t)f->a[0]);
-    if (!f->file || f->file->ops->try_read != pipe_try_read)
+    f->owned = t->thread->files->refs != 1;
+    f->file = fd_borrow(t->thread->files, f->a[0]);
+    if (unlikely(!f->file || f->file->ops->try_read != pipe_try_read))
         ASYNC_RETURN(f->file ? -ERETRY : -EBADF);
     f->p = pipe_of(f->file);
-    f->r = -ERETRY;
     spin_lock(&f->p->lock);
-    while (fill_of(f->p) == 0 && f->p->writers) {
-        if (task_interrupted(t)) {
-            f->r = -ERESTARTSYS;
-            break;
+    while (fill_of(f->p) == 0) {
+        f->r = f->p->writers == 0            ? 0
+               : f->file->flags & O_NONBLOCK ? -EAGAIN
+               : task_interrupted(t)         ? -ERESTARTSYS
+                                             : 1;
+        if (unlikely(f->r != 1)) {
+            spin_unlock(&f->p->lock);
+            ASYNC_RETURN(f->r);
         }
         waitq_add(&f->p->readable, &f->w, t);
         spin_unlock(&f->p->lock);
         SUSPEND("pipe readable");
         spin_lock(&f->p->lock);
     }
-    if (f->r == -ERETRY)
+    f->r = read_run(f->p, t->thread->space, f->a[1], f->a[2]);
+    if (likely(f->r >= 0)) {
         waitq_remove(&f->p->readable, &f->w);
+        if (unlikely(fill_of(f->p) && !waitq_empty(&f->p->readable)))
+            waitq_wake_one(&f->p->readable);    // what is left is the next reader's
+    }
     spin_unlock(&f->p->lock);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
-    if (f->file) {
-        if (f->w.queued || f->w.granted)
+    if (likely(f->file != NULL)) {
+        if (unlikely(f->w.queued || f->w.granted))
             waiter_finish(&f->p->lock, &f->p->readable, &f->w);
-        file_put(f->file);
+        if (f->owned)
+            file_put(f->file);
     }
     ASYNC_END;
-}
-
-// Nothing to read: the end, an error, or a wait.
-static cold long read_empty(struct pipe *p, struct file *file)
-{
-    bool writers = p->writers;
-    spin_unlock(&p->lock);
-    if (!writers)
-        return 0;
-    return file->flags & O_NONBLOCK ? -EAGAIN : syscall_go_to(&pipe_wait_readable_fn);
 }
 
 long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
@@ -122,24 +139,12 @@ long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
     (void)pos;
     if (unlikely(len == 0))
         return 0;
+    if (load_relaxed(&p->head) == load_relaxed(&p->tail))   // a glance; looked at again under the lock
+        return syscall_go_to(&pipe_read_empty_fn);
     spin_lock(&p->lock);
-    uint32_t fill = fill_of(p), n = min32(len, in_page(p->tail));
-    if (fill == 0)
-        return read_empty(p, file);
-    if (unlikely(fill > n && n < len)) {
-        spin_unlock(&p->lock);      // in more than one page
-        return syscall_go_async();
-    }
-    n = min32(n, fill);
-    const char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
-    long r = user_copy_out(thread_current()->space, va, from, n);
-    if (likely(r == 0)) {
-        consume(p, n);
-        pipe_wake_writers(p);
-        r = n;
-    }
+    long r = fill_of(p) ? read_run(p, thread_current()->space, va, len) : -ERETRY;
     spin_unlock(&p->lock);
-    return r;
+    return likely(r != -ERETRY) ? r : syscall_go_async();
 }
 
 long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)

@@ -17,6 +17,8 @@
 void fpu_store_regs(struct fpu_state *s);
 void fpu_load_regs(const struct fpu_state *s);
 
+enum { QUIET = 8 };             // turns without a write before FS is turned off
+
 static _Thread_local struct fpu *held;      // whose registers this hart holds
 static _Thread_local uint32_t generation;   // of this hart's holdings
 
@@ -29,17 +31,21 @@ static void set_fs(uint64_t fs)
 
 void fpu_save(struct fpu *fp)
 {
-    if (!fp->in_regs)
-        return;
+    if (!fp->in_regs || held != fp || fp->hart != hart_self.index)
+        return;                 // what this hart holds is not this thread's
     if ((csr_read(sstatus) & SSTATUS_FS) == FS_DIRTY) {
         fpu_store_regs(fp->state);
         set_fs(FS_CLEAN);
+        fp->quiet = 0;
+    } else if (fp->quiet < QUIET) {
+        fp->quiet++;
     }
 }
 
 void fpu_enter(struct fpu *fp)
 {
-    if (!fp->used) {
+    if (!fp->used || fp->quiet == QUIET) {
+        fp->in_regs = 0;
         if (csr_read(sstatus) & SSTATUS_FS)
             csr_clear(sstatus, SSTATUS_FS);
         return;
@@ -61,8 +67,11 @@ void fpu_enter(struct fpu *fp)
 bool fpu_fault(struct fpu *fp, bool *oom)
 {
     *oom = false;
-    if (fp->used)
+    if (fp->in_regs)            // FS was on: it is not about FP
         return false;
+    fp->quiet = 0;
+    if (fp->used)
+        return true;
     if (!fp->state && !(fp->state = kzalloc(sizeof *fp->state))) {
         *oom = true;
         return false;

@@ -2,7 +2,8 @@
 // Floating-point state, switched lazily. Lock-free: only the running thread and its hart touch it.
 //
 // Before a poll returns, a thread whose FS is Dirty has its registers saved (once queued it may be
-// stolen). They are loaded only when hart and thread do not remember each other.
+// stolen). They are loaded only when hart and thread do not remember each other; and a thread that
+// has not written one in its last turns runs with FS Off, until its next FP instruction traps.
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct fpu {
     uint32_t generation;        // of that hart's ownership
     uint8_t in_regs;            // this hart's registers are this thread's, FS not Off
     uint8_t used;
+    uint8_t quiet;              // turns in a row without a write
 };
 
 struct thread;

@@ -49,10 +49,23 @@ static void keep_text(struct console *c, const uint8_t *data, size_t n)
         c->panicked = true;
 }
 
+// Firmware speaks again: until the new kernel listens, HELLO would be typed at its half-made UART.
+static void notice_reboot(struct console *c, const uint8_t *data, size_t n)
+{
+    if (!c->welcome || !memmem(data, n, "OpenSBI v", 9))
+        return;
+    if (!c->terminal_only)
+        console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
+    c->welcome = false;
+    c->await_ready = true;
+    c->text.len = 0;
+}
+
 static void on_text(void *ctx, const uint8_t *data, size_t n)
 {
     struct console *c = ctx;
 
+    notice_reboot(c, data, n);
     keep_text(c, data, n);
     if (c->await_ready && strstr(c->text.data, "monitor: listening"))
         c->await_ready = false;
@@ -88,8 +101,11 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
     cbor_find_uint(info, "schema", &c->schema);
     if (c->welcome && boot != c->boot_id)
         console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
-    if (!c->welcome)
+    if (!c->welcome) {
         wire_sender_reset(&c->sender);
+        c->next_seq = -1;
+        c->hellos = 0;
+    }
     c->welcome = true;
     c->demux.strict = true;
     c->boot_id = boot;

@@ -180,7 +180,7 @@ static inline int fault_in(struct space *s, va_t va, unsigned access, pte_t **ou
     if (unlikely(!r) && !(r = (struct range *)grow_stack(s, va)))
         return -EFAULT;
     struct mapping *m = mapping_of(r);
-    if (unlikely(!(m->prot & access)))
+    if (unlikely(!(m->pte_bits & (uint64_t)access << 1))) // not prot: W without R does not exist
         return -EACCES;
     pte_t *slot = space_slot(s, va);
     if (unlikely(!slot))

@@ -132,12 +132,10 @@ ASYNC(transfer_range, struct file *file; struct iobuf buf; long r;)
     f->file = fd_get(t->thread->files, (int32_t)f->fd);
     if (!f->file)
         ASYNC_RETURN(-EBADF);
-    if ((int64_t)f->len < 0)
-        ASYNC_RETURN(-EINVAL);
+    if (!user_range_ok(f->va, f->len)) // before the cut, as Linux looks at it
+        ASYNC_RETURN(-EFAULT);
     if (f->len > RW_MAX)
         f->len = RW_MAX;
-    if (!user_range_ok(f->va, f->len))
-        ASYNC_RETURN(-EFAULT);
     iobuf_user(&f->buf, t->thread->space, f->va, f->len);
     AWAIT(f->r, file_transfer, f->file, &f->buf, f->pos, f->write);
     ASYNC_RETURN(f->r);

@@ -6,6 +6,7 @@
 // pending, and a pending interrupt ends wfi.
 #include "async/executor.h"
 
+#include "arch/shootdown.h"
 #include "async/async.h"
 #include "lib/log.h"
 #include "lib/trace.h"
@@ -285,8 +286,9 @@ static void idle(void)
         cpu_wait_for_interrupt();
         h->idle_ns += ticks_to_ns(time_ticks() - from);
     }
-    atomic_and64(&idle_mask, ~(1ul << h->index));
     store_relaxed(&h->idle, 0);
+    atomic_and64(&idle_mask, ~(1ul << h->index));
+    shootdown_catch_up();
 }
 
 bool executor_step(void)

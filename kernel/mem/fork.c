@@ -47,12 +47,11 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
     unsigned n = 0;
     for (unsigned i = pt_index(va, 0), end = i + (unsigned)((hi - va) >> PAGE_SHIFT); i < end;
          i++) {
-        while (i + 4 <= end && !(table[i] | table[i + 1] | table[i + 2] | table[i + 3]))
-            i += 4;
-        if (i >= end)
-            break;
-        if (!table[i])
+        if (!table[i]) { // runs of nothing, four at a time
+            while (i + 5 <= end && !(table[i + 1] | table[i + 2] | table[i + 3] | table[i + 4]))
+                i += 4;
             continue;
+        }
         if (!dst) {
             dst = space_slot(w->to, va);
             if (!dst)

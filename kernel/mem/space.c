@@ -6,6 +6,7 @@
 // stay until the last hart has left. Table pages go back as frames known to be zero: whoever clears
 // an entry leaves zero behind.
 #include "mem/space.h"
+#include "async/executor.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "mem/space_internal.h"
@@ -13,7 +14,7 @@
 
 #include <string.h>
 
-enum { ROOT_STOCK = 4 };
+enum { ROOT_STOCK = 4, TABLE_SLACK = 12 };
 static _Thread_local struct {
     uint32_t count;
     pa_t root[ROOT_STOCK]; // user half zero, kernel half in place
@@ -98,10 +99,13 @@ static pte_t *table_slot(struct space *s, const struct page *pg)
     return &pte_table(s->root[pg->index >> 9])[pg->index & (PT_ENTRIES - 1)];
 }
 
-// A leaf table is kept while a mapping lies in its 2 MiB. Empty tables hold zeroes only.
+// A leaf table is kept while a mapping lies in its 2 MiB; and when a small range goes, a few empty
+// ones stay, since a program that maps and unmaps will want them again. They hold zeroes only.
 void space_tables_trim(struct space *s, va_t lo, va_t hi)
 {
     const uint64_t span = PAGE_SIZE * PT_ENTRIES;
+    if (hi - lo < span && s->tables <= TABLE_SLACK + (s->resident >> 6))
+        return;
     struct list gone = LIST_INIT(gone);
     for (va_t at = lo & ~(span - 1); at < hi; at += span) {
         pte_t e = s->root[pt_index(at, 2)];
@@ -303,6 +307,7 @@ static void space_init(void)
     event_init(&reap_event);
     if (!SPAWN("space reaper", space_reaper, 0))
         panic("no memory for the space reaper");
+    executor_set_idle_work(frame_idle_zero);
 }
 INIT(INIT_CORE, space_init);
 

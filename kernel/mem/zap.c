@@ -47,15 +47,11 @@ static inline va_t zap_leaves(struct zap *z, pte_t *table, va_t va, va_t hi, uns
 {
     for (; va < hi; va += PAGE_SIZE) {
         pte_t *slot = &table[pt_index(va, 0)];
-        if (!(va & (4 * PAGE_SIZE - 1))) // runs of nothing, four at a time
-            while (va + 4 * PAGE_SIZE <= hi && !(slot[0] | slot[1] | slot[2] | slot[3])) {
+        if (!*slot) { // runs of nothing, four at a time
+            for (; va + 5 * PAGE_SIZE <= hi && !(slot[1] | slot[2] | slot[3] | slot[4]); slot += 4)
                 va += 4 * PAGE_SIZE;
-                slot += 4;
-            }
-        if (va >= hi)
-            break;
-        if (!*slot)
             continue;
+        }
         if (!*budget)
             return va;
         --*budget;

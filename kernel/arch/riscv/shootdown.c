@@ -88,9 +88,25 @@ static void ask_by_ipi(uint64_t others, va_t va, uint64_t len)
     spin_unlock(&request.lock);
 }
 
+// Leaves idle harts a note instead: flag, fence, look whether it is still idle. The hart clears idle,
+// fences, looks at the flag: one of the two sees the other.
+static uint64_t without_idle(uint64_t others)
+{
+    for (uint64_t m = others; m; m &= m - 1) {
+        struct hart *h = harts[__builtin_ctzl(m)];
+        if (!load_relaxed(&h->idle))
+            continue;
+        store_relaxed(&h->tlb_stale, 1);
+        fence_full();
+        if (load_relaxed(&h->idle))
+            others &= ~(m & -m);
+    }
+    return others;
+}
+
 void shootdown_harts(uint64_t mask, va_t va, uint64_t len)
 {
-    uint64_t self = 1ul << hart_index(), others = mask & ~self;
+    uint64_t self = 1ul << hart_index(), others = without_idle(mask & ~self);
     if (len == UINT64_MAX || len > PAGES_BEFORE_ALL * PAGE_SIZE)
         len = 0;
     if (len)

@@ -16,3 +16,7 @@ void icache_shootdown(uint64_t harts);
 static inline void icache_flush_local(void)
 {
 }
+
+static inline void shootdown_catch_up(void)
+{
+}

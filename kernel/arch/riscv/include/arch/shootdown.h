@@ -7,6 +7,7 @@
 #pragma once
 
 #include "arch/atomic.h"
+#include "arch/cpu.h"
 #include "arch/types.h"
 
 #include <stdbool.h>
@@ -36,6 +37,17 @@ static inline void icache_flush_local(void)
 // len 0 or UINT64_MAX: everything. Waits for all of them; serves incoming requests meanwhile, so it
 // may be called under a spinlock. By SBI RFENCE where there is one, else by IPI.
 void shootdown_harts(uint64_t harts, va_t va, uint64_t len);
+
+// A hart that is idle is not interrupted: it flushes when it stops being idle. Called there, after
+// hart.idle has been cleared and a full fence.
+static inline void shootdown_catch_up(void)
+{
+    if (unlikely(load_relaxed(&hart_self.tlb_stale))) {
+        store_relaxed(&hart_self.tlb_stale, 0);
+        fence_full();
+        tlb_flush_all();
+    }
+}
 
 // Executes fence.i on this hart now, and on the others in the mask before their next user
 // instruction. For harts that do not run the space now, set hart.icache_stale instead.

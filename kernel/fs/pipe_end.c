@@ -89,10 +89,23 @@ static bool end_closed(struct pipe *p, const struct file *file)
 
 static void pipe_release(struct file *file)
 {
-    end_closed(pipe_of(file), file);
+    if (pipe_of(file))
+        end_closed(pipe_of(file), file);
+}
+
+// Through /proc/PID/fd: one more end of the same pipe.
+ASYNC_IMPL(pipe_reopen, file_open, )
+{
+    ASYNC_BEGIN(pipe_reopen);
+    f->file->priv = container_of(f->file->vnode, struct pipe, vnode);
+    end_opened(f->file->priv, f->file);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
 }
 
 static const struct file_ops pipe_file_ops = {
+    .open = &pipe_reopen_fn,
     .read = &pipe_read_fn,
     .write = &pipe_write_fn,
     .try_read = pipe_try_read,

@@ -2,6 +2,8 @@
 // The device tree, read with libfdt. See dt.h.
 #include "lib/dt.h"
 
+#include "arch/cpu.h"
+
 #include "lib/log.h"
 
 #include <libfdt.h>
@@ -119,6 +121,18 @@ bool dt_isa_has(const char *ext)
         any = true;
     }
     return any;
+}
+
+const char *dt_isa_string(uint64_t hart_id)
+{
+    struct dt_hart hart[MAX_HARTS];
+    size_t n = dt_harts(hart, MAX_HARTS);
+    for (size_t i = 0; i < n; i++) {
+        const char *isa = fdt_getprop(dt_blob, hart[i].node, "riscv,isa", NULL);
+        if (hart[i].id == hart_id && isa)
+            return isa;
+    }
+    return "unknown";
 }
 
 uint64_t dt_timebase(void)

@@ -30,6 +30,7 @@ struct dt_hart {
 };
 size_t dt_harts(struct dt_hart *out, size_t max);   // harts whose status is okay
 bool dt_isa_has(const char *ext);       // every hart's ISA string names ext, e.g. "sstc"
+const char *dt_isa_string(uint64_t hart_id);    // "unknown" when the tree does not say
 uint64_t dt_timebase(void);             // Hz
 bool dt_initrd(struct dt_range *out);
 size_t dt_rng_seed(const void **seed);  // bytes, 0 when none

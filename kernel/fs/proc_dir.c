@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+// A process's directory in /proc: its files, its links, its descriptors.
+#include "fs/dentry.h"
+#include "fs/procfs.h"
+#include "page/heap.h"
+
+#include <stdio.h>
+
+enum task_link { LINK_EXE, LINK_CWD, LINK_ROOT, LINKS };
+static const char *const link_name[LINKS] = {"exe", "cwd", "root"};
+enum { WHICH_FD_DIR = 1, WHICH_LINK = 2, WHICH_FILE = 16, WHICH_FD = 1024 };
+
+// ---- what the process has, referenced
+
+static struct thread *first_thread(struct process *p)
+{
+    return list_empty(&p->threads) ? NULL : list_entry(p->threads.next, struct thread, in_process);
+}
+
+static struct fd_table *files_of(uint32_t pid)
+{
+    struct fd_table *files = NULL;
+    struct process *p = process_find(pid);
+    if (!p)
+        return NULL;
+    spin_lock(&p->lock);
+    struct thread *th = first_thread(p);
+    if (th && (files = th->files))
+        fd_table_get(files);
+    spin_unlock(&p->lock);
+    process_put(p);
+    return files;
+}
+
+static int context_path(struct process *p, bool root, struct path *out)
+{
+    struct fs_context *fs = NULL;
+    spin_lock(&p->lock);
+    struct thread *th = first_thread(p);
+    if (th && (fs = th->fs))
+        fs_context_get(fs);
+    spin_unlock(&p->lock);
+    if (!fs)
+        return -ENOENT;
+    *out = fs_context_path(fs, root ? &fs->root : &fs->cwd);
+    fs_context_put(fs);
+    return 0;
+}
+
+// ---- the directory
+
+long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
+{
+    struct super *super = dir->v.super;
+    struct proc_node *node = NULL;
+    const struct proc_task_entry *entry = NULL;
+    char text[NAME_MAX + 1];
+    memcpy(text, name, len);
+    text[len] = '\0';
+    if (strcmp(text, "fd") == 0)
+        node = proc_node_for(super, PROC_FD_DIR, dir->pid, WHICH_FD_DIR, S_IFDIR | 0500);
+    for (uint32_t i = 0; i < LINKS && !node; i++)
+        if (strcmp(text, link_name[i]) == 0)
+            node = proc_node_for(super, PROC_TASK_LINK, dir->pid, WHICH_LINK + i, S_IFLNK | 0777);
+    SET_FOREACH (proc_task_entries, struct proc_task_entry, e)
+        if (!node && strcmp(text, e->name) == 0)
+            entry = e;
+    if (entry)
+        node = proc_node_for(super, PROC_TASK_FILE, dir->pid,
+                             WHICH_FILE + (uint32_t)(entry - __start_set_proc_task_entries),
+                             S_IFREG | (uint32_t)entry->mode);
+    if (!node)
+        return -ENOENT;
+    node->task_entry = entry;
+    if (node->kind == PROC_TASK_LINK)
+        node->v.flags |= VNODE_MAGIC_LINK;
+    *out = &node->v;
+    return 0;
+}
+
+// Positions: 2 fd, 3.. links, then the entries of the set.
+long proc_task_emit(struct proc_node *dir, struct dir_sink *sink)
+{
+    size_t count = 1 + LINKS + SET_COUNT(proc_task_entries);
+    struct process *p = process_find(dir->pid);
+    if (!p)
+        return -ENOENT;
+    process_put(p);
+    for (size_t i = (size_t)sink->pos - 2; i < count; i++) {
+        const char *name = i == 0       ? "fd"
+                           : i <= LINKS ? link_name[i - 1]
+                                        : __start_set_proc_task_entries[i - 1 - LINKS].name;
+        uint32_t mode = i == 0 ? S_IFDIR : i <= LINKS ? S_IFLNK : S_IFREG;
+        if (!sink->emit(sink, name, strlen(name), dir->v.ino + i + 1, DT_OF_MODE(mode),
+                        (int64_t)i + 3))
+            return 0;
+        sink->pos = (int64_t)i + 3;
+    }
+    return 0;
+}
+
+// ---- descriptors
+
+long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
+{
+    uint32_t fd = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] < '0' || name[i] > '9' || len > 6)
+            return -ENOENT;
+        fd = fd * 10 + (uint32_t)(name[i] - '0');
+    }
+    struct fd_table *files = files_of(dir->pid);
+    if (!files)
+        return -ENOENT;
+    struct file *file = fd_get(files, (int32_t)fd);
+    fd_table_put(files);
+    if (!file)
+        return -ENOENT;
+    struct proc_node *node =
+        proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid, WHICH_FD + fd,
+                      S_IFLNK | 0100 | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0));
+    file_put(file);
+    if (!node)
+        return -ENOENT;
+    node->which = fd;
+    node->v.flags |= VNODE_MAGIC_LINK;
+    *out = &node->v;
+    return 0;
+}
+
+long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink)
+{
+    char name[12];
+    struct fd_table *files = files_of(dir->pid);
+    if (!files)
+        return -ENOENT;
+    for (;;) {
+        int fd = fd_next_open(files, (uint32_t)(sink->pos - 2));
+        if (fd < 0)
+            break;
+        int n = snprintf(name, sizeof name, "%d", fd);
+        if (!sink->emit(sink, name, (size_t)n, dir->v.ino + WHICH_FD + (uint32_t)fd,
+                        DT_OF_MODE(S_IFLNK), fd + 3))
+            break;
+        sink->pos = fd + 3;
+    }
+    fd_table_put(files);
+    return 0;
+}
+
+// ---- links
+
+static struct file *file_of(const struct proc_node *node)
+{
+    struct fd_table *files = files_of(node->pid);
+    struct file *file = files ? fd_get(files, (int32_t)node->which) : NULL;
+    if (files)
+        fd_table_put(files);
+    return file;
+}
+
+// Files without a name are shown as kind:[inode].
+static long describe_file(const struct file *file, char *buf, size_t size)
+{
+    if (!file->path.dentry) {
+        int n = snprintf(buf, size, "%s:[%lu]", S_ISFIFO(file->vnode->mode) ? "pipe" : "anon_inode",
+                         (unsigned long)file->vnode->ino);
+        return n < 0 ? -EIO : (size_t)n < size ? n : (long)size;
+    }
+    char *text = path_text(&file->path, NULL, buf, size, NULL);
+    if (!text)
+        return -ENAMETOOLONG;
+    size_t n = strlen(text);
+    memmove(buf, text, n);
+    return (long)n;
+}
+
+static long path_into(const struct path *p, char *buf, size_t size)
+{
+    char *text = path_text(p, NULL, buf, size, NULL);
+    if (!text)
+        return -ENAMETOOLONG;
+    size_t n = strlen(text);
+    memmove(buf, text, n);
+    return (long)n;
+}
+
+static long exe_text(struct process *p, char *buf, size_t size)
+{
+    size_t n = strlen(p->exe_path);
+    if (!p->exe || n == 0)
+        return -ENOENT;     // a zombie, or never executed anything
+    memcpy(buf, p->exe_path, n < size ? n : size);
+    return (long)(n < size ? n : size);
+}
+
+long proc_link_text(struct proc_node *node, char *buf, size_t size)
+{
+    if (node->kind == PROC_FD_LINK) {
+        struct file *file = file_of(node);
+        long r = file ? describe_file(file, buf, size) : -ENOENT;
+        if (file)
+            file_put(file);
+        return r;
+    }
+    struct process *p = process_find(node->pid);
+    struct path at;
+    if (!p)
+        return -ENOENT;
+    long r = -ENOENT;
+    if (node->which == WHICH_LINK + LINK_EXE) {
+        r = exe_text(p, buf, size);
+    } else if ((r = context_path(p, node->which == WHICH_LINK + LINK_ROOT, &at)) == 0) {
+        r = path_into(&at, buf, size);
+        path_put(&at);
+    }
+    process_put(p);
+    return r;
+}
+
+// A file without a name becomes a nameless dentry of its own, so that /dev/stdin opens a pipe again.
+static int nameless_path(const struct file *file, struct path *out)
+{
+    out->dentry = dentry_new_root(file->vnode, file->vnode->super);
+    if (!out->dentry)
+        return -ENOMEM;
+    out->dentry->gone = 1;
+    out->mount = root_path.mount;
+    atomic_add32(&out->mount->refs, 1);
+    return 0;
+}
+
+static int exe_path(struct process *p, struct path *out)
+{
+    struct walk w;
+    struct path root = root_path;
+    if (!p->exe)
+        return -ENOENT;
+    int r = path_walk_fast(fs_kernel, &root, p->exe_path, WALK_FOLLOW, &w);
+    if (r == 0)
+        *out = w.at;
+    return r == -EAGAIN ? -ENOENT : r;
+}
+
+int proc_link_follow(struct vnode *v, struct path *out)
+{
+    struct proc_node *node = proc_node_of(v);
+    int r;
+    if (node->kind == PROC_FD_LINK) {
+        struct file *file = file_of(node);
+        if (!file)
+            return -ENOENT;
+        r = 0;
+        *out = file->path;
+        if (out->dentry)
+            path_get(out);
+        else
+            r = nameless_path(file, out);
+        file_put(file);
+        return r;
+    }
+    struct process *p = process_find(node->pid);
+    if (!p)
+        return -ENOENT;
+    if (node->which == WHICH_LINK + LINK_EXE)
+        r = exe_path(p, out);
+    else
+        r = context_path(p, node->which == WHICH_LINK + LINK_ROOT, out);
+    process_put(p);
+    return r;
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// The texts of /proc/PID: status, stat, statm, maps, cmdline, environ, comm, limits.
+//
+// Formats are those of proc(5), as ps, top and friends parse them.
+#include "async/timer.h"
+#include "fs/dentry.h"
+#include "fs/procfs.h"
+#include "fs/tty.h"
+#include "lib/log.h"
+#include "mem/space.h"
+#include "mem/user.h"
+#include "page/heap.h"
+
+enum { USER_HZ = 100, MAPS_BATCH = 32, CMDLINE_MAX = 64 * 1024 };
+
+static struct space *space_of(struct process *p)
+{
+    spin_lock(&p->lock);
+    struct space *s = p->zombie ? NULL : p->space;
+    if (s)
+        space_get(s);
+    spin_unlock(&p->lock);
+    return s;
+}
+
+static uint64_t clock_ticks(uint64_t hart_ticks)
+{
+    return ticks_to_ns(hart_ticks) / (1000000000 / USER_HZ);
+}
+
+// What a snapshot under the process's lock says.
+struct task_view {
+    uint32_t threads, ppid;
+    char state;
+    uint64_t ticks;                 // of living and ended threads
+    sigset pending, blocked;
+    uint32_t hart;
+};
+
+static char state_of(const struct process *p, const struct task_view *v)
+{
+    if (p->zombie)
+        return 'Z';
+    if (p->stopped)
+        return 'T';
+    return v->state;
+}
+
+static void look(struct process *p, struct task_view *v)
+{
+    *v = (struct task_view){.state = 'S', .ticks = p->utime_ticks};
+    spin_lock(&process_tree_lock);
+    v->ppid = p->parent ? p->parent->pid : 0;
+    spin_unlock(&process_tree_lock);
+    spin_lock(&p->lock);
+    LIST_FOREACH (it, &p->threads) {
+        const struct thread *th = list_entry(it, struct thread, in_process);
+        if (load_relaxed(&th->task.state) & (TASK_RUNNING | TASK_QUEUED))
+            v->state = 'R';
+        v->ticks += th->task.ticks;
+        v->threads++;
+        v->pending |= th->pending.set;
+        v->blocked = th->blocked;
+        v->hart = th->task.hart;
+    }
+    spin_unlock(&p->lock);
+    v->state = state_of(p, v);
+}
+
+static const char *state_name(char state)
+{
+    return state == 'R'   ? "R (running)"
+           : state == 'T' ? "T (stopped)"
+           : state == 'Z' ? "Z (zombie)"
+                          : "S (sleeping)";
+}
+
+static void signal_sets(struct process *p, sigset *ignored, sigset *caught)
+{
+    *ignored = *caught = 0;
+    if (!p->sighand)
+        return;
+    spin_lock(&p->sighand->lock);
+    for (int i = 0; i < NSIG; i++) {
+        uint64_t handler = p->sighand->action[i].handler;
+        *ignored |= handler == 1 ? 1ull << i : 0;
+        *caught |= handler > 1 ? 1ull << i : 0;
+    }
+    spin_unlock(&p->sighand->lock);
+}
+
+static void status_memory(struct text *out, struct process *p)
+{
+    struct space *s = space_of(p);
+    if (!s)
+        return;
+    text_printf(out, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+                (unsigned long)s->mapped / 1024, (unsigned long)s->mapped / 1024,
+                (unsigned long)s->peak * 4, (unsigned long)s->resident * 4);
+    text_printf(out, "VmPTE:\t%8lu kB\n", (unsigned long)s->tables * 4);
+    space_unref(s);
+}
+
+static void proc_task_status(struct text *out, struct process *p)
+{
+    struct task_view v;
+    sigset ignored, caught;
+    const struct credentials *c = &p->cred;
+    look(p, &v);
+    signal_sets(p, &ignored, &caught);
+    text_printf(out, "Name:\t%s\nState:\t%s\nTgid:\t%u\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
+                p->comm, state_name(v.state), (unsigned)p->pid, (unsigned)p->pid,
+                (unsigned)v.ppid);
+    text_printf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", (unsigned)c->uid,
+                (unsigned)c->euid, (unsigned)c->suid, (unsigned)c->fsuid, (unsigned)c->gid,
+                (unsigned)c->egid, (unsigned)c->sgid, (unsigned)c->fsgid);
+    status_memory(out, p);
+    text_printf(out, "Threads:\t%u\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n",
+                (unsigned)v.threads, (unsigned long)v.pending, (unsigned long)p->pending.set,
+                (unsigned long)v.blocked);
+    text_printf(out, "SigIgn:\t%016lx\nSigCgt:\t%016lx\nNoNewPrivs:\t%u\n", (unsigned long)ignored,
+                (unsigned long)caught, (unsigned)p->no_new_privs);
+}
+PROC_TASK(status, 0444, proc_task_status);
+
+static void proc_task_stat(struct text *out, struct process *p)
+{
+    struct task_view v;
+    uint64_t vsize = 0, rss = 0;
+    look(p, &v);
+    struct space *s = space_of(p);
+    if (s) {
+        vsize = s->mapped;
+        rss = s->resident;
+        space_unref(s);
+    }
+    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu 0 %lu 0 ", (unsigned)p->pid, p->comm,
+                v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
+                (unsigned)tty_of_session((int32_t)p->sid), (int)tty_foreground_pgrp(),
+                (unsigned long)p->min_faults, (unsigned long)p->maj_faults);
+    text_printf(out, "%lu %lu %lu %lu 20 %d %u 0 %lu %lu %lu %lu ",
+                (unsigned long)clock_ticks(v.ticks), (unsigned long)clock_ticks(p->stime_ticks),
+                (unsigned long)clock_ticks(p->cutime_ticks),
+                (unsigned long)clock_ticks(p->cstime_ticks), p->nice, (unsigned)v.threads,
+                (unsigned long)(p->start_ns / (1000000000 / USER_HZ)), (unsigned long)vsize,
+                (unsigned long)rss, (unsigned long)p->rlimit[RLIMIT_RSS].cur);
+    // Addresses of text, stack and registers: not told. Then signals, exit signal, hart.
+    text_printf(out, "0 0 0 0 0 %lu %lu 0 0 0 0 0 %u %u 0 0 0 0 0 0 0 0 0 0 0 0 %u\n",
+                (unsigned long)(v.pending & 0x7fffffff), (unsigned long)(v.blocked & 0x7fffffff),
+                (unsigned)p->exit_signal, (unsigned)v.hart, (unsigned)p->exit_status);
+}
+PROC_TASK(stat, 0444, proc_task_stat);
+
+static void proc_task_statm(struct text *out, struct process *p)
+{
+    struct space *s = space_of(p);
+    text_printf(out, "%lu %lu 0 0 0 0 0\n", s ? (unsigned long)(s->mapped / PAGE_SIZE) : 0,
+                s ? (unsigned long)s->resident : 0);
+    if (s)
+        space_unref(s);
+}
+PROC_TASK(statm, 0444, proc_task_statm);
+
+// ---- maps
+
+static const char *mapping_name(const struct process *p, const struct mapping_info *m, char *buf,
+                                size_t size)
+{
+    if (m->flags & MAPPING_STACK)
+        return "[stack]";
+    if (m->flags & MAPPING_HEAP)
+        return "[heap]";
+    if (m->flags & MAPPING_VDSO)
+        return "[vdso]";
+    if (!m->owner)
+        return "";
+    if (m->owner == p->exe)
+        return p->exe_path;
+    const char *name = dentry_path_of_vnode(m->owner, buf, size);
+    return name ? name : "";
+}
+
+static void map_line(struct text *out, const struct process *p, const struct mapping_info *m)
+{
+    char buf[256];
+    const char *name = mapping_name(p, m, buf, sizeof buf);
+    text_printf(out, "%08lx-%08lx %c%c%c%c %08lx 00:00 0%s%s\n", (unsigned long)m->lo,
+                (unsigned long)m->hi, m->prot & ACCESS_READ ? 'r' : '-',
+                m->prot & ACCESS_WRITE ? 'w' : '-', m->prot & ACCESS_EXEC ? 'x' : '-',
+                m->flags & MAPPING_SHARED ? 's' : 'p', (unsigned long)m->offset,
+                *name ? "                          " : "", name);
+}
+
+static void proc_task_maps(struct text *out, struct process *p)
+{
+    struct space *s = space_of(p);
+    struct mapping_info *info = kmalloc(MAPS_BATCH * sizeof *info);
+    va_t from = 0;
+    size_t n = 0;
+    out->failed |= !info;
+    while (s && info && (n = space_mappings(s, from, info, MAPS_BATCH, false)) > 0) {
+        for (size_t i = 0; i < n; i++)
+            map_line(out, p, &info[i]);
+        from = info[n - 1].hi;
+    }
+    kfree(info);
+    if (s)
+        space_unref(s);
+}
+PROC_TASK(maps, 0444, proc_task_maps);
+
+// ---- the process's own memory: what is absent now is left out
+
+static void copy_range(struct text *out, struct process *p, va_t lo, va_t hi)
+{
+    char buf[128];
+    struct space *s = space_of(p);
+    if (hi - lo > CMDLINE_MAX)
+        hi = lo + CMDLINE_MAX;
+    while (s && lo < hi) {
+        size_t n = hi - lo < sizeof buf ? hi - lo : sizeof buf;
+        if (user_copy_in(s, buf, lo, n) < 0)
+            break;
+        text_write(out, buf, n);
+        lo += n;
+    }
+    if (s)
+        space_unref(s);
+}
+
+static void proc_task_cmdline(struct text *out, struct process *p)
+{
+    copy_range(out, p, p->arg_start, p->arg_end);
+}
+PROC_TASK(cmdline, 0444, proc_task_cmdline);
+
+static void proc_task_environ(struct text *out, struct process *p)
+{
+    copy_range(out, p, p->env_start, p->env_end);
+}
+PROC_TASK(environ, 0400, proc_task_environ);
+
+static void proc_task_comm(struct text *out, struct process *p)
+{
+    text_printf(out, "%s\n", p->comm);
+}
+PROC_TASK(comm, 0444, proc_task_comm);
+
+// ---- limits
+
+static void limit_value(struct text *out, uint64_t v)
+{
+    if (v == UINT64_MAX)
+        text_printf(out, "%-20s ", "unlimited");
+    else
+        text_printf(out, "%-20lu ", (unsigned long)v);
+}
+
+static void proc_task_limits(struct text *out, struct process *p)
+{
+    static const struct {
+        const char *name, *unit;
+    } row[RLIM_COUNT] = {
+        [RLIMIT_CPU] = {"Max cpu time", "seconds"},
+        [RLIMIT_FSIZE] = {"Max file size", "bytes"},
+        [RLIMIT_DATA] = {"Max data size", "bytes"},
+        [RLIMIT_STACK] = {"Max stack size", "bytes"},
+        [RLIMIT_CORE] = {"Max core file size", "bytes"},
+        [RLIMIT_RSS] = {"Max resident set", "bytes"},
+        [RLIMIT_NPROC] = {"Max processes", "processes"},
+        [RLIMIT_NOFILE] = {"Max open files", "files"},
+        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
+        [RLIMIT_AS] = {"Max address space", "bytes"},
+        [RLIMIT_LOCKS] = {"Max file locks", "locks"},
+        [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
+        [RLIMIT_NICE] = {"Max nice priority", ""},
+        [RLIMIT_RTPRIO] = {"Max realtime priority", ""},
+        [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
+    };
+    text_printf(out, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (int i = 0; i < RLIM_COUNT; i++) {
+        text_printf(out, "%-25s ", row[i].name);
+        limit_value(out, p->rlimit[i].cur);
+        limit_value(out, p->rlimit[i].max);
+        text_printf(out, "%-10s\n", row[i].unit);
+    }
+}
+PROC_TASK(limits, 0444, proc_task_limits);

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: MIT
+// procfs: the kernel's objects as files. Nothing is stored: a lookup makes a vnode that remembers
+// what it stands for, a read makes the text.
+//
+// Names come from two linker sets (fs/proc.h) and from the processes there are. Names change by
+// themselves, so none is cached (SUPER_NO_CACHE). A vnode holds a pid, not a process: when the
+// process is gone, reads are -ESRCH and lookups -ENOENT.
+#include "fs/procfs.h"
+
+#include "lib/log.h"
+#include "page/heap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PROC_MAGIC = 0x9fa0, INO_ROOT = 1, INO_ENTRIES = 16, INO_TASK = 4096, TASK_INOS = 65536 };
+
+static const struct vnode_ops proc_ops;
+
+struct proc_node *proc_node_of(struct vnode *v)
+{
+    return (struct proc_node *)v;
+}
+
+static struct proc_node *node_new(struct super *super, enum proc_kind kind, uint64_t ino,
+                                  uint32_t mode)
+{
+    struct proc_node *node = kzalloc(sizeof *node);
+    if (!node)
+        return NULL;
+    node->kind = kind;
+    vnode_init(&node->v, super, &proc_ops, ino, mode);
+    node->v.file_ops = S_ISDIR(mode) ? &file_ops_directory : &proc_file_ops;
+    return node;
+}
+
+// ---- the tree of plain entries: names may have parts, "sys/kernel/hostname"
+
+// Does entry name e lie below prefix (n bytes, "" or ending in a slash) under the part `name`?
+static bool part_matches(const char *e, const char *prefix, size_t n, const char *name, size_t len)
+{
+    return strncmp(e, prefix, n) == 0 && strncmp(e + n, name, len) == 0 &&
+           (e[n + len] == '\0' || e[n + len] == '/');
+}
+
+static long lookup_entry(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
+{
+    uint64_t ino = INO_ENTRIES;
+    SET_FOREACH (proc_entries, struct proc_entry, e) {
+        ino++;
+        if (!part_matches(e->name, dir->prefix, dir->prefix_len, name, len))
+            continue;
+        bool file = e->name[dir->prefix_len + len] == '\0';
+        struct proc_node *node = file ? node_new(dir->v.super, PROC_FILE, ino, S_IFREG | 0444)
+                                      : node_new(dir->v.super, PROC_DIR, ino + 1024, S_IFDIR | 0555);
+        if (!node)
+            return -ENOMEM;
+        node->entry = e;
+        node->prefix = e->name;
+        node->prefix_len = dir->prefix_len + len + 1;
+        *out = &node->v;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+// Is e the first entry that shows this part? Directories appear once.
+static bool first_of_part(const struct proc_entry *e, size_t prefix_len, size_t len)
+{
+    SET_FOREACH (proc_entries, struct proc_entry, other) {
+        if (other == e)
+            return true;
+        if (part_matches(other->name, e->name, prefix_len, e->name + prefix_len, len))
+            return false;
+    }
+    return true;
+}
+
+// Positions 2 .. 2 + count: one per entry of the set. False: the buffer is full.
+static bool emit_entries(struct proc_node *dir, struct dir_sink *sink)
+{
+    size_t count = SET_COUNT(proc_entries);
+    for (size_t i = (size_t)sink->pos - 2; i < count; i++) {
+        const struct proc_entry *e = &__start_set_proc_entries[i];
+        const char *part = e->name + dir->prefix_len;
+        size_t len = strcspn(part, "/");
+        bool mine = strncmp(e->name, dir->prefix, dir->prefix_len) == 0 &&
+                    first_of_part(e, dir->prefix_len, len);
+        uint32_t type = DT_OF_MODE(part[len] ? S_IFDIR : S_IFREG);
+        if (mine && !sink->emit(sink, part, len, INO_ENTRIES + 1 + i, type, (int64_t)i + 3))
+            return false;
+        sink->pos = (int64_t)i + 3;
+    }
+    return true;
+}
+
+// ---- the root: entries, self, one directory per process
+
+static bool parse_pid(const char *name, size_t len, uint32_t *pid)
+{
+    *pid = 0;
+    if (len == 0 || len > 9 || name[0] == '0')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return false;
+        *pid = *pid * 10 + (uint32_t)(name[i] - '0');
+    }
+    return true;
+}
+
+static bool is_name(const char *name, size_t len, const char *want)
+{
+    return strlen(want) == len && memcmp(name, want, len) == 0;
+}
+
+static uint64_t task_ino(uint32_t pid, uint32_t which)
+{
+    return INO_TASK + (uint64_t)pid * TASK_INOS + which;
+}
+
+struct proc_node *proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid,
+                                uint32_t which, uint32_t mode)
+{
+    struct process *p = process_find(pid);
+    if (!p)
+        return NULL;
+    struct proc_node *node = node_new(super, kind, task_ino(pid, which), mode);
+    if (node) {
+        node->pid = pid;
+        node->which = which;
+        node->v.uid = p->cred.euid;
+        node->v.gid = p->cred.egid;
+    }
+    process_put(p);
+    return node;
+}
+
+static long lookup_root(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
+{
+    uint32_t pid;
+    struct proc_node *node = NULL;
+    if (is_name(name, len, "self"))
+        node = node_new(dir->v.super, PROC_SELF, INO_ROOT + 1, S_IFLNK | 0777);
+    else if (parse_pid(name, len, &pid))
+        node = proc_node_for(dir->v.super, PROC_TASK_DIR, pid, 0, S_IFDIR | 0555);
+    else
+        return lookup_entry(dir, name, len, out);
+    if (!node)
+        return -ENOENT;
+    *out = &node->v;
+    return 0;
+}
+
+// One process at a time, in order of pid: their directories' positions are beyond all entries.
+enum { FIRST_PID_POS = 1 << 20 };
+
+static bool next_pid(struct process *p, void *arg)
+{
+    *(uint32_t *)arg = p->pid;
+    return false;
+}
+
+static void emit_processes(struct proc_node *dir, struct dir_sink *sink)
+{
+    char name[12];
+    if (sink->pos < FIRST_PID_POS) {
+        if (!sink->emit(sink, "self", 4, INO_ROOT + 1, DT_OF_MODE(S_IFLNK), FIRST_PID_POS))
+            return;
+        sink->pos = FIRST_PID_POS;
+    }
+    (void)dir;
+    for (;;) {
+        uint32_t pid = 0;
+        process_foreach((uint32_t)(sink->pos - FIRST_PID_POS), next_pid, &pid);
+        if (!pid)
+            return;
+        int n = snprintf(name, sizeof name, "%u", (unsigned)pid);
+        if (!sink->emit(sink, name, (size_t)n, task_ino(pid, 0), DT_OF_MODE(S_IFDIR),
+                        FIRST_PID_POS + (int64_t)pid + 1))
+            return;
+        sink->pos = FIRST_PID_POS + (int64_t)pid + 1;
+    }
+}
+
+// ---- operations
+
+ASYNC_IMPL(proc_lookup, vnode_lookup, )
+{
+    ASYNC_BEGIN(proc_lookup);
+    struct proc_node *dir = proc_node_of(f->dir);
+    switch (dir->kind) {
+    case PROC_ROOT:
+        ASYNC_RETURN(lookup_root(dir, f->name, f->len, f->out));
+    case PROC_DIR:
+        ASYNC_RETURN(lookup_entry(dir, f->name, f->len, f->out));
+    case PROC_TASK_DIR:
+        ASYNC_RETURN(proc_task_lookup(dir, f->name, f->len, f->out));
+    case PROC_FD_DIR:
+        ASYNC_RETURN(proc_fd_lookup(dir, f->name, f->len, f->out));
+    default:
+        ASYNC_RETURN(-ENOTDIR);
+    }
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(proc_readdir, vnode_readdir, )
+{
+    ASYNC_BEGIN(proc_readdir);
+    struct proc_node *dir = proc_node_of(f->dir);
+    if (!dir_emit_dots(f->sink, f->dir, dir->kind == PROC_FD_DIR ? task_ino(dir->pid, 0) : INO_ROOT))
+        ASYNC_RETURN(0);
+    switch (dir->kind) {
+    case PROC_ROOT:
+        if (f->sink->pos >= FIRST_PID_POS || emit_entries(dir, f->sink))
+            emit_processes(dir, f->sink);
+        break;
+    case PROC_DIR:
+        emit_entries(dir, f->sink);
+        break;
+    case PROC_TASK_DIR:
+        ASYNC_RETURN(proc_task_emit(dir, f->sink));
+    case PROC_FD_DIR:
+        ASYNC_RETURN(proc_fd_emit(dir, f->sink));
+    default:
+        break;
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(proc_readlink, vnode_readlink, )
+{
+    ASYNC_BEGIN(proc_readlink);
+    struct proc_node *node = proc_node_of(f->v);
+    if (node->kind == PROC_SELF) {
+        if (!t->thread)
+            ASYNC_RETURN(-ENOENT);
+        char name[12];
+        int n = snprintf(name, sizeof name, "%u", (unsigned)t->thread->process->pid);
+        size_t len = (size_t)n < f->size ? (size_t)n : f->size;
+        memcpy(f->buf, name, len);
+        ASYNC_RETURN((long)len);
+    }
+    ASYNC_RETURN(proc_link_text(node, f->buf, f->size));
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static const struct vnode_ops proc_ops = {
+    .lookup = &proc_lookup_fn,
+    .readdir = &proc_readdir_fn,
+    .readlink = &proc_readlink_fn,
+    .follow = proc_link_follow,
+};
+
+// ---- files
+
+static struct text *text_of(const struct file *file)
+{
+    return file->priv;
+}
+
+static long make_text(struct file *file, struct text *text)
+{
+    struct proc_node *node = proc_node_of(file->vnode);
+    text_free(text);
+    if (node->kind == PROC_FILE) {
+        node->entry->show(text);
+    } else {
+        struct process *p = process_find(node->pid);
+        if (!p)
+            return -ESRCH;
+        node->task_entry->show(text, p);
+        process_put(p);
+    }
+    return text->failed ? -ENOMEM : 0;
+}
+
+ASYNC_IMPL(proc_open, file_open, )
+{
+    ASYNC_BEGIN(proc_open);
+    if (f->file->writable)
+        ASYNC_RETURN(-EACCES);
+    f->file->priv = kzalloc(sizeof(struct text));
+    ASYNC_RETURN(f->file->priv ? 0 : -ENOMEM);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(proc_read, file_read, long r;)
+{
+    ASYNC_BEGIN(proc_read);
+    AWAIT(f->r, mutex_lock, &f->file->vnode->lock, true);
+    if (f->r < 0)
+        ASYNC_RETURN(-ERESTARTSYS);
+    if (f->pos == 0 || !text_of(f->file)->buf) {
+        f->r = make_text(f->file, text_of(f->file));
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    if (f->pos >= text_of(f->file)->len)
+        ASYNC_RETURN(0);
+    AWAIT(f->r, iobuf_out_all, f->buf, text_of(f->file)->buf + f->pos,
+          text_of(f->file)->len - f->pos);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    if (mutex_held(&f->file->vnode->lock, t))
+        mutex_unlock(&f->file->vnode->lock, t);
+    ASYNC_END;
+}
+
+static void proc_release(struct file *file)
+{
+    if (!file->priv)
+        return;
+    text_free(file->priv);
+    kfree(file->priv);
+}
+
+const struct file_ops proc_file_ops = {
+    .open = &proc_open_fn,
+    .read = &proc_read_fn,
+    .release = proc_release,
+};
+
+// ---- the file system
+
+static void proc_statfs(struct super *super, struct statfs_k *st)
+{
+    (void)super;
+    st->bsize = st->frsize = PAGE_SIZE;
+    st->namelen = NAME_MAX;
+}
+
+static const struct super_ops proc_super_ops = {.statfs = proc_statfs};
+
+ASYNC_IMPL(proc_mount, fs_mount, )
+{
+    ASYNC_BEGIN(proc_mount);
+    struct super *super = super_new(f->fs, &proc_super_ops, NULL, f->source);
+    struct proc_node *root = super ? node_new(super, PROC_ROOT, INO_ROOT, S_IFDIR | 0555) : NULL;
+    if (!root) {
+        if (super)
+            super_free(super);
+        ASYNC_RETURN(-ENOMEM);
+    }
+    root->prefix = "";
+    super->magic = PROC_MAGIC;
+    super->flags = SUPER_NO_CACHE | (f->flags & MS_RDONLY ? SUPER_RDONLY : 0);
+    super->root = &root->v;
+    *f->out = super;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+FILESYSTEM(proc, proc_mount, 0);

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Inside of procfs: the nodes (procfs.c) and the directories of processes (proc_dir.c).
+#pragma once
+
+#include "fs/file.h"
+#include "fs/fsctx.h"
+#include "fs/proc.h"
+#include "task/thread.h"
+
+enum proc_kind {
+    PROC_ROOT,
+    PROC_DIR,           // a directory of plain entries: "sys"
+    PROC_FILE,          // a plain entry
+    PROC_SELF,
+    PROC_TASK_DIR,
+    PROC_TASK_FILE,
+    PROC_TASK_LINK,     // exe, cwd, root
+    PROC_FD_DIR,
+    PROC_FD_LINK,
+};
+
+struct proc_node {
+    struct vnode v;                             // first
+    enum proc_kind kind;
+    uint32_t pid;
+    uint32_t which;                             // number within the process's directory; descriptor
+    const struct proc_entry *entry;             // PROC_FILE
+    const struct proc_task_entry *task_entry;   // PROC_TASK_FILE
+    const char *prefix;                         // PROC_DIR: its entries' names begin with this
+    size_t prefix_len;
+};
+
+extern const struct file_ops proc_file_ops;
+
+struct proc_node *proc_node_of(struct vnode *v);
+// A node of a process's directory; NULL: no such process, or no memory.
+struct proc_node *proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid,
+                                uint32_t which, uint32_t mode);
+
+// proc_dir.c
+long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out);
+long proc_task_emit(struct proc_node *dir, struct dir_sink *sink);
+long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out);
+long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink);
+long proc_link_text(struct proc_node *node, char *buf, size_t size);
+int proc_link_follow(struct vnode *v, struct path *out);

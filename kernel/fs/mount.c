@@ -170,6 +170,15 @@ ASYNC(mount_device, struct walk w; long r;)
     ASYNC_END;
 }
 
+// The same thing once more at the same place, as a start-up script does that the kernel preceded.
+static bool mounted_already(const struct path *at, const struct filesystem *type,
+                            const char *source)
+{
+    const struct super *super = at->mount->super;
+    return at->dentry == at->mount->root && super->fs == type &&
+           strncmp(super->source, source, sizeof super->source - 1) == 0;
+}
+
 static int remount(const struct path *at, uint32_t flags)
 {
     if (at->dentry != at->mount->root)
@@ -205,6 +214,8 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
     f->type = filesystem_find(f->fstype);
     if (!f->type)
         ASYNC_RETURN(-ENODEV);
+    if (mounted_already(&f->w.at, f->type, f->source))
+        ASYNC_RETURN(-EBUSY);
     if (f->type->flags & FS_NEEDS_DEVICE) {
         AWAIT(f->r, mount_device, f->fs, f->source, &f->bdev);
         if (f->r < 0)

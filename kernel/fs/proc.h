@@ -31,7 +31,7 @@ struct proc_entry {
     void (*show)(struct text *out);
 };
 SET_DECLARE(proc_entries, struct proc_entry);
-#define PROC(ident, fn) SET_ITEM(proc_entries, struct proc_entry, proc_##ident) = {#ident, fn}
+#define PROC(ident, fn) SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {#ident, fn}
 
 struct proc_task_entry {
     const char *name;           // in /proc/PID
@@ -40,4 +40,4 @@ struct proc_task_entry {
 };
 SET_DECLARE(proc_task_entries, struct proc_task_entry);
 #define PROC_TASK(ident, mode, fn)                                                             \
-    SET_ITEM(proc_task_entries, struct proc_task_entry, proc_task_##ident) = {#ident, mode, fn}
+    SET_ITEM(proc_task_entries, struct proc_task_entry, proc_task_item_##ident) = {#ident, mode, fn}

@@ -307,6 +307,7 @@ ASYNC(fat_write_phase, struct write_cursor c; struct block_request *req[BATCH]; 
             f->req[f->n] = next_write(f->m, f->phase, &f->c, &f->error);
             if (!f->req[f->n])
                 break;
+            store_relaxed(&f->m->unflushed, 1);
             if (!f->error)
                 f->error = block_submit(f->req[f->n]);
             if (f->error) {

@@ -62,6 +62,7 @@ struct fat_mount {
     uint32_t next_free;     // where to look first
     bool info_stale;        // FSInfo on disk differs
     bool marked;            // the volume's dirty bit is set on disk
+    uint32_t unflushed;     // something was written that may still be in the device's cache
     int error;              // metadata could not be written: the mount is read-only from then on
     uint32_t complaints;    // about corruption, logged so far
 
@@ -101,6 +102,10 @@ struct fat_inode {
     uint32_t mapped;       // clusters covered
     bool whole;            // that is all of it
     uint32_t length, last; // of the chain; length UINT32_MAX: not yet walked to its end
+
+    // The size the entry may show: data below it is on disk. Locked.
+    uint64_t shown;
+    uint32_t shrinks; // counts truncations, so that a flush under way does not raise `shown`
 
     // Bytes from here on have never been written on disk and read as zero: what lies there may be
     // someone else's. Only ever a multiple of FAT_SECTOR. Grows and shrinks with `io` held.
@@ -187,8 +192,8 @@ void fat_inode_init(struct fat_inode *memory, struct fat_mount *m, const struct 
                     const struct fat_dirent *entry, uint64_t parent_ino);
 bool fat_try_get(struct fat_inode *ip);     // false: the last reference has gone
 void fat_inode_dirty(struct fat_inode *ip); // write its entry some time
-// Locked: entry on disk's buffer := what is known of the file, size at most `size`.
-ASYNC_DECL(fat_inode_store, struct fat_inode *ip; uint64_t size;);
+// Locked: brings the entry in its block up to date. The size shown is not raised.
+ASYNC_DECL(fat_inode_store, struct fat_inode *ip;);
 // Not locked: data, then the entry into its buffer. Not durable before fat_flush.
 ASYNC_DECL(fat_inode_flush, struct fat_inode *ip;);
 extern const struct vnode_ops fat_dir_ops, fat_file_ops;

@@ -229,6 +229,7 @@ ASYNC_IMPL(fat_write, phys_write, struct transfer x; long r;)
     }
     if (f->x.from >= f->x.to)
         ASYNC_RETURN(0); // truncated meanwhile
+    store_relaxed(&f->x.ip->m->unflushed, 1);
     SHIELD_BEGIN();
     if (f->x.to > f->x.ip->valid)
         AWAIT(f->r, fat_write_beyond, &f->x);
@@ -350,9 +351,12 @@ ASYNC(fat_release_tail, uint32_t first; uint32_t cut; long r;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->first = f->ip->first;
+    f->ip->shrinks++;
+    if (f->ip->shown > f->ip->v.size)
+        f->ip->shown = f->ip->v.size;
     if (!f->keep)
         f->ip->first = 0; // for the entry only
-    AWAIT(f->r, fat_inode_store, f->ip, UINT64_MAX);
+    AWAIT(f->r, fat_inode_store, f->ip);
     if (f->r == 0 && f->keep < f->ip->length)
         AWAIT(f->r, fat_flush, f->ip->m);
     f->ip->first = f->first;

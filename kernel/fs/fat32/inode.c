@@ -45,6 +45,7 @@ void fat_inode_init(struct fat_inode *ip, struct fat_mount *m, const struct fat_
         return;
     }
     v->size = fat_get32(entry->size);
+    ip->shown = v->size;
     ip->valid = (v->size + FAT_SECTOR - 1) & ~(uint64_t)(FAT_SECTOR - 1);
     phys_init(&ip->pages, PHYS_FILE, &fat_phys_ops, v, v->size);
     v->pages = &ip->pages;
@@ -98,19 +99,21 @@ static void not_dirty(struct fat_inode *ip)
 
 // ---- the entry
 
-static void store(struct fat_inode *ip, uint64_t size)
+static void store(struct fat_inode *ip)
 {
     struct fat_mount *m = ip->m;
     struct fat_dirent *e =
         (struct fat_dirent *)fat_sector(m, ip->place.sector) + ip->place.in_sector;
+    struct fat_dirent old = *e;
     uint8_t unused[2];
     e->attr = ip->attr;
     fat_dirent_set_cluster(e, ip->first);
     if (!(ip->attr & FAT_DIR))
-        fat_put32(e->size, (uint32_t)(size < ip->v.size ? size : ip->v.size));
+        fat_put32(e->size, (uint32_t)ip->shown);
     fat_time_from_ns(ip->v.mtime_ns, e->write_date, e->write_time, NULL);
     fat_time_from_ns(ip->v.atime_ns, e->access_date, unused, NULL);
-    fat_dirty(m, ip->place.sector);
+    if (memcmp(&old, e, sizeof old))
+        fat_dirty(m, ip->place.sector);
 }
 
 ASYNC(fat_inode_store, long r;)
@@ -120,19 +123,23 @@ ASYNC(fat_inode_store, long r;)
         ASYNC_RETURN(0);
     AWAIT(f->r, fat_load, f->ip->m, f->ip->place.sector);
     if (f->r == 0)
-        store(f->ip, f->size);
+        store(f->ip);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
 
-ASYNC_DECL(fat_store_locking, struct fat_inode *ip; uint64_t size;);
+// Data below `size` is on disk, unless the file was cut since `shrinks` was read.
+ASYNC_DECL(fat_store_locking, struct fat_inode *ip; uint64_t size; uint32_t shrinks;);
 ASYNC(fat_store_locking, long r;)
 {
     ASYNC_BEGIN(fat_store_locking);
     AWAIT(f->r, mutex_lock, &f->ip->m->lock, false);
-    if (f->r == 0)
-        AWAIT(f->r, fat_inode_store, f->ip, f->size);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (f->shrinks == f->ip->shrinks && f->ip->shown < f->size)
+        f->ip->shown = f->size;
+    AWAIT(f->r, fat_inode_store, f->ip);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&f->ip->m->lock, t))
@@ -187,21 +194,22 @@ ASYNC(fat_flush_data, long r;)
     ASYNC_END;
 }
 
-ASYNC(fat_inode_flush, uint64_t size; long r;)
+ASYNC(fat_inode_flush, uint64_t size; uint32_t shrinks; long r;)
 {
     ASYNC_BEGIN(fat_inode_flush);
     if (f->ip->gone)
         ASYNC_RETURN(0);
-    f->size = f->ip->v.size;
+    not_dirty(f->ip); // whatever changes from here on, our own writes too, makes it dirty again
+    f->shrinks = load_relaxed(&f->ip->shrinks);
+    f->size = load_relaxed(&f->ip->v.size);
     f->r = 0;
     if (f->ip->v.pages) {
         AWAIT(f->r, fat_flush_data, f->ip, f->size);
         if (f->r == 0)
             AWAIT(f->r, fat_trim, f->ip);
     }
-    not_dirty(f->ip); // what changes from here on makes it dirty again
     if (f->r == 0)
-        AWAIT(f->r, fat_store_locking, f->ip, f->size);
+        AWAIT(f->r, fat_store_locking, f->ip, f->size, f->shrinks);
     if (f->r < 0)
         fat_inode_dirty(f->ip);
     ASYNC_RETURN(f->r);
@@ -277,11 +285,11 @@ ASYNC_IMPL(fat_evict, vnode_evict, long r;)
             log_error("fat32 %s: a file's last changes are lost (error %ld)",
                       fat_mount_of(f->v)->bdev->name, -f->r);
     }
-    not_dirty(fat_inode_of(f->v));
     if (f->v->pages)
         AWAIT(f->r, phys_destroy, f->v->pages);
     if (fat_inode_of(f->v)->gone && !fat_mount_of(f->v)->error)
         AWAIT(f->r, fat_free_storage, fat_inode_of(f->v));
+    not_dirty(fat_inode_of(f->v));
     SHIELD_END();
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;

@@ -37,13 +37,26 @@ static struct fat_inode *take_dirty(struct fat_mount *m)
     return found;
 }
 
+// Pages are dirtied behind our back, by mappings and by writes that do not grow the file.
+static void find_dirty_pages(struct super *super)
+{
+    spin_lock(&super->lock);
+    LIST_FOREACH(it, &super->vnodes) {
+        struct vnode *v = list_entry(it, struct vnode, in_super);
+        if (v->pages && load_relaxed(&v->pages->dirty))
+            fat_inode_dirty(fat_inode_of(v));
+    }
+    spin_unlock(&super->lock);
+}
+
 ASYNC_DECL(fat_flush_inodes, struct fat_mount *m;);
 ASYNC(fat_flush_inodes, struct fat_inode *ip; uint32_t left; long r; long error;)
 {
     ASYNC_BEGIN(fat_flush_inodes);
     f->error = 0;
     f->ip = NULL;
-    // Those that become dirty while we work are for the next round.
+    find_dirty_pages(f->m->super);
+    // A file that others write to all the time does not keep us here for ever.
     for (f->left = 100000; f->left && (f->ip = take_dirty(f->m)); f->left--) {
         AWAIT(f->r, fat_inode_flush, f->ip);
         f->error = f->error ? f->error : f->r;
@@ -82,6 +95,9 @@ ASYNC(fat_sync_all, long r; long error;)
     AWAIT(f->error, fat_flush_inodes, f->m);
     AWAIT(f->r, fat_sync_metadata, f->m);
     f->error = f->error ? f->error : f->r;
+    if (!load_relaxed(&f->m->unflushed))
+        ASYNC_RETURN(f->error);
+    store_relaxed(&f->m->unflushed, 0);
     AWAIT(f->r, block_flush, f->m->bdev);
     ASYNC_RETURN(f->error ? f->error : f->r);
     ASYNC_FINALLY;

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// A naive file tree in memory, and random operations done to it and to a FAT volume side by side.
+#pragma once
+
+#include "fat_host.h"
+
+enum { MODEL_OPEN = 8, MODEL_FILE_MAX = 60000 };
+
+struct node {
+    struct node *parent, *next, *child;
+    bool directory;
+    bool touched; // by any operation since model_settled()
+    char name[80];
+    uint8_t *data;
+    size_t size;
+    unsigned opened; // slots of model.open that hold it
+};
+
+struct model {
+    struct node root;
+    struct {
+        struct node *node; // may have no parent: unlinked
+        struct vnode *vnode;
+    } open[MODEL_OPEN];
+    bool may_be_full; // -ENOSPC is a legal answer
+    unsigned full;    // times it was given
+};
+
+void model_init(struct model *m);
+void model_free(struct model *m);    // closes, frees
+void model_step(struct model *m);    // one random operation, compared
+void model_burst(struct model *m);   // several writes, fsyncs and a sync at the same time
+void model_compare(struct model *m); // the whole tree
+void model_close_all(struct model *m);
+void model_settled(struct model *m); // clears `touched` everywhere
+void model_path(const struct node *n, char *out);
+// Calls fn for each node that has a name.
+void model_walk(struct node *dir, void (*fn)(struct node *n, void *arg), void *arg);

@@ -72,6 +72,12 @@ static void push_current(lua_State *L, const struct class_key *key, const void *
         lua_pushnil(L);
 }
 
+static void push_tls(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    class_push_tls_of_hart(L, key->id);
+}
+
 static const struct class_field fields[] = {
     FIELD(struct hart_view, hart_id, "mhartid, by which firmware knows it"),
     FIELD(struct hart_view, online, "it has entered its executor"),
@@ -85,6 +91,7 @@ static const struct class_field fields[] = {
     FIELD(struct hart_view, ipis_taken, "interrupts taken from other harts"),
     FIELD_NS(struct hart_view, idle_ns, "time spent asleep"),
     FIELD_NS(struct hart_view, started_ns, "when it came up, since boot"),
+    FIELD_OTHER("tls", "list of Tls", "its hart-local storage", push_tls),
     {0},
 };
 

@@ -2,6 +2,7 @@
 // Tasks: what runs, what each one waits for and since when, its frames; suspend and resume.
 #include "class/classes.h"
 #include "lib/errno.h"
+#include "lib/local.h"
 #include "mem/space.h"
 #include "session/journal.h"
 #include "session/session.h"
@@ -13,10 +14,28 @@
 
 enum { STEPS = 48, HOLD_MS = 100 };
 
+// What the monitor wants to know of a task's birth: task-local storage, made by its constructor.
+struct birth {
+    uint64_t ns;
+    uint64_t creator; // id of the task that made it, 0: boot
+};
+
+static int birth_construct(void *obj, void *owner)
+{
+    struct birth *b = obj;
+    const struct task *by = current_task();
+    (void)owner;
+    *b = (struct birth){clock_monotonic_ns(), by ? by->id : 0};
+    return 0;
+}
+
+struct birth *birth_of(struct task *t);
+TASK_LOCAL(birth, struct birth, birth_construct, NULL);
+
 struct task_view {
     char name[24];
     const char *kind, *state, *wait, *function;
-    uint64_t since, polls, ran_ns, space;
+    uint64_t since, polls, ran_ns, space, born, creator;
     uint32_t id, pid, tid, parent, hart, attn, shield;
     int32_t pinned;
     bool suspended;
@@ -80,6 +99,10 @@ static long task_copy(const struct class_key *key, void *out)
         .suspended = attn & ATTN_SUSPEND,
     };
     memcpy(v->name, t->name, sizeof v->name);
+    if (t->locals) {
+        v->born = birth_of(t)->ns;
+        v->creator = birth_of(t)->creator;
+    }
     if (t->thread && !(state & TASK_DEAD))
         look_at_thread(t->thread, v);
     if (t == current_task()) {
@@ -141,6 +164,12 @@ static void push_space(lua_State *L, const struct class_key *key, const void *co
         class_push(L, class_space, (struct class_key){v->space, 0});
     else
         lua_pushnil(L);
+}
+
+static void push_tls(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    class_push_tls_of_task(L, key->id);
 }
 
 // ---- the backtrace
@@ -310,12 +339,15 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, wait, "what its leaf frame waits for"),
     FIELD(struct task_view, function, "of its leaf frame"),
     FIELD_NS(struct task_view, since, "when it last left a hart, since boot"),
+    FIELD_NS(struct task_view, born, "when it was made, since boot; 0 when Tls birth was disabled"),
+    FIELD(struct task_view, creator, "id of the task that made it; 0: boot"),
     FIELD_OTHER("hart", "Hart", "where it runs, or ran last", push_hart),
     FIELD_OTHER("space", "Space", "its address space; nil for a kernel task", push_space),
     FIELD(struct task_view, pinned, "index of the hart it must run on, -1: any"),
     FIELD(struct task_view, polls, "times it was resumed"),
     FIELD(struct task_view, attn, "attention bits: cancel 1, signal 2, stop 4, hold 8, ..."),
     FIELD(struct task_view, shield, "depth of regions that cancel does not enter"),
+    FIELD_OTHER("tls", "list of Tls", "its task-local storage", push_tls),
     FIELD(struct task_view, suspended, "by the monitor"),
     {0},
 };

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// The rest of `k`: log, memory, heap, devices, interrupts, system calls, timers; reading RAM.
+#include "async/timer.h"
+#include "class/class.h"
+#include "dev/driver.h"
+#include "dev/irq.h"
+#include "lib/dt.h"
+#include "lib/log.h"
+#include "page/frame.h"
+#include "page/heap.h"
+#include "session/journal.h"
+#include "syscall/syscall.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LOG_MAX = 64, READ_MAX = 4096 };
+
+static void set_int(lua_State *L, const char *name, uint64_t v)
+{
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+static void set_text(lua_State *L, const char *name, const char *v)
+{
+    lua_pushstring(L, v);
+    lua_setfield(L, -2, name);
+}
+
+static void set_hex(lua_State *L, const char *name, uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lx", (unsigned long)v);
+    set_text(L, name, text);
+}
+
+static void append(lua_State *L)
+{
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+}
+
+static int k_log(lua_State *L)
+{
+    static struct log_line lines[LOG_MAX]; // one session
+    lua_Integer want = luaL_optinteger(L, 1, 20);
+    size_t n = log_tail(lines, want < 0 ? 0 : want > LOG_MAX ? LOG_MAX : (size_t)want);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        char at[32];
+        snprintf(at, sizeof at, "%.6f", (double)lines[i].ns / 1e9);
+        lua_createtable(L, 0, 3);
+        set_text(L, "seconds", at);
+        set_int(L, "hart", lines[i].hart);
+        set_text(L, "text", lines[i].text);
+        append(L);
+    }
+    class_set_columns(L, "seconds> hart> text");
+    return 1;
+}
+MONITOR_API(log, "log", "k.log([n]) -> list of {seconds, hart, text}",
+            "the newest lines of the kernel's log, 20 of at most 64", "k.log(5)", k_log, NULL);
+
+static int k_memory(lua_State *L)
+{
+    static const char *const kinds[FRAME_KINDS] = {
+        [FRAME_RESERVED] = "reserved", [FRAME_FREE] = "free",   [FRAME_KERNEL] = "kernel",
+        [FRAME_ANON] = "anon",         [FRAME_CACHE] = "cache", [FRAME_TABLE] = "table",
+        [FRAME_SLAB] = "slab",         [FRAME_HEAP] = "heap",
+    };
+    struct frame_stats s = {0};
+    frame_stats_get(&s);
+    lua_newtable(L);
+    set_int(L, "total", s.total);
+    set_int(L, "free", s.free);
+    set_int(L, "allocs", s.allocs);
+    set_int(L, "frees", s.frees);
+    set_int(L, "failures", s.failures);
+    set_int(L, "zeroed", s.zeroed);
+    if (lua_toboolean(L, 1)) {
+        frame_count_kinds(&s);
+        for (int i = 0; i < FRAME_KINDS; i++)
+            if (kinds[i] && i != FRAME_FREE)
+                set_int(L, kinds[i], s.kind[i]);
+    }
+    return 1;
+}
+MONITOR_API(memory, "memory", "k.memory([true]) -> {total, free, allocs, ...}",
+            "page frames; with true also counted by use (slow)", "k.memory(true)", k_memory, NULL);
+
+static int k_heap(lua_State *L)
+{
+    static struct heap_stats s;
+    heap_stats_get(&s);
+    lua_newtable(L);
+    for (int i = 0; i < HEAP_CLASSES; i++) {
+        if (!s.cls[i].size)
+            continue;
+        lua_createtable(L, 0, 6);
+        set_int(L, "size", s.cls[i].size);
+        set_int(L, "used", s.cls[i].used);
+        set_int(L, "room", s.cls[i].objects);
+        set_int(L, "slabs", s.cls[i].slabs);
+        set_int(L, "allocs", s.cls[i].allocs);
+        set_int(L, "frees", s.cls[i].frees);
+        append(L);
+    }
+    class_set_columns(L, "size> used> room> slabs> allocs> frees>");
+    return 1;
+}
+MONITOR_API(heap, "heap", "k.heap() -> list of {size, used, room, slabs, allocs, frees}",
+            "the kernel heap by size class", "k.heap()", k_heap, NULL);
+
+static int k_devices(lua_State *L)
+{
+    lua_newtable(L);
+    LIST_FOREACH(it, &devices) {
+        const struct device *d = list_entry(it, struct device, link);
+        lua_createtable(L, 0, 6);
+        set_text(L, "name", d->name);
+        set_text(L, "compatible", d->compatible);
+        set_text(L, "state", device_state_name(d->state));
+        if (d->driver)
+            set_text(L, "driver", d->driver->name);
+        if (d->reg_count)
+            set_hex(L, "registers", d->reg[0].pa);
+        if (d->irq)
+            set_int(L, "irq", d->irq);
+        append(L);
+    }
+    class_set_columns(L, "name compatible driver state registers> irq>");
+    return 1;
+}
+MONITOR_API(devices, "devices", "k.devices() -> list of {name, compatible, driver, state, ...}",
+            "nodes of the device tree and the drivers bound to them", "k.devices()", k_devices,
+            NULL);
+
+static int k_irqs(lua_State *L)
+{
+    lua_newtable(L);
+    for (uint32_t source = 1; source < IRQ_SOURCES; source++) {
+        const char *name;
+        uint32_t hart;
+        uint64_t n = 0;
+        if (!irq_info(source, &name, &hart))
+            continue;
+        for (uint32_t h = 0; h < hart_count; h++)
+            n += irq_count(source, h);
+        lua_createtable(L, 0, 4);
+        set_int(L, "source", source);
+        set_text(L, "name", name);
+        set_int(L, "hart", hart);
+        set_int(L, "count", n);
+        append(L);
+    }
+    class_set_columns(L, "source> name hart> count>");
+    return 1;
+}
+MONITOR_API(irqs, "irqs", "k.irqs() -> list of {source, name, hart, count}", "interrupt sources",
+            "k.irqs()", k_irqs, NULL);
+
+static int k_syscalls(lua_State *L)
+{
+    lua_newtable(L);
+    SET_FOREACH(syscalls, struct syscall_entry, e) {
+        lua_createtable(L, 0, 4);
+        set_int(L, "nr", e->nr);
+        set_text(L, "name", e->name);
+        set_int(L, "args", e->nargs);
+        set_text(L, "kind", !e->async ? "plain" : e->plain ? "plain first" : "async");
+        append(L);
+    }
+    class_set_columns(L, "nr> name args> kind");
+    return 1;
+}
+MONITOR_API(syscalls, "syscalls", "k.syscalls() -> list of {nr, name, args, kind}",
+            "the table of system calls", "k.syscalls()", k_syscalls, NULL);
+
+static int k_timers(lua_State *L)
+{
+    static struct timer_info timers[64];
+    uint64_t now = time_ticks();
+    lua_newtable(L);
+    for (uint32_t h = 0; h < hart_count; h++) {
+        unsigned n = timers_snapshot(h, timers, 64);
+        for (unsigned i = 0; i < n; i++) {
+            lua_createtable(L, 0, 3);
+            set_int(L, "hart", h);
+            set_int(L, "us", timers[i].when > now ? ticks_to_ns(timers[i].when - now) / 1000 : 0);
+            set_hex(L, "fires", (uint64_t)timers[i].fire);
+            append(L);
+        }
+    }
+    class_set_columns(L, "hart> us> fires>");
+    return 1;
+}
+MONITOR_API(timers, "timers", "k.timers() -> list of {hart, us, fires}",
+            "armed timers: microseconds left, and the function", "k.timers()", k_timers, NULL);
+
+// ---- reading memory
+
+static bool is_ram(pa_t lo, pa_t hi)
+{
+    static struct dt_range ram[32];
+    static size_t n;
+    if (!n)
+        n = dt_memory(ram, 32);
+    for (size_t i = 0; i < n; i++)
+        if (ram[i].lo <= lo && hi <= ram[i].hi)
+            return true;
+    return false;
+}
+
+// RAM is safe to read (where it is not the kernel's, the fault is caught); a device register may not be, since reading can have effects.
+static const char *refuse(uint64_t address, uint64_t n)
+{
+    if (address + n < address)
+        return "the range wraps around";
+    if (address < KVA_OFFSET || monitor_mode == MODE_UNSAFE)
+        return NULL; // user and unmapped addresses fault, which is caught
+    pa_t pa = address - KVA_OFFSET;
+    return is_ram(pa, pa + n) ? NULL : "not RAM (unsafe mode reads it all the same)";
+}
+
+// k.peek(address, n) -> bytes as a string; nil, message
+static int k_peek(lua_State *L)
+{
+    static uint8_t bytes[READ_MAX];
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 1);
+    lua_Integer n = luaL_optinteger(L, 2, 8);
+    luaL_argcheck(L, n > 0 && n <= READ_MAX, 2, "1 to 4096 bytes");
+    const char *no = refuse(address, (uint64_t)n);
+    if (!no && probe_read(bytes, (const void *)address, (uint64_t)n) == 0) {
+        lua_pushlstring(L, (const char *)bytes, (size_t)n);
+        return 1;
+    }
+    char text[96];
+    if (no)
+        snprintf(text, sizeof text, "0x%lx: %s", (unsigned long)address, no);
+    else
+        snprintf(text, sizeof text, "fault 0x%lx", (unsigned long)address);
+    lua_pushnil(L);
+    lua_pushstring(L, text);
+    return 2;
+}
+MONITOR_API(peek, "peek", "k.peek(address [, n]) -> string",
+            "n bytes (8) of kernel memory; nil and why when they cannot be read",
+            "k.peek(0xffffffc080200000, 4)", k_peek, NULL);
+
+static void hex_line(luaL_Buffer *b, uint64_t address, const char *p, size_t n)
+{
+    char line[100];
+    int at = snprintf(line, sizeof line, "%016lx ", (unsigned long)address);
+    for (size_t i = 0; i < 16; i++)
+        at += i < n ? snprintf(line + at, sizeof line - (size_t)at, " %02x", (uint8_t)p[i])
+                    : snprintf(line + at, sizeof line - (size_t)at, "   ");
+    luaL_addlstring(b, line, (size_t)at);
+    luaL_addstring(b, "  ");
+    for (size_t i = 0; i < n; i++)
+        luaL_addchar(b, p[i] >= 32 && p[i] < 127 ? p[i] : '.');
+    luaL_addchar(b, '\n');
+}
+
+static int k_hexdump(lua_State *L)
+{
+    uint64_t address = (uint64_t)luaL_checkinteger(L, 1);
+    lua_settop(L, 2);
+    if (lua_isnil(L, 2)) {
+        lua_pushinteger(L, 64);
+        lua_replace(L, 2);
+    }
+    lua_pushcfunction(L, k_peek);
+    lua_insert(L, 1);
+    lua_call(L, 2, 2);
+    if (lua_isnil(L, 1))
+        return 2;
+    size_t n;
+    const char *p = lua_tolstring(L, 1, &n);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < n; i += 16)
+        hex_line(&b, address + i, p + i, n - i < 16 ? n - i : 16);
+    luaL_pushresult(&b);
+    return 1;
+}
+MONITOR_API(hexdump, "hexdump", "k.hexdump(address [, n]) -> string",
+            "n bytes (64) of kernel memory, sixteen to a line", "k.hexdump(0xffffffc080200000, 64)",
+            k_hexdump, NULL);

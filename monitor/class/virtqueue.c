@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+// Virtqueues: the ring and who waits for what in it; hold completions back, hand them on.
+#include "dev/virtio/queue.h"
+
+#include "async/timer.h"
+#include "class/classes.h"
+#include "lib/errno.h"
+#include "session/journal.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+struct queue_view {
+    char name[16];
+    uint64_t adds, completions, kicks, bogus;
+    uint16_t size, free, in_flight, avail_idx, used_idx, last_used, kicked_idx, held_count;
+    bool held, broken, event_idx;
+};
+
+// Queues live for ever, and new ones are put at the end: the id is the place in the list.
+static struct virtqueue *queue_at(uint64_t id)
+{
+    struct virtqueue *found = NULL;
+    spin_lock(&virtqueues_lock);
+    LIST_FOREACH(it, &virtqueues)
+        if (id-- == 0) {
+            found = list_entry(it, struct virtqueue, link);
+            break;
+        }
+    spin_unlock(&virtqueues_lock);
+    return found;
+}
+
+static long queue_copy(const struct class_key *key, void *out)
+{
+    struct virtqueue *q = queue_at(key->id);
+    struct queue_view *v = out;
+    if (!q)
+        return -ENOENT;
+    spin_lock(&q->lock);
+    *v = (struct queue_view){
+        .adds = q->adds,
+        .completions = q->completions,
+        .kicks = q->kicks,
+        .bogus = q->bogus,
+        .size = q->size,
+        .free = q->free_count,
+        .avail_idx = q->avail_idx,
+        .used_idx = load_relaxed(&q->used->idx),
+        .last_used = q->last_used,
+        .kicked_idx = q->kicked_idx,
+        .held_count = q->held_count,
+        .held = q->held,
+        .broken = q->broken,
+        .event_idx = q->event_idx,
+    };
+    memcpy(v->name, q->name, sizeof v->name);
+    for (unsigned i = 0; i < q->size; i++)
+        v->in_flight += q->slot[i].state == VIRTQ_IN_FLIGHT;
+    spin_unlock(&q->lock);
+    return 0;
+}
+
+static size_t queue_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
+{
+    size_t n = 0;
+    for (uint64_t i = from; n < max && queue_at(i); i++)
+        out[n++] = (struct class_key){i, owner};
+    return n;
+}
+
+static void queue_line(char *buf, size_t n, const struct class_key *key, const void *copy)
+{
+    const struct queue_view *v = copy;
+    (void)key;
+    snprintf(buf, n, "%s: %u of %u descriptors free, %u in flight, %u held%s", v->name, v->free,
+             v->size, v->in_flight, v->held_count, v->broken ? ", broken" : "");
+}
+
+// ---- the ring
+
+struct chain {
+    uint64_t since;
+    uint32_t waiter, written;
+    uint16_t head, descs;
+    uint8_t state;
+};
+
+static size_t copy_chains(struct virtqueue *q, struct chain *out)
+{
+    size_t n = 0;
+    spin_lock(&q->lock);
+    for (uint16_t i = 0; i < q->size; i++) {
+        const struct virtq_slot *s = &q->slot[i];
+        if (s->state != VIRTQ_FREE)
+            out[n++] = (struct chain){s->since, s->waiter, s->written, i, s->descs, s->state};
+    }
+    spin_unlock(&q->lock);
+    return n;
+}
+
+static void set_int(lua_State *L, const char *name, uint64_t v)
+{
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+static int queue_ring(lua_State *L)
+{
+    static struct chain chains[VIRTQ_SIZE_MAX]; // one session
+    struct queue_view v;
+    struct class_key key = class_self(L, 1, class_virtqueue, &v);
+    size_t n = copy_chains(queue_at(key.id), chains);
+    uint64_t now = clock_monotonic_ns();
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 6);
+        set_int(L, "head", chains[i].head);
+        lua_pushstring(L, chains[i].state == VIRTQ_HELD ? "held" : "in flight");
+        lua_setfield(L, -2, "state");
+        set_int(L, "descs", chains[i].descs);
+        if (chains[i].waiter)
+            set_int(L, "task", chains[i].waiter);
+        set_int(L, "us", (now - ticks_to_ns(chains[i].since)) / 1000);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    class_set_columns(L, "head> state descs> task> us>");
+    return 1;
+}
+
+// Descriptors of a chain, copied under the lock; the walk is bounded by the size of the ring.
+static size_t copy_chain(struct virtqueue *q, uint16_t head, struct virtq_desc *out)
+{
+    size_t n = 0;
+    spin_lock(&q->lock);
+    if (head < q->size && q->slot[head].state != VIRTQ_FREE)
+        for (uint16_t i = head; n < q->slot[head].descs && n < q->size && i < q->size;
+             i = q->desc[i].next)
+            out[n++] = q->desc[i];
+    spin_unlock(&q->lock);
+    return n;
+}
+
+static int queue_chain(lua_State *L)
+{
+    static struct virtq_desc desc[VIRTQ_SIZE_MAX];
+    struct queue_view v;
+    struct class_key key = class_self(L, 1, class_virtqueue, &v);
+    lua_Integer head = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, head >= 0 && head < v.size, 2, "no such descriptor");
+    size_t n = copy_chain(queue_at(key.id), (uint16_t)head, desc);
+    if (!n)
+        return luaL_error(L, "descriptor %I heads no chain in flight", (LUAI_UACINT)head);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        char pa[24];
+        snprintf(pa, sizeof pa, "%lx", (unsigned long)desc[i].addr);
+        lua_createtable(L, 0, 3);
+        lua_pushstring(L, pa);
+        lua_setfield(L, -2, "pa");
+        set_int(L, "bytes", desc[i].len);
+        lua_pushstring(L, desc[i].flags & VIRTQ_DESC_WRITE ? "device writes" : "device reads");
+        lua_setfield(L, -2, "direction");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    class_set_columns(L, "pa> bytes> direction");
+    return 1;
+}
+
+// ---- changes
+
+// arg: queue, hold.
+static long hold_validate(struct change *c)
+{
+    struct virtqueue *q = queue_at(c->arg[0]);
+    if (!q) {
+        snprintf(c->why, sizeof c->why, "there is no such queue");
+        return -ENOENT;
+    }
+    snprintf(c->text, sizeof c->text, "%s completions of %s", c->arg[1] ? "hold" : "let go",
+             q->name);
+    if (load_relaxed(&q->broken))
+        snprintf(c->why, sizeof c->why, "%s is broken: nothing completes any more", q->name);
+    else if (load_relaxed(&q->held) == (bool)c->arg[1])
+        snprintf(c->why, sizeof c->why, "%s",
+                 q->held ? "they are held already" : "they are not held");
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static long hold_apply(struct change *c);
+static const struct change_kind hold_kind = {"virtqueue.hold", MODE_RW, hold_validate, hold_apply};
+
+static long hold_apply(struct change *c)
+{
+    virtqueue_hold(queue_at(c->arg[0]), c->arg[1]);
+    c->undo = &hold_kind;
+    c->undo_arg[0] = c->arg[0];
+    c->undo_arg[1] = !c->arg[1];
+    return 0;
+}
+
+// arg: queue, head, error.
+static long release_validate(struct change *c)
+{
+    struct virtqueue *q = queue_at(c->arg[0]);
+    if (!q || c->arg[1] >= q->size || load_relaxed(&q->slot[c->arg[1]].state) != VIRTQ_HELD) {
+        snprintf(c->why, sizeof c->why, "descriptor %lu is not held", (unsigned long)c->arg[1]);
+        return -EINVAL;
+    }
+    snprintf(c->text, sizeof c->text, "%s request %lu of %s", c->arg[2] ? "fail" : "complete",
+             (unsigned long)c->arg[1], q->name);
+    return 0;
+}
+
+static long release_apply(struct change *c)
+{
+    return virtqueue_release(queue_at(c->arg[0]), (uint16_t)c->arg[1], (int)(int64_t)c->arg[2]);
+}
+
+static const struct change_kind release_kind = {"virtqueue.release", MODE_RW, release_validate,
+                                                release_apply};
+static const struct change_kind fail_kind = {"virtqueue.fail", MODE_UNSAFE, release_validate,
+                                             release_apply};
+
+static void set_held(lua_State *L, const struct class_key *key, const void *copy, int value)
+{
+    (void)copy;
+    luaL_checktype(L, value, LUA_TBOOLEAN);
+    change_make(L, &(struct change){.kind = &hold_kind,
+                                    .arg = {key->id, (uint64_t)lua_toboolean(L, value)}});
+}
+
+// vq:release(head): one held request, out of turn if need be.
+static int queue_release(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_virtqueue);
+    change_make(L, &(struct change){.kind = &release_kind,
+                                    .arg = {key.id, (uint64_t)luaL_checkinteger(L, 2), 0}});
+    return 0;
+}
+
+static int queue_fail(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_virtqueue);
+    change_make(L, &(struct change){.kind = &fail_kind,
+                                    .arg = {key.id, (uint64_t)luaL_checkinteger(L, 2),
+                                            (uint64_t)(int64_t)-EIO}});
+    return 0;
+}
+
+static const struct class_field fields[] = {
+    FIELD(struct queue_view, name, "device and number"),
+    FIELD(struct queue_view, size, "descriptors"),
+    FIELD(struct queue_view, free, "descriptors that are free"),
+    FIELD(struct queue_view, in_flight, "requests the device has"),
+    FIELD(struct queue_view, held, "completions are held back", .set = set_held),
+    FIELD(struct queue_view, held_count, "requests the device gave back, held here"),
+    FIELD(struct queue_view, avail_idx, "next entry of the available ring"),
+    FIELD(struct queue_view, used_idx, "where the device is in the used ring"),
+    FIELD(struct queue_view, last_used, "where the driver is in the used ring"),
+    FIELD(struct queue_view, kicked_idx, "avail_idx at the last kick"),
+    FIELD(struct queue_view, event_idx, "the device tells when it wants to hear"),
+    FIELD(struct queue_view, broken, "the device failed"),
+    FIELD(struct queue_view, adds, "requests so far"),
+    FIELD(struct queue_view, completions, "of them handed on"),
+    FIELD(struct queue_view, kicks, "times the device was told"),
+    FIELD(struct queue_view, bogus, "used elements that named no request"),
+    {0},
+};
+
+static const struct class_method methods[] = {
+    {"ring", "vq:ring() -> list of {head, state, descs, task, us}",
+     "the requests in it, who waits for each, and for how long", "k.queue(\"vda.0\"):ring()",
+     queue_ring},
+    {"chain", "vq:chain(head) -> list of {pa, bytes, direction}", "the descriptors of a request",
+     "k.queue(\"vda.0\"):chain(0)", queue_chain},
+    {"release", "vq:release(head)", "completes one held request, in any order",
+     "k.queue(\"vda.0\"):release(0)", queue_release},
+    {"fail", "vq:fail(head)", "completes one held request with an I/O error (unsafe)",
+     "k.queue(\"vda.0\"):fail(0)", queue_fail},
+    {0},
+};
+
+CLASS(virtqueue, .name = "VirtQueue", .doc = "a split virtqueue of a device",
+      .place = "struct virtqueue, kernel/dev/virtio/queue.h", .size = sizeof(struct queue_view),
+      .copy = queue_copy, .keys = queue_keys, .line = queue_line, .fields = fields,
+      .methods = methods);
+
+static int k_queues(lua_State *L)
+{
+    class_push_list(L, class_virtqueue, 0);
+    return 1;
+}
+MONITOR_API(queues, "queues", "k.queues() -> list of VirtQueue", "the virtqueues of all devices",
+            "k.queues()", k_queues, NULL);
+
+static int k_queue(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    struct virtqueue *q;
+    for (uint64_t i = 0; (q = queue_at(i)); i++)
+        if (strcmp(q->name, name) == 0) {
+            class_push(L, class_virtqueue, (struct class_key){i, 0});
+            return 1;
+        }
+    return luaL_error(L, "there is no queue '%s'; k.queues() lists them", name);
+}
+MONITOR_API(queue, "queue", "k.queue(name) -> VirtQueue", "one queue by its name",
+            "k.queue(\"vda.0\"):ring()", k_queue, NULL);

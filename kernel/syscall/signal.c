@@ -156,7 +156,7 @@ long sys_kill(int32_t pid, int32_t sig)
     struct kill_all k = {&info, sig, pid == -1  ? 0
                                      : pid == 0 ? process_current()->pgid
                                                 : (uint32_t)-pid, 0, 0};
-    process_foreach(0, kill_one, &k);
+    process_visit(kill_one, &k);
     return k.sent ? 0 : k.found ? -EPERM : -ESRCH;
 }
 SYSCALL(129, kill, 2);

@@ -260,6 +260,31 @@ void thread_put(struct thread *th)
     task_put(&th->task);
 }
 
+void process_visit(bool (*fn)(struct process *, void *), void *arg)
+{
+    uint32_t from = 0;
+    bool more = true;
+    while (more) {
+        struct process *p = NULL;
+        spin_lock(&process_tree_lock);
+        LIST_FOREACH(it, &process_list)
+        {
+            p = list_entry(it, struct process, all);
+            if (p->pid >= from)
+                break;
+            p = NULL;
+        }
+        if (p)
+            process_get(p);
+        spin_unlock(&process_tree_lock);
+        if (!p)
+            return;
+        from = p->pid + 1;
+        more = fn(p, arg);
+        process_put(p);
+    }
+}
+
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg)
 {
     spin_lock(&process_tree_lock);

@@ -339,7 +339,7 @@ static bool send_to_member(struct process *p, void *arg)
 int signal_send_group(uint32_t pgid, int sig, const struct siginfo_k *info)
 {
     struct group_send g = {pgid, sig, 0, info};
-    process_foreach(0, send_to_member, &g);
+    process_visit(send_to_member, &g);
     return g.found ? 0 : -ESRCH;
 }
 

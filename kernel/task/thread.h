@@ -144,6 +144,9 @@ struct thread *thread_find(uint32_t tid);
 void thread_put(struct thread *th);
 // Calls fn for processes with pid >= from in order, under process_tree_lock, until it returns false.
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg);
+// The same for all processes with no lock held: p is referenced during the call. For what takes
+// process_tree_lock itself, such as sending signals.
+void process_visit(bool (*fn)(struct process *, void *), void *arg);
 
 // ---- signals (task/signal.c)
 // info may be NULL (then SI_KERNEL). Any context. 0, -ESRCH, -EAGAIN (queue limit).

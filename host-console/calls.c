@@ -87,7 +87,7 @@ static void call_sh(struct console *c, const struct rpc_head *call, struct cbor_
         return;
     }
     if (guest_start(c, &run, command, n) < 0) {
-        failed(o, call->id, "the command is too long for a line of the terminal");
+        failed(o, call->id, "the command is longer than 60000 bytes");
         return;
     }
     if (!waited(c, spawn ? guest_begun : guest_ended, &run, call, o,

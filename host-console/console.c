@@ -217,7 +217,7 @@ bool console_type(struct console *c, const void *data, size_t n)
 
     if (!c->welcome) {
         // A HELLO is on its way: whether this is to be a frame or not is known with the answer.
-        if (c->hellos && clock_ms() < hello_due(c) && hello_due(c) != UINT64_MAX)
+        if (c->hellos && hello_due(c) != UINT64_MAX)
             return false;
         bytes_add(&c->out, data, n);
         return true;

@@ -2,13 +2,15 @@
 // Commands for the guest's shell; see the header.
 #include "guest.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 enum { TERMINAL_KEPT = 4 * 1024 * 1024 };
-enum { LINE_MAX_TYPED = 4000 }; // canonical input holds 4096
+// BusyBox's line editor takes 1023 bytes; the words around a piece are shorter than 200.
+enum { PIECE_MAX = 700, COMMAND_MAX = 60000 };
 
 // CR LF becomes LF; a lone CR stays.
 void guest_saw(struct console *c, const uint8_t *data, size_t n)
@@ -24,51 +26,92 @@ void guest_saw(struct console *c, const uint8_t *data, size_t n)
         bytes_drop(&c->terminal, c->terminal.len - TERMINAL_KEPT);
 }
 
-// 'text' for the shell; what an editing shell would take as a key goes through printf.
+static void add_text(struct bytes *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add_text(struct bytes *b, const char *fmt, ...)
+{
+    char part[200];
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vsnprintf(part, sizeof part, fmt, ap);
+    va_end(ap);
+    bytes_add(b, part, (size_t)n);
+}
+
+static bool is_plain(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] < 0x20 || s[i] >= 0x7f)
+            return false;
+    return true;
+}
+
 static void quote(struct bytes *b, const char *s, size_t n)
 {
-    bool plain = true;
-    char octal[8];
-
+    bytes_add(b, "'", 1);
     for (size_t i = 0; i < n; i++)
-        plain &= s[i] >= 0x20 && s[i] < 0x7f;
-    bytes_add(b, plain ? "'" : "\"$(printf '", plain ? 1 : 11);
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] == '\'') {
-            bytes_add(b, plain ? "'\\''" : "\\047", 4);
-        } else if (plain || (s[i] >= 0x20 && s[i] < 0x7f && s[i] != '\\' && s[i] != '%')) {
+        bytes_add(b, s[i] == '\'' ? "'\\''" : &s[i], s[i] == '\'' ? 4 : 1);
+    bytes_add(b, "'", 1);
+}
+
+// As much of the command as a line can hold, appended to the shell's variable _k by a printf: an
+// editing shell would take control bytes as keys. The x keeps line feeds at the end alive. The line
+// reports its number, so that the next one is typed only when the shell has taken this one.
+static size_t add_piece(struct bytes *b, const char *s, size_t n, const uint32_t id[2],
+                        unsigned number)
+{
+    size_t from = b->len, i;
+
+    add_text(b, "_k=\"$_k$(printf '");
+    for (i = 0; i < n && b->len - from < PIECE_MAX; i++) {
+        if (s[i] == '%')
+            add_text(b, "%%%%");
+        else if (is_plain(&s[i], 1) && s[i] != '\'' && s[i] != '\\')
             bytes_add(b, &s[i], 1);
-        } else {
-            snprintf(octal, sizeof octal, s[i] == '%' ? "%%%%" : "\\%03o", (unsigned char)s[i]);
-            bytes_add(b, octal, strlen(octal));
-        }
+        else
+            add_text(b, "\\%03o", (unsigned char)s[i]);
     }
-    bytes_add(b, plain ? "'" : "')\"", plain ? 1 : 3);
+    add_text(b, "x')\"; _k=${_k%%x}; printf '\\na%%s.%%s:%%d:\\n' %08x %08x %u\r", id[0], id[1],
+             number);
+    return i;
+}
+
+static void type_line(struct console *c, struct guest_run *run)
+{
+    char *end = memchr(run->typing.data, '\r', run->typing.len);
+    size_t n = end ? (size_t)(end - run->typing.data) + 1 : 0;
+
+    // Before the session begins keys may have to wait; they are typed when console_wait looks again.
+    if (n && console_type(c, run->typing.data, n)) {
+        bytes_drop(&run->typing, n);
+        run->lines++;
+    }
 }
 
 int guest_start(struct console *c, struct guest_run *run, const char *command, size_t n)
 {
-    struct bytes line = {0};
-    char part[128];
     uint32_t id[2] = {0};
-    int r = -1;
+    unsigned number = 1;
 
+    if (n > COMMAND_MAX)
+        return -1;
     if (getrandom(id, sizeof id, 0) != sizeof id)
         id[0] = (uint32_t)clock_ms();
     *run = (struct guest_run){0};
     snprintf(run->begin, sizeof run->begin, "\nb%08x.%08x\n", id[0], id[1]);
     snprintf(run->end, sizeof run->end, "\ne%08x.%08x:", id[0], id[1]);
-    bytes_add(&line, part,
-              (size_t)snprintf(part, sizeof part, "printf '\\nb%%s.%%s\\n' %08x %08x; sh -c ",
-                               id[0], id[1]));
-    quote(&line, command, n);
-    bytes_add(&line, part,
-              (size_t)snprintf(part, sizeof part, "; printf '\\ne%%s.%%s:%%d:\\n' %08x %08x $?\r",
-                               id[0], id[1]));
-    if (line.len <= LINE_MAX_TYPED && console_type(c, line.data, line.len))
-        r = 0;
-    bytes_free(&line);
-    return r;
+    snprintf(run->taken, sizeof run->taken, "\na%08x.%08x:", id[0], id[1]);
+    bool whole = n <= PIECE_MAX / 2 && is_plain(command, n);
+    for (size_t at = 0; !whole && at < n; number++)
+        at += add_piece(&run->typing, command + at, n - at, id, number);
+    add_text(&run->typing, "printf '\\nb%%s.%%s\\n' %08x %08x; sh -c ", id[0], id[1]);
+    if (whole)
+        quote(&run->typing, command, n);
+    else
+        add_text(&run->typing, "\"$_k\"");
+    add_text(&run->typing, "; printf '\\ne%%s.%%s:%%d:\\n' %08x %08x $?; unset _k\r", id[0], id[1]);
+    type_line(c, run);
+    return 0;
 }
 
 static void take_output(struct console *c, struct guest_run *run, size_t n)
@@ -98,11 +141,19 @@ bool guest_begun(struct console *c, void *arg)
 
     if (run->begun)
         return true;
+    if (run->typing.len) {
+        char taken[64];
+        snprintf(taken, sizeof taken, "%s%u:\n", run->taken, run->lines);
+        if (run->lines == 0 || memmem(c->terminal.data, c->terminal.len, taken, strlen(taken)))
+            type_line(c, run);
+        return false;
+    }
     at = memmem(c->terminal.data, c->terminal.len, run->begin, strlen(run->begin));
     if (!at)
         return false;
     bytes_drop(&c->terminal, (size_t)(at - c->terminal.data) + strlen(run->begin));
     run->begun = true;
+    bytes_free(&run->typing);
     return true;
 }
 

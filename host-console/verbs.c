@@ -142,7 +142,7 @@ static int verb_sh(struct console *c, const struct options *o)
 
     console_connect(c);
     if (guest_start(c, &run, o->args[0], strlen(o->args[0])) < 0)
-        console_fail(c, EXIT_USAGE, "the command line is too long for the guest's terminal");
+        console_fail(c, EXIT_USAGE, "the command line is longer than 60000 bytes");
     run.stream = true;
     while ((r = console_wait(c, guest_ended, &run, UINT64_MAX)) == WAIT_INTERRUPTED) {
         if (interrupted || !run.begun)

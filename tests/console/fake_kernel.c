@@ -25,7 +25,7 @@ static uint8_t messages_memory[65536], events_memory[1024], message[RPC_MESSAGE]
 static size_t message_n, tty_n, line_n;
 static char tty_out[1 << 20], line[8192];
 static const char *mode = "";
-static int line_fd;
+static int line_fd, shell_in, shell_out;
 static bool interrupted, waiting;
 static uint64_t waiting_id, boot = 1;
 static struct rpc_once once;
@@ -60,24 +60,37 @@ static void show(const char *s, size_t n)
     }
 }
 
+// One shell for the whole session, as on a terminal; what it prints comes by itself.
+static void start_shell(void)
+{
+    int in[2], out[2];
+
+    if (pipe(in) < 0 || pipe(out) < 0)
+        exit(1);
+    if (fork() == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        close(in[1]);
+        execl("/bin/sh", "sh", NULL);
+        exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    shell_in = in[1];
+    shell_out = out[0];
+}
+
 static void run_line(void)
 {
-    char buf[4096];
-    size_t n;
-    FILE *f;
-
     line[line_n] = 0;
-    line_n = 0;
     if (strcmp(line, "poweroff") == 0) {
         flush();
         exit(0);
     }
-    f = popen(line, "r");
-    while (f && (n = fread(buf, 1, sizeof buf, f)) > 0)
-        show(buf, n);
-    if (f)
-        pclose(f);
-    show("~ # ", 4);
+    line[line_n++] = '\n';
+    if (write(shell_in, line, line_n) != (ssize_t)line_n)
+        exit(1);
+    line_n = 0;
 }
 
 static void on_tty(void *ctx, const uint8_t *data, size_t n)
@@ -446,12 +459,21 @@ static const struct wire_tx_sources sources = {pull_tty, pull_nothing};
 static void serve(void)
 {
     uint8_t buf[4096];
-    struct pollfd p = {line_fd, POLLIN, 0};
+    struct pollfd p[2] = {{line_fd, POLLIN, 0}, {shell_out, POLLIN, 0}};
 
     for (;;) {
         flush();
-        poll(&p, 1, 50);
-        if (p.revents) {
+        p[1].fd = tty_n < sizeof tty_out / 2 ? shell_out : -1;
+        poll(p, 2, 50);
+        if (p[1].fd >= 0 && p[1].revents) {
+            ssize_t n = read(shell_out, buf, sizeof buf);
+            if (n <= 0) {
+                flush();
+                exit(0);
+            }
+            show((char *)buf, (size_t)n);
+        }
+        if (p[0].revents) {
             ssize_t n = read(line_fd, buf, sizeof buf);
             if (n <= 0)
                 exit(0);
@@ -489,5 +511,6 @@ int main(int argc, char **argv)
         return 1;
     unlink(argv[1]);
     show("booted\n~ # ", 11);
+    start_shell();
     serve();
 }

@@ -1,0 +1,35 @@
+-- The console from inside: a script drives the user's terminal while it asks the kernel.
+local function output(command) return select(2, host.sh(command)) end
+
+local status, text = host.sh("echo hi; echo there; exit 3")
+is(status, 3, "host.sh brings the status")
+is(text, "hi\nthere\n", "and the output")
+is(output("printf 'a\\tb %s' \"it's 100%\""), "a\tb it's 100%", "whatever the command line holds")
+is(output("cd /bin; pwd"), "/bin\n", "a command runs in a shell of its own")
+is(#output("seq 1 5000"), 23893, "long output arrives whole")
+is(output("echo " .. ("x"):rep(3000)), ("x"):rep(3000) .. "\n", "a line of 3000 bytes is typed")
+
+host.spawn("read a; echo \"<$a>\"; read b; echo \"[$b]\"")
+host.type("one\r")
+is(select(2, host.expect("<(%w+)>")), "one", "a program left running is typed to")
+host.type("two\r")
+is(select(2, host.expect("%[(%w+)%]")), "two", "again")
+is(output("echo again"), "again\n", "and the shell is back")
+
+host.spawn("exec sleep 1000")
+local function runs(name)
+    for t in k.tasks() do
+        if t.name == name then return true end
+    end
+    return false
+end
+ok(runs("sleep"), "the kernel knows the program the terminal runs")
+host.type("\3")
+is(output("echo alive"), "alive\n", "^C reaches it")
+ok(not runs("sleep"), "and ends it")
+
+local good, why = pcall(host.expect, "never shown", 300)
+ok(not good and tostring(why):find("timeout while expecting", 1, true), "what does not come is an error")
+ok(not pcall(host.file, "no/such/file"), "so is a file that is not there")
+ok(host.file("console.lua"):find("from inside", 1, true), "a file of the host is read")
+done()

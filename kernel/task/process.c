@@ -171,6 +171,7 @@ struct thread *thread_new(struct process *p, const char *name)
         kfree(th);
         return NULL;
     }
+    th->task.catcher = th->task.top;    // a kill that comes before the first poll ends in the user loop too
     th->task.thread = th;
     th->task.release = thread_release;
     process_get(p);

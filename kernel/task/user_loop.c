@@ -107,7 +107,6 @@ static inline void finish_call(struct thread *th, long r)
 ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
 {
     ASYNC_BEGIN(user_loop);
-    t->catcher = &f->hdr;
     RESERVE(thread_born);
     AWAIT(f->r, thread_born, f->th);
     task_trim(t);

@@ -50,7 +50,8 @@ static void test_zombie(void)
 
     pid = fork();
     if (pid == 0)
-        pause();
+        for (;;)
+            pause();
     VALUE("signal 0", kill(pid, 0));
     VALUE("kill", kill(pid, SIGKILL));
     say_end("killed in pause", pid);

@@ -98,7 +98,7 @@ static const struct file_ops *device_file_ops(uint64_t dev)
     return NULL;
 }
 
-extern const struct file_ops file_ops_fifo, file_ops_no_device;
+extern const struct file_ops file_ops_fifo, file_ops_no_device, file_ops_block;
 
 static const struct file_ops *default_file_ops(const struct vnode *v)
 {
@@ -109,6 +109,8 @@ static const struct file_ops *default_file_ops(const struct vnode *v)
         return &file_ops_directory;
     case S_IFIFO:
         return &file_ops_fifo;
+    case S_IFBLK:
+        return &file_ops_block;
     default:
         return &file_ops_no_device;
     }

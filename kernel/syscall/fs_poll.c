@@ -192,14 +192,13 @@ ASYNC(poll_masked, struct thread *th; long r;)
     f->th = t->thread;
     if (f->masked) {
         f->th->saved_blocked = f->th->blocked;
-        f->th->restore_blocked = true;
         signal_set_blocked(f->th, f->mask);
     }
     AWAIT(f->r, poll_core, f->fds, f->n, f->ns);
-    if (f->masked && f->r != -EINTR) {
-        f->th->restore_blocked = false;
+    if (f->masked && f->r != -EINTR)
         signal_set_blocked(f->th, f->th->saved_blocked);
-    }
+    else if (f->masked)
+        f->th->restore_blocked = true;  // not earlier: it keeps the attention bit set
     ASYNC_RETURN(f->r == -EINTR && f->ns < 0 ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -232,10 +232,12 @@ ASYNC_SYSCALL(sys_rt_sigsuspend, long r; sigset set;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     t->thread->saved_blocked = t->thread->blocked;
-    t->thread->restore_blocked = true;
     signal_set_blocked(t->thread, f->set);
-    while (!signal_pending(t->thread))
+    while (!signal_pending(t->thread)) {
         SUSPEND("signal");
+        signal_recalculate(t->thread);  // the bit of one that a sibling took would hide the next
+    }
+    t->thread->restore_blocked = true;  // from here on it keeps the attention bit set
     ASYNC_RETURN(-ERESTARTNOHAND);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -253,6 +255,7 @@ ASYNC(signal_wait, int sig; sigset was;)
         if (f->sig || signal_pending(t->thread))
             break;
         SUSPEND("signal");
+        signal_recalculate(t->thread);
     }
     ASYNC_RETURN(f->sig ? f->sig : -EINTR);
     ASYNC_FINALLY;

@@ -104,23 +104,32 @@ static struct timespec_k time_left(uint64_t until)
     return ns_timespec(until > now ? ticks_to_ns(until - now) : 0);
 }
 
-// left: where the rest goes when interrupted, 0: nowhere (absolute sleeps).
-ASYNC_DECL(user_sleep, uint64_t until; va_t left; bool restart;);
+// Until when a relative sleep lasts: a restarted one keeps its end.
+static uint64_t sleep_end(struct thread *th, uint64_t ns)
+{
+    uint64_t until = th->restart_until ? th->restart_until : time_ticks() + ns_to_ticks(ns);
+    th->restart_until = 0;
+    return until;
+}
+
+// An interrupted sleep fails only if a handler runs; else (stopped and continued) it goes on. What
+// is left goes to `left`, 0: nowhere; an absolute sleep has nothing to tell or to remember.
+ASYNC_DECL(user_sleep, uint64_t until; va_t left; bool absolute;);
 ASYNC(user_sleep, long r; struct timespec_k rest;)
 {
     ASYNC_BEGIN(user_sleep);
     AWAIT(f->r, sleep_until_ticks, f->until, true);
     if (f->r == 0)
         ASYNC_RETURN(0);
-    if (f->restart)
-        ASYNC_RETURN(-ERESTARTNOHAND);
-    if (f->left) {
+    if (!f->absolute && f->left) {
         f->rest = time_left(f->until);
         AWAIT(f->r, user_write, t->thread->space, f->left, &f->rest, sizeof f->rest);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    ASYNC_RETURN(-EINTR);
+    if (!f->absolute)
+        t->thread->restart_until = f->until;
+    ASYNC_RETURN(-ERESTARTNOHAND);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -143,7 +152,9 @@ ASYNC_SYSCALL(sys_clock_nanosleep, long r; struct timespec_k ts; uint64_t ns;)
     f->ns = timespec_ns(&f->ts);
     if (f->a[1] & TIMER_ABSTIME)
         f->ns = ns_until(f->ns, f->a[0] == CLOCK_REALTIME);
-    AWAIT(f->r, user_sleep, time_ticks() + ns_to_ticks(f->ns), f->a[3], f->a[1] & TIMER_ABSTIME);
+    AWAIT(f->r, user_sleep,
+          f->a[1] & TIMER_ABSTIME ? time_ticks() + ns_to_ticks(f->ns) : sleep_end(t->thread, f->ns),
+          f->a[3], f->a[1] & TIMER_ABSTIME);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -158,7 +169,7 @@ ASYNC_SYSCALL(sys_nanosleep, long r; struct timespec_k ts;)
         ASYNC_RETURN(f->r);
     if (!timespec_valid(&f->ts))
         ASYNC_RETURN(-EINVAL);
-    AWAIT(f->r, user_sleep, time_ticks() + ns_to_ticks(timespec_ns(&f->ts)), f->a[1], false);
+    AWAIT(f->r, user_sleep, sleep_end(t->thread, timespec_ns(&f->ts)), f->a[1], false);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

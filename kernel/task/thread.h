@@ -111,6 +111,7 @@ struct thread {
     sigset blocked, saved_blocked;  // saved: restored after sigsuspend / ppoll
     bool restore_blocked;
     int16_t restart;                // ERESTART* code of the call to be restarted, 0 none
+    uint64_t restart_until;         // ticks to which a restarted sleep goes on, 0: it starts
     bool exec_kill;                 // another thread of the process runs exec: die quietly
     uint8_t stop_seen;
     struct sigpending pending;

@@ -11,6 +11,7 @@
 #include "arch/cpu.h"
 #include "arch/mmio.h"
 #include "dev/driver.h"
+#include "fs/proc.h"
 #include "lib/dt.h"
 #include "lib/errno.h"
 #include "lib/log.h"
@@ -171,6 +172,27 @@ uint64_t irq_count(uint32_t source, uint32_t hart)
                ? load_relaxed(&counts[hart][source])
                : 0;
 }
+
+static void show_interrupts(struct text *out)
+{
+    text_printf(out, "    ");
+    for (uint32_t h = 0; h < hart_count; h++)
+        text_printf(out, "       CPU%u", h);
+    text_printf(out, "\n");
+    for (uint32_t s = 1; s <= source_count; s++) {
+        if (!sources[s].handler)
+            continue;
+        text_printf(out, "%3u:", s);
+        for (uint32_t h = 0; h < hart_count; h++)
+            text_printf(out, " %10lu", (unsigned long)irq_count(s, h));
+        text_printf(out, "  PLIC %u  %s\n", s, sources[s].name);
+    }
+    text_printf(out, "IPI:");
+    for (uint32_t h = 0; h < hart_count; h++)
+        text_printf(out, " %10lu", (unsigned long)load_relaxed(&harts[h]->ipis_taken));
+    text_printf(out, "  from other harts\n");
+}
+PROC(interrupts, show_interrupts);
 
 // ---- probe
 

@@ -56,6 +56,7 @@ static int copy_thread(struct thread *new, struct thread *old, const struct clon
     if (rq->flags & CLONE_SETTLS)
         tf->x[4] = rq->tls;
     new->blocked = old->blocked;
+    new->sigreturn_va = old->sigreturn_va;
     if (!(rq->flags & CLONE_VM) || (rq->flags & CLONE_VFORK)) {
         new->altstack_sp = old->altstack_sp;
         new->altstack_size = old->altstack_size;

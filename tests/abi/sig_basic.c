@@ -193,6 +193,7 @@ static void test_sigchld(void)
     set(SIGCHLD, count, 0);
     CHILD("child", (void)0);
     say("SIGCHLD", "%d", calls);
+    CHILD("a child runs its handler", set(SIGUSR1, count, 0); calls = 0; raise(SIGUSR1); _exit(calls));
     set(SIGCHLD, SIG_IGN, 0);
     pid_t pid = fork();
     if (pid == 0)

@@ -151,14 +151,23 @@ struct space *space_new(void)
     mutex_init(&s->mutate, "space");
     list_init(&s->table_list);
     range_map_init(&s->map, &mapping_range_ops);
-    uint64_t r = space_random();
-    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT); // in 16 GiB
-    s->mmap_top = s->stack_top - (1ul << 30) - ((r >> 22 & 0x3fffff) << PAGE_SHIFT);
+    s->stack_top = USER_TOP - PAGE_SIZE;
+    s->mmap_top = s->stack_top - s->stack_limit;
     spin_lock(&spaces_lock);
     s->id = ++next_id;
     list_push_back(&spaces, &s->all);
     spin_unlock(&spaces_lock);
     return s;
+}
+
+void space_place(struct space *s, uint64_t stack_limit)
+{
+    uint64_t r = space_random(), gap = page_round_up(stack_limit);
+    if (gap > 1ul << 36)
+        gap = 1ul << 36;
+    s->stack_limit = stack_limit;
+    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT);       // in 16 GiB
+    s->mmap_top = s->stack_top - gap - STACK_GAP - ((r >> 22 & 0x3fffff) << PAGE_SHIFT);
 }
 
 // ---- harts come and go

@@ -183,7 +183,9 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
 void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg);
 struct space *space_find(uint32_t id); // referenced, or NULL
 
-// A random number for placing things (exec: brk, stack).
+// For a new image: stack_top and mmap_top at random, room for the stack to grow in between.
+void space_place(struct space *s, uint64_t stack_limit);
+// A random number for placing things.
 uint64_t space_random(void);
 // Placement randomness; dev/random hands itself in at boot. Before that a weak generator serves.
 void space_set_random(uint64_t (*fn)(void));

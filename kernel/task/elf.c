@@ -235,10 +235,8 @@ INIT(INIT_FS, vdso_init);
 // Stack below the top of user space, mmap area below that, both at random.
 static void place_stack(struct space *s, struct image *image, uint64_t limit)
 {
-    uint64_t gap = limit < 1ul << 32 ? limit : 1ul << 32;
-    image->stack_top = USER_TOP - PAGE_SIZE - (random_u64() % (1ul << 22) << PAGE_SHIFT) % (1ul << 33);
-    s->stack_limit = limit;
-    s->mmap_top = image->stack_top - page_round_up(gap) - (256ul << 20);
+    space_place(s, limit);
+    image->stack_top = s->stack_top;
 }
 
 ASYNC_DECL(image_furnish, struct image *image;);

@@ -9,7 +9,7 @@
 #include "mem/space_internal.h"
 #include "mem/user.h"
 
-TRACE_POINT(fault_page, "fault.page", "va", "access", "space", "result");
+TRACE_POINT(fault_done, "fault.done", "va", "access", "space", "result");
 
 // fence.i for code that has just become reachable. A frame is marked once its contents are known
 // to all harts' instruction fetch; page.order has no other use in a cached page.
@@ -207,7 +207,7 @@ int space_fault_fast(struct space *s, va_t va, unsigned access)
     spin_lock(&s->lock);
     int r = fault_in(s, va, access, &slot);
     spin_unlock(&s->lock);
-    TRACE(fault_page, va, access, s->id, (uint64_t)r);
+    TRACE(fault_done, va, access, s->id, (uint64_t)r);
     return r;
 }
 

@@ -180,10 +180,11 @@ static size_t copy_frames(struct task *t, struct async_step *steps)
     size_t n = 0;
     if (t == current_task())
         return task_backtrace(t, steps, STEPS);
-    bool borrowed = task_borrow(t), held = !borrowed;
-    if (held) {
+    bool borrowed = task_borrow(t), held = !borrowed && !(load_relaxed(&t->attn) & ATTN_HOLD);
+    if (!borrowed) {
         uint64_t till = clock_monotonic_ns() + HOLD_MS * 1000000ul;
-        task_hold(t);
+        if (held)
+            task_hold(t);
         while (!(borrowed = task_borrow(t)) && clock_monotonic_ns() < till)
             fiber_yield(session_fiber());
     }

@@ -428,3 +428,42 @@ void eval_help(struct lua_limits *l, const char *text, size_t n, struct cbor_out
     limits_begin(l, 2000000);
     protect(&j, run_help);
 }
+
+// ---- between requests
+
+static int run_events(lua_State *L)
+{
+    void (*run)(lua_State *) = (void (*)(lua_State *))lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    run(L);
+    return 0;
+}
+
+static int print_error(lua_State *L)
+{
+    size_t n;
+    lua_pushliteral(L, "\nin a probe: ");
+    luaL_tolstring(L, 1, NULL);
+    lua_pushliteral(L, "\n");
+    lua_concat(L, 3);
+    const char *text = lua_tolstring(L, -1, &n);
+    host_of(L)->write(L, text, n);
+    return 0;
+}
+
+void eval_events(struct lua_limits *l, void (*run)(lua_State *L))
+{
+    lua_State *L = l->L;
+    limits_begin(l, 10000000);
+    lua_settop(L, 0);
+    lua_pushcfunction(L, run_events);
+    lua_pushlightuserdata(L, (void *)run);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        limits_begin(l, 1000000);
+        lua_pushcfunction(L, print_error);
+        lua_rotate(L, -2, 1);
+        if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+            lua_settop(L, 0);
+    }
+    lua_settop(L, 0);
+}

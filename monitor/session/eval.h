@@ -34,5 +34,8 @@ void eval_complete(struct lua_limits *l, const char *line, size_t n, uint64_t cu
                    struct cbor_out *out);
 void eval_help(struct lua_limits *l, const char *text, size_t n, struct cbor_out *out);
 
+// Callbacks between two requests; their errors are printed.
+void eval_events(struct lua_limits *l, void (*run)(lua_State *L));
+
 // A sequence at idx as a plain list, pushed; false (nothing pushed) when it is none.
 bool eval_push_list(lua_State *L, int idx);

@@ -15,6 +15,7 @@
 #include "session/eval.h"
 #include "session/journal.h"
 #include "session/link.h"
+#include "session/probe.h"
 #include "session/value.h"
 
 #include <lauxlib.h>
@@ -23,6 +24,7 @@
 enum {
     HEAP = 1 << 20,
     ARENA = 16 * 1024,           // frames of the deepest call a binding may wait for
+    EVENT_MS = 5,                // how often events of probes are looked for
     STUBBORN = 20 * 1000 * 1000, // ticks a script may go on after it was told to stop
 };
 
@@ -107,8 +109,9 @@ void session_sleep(lua_State *L, uint64_t ms)
         if (now >= till)
             return;
         struct rpc_head head;
-        uint64_t left = (till - now + 999999) / 1000000;
-        raise_stopped(L, next_return(&head, left < 60000 ? (uint32_t)left : 60000));
+        uint64_t left = (till - now + 999999) / 1000000, most = probes_active() ? EVENT_MS : 60000;
+        raise_stopped(L, next_return(&head, (uint32_t)(left < most ? left : most)));
+        probes_run(L);
     }
 }
 
@@ -319,6 +322,7 @@ static void fresh_state(void)
     limits.lock_depth = &hart_self.lock_depth;
     limits_enter(&limits, fiber.stack);
     journal_forget_dry_run();
+    probes_reset();
     preparing = true;
     if (limits_open(&limits, heap, HEAP))
         panic("monitor: a fresh Lua state does not fit %d bytes", HEAP);
@@ -419,13 +423,15 @@ static void session(struct fiber *f)
     for (;;) {
         if (lost)
             forget();
-        long n = fiber_await(f, link_recv, &data, 0);
+        long n = fiber_await(f, link_recv, &data, probes_active() ? EVENT_MS : 0);
         if (n == -ECONNRESET)
             lost = true;
         else if (n == -EINTR)
             link_interrupt_clear();
         else if (n > 0)
             take_request(data, (size_t)n);
+        if (!lost && probes_active())
+            eval_events(&limits, probes_run);
     }
 }
 

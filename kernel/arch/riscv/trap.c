@@ -3,7 +3,9 @@
 #include "arch/trap_frame.h"
 #include "arch/cpu.h"
 #include "async/executor.h"
+#include "async/task.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "mem/space.h"
 
 _Static_assert(offsetof(struct hart, tf) == 0 && offsetof(struct hart, stack_lo) == 40 &&
@@ -17,6 +19,8 @@ extern const struct fixup __start_fixups[], __stop_fixups[];
 
 enum { CAUSE_INTERRUPT_BIT = 63 };
 
+TRACE_POINT_PAUSABLE(fault_page, "fault.page", "va", "access");
+
 // 0: return to user mode at once. Else the cause the user loop gets.
 long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
 {
@@ -27,6 +31,8 @@ long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
     }
     if (cause == 12 || cause == 13 || cause == 15) {
         unsigned access = cause == 12 ? ACCESS_EXEC : cause == 13 ? ACCESS_READ : ACCESS_WRITE;
+        if (TRACE_HOLDS(fault_page, hart_self.current->attn & ATTN_HOLD, stval, access))
+            return CAUSE_INTERRUPTED;
         if (likely(space_fault_fast(hart_self.space, stval, access) == 0))
             return *tf->flags ? CAUSE_INTERRUPTED : 0;
     }

@@ -15,7 +15,7 @@ TRACE_POINT(fault_done, "fault.done", "va", "access", "space", "result");
 // to all harts' instruction fetch; page.order has no other use in a cached page.
 enum { ORDER_CODE_VISIBLE = 0xfe };
 
-static void code_visible(struct space *s, struct page *pg)
+static cold void code_visible(struct space *s, struct page *pg)
 {
     if (pg->order == ORDER_CODE_VISIBLE)
         return;
@@ -29,7 +29,7 @@ static void code_visible(struct space *s, struct page *pg)
 
 static inline void install(struct space *s, struct mapping *m, pte_t *slot, pa_t pa, uint64_t bits)
 {
-    if (m->prot & ACCESS_EXEC)
+    if (unlikely(m->prot & ACCESS_EXEC))
         code_visible(s, page_of(pa));
     fence_write(); // contents before the entry
     *slot = pte_make(pa, bits);
@@ -84,7 +84,8 @@ static inline uint64_t page_index(const struct mapping *m, va_t va)
 }
 
 // First touch of a page that an object supplies.
-static int fault_object(struct space *s, struct mapping *m, va_t va, pte_t *slot, unsigned access)
+static __attribute__((noinline)) int fault_object(struct space *s, struct mapping *m, va_t va,
+                                                  pte_t *slot, unsigned access)
 {
     uint64_t index = page_index(m, va), bits = m->pte_bits;
     if (beyond_end(m, index))
@@ -114,7 +115,8 @@ static int fault_object(struct space *s, struct mapping *m, va_t va, pte_t *slot
 }
 
 // A write to a private page that is, or was, shared.
-static int fault_copy(struct space *s, struct mapping *m, va_t va, pte_t *slot)
+static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping *m, va_t va,
+                                                pte_t *slot)
 {
     pa_t old = pte_pa(*slot), pa;
     struct page *pg = page_of(old);
@@ -134,7 +136,8 @@ static int fault_copy(struct space *s, struct mapping *m, va_t va, pte_t *slot)
 }
 
 // The entry has a frame, and the mapping allows the access.
-static int fault_present(struct space *s, struct mapping *m, va_t va, pte_t *slot, unsigned access)
+static __attribute__((noinline)) int fault_present(struct space *s, struct mapping *m, va_t va,
+                                                   pte_t *slot, unsigned access)
 {
     pte_t e = *slot;
     uint64_t need =
@@ -174,7 +177,8 @@ static cold struct mapping *grow_stack(struct space *s, va_t va)
     return mapping_of(r);
 }
 
-static inline int fault_in(struct space *s, va_t va, unsigned access, pte_t **out)
+static inline __attribute__((always_inline)) int fault_in(struct space *s, va_t va, unsigned access,
+                                                          pte_t **out)
 {
     struct range *r = range_map_find(&s->map, va);
     if (unlikely(!r) && !(r = (struct range *)grow_stack(s, va)))

@@ -86,9 +86,21 @@ static void on_lost(void *ctx, size_t n)
         c->on_text(c, (const uint8_t *)line, (size_t)len);
 }
 
+// Both sides number from 0. A request that was on its way is sent again (client.c).
+static void begin_session(struct console *c, uint8_t session)
+{
+    wire_sender_reset(&c->sender);
+    c->session = session;
+    c->next_seq = -1;
+    c->hellos = 0;
+    c->rpc_gap = true;
+    c->message.len = 0;
+}
+
 static void take_welcome(struct console *c, const struct wire_frame *frame)
 {
-    struct cbor_in info = cbor_in(frame->payload + 1 + WIRE_NONCE, frame->len - 1 - WIRE_NONCE);
+    struct cbor_in info =
+        cbor_in(frame->payload + WIRE_WELCOME_HEAD, frame->len - WIRE_WELCOME_HEAD);
     uint64_t version = 0, boot = 0, harts = 0;
 
     if (memcmp(frame->payload + 1, c->hello.nonce, WIRE_NONCE) != 0)
@@ -101,11 +113,11 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
     cbor_find_uint(info, "schema", &c->schema);
     if (c->welcome && boot != c->boot_id)
         console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
-    if (!c->welcome) {
-        wire_sender_reset(&c->sender);
-        c->next_seq = -1;
-        c->hellos = 0;
-    }
+    if (c->welcome && frame->payload[1 + WIRE_NONCE] != c->session && !c->terminal_only)
+        console_fail(c, EXIT_PROTOCOL, "the kernel gave kmon up after %u s of silence",
+                     KEEPALIVE_S);
+    if (!c->welcome || frame->payload[1 + WIRE_NONCE] != c->session)
+        begin_session(c, frame->payload[1 + WIRE_NONCE]);
     c->welcome = true;
     c->demux.strict = true;
     c->boot_id = boot;
@@ -160,7 +172,8 @@ static void on_frame(void *ctx, const struct wire_frame *frame)
     struct console *c = ctx;
     struct wire_ack ack;
 
-    if (frame->type == WIRE_NOW && frame->len > WIRE_NONCE && frame->payload[0] == WIRE_WELCOME)
+    if (frame->type == WIRE_NOW && frame->len >= WIRE_WELCOME_HEAD &&
+        frame->payload[0] == WIRE_WELCOME)
         take_welcome(c, frame);
     else if (!c->welcome)
         return; // of a session before this one

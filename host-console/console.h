@@ -55,6 +55,7 @@ struct console {
     unsigned interrupts; // SIGINTs so far
     uint64_t boot_id, schema;
     unsigned harts;
+    uint8_t session;                         // from WELCOME
     uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
     uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
     int next_seq;                            // from the kernel; -1: not known

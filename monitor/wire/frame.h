@@ -68,7 +68,7 @@ enum wire_control {
     WIRE_BYE = 2,     // to kernel: back to PLAIN
     WIRE_INT = 3,     // to kernel: interrupt the script; handled in the RX interrupt
     WIRE_RESET = 4,   // to kernel: drop messages half received, interrupt, start a fresh session
-    WIRE_WELCOME = 5, // to host: answer to HELLO: nonce[5], then the info map of rpc.h
+    WIRE_WELCOME = 5, // to host: answer to HELLO: nonce[5], session:8, then the info map of rpc.h
     WIRE_DROPPED = 6, // to host: u32le events dropped since HELLO
 };
 
@@ -84,6 +84,7 @@ enum {
     WIRE_HELLO_STUFFED = 1 + 2 + WIRE_HELLO_PAYLOAD + 4,
 };
 #define WIRE_HELLO_MAGIC "HELLO"
+enum { WIRE_WELCOME_HEAD = 1 + WIRE_NONCE + 1 };
 
 struct wire_hello {
     uint8_t nonce[WIRE_NONCE]; // 7 bits each
@@ -93,6 +94,9 @@ struct wire_hello {
 size_t wire_hello_encode(uint8_t *dst, const struct wire_hello *hello);
 // False when the frame is no HELLO.
 bool wire_hello_decode(struct wire_hello *hello, const struct wire_frame *frame);
+
+// `session` in WELCOME counts the sessions since boot. When it changes under the same nonce, the
+// kernel had given the host up (no HELLO for the keep-alive): both sides number from 0 again.
 
 // Payload of an ACK. Host side: data on rpc may be sent while the rpc bytes in frames not yet
 // acknowledged stay within `room`. The tty has no limit: what the line discipline cannot hold, it

@@ -22,6 +22,7 @@ void wire_tx_begin(struct wire_tx *tx)
 {
     drop_waiting(tx);
     tx->mux = true;
+    tx->session++;
     tx->seq = 0;
 }
 
@@ -34,13 +35,14 @@ void wire_tx_end(struct wire_tx *tx)
 void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const void *info,
                      size_t n)
 {
-    if (n > WIRE_PAYLOAD - 1 - WIRE_NONCE)
+    if (n > WIRE_PAYLOAD - WIRE_WELCOME_HEAD)
         return;
     tx->welcome[0] = WIRE_WELCOME;
     memcpy(tx->welcome + 1, nonce, WIRE_NONCE);
+    tx->welcome[1 + WIRE_NONCE] = tx->session;
     if (n)
-        memcpy(tx->welcome + 1 + WIRE_NONCE, info, n);
-    tx->welcome_len = (uint8_t)(1 + WIRE_NONCE + n);
+        memcpy(tx->welcome + WIRE_WELCOME_HEAD, info, n);
+    tx->welcome_len = (uint8_t)(WIRE_WELCOME_HEAD + n);
     tx->welcome_due = true;
 }
 

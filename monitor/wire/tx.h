@@ -21,7 +21,8 @@ struct wire_tx {
     const struct wire_tx_sources *from;
     void *ctx;
     bool mux;
-    uint8_t seq; // of the next sequenced frame
+    uint8_t session; // how often MUX was entered
+    uint8_t seq;     // of the next sequenced frame
     bool tty_turn;
     bool ack_due, welcome_due;
     struct wire_ack ack;

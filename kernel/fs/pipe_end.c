@@ -7,10 +7,12 @@
 
 #include "lib/init.h"
 #include "lib/log.h"
+#include "mem/user.h"
 #include "page/frame.h"
 #include "page/heap.h"
+#include "task/thread.h"
 
-enum { PIPEFS_MAGIC = 0x50495045 };
+enum { PIPEFS_MAGIC = 0x50495045, FIONREAD = 0x541b };
 
 static struct super *pipe_super;
 static uint64_t last_ino;
@@ -104,6 +106,21 @@ ASYNC_IMPL(pipe_reopen, file_open, )
     ASYNC_END;
 }
 
+// FIONREAD: how many bytes wait to be read.
+ASYNC_IMPL(pipe_ioctl, file_ioctl, int32_t waiting; long r;)
+{
+    ASYNC_BEGIN(pipe_ioctl);
+    if (f->cmd != FIONREAD)
+        ASYNC_RETURN(-ENOTTY);
+    spin_lock(&pipe_of(f->file)->lock);
+    f->waiting = (int32_t)fill_of(pipe_of(f->file));
+    spin_unlock(&pipe_of(f->file)->lock);
+    AWAIT(f->r, user_write, t->thread->space, f->arg, &f->waiting, sizeof f->waiting);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
 static const struct file_ops pipe_file_ops = {
     .open = &pipe_reopen_fn,
     .read = &pipe_read_fn,
@@ -111,6 +128,7 @@ static const struct file_ops pipe_file_ops = {
     .try_read = pipe_try_read,
     .try_write = pipe_try_write,
     .poll = pipe_poll,
+    .ioctl = &pipe_ioctl_fn,
     .release = pipe_release,
     .flags = FILE_OPS_STREAM,
 };
@@ -237,6 +255,7 @@ const struct file_ops file_ops_fifo = {
     .try_read = pipe_try_read,
     .try_write = pipe_try_write,
     .poll = pipe_poll,
+    .ioctl = &pipe_ioctl_fn,
     .release = fifo_release,
     .flags = FILE_OPS_STREAM,
 };

@@ -97,11 +97,23 @@ static void begin_session(struct console *c, uint8_t session)
     c->message.len = 0;
 }
 
+// What the host looks up in the ELF file (names, lines) would be of another kernel.
+static void warn_of_other_build(struct console *c, const char *build, size_t n)
+{
+    char hex[17];
+
+    if (build_id_of(c->elf, hex) && (n != 16 || memcmp(hex, build, 16) != 0))
+        fprintf(stderr, "kmon: the kernel that runs is not %s\r\n", c->elf);
+    c->elf = NULL;
+}
+
 static void take_welcome(struct console *c, const struct wire_frame *frame)
 {
     struct cbor_in info =
         cbor_in(frame->payload + WIRE_WELCOME_HEAD, frame->len - WIRE_WELCOME_HEAD);
     uint64_t version = 0, boot = 0, harts = 0;
+    const char *build;
+    size_t build_n;
 
     if (memcmp(frame->payload + 1, c->hello.nonce, WIRE_NONCE) != 0)
         return;
@@ -111,6 +123,8 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
     cbor_find_uint(info, "boot", &boot);
     cbor_find_uint(info, "harts", &harts);
     cbor_find_uint(info, "schema", &c->schema);
+    if (cbor_find_text(info, "build", &build, &build_n) && c->elf && !c->welcome)
+        warn_of_other_build(c, build, build_n);
     if (c->welcome && boot != c->boot_id)
         console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
     if (c->welcome && frame->payload[1 + WIRE_NONCE] != c->session && !c->terminal_only)

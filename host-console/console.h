@@ -44,6 +44,8 @@ struct console {
     bool icount;     // guest time is not host time: no keep-alive
     bool verbose;    // log lines of the kernel go to stderr
 
+    const char *elf; // the kernel that runs, as far as the host knows; may be NULL
+
     // the session
     struct wire_demux demux;
     struct wire_sender sender;
@@ -117,5 +119,7 @@ void qemu_start(struct console *c, const struct machine *m);
 void qemu_kill(struct console *c); // and wait; no-op when it is not ours or gone
 // Powers the machine off through the kernel; false when it had to be killed.
 bool qemu_power_off(struct console *c);
+// build_id.c: the first 16 hexadecimal digits; false when the file has none.
+bool build_id_of(const char *path, char hex[17]);
 // connect.c: unix:/path or pty:/dev/...
 void line_open(struct console *c, const char *address);

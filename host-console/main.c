@@ -33,6 +33,7 @@ int main(int argc, char **argv)
     c.verbose = o.verbose;
     verb_hooks(&c);
     verb_prepare(&c, &o);
+    c.elf = o.machine.kernel;
     if (o.qemu)
         qemu_start(&c, &o.machine);
     else

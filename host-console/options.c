@@ -222,4 +222,6 @@ void options_parse(struct options *o, struct console *c, int argc, char **argv)
     take_verb(o, c, at);
     if (o->qemu)
         complete_machine(o, c);
+    else
+        o->machine.kernel = built("kernel/tidepool.elf");
 }

@@ -222,6 +222,7 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
             ASYNC_RETURN(f->r);
         if (device_mounted(f->bdev))
             ASYNC_RETURN(-EBUSY);
+        AWAIT(f->r, vnode_reaper_flush, 0);     // what was written to the disk as a file is on it
     }
     SHIELD_BEGIN();
     AWAIT(f->r, mutex_lock, &super_mutex, false);

@@ -82,7 +82,7 @@ static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t
         return 0;
     if (len > TRY_MAX || (file->flags & (O_APPEND | O_SYNC)) || pos > INT64_MAX - len)
         return syscall_go_async();
-    if (grows && (v->ops->reserve || v->super->max_file))
+    if (grows && (v->ops->reserve || v->super->max_file || S_ISBLK(v->mode)))
         return syscall_go_async();
     if (!mutex_trylock(&v->lock, current_task()))
         return syscall_go_async();
@@ -160,13 +160,13 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
     ASYNC_END;
 }
 
-// How much of [pos, pos + len) the file may have; 0: none, and it is -EFBIG.
-static uint64_t allowed(const struct vnode *v, uint64_t pos, uint64_t len)
+// How much of [pos, pos + len) the file may have; or -EFBIG, for a disk, which does not grow, -ENOSPC.
+static int64_t allowed(const struct vnode *v, uint64_t pos, uint64_t len)
 {
-    uint64_t max = v->super->max_file ? v->super->max_file : INT64_MAX;
+    uint64_t max = S_ISBLK(v->mode) ? v->size : v->super->max_file ? v->super->max_file : INT64_MAX;
     if (pos >= max)
-        return 0;
-    return min_size(len, max - pos);
+        return S_ISBLK(v->mode) ? -ENOSPC : -EFBIG;
+    return (int64_t)min_size(len, max - pos);
 }
 
 // Storage for a write of *n bytes at pos; *n becomes smaller when there is room for a part only.
@@ -200,9 +200,10 @@ ASYNC_IMPL(pagecache_write, file_write, struct vnode *v; uint64_t n; size_t befo
     if (f->file->flags & O_APPEND)
         f->pos = f->v->size;
     f->before = f->buf->done;
-    f->n = allowed(f->v, f->pos, f->buf->left);
-    if (f->n == 0)
-        ASYNC_RETURN(-EFBIG);
+    f->r = allowed(f->v, f->pos, f->buf->left);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    f->n = (uint64_t)f->r;
     AWAIT(f->r, pagecache_reserve, f->v, f->pos, &f->n);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

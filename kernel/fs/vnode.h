@@ -297,6 +297,8 @@ void vnode_touch(struct vnode *v);      // mtime and ctime = now
 ASYNC_DECL(vnode_set_size, struct vnode *v; uint64_t size;);
 ASYNC_DECL(vnode_write_back, struct vnode *v;); // dirty pages to the device; 0 or the first error
 // file_ops of page cache files; vnode_init sets them for S_IFREG.
+ASYNC_IMPL_DECL(pagecache_read);
+ASYNC_IMPL_DECL(pagecache_write);
 extern const struct file_ops file_ops_pagecache, file_ops_directory, file_ops_none;
 
 // Under vnode.lock, shielded: reserve where the file grows, then setattr. Rights are the caller's

@@ -70,6 +70,7 @@ ASYNC_DECL(disk_transfer, struct block_device *bdev; enum block_op op; uint64_t 
 ASYNC(disk_transfer, struct block_request *req; uint32_t done; uint32_t n; long r;)
 {
     ASYNC_BEGIN(disk_transfer);
+    f->req = NULL;
     for (f->done = 0; f->done < f->count; f->done += f->n) {
         f->req = request_for(f->bdev, f->op, f->index + f->done, f->pages + f->done,
                              f->count - f->done, &f->n);

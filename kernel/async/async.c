@@ -39,10 +39,8 @@ int task_reserve(struct task *t, size_t bytes)
 }
 
 // After a cancelled call sp is back below the segment already.
-void task_trim(struct task *t)
+void task_trim_segment(struct task *t)
 {
-    if (likely(!t->segment))
-        return;
     if (t->sp == t->segment)
         t->sp = t->segment_sp;
     t->limit = t->segment_limit;
@@ -144,7 +142,7 @@ long async_depth(const struct async_fn *fn)
             return d;
         deepest = d > deepest ? d : deepest;
     }
-    deepest += (fn->size + 15) & ~15l;
+    deepest += fn->size;
     store_relaxed(fn->depth, deepest);
     return deepest;
 }

@@ -46,7 +46,7 @@ typedef poll_t async_resume(struct task *t, struct frame *frame);
 struct async_fn {
     const char *name, *file;
     async_resume *resume;
-    uint32_t line, size;        // size: bytes of the frame, header included
+    uint32_t line, size;        // size: bytes of the frame, header included, rounded up to 16
     int64_t *depth;             // async_depth() once computed, else 0
 };
 
@@ -100,7 +100,7 @@ struct frame {
     _Static_assert(_Alignof(struct name##_args) <= 8, #name ": arguments follow the header");  \
     static int64_t name##_depth;                                                               \
     const struct async_fn name##_fn = {                                                        \
-        #name, __FILE__, name, __LINE__, sizeof(struct name##_frame), &name##_depth};          \
+        #name, __FILE__, name, __LINE__, ASYNC_FRAME_SIZE_(name), &name##_depth};          \
     poll_t name(struct task *t, struct frame *frame_)
 
 // A call through a pointer: `struct vnode_ops { const struct async_fn *read; }` holds &fat_read_fn.
@@ -112,6 +112,7 @@ struct frame {
     extern const struct async_iface name##_iface
 #define ASYNC_IFACE_DEFINE(name)                                                               \
     const struct async_iface name##_iface = {#name, sizeof(struct name##_args)}
+#define ASYNC_FRAME_SIZE_(name) ((sizeof(struct name##_frame) + 15) & ~15ul)
 #define ASYNC_IMPL_DECL(fn)                                                                    \
     async_resume fn;                                                                           \
     extern const struct async_fn fn##_fn
@@ -125,7 +126,7 @@ struct frame {
     ASYNC_IMPL_DECL(fn_name);                                                                  \
     static int64_t fn_name##_depth;                                                            \
     const struct async_fn fn_name##_fn = {                                                     \
-        #fn_name, __FILE__, fn_name, __LINE__, sizeof(struct fn_name##_frame),                 \
+        #fn_name, __FILE__, fn_name, __LINE__, ASYNC_FRAME_SIZE_(fn_name),                 \
         &fn_name##_depth};                                                                     \
     SET_ITEM(async_impls, struct async_impl, fn_name##_impl) = {&iface_name##_iface,           \
                                                                 &fn_name##_fn};                \
@@ -264,7 +265,7 @@ struct frame {
 static inline bool async_push(struct task *t, const struct async_fn *fn)
 {
     struct frame *p = (struct frame *)t->sp;
-    size_t size = (fn->size + 15) & ~15ul;
+    size_t size = fn->size;
     if (unlikely(t->sp + size > t->limit) && !(p = async_grow(t, size)))
         return false;
     t->sp = (char *)p + size;

@@ -49,7 +49,7 @@ void executor_set_idle_work(bool (*work)(void))
     idle_work = work;
 }
 
-static void push(struct run_queue *q, struct task *t)
+static inline void push(struct run_queue *q, struct task *t)
 {
     spin_lock(&q->lock);
     t->queue_next = NULL;
@@ -163,7 +163,7 @@ static void slice_arm(void)
 
 void executor_user_entry(void)
 {
-    if (unlikely(executor_has_ready()) && !slice_armed)
+    if (executor_has_ready() && !slice_armed)
         slice_arm();
 }
 
@@ -190,23 +190,21 @@ static struct deadline *outermost_fired(struct task *t)
     return hit;
 }
 
-// Cancel and deadlines take effect between polls, outside shields. False: the task is held.
-static cold bool attend(struct task *t, poll_t *p)
+#define GO_ON ((enum poll_how)99)     // of attend: resume the task
+
+// Cancel and deadlines take effect between polls, outside shields. Otherwise how the poll ends.
+static cold enum poll_how attend(struct task *t)
 {
     uint32_t attn = load_acquire(&t->attn);
-    if (attn & ATTN_HOLD) {
-        p->how = POLL_PENDING;
-        return false;
-    }
+    if (attn & ATTN_HOLD)
+        return POLL_PENDING;
     if (t->shield)
-        return true;
+        return GO_ON;
     if ((attn & ATTN_CANCEL) && t->top != t->catcher) {
         async_unwind(t, t->catcher);
         t->result = -ECANCELED;
-        if (!t->top) {
-            p->how = POLL_DONE;
-            return false;
-        }
+        if (!t->top)
+            return POLL_DONE;
     }
     if (attn & ATTN_DEADLINE) {
         atomic_and32(&t->attn, ~(uint32_t)ATTN_DEADLINE);
@@ -216,7 +214,7 @@ static cold bool attend(struct task *t, poll_t *p)
             t->result = -ETIMEDOUT;
         }
     }
-    return true;
+    return GO_ON;
 }
 
 // What came while it was shielded takes effect when it next suspends: no further wake would tell.
@@ -225,21 +223,24 @@ static inline bool overdue(const struct task *t)
     return (t->attn & (ATTN_CANCEL | ATTN_DEADLINE)) && !t->shield && t->top != t->catcher;
 }
 
-static poll_t run(struct task *t)
+static inline enum poll_how run(struct task *t)
 {
-    poll_t p = {POLL_DONE};
-    if (unlikely(t->attn & (ATTN_HOLD | ATTN_CANCEL | ATTN_DEADLINE)) && !attend(t, &p))
-        return p;
+    enum poll_how how;
+    if (unlikely(t->attn & (ATTN_HOLD | ATTN_CANCEL | ATTN_DEADLINE)) && (how = attend(t)) != GO_ON)
+        return how;
     for (;;) {
-        p = t->top->fn->resume(t, t->top);
-        if (p.how != POLL_DONE) {
-            if (likely(!overdue(t)) || !attend(t, &p))
-                return p;
-            continue;
+        how = t->top->fn->resume(t, t->top).how;
+        if (how == POLL_DONE) {
+            async_pop(t);
+            if (unlikely(!t->top))
+                return how;
+        } else {
+            enum poll_how verdict;
+            if (likely(!overdue(t)))
+                return how;
+            if ((verdict = attend(t)) != GO_ON)
+                return verdict;
         }
-        async_pop(t);
-        if (unlikely(!t->top))
-            return p;
     }
 }
 
@@ -253,15 +254,15 @@ static void poll_task(struct task *t)
     t->started = time_ticks();
     TRACE(task_poll, t->id, h->index);
     atomic_swap32(&t->state, TASK_RUNNING);
-    poll_t p = run(t);
+    enum poll_how how = run(t);
     DEBUG_ASSERT(h->lock_depth == 0);
     h->current = NULL;
     t->since = time_ticks();
     t->ticks += t->since - t->started;
-    if (unlikely(p.how == POLL_DONE)) {
+    if (unlikely(how == POLL_DONE)) {
         store_release(&t->state, TASK_DEAD);
         task_put(t);
-    } else if (p.how == POLL_YIELD) {
+    } else if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
         push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
     } else {

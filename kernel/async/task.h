@@ -158,7 +158,12 @@ static inline bool task_is_parked(const struct task *t)
 // Arena. Dispatch reserves a handler's worst case before it runs: afterwards AWAIT cannot fail.
 // task_reserve: -ENOMEM. task_trim gives an overflow segment back: no frame may be in it.
 int task_reserve(struct task *t, size_t bytes);
-void task_trim(struct task *t);
+void task_trim_segment(struct task *t);
+static inline void task_trim(struct task *t)
+{
+    if (unlikely(t->segment != NULL))
+        task_trim_segment(t);
+}
 struct frame *async_grow(struct task *t, size_t size);
 
 // Runs FINALLY of every frame above `stop`, leaf first. Owner only.

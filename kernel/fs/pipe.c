@@ -81,7 +81,7 @@ static inline long read_run(struct pipe *p, struct space *space, va_t va, size_t
     n = min32(n, fill);
     const char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
     long r = user_copy_out(space, va, from, n);
-    if (unlikely(r))
+    if (unlikely(r != 0))
         return r;
     consume(p, n);
     pipe_wake_writers(p);
@@ -155,17 +155,16 @@ long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
         return 0;
     spin_lock(&p->lock);
     uint32_t i = page_index(p->head);
-    bool simple = p->readers && len <= in_page(p->head) && has_room(p, len) &&
-                  (p->page[i] || add_page(p, i));
-    if (unlikely(!simple)) {
-        spin_unlock(&p->lock);
-        return syscall_go_async();
-    }
-    long r = user_copy_in(thread_current()->space, p->page[i] + p->head % PAGE_SIZE, va, len);
+    long r = 1;
+    if (likely(p->readers && len <= in_page(p->head) && has_room(p, len) &&
+               (p->page[i] || add_page(p, i))))
+        r = user_copy_in(thread_current()->space, p->page[i] + p->head % PAGE_SIZE, va, len);
     if (likely(r == 0)) {
         p->head += (uint32_t)len;
         pipe_wake_readers(p);
         r = (long)len;
+    } else if (r == 1) {
+        r = syscall_go_async();     // no room, no reader, or more than one page
     }
     spin_unlock(&p->lock);
     return r;

@@ -14,14 +14,13 @@
 
 struct spinlock {
     uint32_t taken;
-    uint32_t hart;          // holder's index; SPIN_FREE (or 0, never taken yet) while free
+    uint32_t contended;     // acquisitions that had to spin
+    struct hart *holder;    // NULL while free
     const void *pc;         // where the holder took it
     const char *name;       // for the monitor; NULL: unnamed
-    uint64_t contended;     // acquisitions that had to spin
 };
 
-enum { SPIN_FREE = 0xffffffff };
-#define SPINLOCK_INIT(name_) {.hart = SPIN_FREE, .name = (name_)}
+#define SPINLOCK_INIT(name_) {.name = (name_)}
 
 static inline void spin_init(struct spinlock *l, const char *name)
 {
@@ -46,7 +45,7 @@ static inline __attribute__((always_inline)) void spin_lock(struct spinlock *l)
 {
     if (unlikely(!atomic_try_acquire32(&l->taken)))
         spin_lock_contended(l);
-    store_relaxed(&l->hart, hart_self.index);
+    store_relaxed(&l->holder, this_hart());
     store_relaxed(&l->pc, spin_here_());
     hart_self.lock_depth++;
 }
@@ -55,7 +54,7 @@ static inline bool spin_trylock(struct spinlock *l)
 {
     if (!atomic_try_acquire32(&l->taken))
         return false;
-    store_relaxed(&l->hart, hart_self.index);
+    store_relaxed(&l->holder, this_hart());
     store_relaxed(&l->pc, spin_here_());
     hart_self.lock_depth++;
     return true;
@@ -64,11 +63,11 @@ static inline bool spin_trylock(struct spinlock *l)
 static inline void spin_unlock(struct spinlock *l)
 {
     hart_self.lock_depth--;
-    store_relaxed(&l->hart, (uint32_t)SPIN_FREE);
+    store_relaxed(&l->holder, NULL);
     atomic_release32(&l->taken, 0);
 }
 
 static inline bool spin_held(const struct spinlock *l)
 {
-    return load_relaxed(&l->taken) && load_relaxed(&l->hart) == hart_self.index;
+    return load_relaxed(&l->taken) && load_relaxed(&l->holder) == this_hart();
 }

@@ -39,26 +39,44 @@ static inline long try_transfer(struct file *file, try_op *op, va_t va, size_t l
     return try_with_position(file, op, va, len);
 }
 
-static long try_read(uint64_t fd, va_t va, size_t len)
+static cold long try_any(struct fd_table *table, uint64_t fd, va_t va, size_t len, bool write)
 {
-    struct fd_table *table = thread_current()->files;
     struct file *file = fd_borrow(table, fd);
     if (unlikely(!file))
         return -EBADF;
-    long r = file->readable ? try_transfer(file, file->ops->try_read, va, len) : -EBADF;
+    bool allowed = write ? file->writable : file->readable;
+    try_op *op = write ? file->ops->try_write : file->ops->try_read;
+    long r = allowed ? try_transfer(file, op, va, len) : -EBADF;
     fd_unborrow(table, file);
     return r;
+}
+
+// A stream of a table nobody shares: it cannot be closed meanwhile and has no position, so its
+// operation can be the last thing that is called.
+static inline struct file *fd_borrow_stream(struct fd_table *table, uint64_t fd)
+{
+    if (load_relaxed(&table->refs) != 1 || (uint32_t)fd >= table->capacity)
+        return NULL;
+    struct file *file = table->file[(uint32_t)fd];
+    return file && (file->ops->flags & FILE_OPS_STREAM) ? file : NULL;
+}
+
+static long try_read(uint64_t fd, va_t va, size_t len)
+{
+    struct fd_table *table = thread_current()->files;
+    struct file *file = fd_borrow_stream(table, fd);
+    if (likely(file && file->readable && file->ops->try_read))
+        return file->ops->try_read(file, va, len < RW_MAX ? len : RW_MAX, 0);
+    return try_any(table, fd, va, len, false);
 }
 
 static long try_write(uint64_t fd, va_t va, size_t len)
 {
     struct fd_table *table = thread_current()->files;
-    struct file *file = fd_borrow(table, fd);
-    if (unlikely(!file))
-        return -EBADF;
-    long r = file->writable ? try_transfer(file, file->ops->try_write, va, len) : -EBADF;
-    fd_unborrow(table, file);
-    return r;
+    struct file *file = fd_borrow_stream(table, fd);
+    if (likely(file && file->writable && file->ops->try_write))
+        return file->ops->try_write(file, va, len < RW_MAX ? len : RW_MAX, 0);
+    return try_any(table, fd, va, len, true);
 }
 
 static long try_pread(uint64_t fd, va_t va, size_t len, int64_t pos, bool write)

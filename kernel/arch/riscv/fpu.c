@@ -27,11 +27,17 @@ static void set_fs(uint64_t fs)
     csr_clear(sstatus, SSTATUS_FS);
     if (fs)
         csr_set(sstatus, fs);
+    hart_self.fs_on = fs != 0;
 }
 
-void fpu_save(struct fpu *fp)
+static bool holds(const struct fpu *fp)
 {
-    if (!fp->in_regs || held != fp || fp->hart != hart_self.index)
+    return held == fp && fp->hart == hart_self.index && fp->generation == generation;
+}
+
+void fpu_save_slow(struct fpu *fp)
+{
+    if (!holds(fp))
         return;                 // what this hart holds is not this thread's
     if ((csr_read(sstatus) & SSTATUS_FS) == FS_DIRTY) {
         fpu_store_regs(fp->state);
@@ -39,52 +45,45 @@ void fpu_save(struct fpu *fp)
         fp->quiet = 0;
     } else if (fp->quiet < QUIET) {
         fp->quiet++;
+        fp->wanted = fp->quiet < QUIET;
     }
 }
 
-void fpu_enter(struct fpu *fp)
+void fpu_enter_slow(struct fpu *fp)
 {
-    if (!fp->used || fp->quiet == QUIET) {
-        fp->in_regs = 0;
-        if (csr_read(sstatus) & SSTATUS_FS)
-            csr_clear(sstatus, SSTATUS_FS);
-        return;
-    }
-    if (held == fp && fp->hart == hart_self.index && fp->generation == generation) {
-        if ((csr_read(sstatus) & SSTATUS_FS) == 0)
-            csr_set(sstatus, FS_CLEAN);
-    } else {
-        csr_set(sstatus, FS_DIRTY);
+    if (!fp->wanted) {
+        set_fs(0);
+    } else if (!holds(fp)) {
+        set_fs(FS_DIRTY);
         fpu_load_regs(fp->state);
         set_fs(FS_CLEAN);
         held = fp;
         fp->hart = hart_self.index;
         fp->generation = ++generation;
+    } else if (!hart_self.fs_on) {
+        set_fs(FS_CLEAN);
     }
-    fp->in_regs = 1;
 }
 
 bool fpu_fault(struct fpu *fp, bool *oom)
 {
     *oom = false;
-    if (fp->in_regs)            // FS was on: it is not about FP
+    if (fp->wanted)             // FS was on: it is not about FP
         return false;
-    fp->quiet = 0;
-    if (fp->used)
-        return true;
     if (!fp->state && !(fp->state = kzalloc(sizeof *fp->state))) {
         *oom = true;
         return false;
     }
-    fp->used = 1;
-    fp->hart = UINT32_MAX;
+    if (!fp->used)
+        fp->hart = UINT32_MAX;
+    fp->used = fp->wanted = 1;
+    fp->quiet = 0;
     return true;
 }
 
 void fpu_reset(struct fpu *fp)
 {
-    fp->used = 0;
-    fp->in_regs = 0;
+    fp->used = fp->wanted = 0;
     fp->hart = UINT32_MAX;
     if (fp->state)
         memset(fp->state, 0, sizeof *fp->state);
@@ -109,14 +108,13 @@ int fpu_copy(struct fpu *to, struct fpu *from)
     if (!(to->state = kmalloc(sizeof *to->state)))
         return -ENOMEM;
     *to->state = *from->state;
-    to->used = 1;
+    to->used = to->wanted = 1;
     return 0;
 }
 
 void fpu_forget(struct fpu *fp)
 {
     fp->hart = UINT32_MAX;
-    fp->in_regs = 0;
     if (held == fp)
         held = NULL;
 }

@@ -35,6 +35,7 @@ struct hart {
     uint64_t polls, steals, ipis_sent, ipis_taken, idle_ns, switches, user_entries;
     uint64_t poll_start;        // time CSR at the start of the running poll, 0 when none
     uint32_t icache_stale;      // fence.i before the next sret
+    uint32_t fs_on;             // sstatus.FS is not Off: the thread in user mode has its FP registers
     uint32_t tlb_stale;         // set by others while it is idle: flush when it wakes
 };
 extern _Thread_local struct hart hart_self;

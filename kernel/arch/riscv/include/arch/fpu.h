@@ -6,6 +6,8 @@
 // has not written one in its last turns runs with FS Off, until its next FP instruction traps.
 #pragma once
 
+#include "arch/cpu.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,16 +21,26 @@ struct fpu {
     struct fpu_state *state;    // NULL: never used FP (registers read as zero)
     uint32_t hart;              // that may still hold the registers
     uint32_t generation;        // of that hart's ownership
-    uint8_t in_regs;            // this hart's registers are this thread's, FS not Off
     uint8_t used;
     uint8_t quiet;              // turns in a row without a write
+    uint8_t wanted;             // used and not quiet: enter user mode with the registers loaded
 };
 
 struct thread;
 // User loop: sets sstatus.FS for the coming user entry.
-void fpu_enter(struct fpu *fp);
+void fpu_enter_slow(struct fpu *fp);
+static inline void fpu_enter(struct fpu *fp)
+{
+    if (unlikely(fp->wanted | hart_self.fs_on))
+        fpu_enter_slow(fp);
+}
 // Saves if Dirty. Before a suspend, fork, signal delivery.
-void fpu_save(struct fpu *fp);
+void fpu_save_slow(struct fpu *fp);
+static inline void fpu_save(struct fpu *fp)
+{
+    if (unlikely(hart_self.fs_on))
+        fpu_save_slow(fp);
+}
 // The first FP instruction with FS Off traps as illegal instruction: gives FP to the thread.
 // True: it was that, run the instruction again. -ENOMEM is reported as false with oom set.
 bool fpu_fault(struct fpu *fp, bool *oom);

@@ -73,7 +73,7 @@ static inline bool has_room(const struct pipe *p, size_t left)
 // ---- plain
 
 // lock held, not empty: one run of bytes within a page. -ERETRY: they are in more than one page.
-static inline long read_run(struct pipe *p, struct space *space, va_t va, size_t len)
+static inline __attribute__((always_inline)) long read_run(struct pipe *p, struct space *space, va_t va, size_t len)
 {
     uint32_t fill = fill_of(p), n = min32(len, in_page(p->tail));
     if (unlikely(fill > n && n < len))

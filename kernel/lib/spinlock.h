@@ -29,6 +29,16 @@ static inline void spin_init(struct spinlock *l, const char *name)
 
 void spin_lock_contended(struct spinlock *l);
 
+// Locks held by this hart, for the assertions of debug builds: nothing awaits, nothing enters Lua.
+static inline void spin_count_(uint32_t by)
+{
+#ifdef DEBUG
+    hart_self.lock_depth += by;
+#else
+    (void)by;
+#endif
+}
+
 #define spin_here_()                                                                           \
     ({                                                                                         \
         void *pc_;                                                                             \
@@ -47,7 +57,7 @@ static inline __attribute__((always_inline)) void spin_lock(struct spinlock *l)
         spin_lock_contended(l);
     store_relaxed(&l->holder, this_hart());
     store_relaxed(&l->pc, spin_here_());
-    hart_self.lock_depth++;
+    spin_count_(1);
 }
 
 static inline bool spin_trylock(struct spinlock *l)
@@ -56,13 +66,13 @@ static inline bool spin_trylock(struct spinlock *l)
         return false;
     store_relaxed(&l->holder, this_hart());
     store_relaxed(&l->pc, spin_here_());
-    hart_self.lock_depth++;
+    spin_count_(1);
     return true;
 }
 
 static inline void spin_unlock(struct spinlock *l)
 {
-    hart_self.lock_depth--;
+    spin_count_(-1u);
     store_relaxed(&l->holder, NULL);
     atomic_release32(&l->taken, 0);
 }

@@ -38,13 +38,24 @@ enum {
     USER_WRITE_BITS = PTE_V | PTE_U | PTE_R | PTE_W | PTE_A | PTE_D,
 };
 
+// A few bytes are not worth a call.
+static inline void user_move_(void *dst, const void *src, size_t n)
+{
+    if (n > 8) {
+        memcpy(dst, src, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        ((volatile char *)dst)[i] = ((const volatile char *)src)[i];
+}
+
 static inline long user_copy_in(struct space *s, void *dst, va_t src, size_t n)
 {
     if (likely((src & PAGE_MASK) + n <= PAGE_SIZE && src < USER_TOP)) {
         spin_lock(&s->lock);
         const void *from = user_kva_locked(s, src, USER_READ_BITS);
         if (likely(from != NULL)) {
-            memcpy(dst, from, n);
+            user_move_(dst, from, n);
             spin_unlock(&s->lock);
             return 0;
         }
@@ -59,7 +70,7 @@ static inline long user_copy_out(struct space *s, va_t dst, const void *src, siz
         spin_lock(&s->lock);
         void *to = user_kva_locked(s, dst, USER_WRITE_BITS);
         if (likely(to != NULL)) {
-            memcpy(to, src, n);
+            user_move_(to, src, n);
             spin_unlock(&s->lock);
             return 0;
         }

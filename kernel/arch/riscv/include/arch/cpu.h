@@ -24,7 +24,7 @@ struct hart {
     struct task *current;       // task being polled, NULL in idle
     struct space *space;        // whose satp is loaded; NULL: kernel root
     uint32_t index;             // 0 .. hart_count-1, boot hart is 0
-    uint32_t lock_depth;        // spinlocks held: no await, no Lua, no fault while > 0
+    uint32_t lock_depth;        // spinlocks held (counted in debug builds): no await, no Lua
     uint64_t id;                // mhartid
     uint64_t stack_lo, stack_hi;
     uint64_t started_ns;

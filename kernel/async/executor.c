@@ -16,16 +16,14 @@ enum { SLICE_US = 4000 };
 
 struct run_queue {
     struct spinlock lock;
-    struct task *head, **tail;
-    uint32_t length;
-    char pad[24];
+    struct task *head, **tail;  // how many: hart.ready
+    char pad[8];
 };
 
 static struct run_queue *queues;
 static uint64_t idle_mask;          // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
 
-static _Thread_local bool slice_armed;
 static _Thread_local uint64_t slice_switches;   // hart's switch count when the slice began
 static _Thread_local struct timer slice_timer;
 static _Thread_local bool slice_over;
@@ -49,42 +47,51 @@ void executor_set_idle_work(bool (*work)(void))
     idle_work = work;
 }
 
-static inline void push(struct run_queue *q, struct task *t)
+static inline uint32_t ready_of(uint32_t hart)
 {
+    return likely(harts[hart] != NULL) ? load_relaxed(&harts[hart]->ready) : 0;
+}
+
+static inline void push(uint32_t hart, struct task *t)
+{
+    struct run_queue *q = &queues[hart];
+    struct hart *h = harts[hart];
     spin_lock(&q->lock);
     t->queue_next = NULL;
     *q->tail = t;
     q->tail = &t->queue_next;
-    q->length++;
+    store_relaxed(&h->ready, h->ready + 1);
     spin_unlock(&q->lock);
 }
 
-static struct task *pop(struct run_queue *q)
+static inline __attribute__((always_inline)) struct task *pop(void)
 {
-    if (!load_relaxed(&q->length))
+    struct run_queue *q = &queues[hart_self.index];
+    if (!executor_has_ready())
         return NULL;
     spin_lock(&q->lock);
     struct task *t = q->head;
     if (t) {
         if (!(q->head = t->queue_next))
             q->tail = &q->head;
-        q->length--;
+        store_relaxed(&hart_self.ready, hart_self.ready - 1);
     }
     spin_unlock(&q->lock);
     return t;
 }
 
 // Takes the first task that may run here.
-static struct task *steal_from(struct run_queue *q)
+static struct task *steal_from(uint32_t hart)
 {
+    struct run_queue *q = &queues[hart];
     struct task *t = NULL;
-    if (!load_relaxed(&q->length) || !spin_trylock(&q->lock))
+    if (!ready_of(hart) || !spin_trylock(&q->lock))
         return NULL;
     for (struct task **p = &q->head; (t = *p); p = &t->queue_next)
         if (t->pinned < 0) {
             if (!(*p = t->queue_next))
                 q->tail = p;
-            q->length--;
+            store_relaxed(&harts[hart]->ready, harts[hart]->ready - 1);
             break;
         }
     spin_unlock(&q->lock);
@@ -94,7 +101,7 @@ static struct task *steal_from(struct run_queue *q)
 static struct task *steal(void)
 {
     for (uint32_t i = 1; i < hart_count; i++) {
-        struct task *t = steal_from(&queues[(hart_self.index + i) % hart_count]);
+        struct task *t = steal_from((hart_self.index + i) % hart_count);
         if (t) {
             hart_self.steals++;
             return t;
@@ -113,27 +120,29 @@ static uint32_t choose_hart(const struct task *t)
     return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
 }
 
-void executor_enqueue(struct task *t)
+static cold void enqueue_elsewhere(struct task *t, uint32_t hart)
 {
-    uint32_t hart = choose_hart(t);
-    TRACE(task_wake, t->id, hart);
-    push(&queues[hart], t);
-    if (hart == hart_self.index)
-        return;
-    fence_full();
     struct hart *h = harts[hart];
+    push(hart, t);
+    fence_full();
     if (load_relaxed(&h->idle) || load_relaxed(&h->current))
         ipi_send(hart, IPI_WAKE);
 }
 
-bool executor_has_ready(void)
+void executor_enqueue(struct task *t)
 {
-    return load_relaxed(&queues[hart_self.index].length) != 0;
+    uint32_t self = hart_self.index;
+    uint32_t hart = likely(t->pinned < 0 && !load_relaxed(&idle_mask)) ? self : choose_hart(t);
+    TRACE(task_wake, t->id, hart);
+    if (likely(hart == self))
+        push(self, t);
+    else
+        enqueue_elsewhere(t, hart);
 }
 
 uint32_t executor_queue_length(uint32_t hart)
 {
-    return load_relaxed(&queues[hart].length);
+    return ready_of(hart);
 }
 
 unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max)
@@ -156,14 +165,14 @@ static void slice_fire(struct timer *tm)
 
 static void slice_arm(void)
 {
-    slice_armed = true;
+    hart_self.slice_armed = 1;
     slice_switches = hart_self.switches;
     timer_arm(&slice_timer, SLICE_US * 1000ul, slice_fire);
 }
 
-void executor_user_entry(void)
+void executor_slice_begin(void)
 {
-    if (executor_has_ready() && !slice_armed)
+    if (!hart_self.slice_armed)
         slice_arm();
 }
 
@@ -172,7 +181,8 @@ void executor_user_entry(void)
 void executor_user_tick(void)
 {
     if (slice_over) {
-        slice_over = slice_armed = false;
+        slice_over = false;
+        hart_self.slice_armed = 0;
         if (slice_switches == hart_self.switches && executor_has_ready() && hart_self.current)
             atomic_or32(&hart_self.current->attn, ATTN_RESCHED);
     }
@@ -223,7 +233,7 @@ static inline bool overdue(const struct task *t)
     return (t->attn & (ATTN_CANCEL | ATTN_DEADLINE)) && !t->shield && t->top != t->catcher;
 }
 
-static inline enum poll_how run(struct task *t)
+static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
 {
     enum poll_how how;
     if (unlikely(t->attn & (ATTN_HOLD | ATTN_CANCEL | ATTN_DEADLINE)) && (how = attend(t)) != GO_ON)
@@ -244,7 +254,7 @@ static inline enum poll_how run(struct task *t)
     }
 }
 
-static void poll_task(struct task *t)
+static inline __attribute__((always_inline)) void poll_task(struct task *t)
 {
     struct hart *h = this_hart();
     h->current = t;
@@ -264,10 +274,10 @@ static void poll_task(struct task *t)
         task_put(t);
     } else if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
-        push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
+        push(t->pinned >= 0 ? (uint32_t)t->pinned : h->index, t);
     } else {
         if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)
-            push(&queues[t->pinned >= 0 ? (uint32_t)t->pinned : h->index], t);
+            push(t->pinned >= 0 ? (uint32_t)t->pinned : h->index, t);
     }
 }
 
@@ -281,7 +291,7 @@ static void idle(void)
     fence_full();
     bool ready = false;
     for (uint32_t i = 0; i < hart_count; i++)
-        ready |= load_relaxed(&queues[i].length) != 0;
+        ready |= ready_of(i) != 0;
     if (!ready) {
         uint64_t from = time_ticks();
         cpu_wait_for_interrupt();
@@ -294,7 +304,7 @@ static void idle(void)
 
 bool executor_step(void)
 {
-    struct task *t = pop(&queues[hart_self.index]);
+    struct task *t = pop();
     if (!t && !(t = steal()))
         return false;
     poll_task(t);

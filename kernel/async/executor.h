@@ -7,7 +7,11 @@
 _Noreturn void executor_run(void);          // a hart's main loop
 bool executor_step(void);                   // polls one task; false: there was none
 void executor_init(void);                   // boot hart, before other harts start
-bool executor_has_ready(void);              // somebody else could run on this hart now
+// Somebody else could run on this hart now.
+static inline bool executor_has_ready(void)
+{
+    return load_relaxed(&hart_self.ready) != 0;
+}
 // What idle does before it sleeps: bounded work, returns true if there may be more.
 void executor_set_idle_work(bool (*work)(void));
 uint32_t executor_queue_length(uint32_t hart);
@@ -16,4 +20,9 @@ unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max);
 // Trap path, after an interrupt in user mode: the slice of the running task is over, or begins.
 void executor_user_tick(void);
 // User loop, before entering user mode: starts a slice if somebody else is ready.
-void executor_user_entry(void);
+void executor_slice_begin(void);
+static inline void executor_user_entry(void)
+{
+    if (unlikely(executor_has_ready()))
+        executor_slice_begin();
+}

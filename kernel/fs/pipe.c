@@ -16,22 +16,22 @@
 
 // ---- the ring; lock held
 
-static inline uint32_t page_index(uint32_t pos)
+static inline uint64_t page_index(uint64_t pos)
 {
     return pos / PAGE_SIZE % PIPE_PAGES;
 }
 
-static inline uint32_t in_page(uint32_t pos)
+static inline uint64_t in_page(uint64_t pos)
 {
-    return (uint32_t)PAGE_SIZE - pos % PAGE_SIZE;
+    return PAGE_SIZE - pos % PAGE_SIZE;
 }
 
-static inline uint32_t min32(uint64_t a, uint64_t b)
+static inline uint64_t min(uint64_t a, uint64_t b)
 {
-    return (uint32_t)(a < b ? a : b);
+    return a < b ? a : b;
 }
 
-static cold bool add_page(struct pipe *p, uint32_t i)
+static cold bool add_page(struct pipe *p, uint64_t i)
 {
     pa_t pa = frame_alloc(FRAME_USER);
     if (!pa)
@@ -41,9 +41,9 @@ static cold bool add_page(struct pipe *p, uint32_t i)
 }
 
 // The reader has left page i behind: it becomes the writer's next one, or goes.
-static cold void drop_page(struct pipe *p, uint32_t i)
+static cold void drop_page(struct pipe *p, uint64_t i)
 {
-    uint32_t next = page_index(p->head);
+    uint64_t next = page_index(p->head);
     if (next == i)
         return;     // the writer has come round to it
     if (!p->page[next])
@@ -53,12 +53,12 @@ static cold void drop_page(struct pipe *p, uint32_t i)
     p->page[i] = NULL;
 }
 
-static inline void consume(struct pipe *p, uint32_t n)
+static inline void consume(struct pipe *p, uint64_t n)
 {
-    uint32_t left = in_page(p->tail), i = page_index(p->tail);
+    uint64_t left = in_page(p->tail), i = page_index(p->tail);
     p->tail += n;
     if (p->tail == p->head)     // empty: start over in the same page
-        p->head = p->tail = (p->tail - 1) & ~(uint32_t)PAGE_MASK;
+        p->head = p->tail = (p->tail - 1) & ~(uint64_t)PAGE_MASK;
     else if (unlikely(n == left))
         drop_page(p, i);
 }
@@ -66,7 +66,7 @@ static inline void consume(struct pipe *p, uint32_t n)
 // Is there room for a write that has `left` bytes to go? A small one must fit whole.
 static inline bool has_room(const struct pipe *p, size_t left)
 {
-    uint32_t room = PIPE_BYTES - fill_of(p);
+    uint64_t room = PIPE_BYTES - fill_of(p);
     return left <= PIPE_BUF ? room >= left : room > 0;
 }
 
@@ -75,10 +75,10 @@ static inline bool has_room(const struct pipe *p, size_t left)
 // lock held, not empty: one run of bytes within a page. -ERETRY: they are in more than one page.
 static inline __attribute__((always_inline)) long read_run(struct pipe *p, struct space *space, va_t va, size_t len)
 {
-    uint32_t fill = fill_of(p), n = min32(len, in_page(p->tail));
+    uint64_t fill = fill_of(p), n = min(len, in_page(p->tail));
     if (unlikely(fill > n && n < len))
         return -ERETRY;
-    n = min32(n, fill);
+    n = min(n, fill);
     const char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
     long r = user_copy_out(space, va, from, n);
     if (unlikely(r != 0))
@@ -133,6 +133,14 @@ ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file *file; struct pipe *
     ASYNC_END;
 }
 
+static __attribute__((noinline)) long read_now(struct pipe *p, va_t va, size_t len)
+{
+    spin_lock(&p->lock);
+    long r = fill_of(p) ? read_run(p, thread_current()->space, va, len) : -ERETRY;
+    spin_unlock(&p->lock);
+    return likely(r != -ERETRY) ? r : syscall_go_async();
+}
+
 long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
 {
     struct pipe *p = pipe_of(file);
@@ -141,10 +149,7 @@ long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
         return 0;
     if (load_relaxed(&p->head) == load_relaxed(&p->tail))   // a glance; looked at again under the lock
         return syscall_go_to(&pipe_read_empty_fn);
-    spin_lock(&p->lock);
-    long r = fill_of(p) ? read_run(p, thread_current()->space, va, len) : -ERETRY;
-    spin_unlock(&p->lock);
-    return likely(r != -ERETRY) ? r : syscall_go_async();
+    return read_now(p, va, len);
 }
 
 long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
@@ -154,13 +159,13 @@ long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
     if (unlikely(len == 0))
         return 0;
     spin_lock(&p->lock);
-    uint32_t i = page_index(p->head);
+    uint64_t i = page_index(p->head);
     long r = 1;
     if (likely(p->readers && len <= in_page(p->head) && has_room(p, len) &&
                (p->page[i] || add_page(p, i))))
         r = user_copy_in(thread_current()->space, p->page[i] + p->head % PAGE_SIZE, va, len);
     if (likely(r == 0)) {
-        p->head += (uint32_t)len;
+        p->head += len;
         pipe_wake_readers(p);
         r = (long)len;
     } else if (r == 1) {
@@ -177,11 +182,11 @@ static long read_some(struct pipe *p, struct iobuf *buf)
 {
     long moved = 0;
     while (buf->left && fill_of(p)) {
-        uint32_t n = min32(fill_of(p), in_page(p->tail));
+        uint64_t n = min(fill_of(p), in_page(p->tail));
         long r = iobuf_out(buf, p->page[page_index(p->tail)] + p->tail % PAGE_SIZE, n);
         if (r < 0)
             return moved ? moved : r;
-        consume(p, (uint32_t)r);
+        consume(p, (uint64_t)r);
         moved += r;
     }
     return moved;
@@ -191,14 +196,14 @@ static long write_some(struct pipe *p, struct iobuf *buf)
 {
     long moved = 0;
     while (buf->left && fill_of(p) < PIPE_BYTES) {
-        uint32_t i = page_index(p->head);
+        uint64_t i = page_index(p->head);
         if (!p->page[i] && !add_page(p, i))
             return moved ? moved : -ENOMEM;
-        uint32_t n = min32(PIPE_BYTES - fill_of(p), in_page(p->head));
+        uint64_t n = min(PIPE_BYTES - fill_of(p), in_page(p->head));
         long r = iobuf_in(buf, p->page[i] + p->head % PAGE_SIZE, n);
         if (r < 0)
             return moved ? moved : r;
-        p->head += (uint32_t)r;
+        p->head += (uint64_t)r;
         moved += r;
     }
     return moved;
@@ -266,7 +271,7 @@ static long write_obstacle(const struct pipe *p, const struct file *file, size_t
 static long write_or_undo(struct pipe *p, struct iobuf *buf, bool whole, struct iobuf *absent)
 {
     struct iobuf before = *buf;
-    uint32_t head = p->head;
+    uint64_t head = p->head;
     long r = write_some(p, buf);
     *absent = *buf;
     if (whole && buf->left && r >= 0) {

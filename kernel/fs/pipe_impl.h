@@ -9,7 +9,7 @@ enum { PIPE_PAGES = 16, PIPE_BYTES = PIPE_PAGES * 4096 };
 
 struct pipe {
     struct spinlock lock;
-    uint32_t head, tail;        // next byte to write, to read; head - tail <= PIPE_BYTES
+    uint64_t head, tail;        // next byte to write, to read; head - tail <= PIPE_BYTES
     uint32_t readers, writers;  // open ends
     struct waitq readable, writable, pollers;
     struct waitq opened;        // FIFO opens that wait for the other end
@@ -23,7 +23,7 @@ static inline struct pipe *pipe_of(const struct file *file)
     return file->priv;
 }
 
-static inline uint32_t fill_of(const struct pipe *p)
+static inline uint64_t fill_of(const struct pipe *p)
 {
     return p->head - p->tail;
 }

@@ -29,6 +29,18 @@ static inline void spin_init(struct spinlock *l, const char *name)
 
 void spin_lock_contended(struct spinlock *l);
 
+// Through a stub that keeps all registers, so that taking a lock does not make a leaf function save
+// its own.
+static inline __attribute__((always_inline)) void spin_contended_(struct spinlock *l)
+{
+#ifdef __riscv
+    register struct spinlock *a0 __asm__("a0") = l;
+    __asm__ volatile("jal t0, spin_contended_stub" ::"r"(a0) : "t0", "memory");
+#else
+    spin_lock_contended(l);
+#endif
+}
+
 // Locks held by this hart, for the assertions of debug builds: nothing awaits, nothing enters Lua.
 static inline void spin_count_(uint32_t by)
 {
@@ -54,7 +66,7 @@ static inline void spin_count_(uint32_t by)
 static inline __attribute__((always_inline)) void spin_lock(struct spinlock *l)
 {
     if (unlikely(!atomic_try_acquire32(&l->taken)))
-        spin_lock_contended(l);
+        spin_contended_(l);
     store_relaxed(&l->holder, this_hart());
     store_relaxed(&l->pc, spin_here_());
     spin_count_(1);

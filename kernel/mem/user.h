@@ -39,7 +39,7 @@ enum {
 };
 
 // A few bytes are not worth a call.
-static inline void user_move_(void *dst, const void *src, size_t n)
+static inline __attribute__((always_inline)) void user_move_(void *dst, const void *src, size_t n)
 {
     if (n > 8) {
         memcpy(dst, src, n);
@@ -49,7 +49,7 @@ static inline void user_move_(void *dst, const void *src, size_t n)
         ((volatile char *)dst)[i] = ((const volatile char *)src)[i];
 }
 
-static inline long user_copy_in(struct space *s, void *dst, va_t src, size_t n)
+static inline __attribute__((always_inline)) long user_copy_in(struct space *s, void *dst, va_t src, size_t n)
 {
     if (likely((src & PAGE_MASK) + n <= PAGE_SIZE && src < USER_TOP)) {
         spin_lock(&s->lock);
@@ -64,7 +64,7 @@ static inline long user_copy_in(struct space *s, void *dst, va_t src, size_t n)
     return user_copy_in_slow(s, dst, src, n);
 }
 
-static inline long user_copy_out(struct space *s, va_t dst, const void *src, size_t n)
+static inline __attribute__((always_inline)) long user_copy_out(struct space *s, va_t dst, const void *src, size_t n)
 {
     if (likely((dst & PAGE_MASK) + n <= PAGE_SIZE && dst < USER_TOP)) {
         spin_lock(&s->lock);

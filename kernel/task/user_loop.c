@@ -142,12 +142,13 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
                 AWAIT(f->r, syscall_run, f->th, true);
                 task_trim(t);
             }
-            f->cause = t->local & LOCAL_YIELD;
-            finish_call(f->th, f->r);
-            if (f->cause) {
+            if (unlikely(t->local & LOCAL_YIELD)) {
+                finish_call(f->th, f->r);
                 fpu_save(&f->th->fpu);
                 YIELD();
+                continue;
             }
+            finish_call(f->th, f->r);
         } else if (f->cause == CAUSE_SYSCALL) {
             TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
             fpu_save(&f->th->fpu);

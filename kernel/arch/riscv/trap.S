@@ -163,6 +163,23 @@ cpu_context_switch:         // a0 = save, a1 = load: ra, sp, s0-s11
     .endr
     ret
 
+    .globl  spin_contended_stub
+spin_contended_stub:        // a0 = lock, t0 = return address; no register changes
+    addi    sp, sp, -128
+    .set    o, 0
+    .irp    r, ra, t0, t1, t2, t3, t4, t5, t6, a0, a1, a2, a3, a4, a5, a6, a7
+    sd      \r, o(sp)
+    .set    o, o + 8
+    .endr
+    call    spin_lock_contended
+    .set    o, 0
+    .irp    r, ra, t0, t1, t2, t3, t4, t5, t6, a0, a1, a2, a3, a4, a5, a6, a7
+    ld      \r, o(sp)
+    .set    o, o + 8
+    .endr
+    addi    sp, sp, 128
+    jr      t0
+
     .globl  probe_read
 probe_read:                 // a0 = dst, a1 = src, a2 = n: bytes, so that any address will do
     beqz    a2, 2f

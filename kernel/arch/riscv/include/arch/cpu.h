@@ -28,6 +28,8 @@ struct hart {
     uint64_t id;                // mhartid
     uint64_t stack_lo, stack_hi;
     uint64_t started_ns;
+    uint32_t ready;             // tasks in its run queue, under the queue's lock
+    uint32_t slice_armed;       // the timer of the present slice runs
     uint32_t online;            // set by the hart itself
     uint32_t ipi_pending;       // bits of enum ipi, set by others
     uint32_t idle;              // 1 while it may sleep in wfi

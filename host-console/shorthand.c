@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One table; $1 and $2 are the words behind the name.
+// One table; $1 and $2 are the words behind the name, a name in quotes.
 #include "shorthand.h"
 
 #include <stdio.h>
@@ -13,14 +13,18 @@ static const struct {
     {"bt", "TASK", "k.task($1):backtrace()"},
     {"map", "TASK", "k.task($1).space:map()"},
     {"walk", "TASK ADDRESS", "k.task($1).space.pt:walk($2)"},
-    {"ring", "DEVICE", "k.virtio.$1.q[0]:ring()"},
+    {"queues", "", "k.queues()"},
+    {"ring", "QUEUE", "k.queue($1):ring()"},
     {"tls", "", "k.tls()"},
+    {"harts", "", "k.harts"},
+    {"log", "", "k.log(20)"},
+    {"journal", "", "k.journal()"},
 };
 
 static void list(void)
 {
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        printf("  :%-5s%-14s%s\n", words[i].name, words[i].arguments, words[i].lua);
+        printf("  :%-8s%-14s%s\n", words[i].name, words[i].arguments, words[i].lua);
     puts("  with --lua they print the Lua instead of running it");
 }
 
@@ -33,6 +37,19 @@ static unsigned count_words(const char *s)
     return n;
 }
 
+// A number as it is, a name as a string.
+static void put_word(FILE *f, const char *word)
+{
+    if (*word >= '0' && *word <= '9') {
+        fputs(word, f);
+        return;
+    }
+    fputc('"', f);
+    for (; *word; word++)
+        fprintf(f, *word == '"' || *word == '\\' ? "\\%c" : "%c", *word);
+    fputc('"', f);
+}
+
 static char *fill(const char *lua, char *const *given)
 {
     char *out = NULL;
@@ -43,7 +60,7 @@ static char *fill(const char *lua, char *const *given)
         abort();
     for (; *lua; lua++) {
         if (*lua == '$')
-            fputs(given[*++lua - '1'], f);
+            put_word(f, given[*++lua - '1']);
         else
             fputc(*lua, f);
     }

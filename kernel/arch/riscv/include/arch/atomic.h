@@ -101,7 +101,7 @@ static inline uint64_t atomic_cas64(uint64_t *p, uint64_t expect, uint64_t want)
 // amoswap.w.aq of 1: true when the lock was free.
 static inline bool atomic_try_acquire32(uint32_t *p)
 {
-    uint32_t old;
+    int64_t old;    // sign-extended by the instruction, so that the test needs no more
     __asm__ volatile("amoswap.w.aq %0, %2, %1" : "=r"(old), "+A"(*p) : "r"(1) : "memory");
     return old == 0;
 }

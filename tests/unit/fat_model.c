@@ -40,6 +40,49 @@ enum { NAMES = sizeof names / sizeof names[0] };
 
 static uint8_t buffer[MODEL_FILE_MAX * 2], other[MODEL_FILE_MAX * 2];
 
+// ---- snapshots
+
+uint64_t model_clock;
+static uint64_t began; // the operation under way
+
+static void changed(struct node *n)
+{
+    if (n->snap && n->snap->changed == UINT64_MAX)
+        n->snap->changed = began;
+}
+
+static void moved(struct node *n, void *arg)
+{
+    (void)arg;
+    if (n->snap && n->snap->moved == UINT64_MAX)
+        n->snap->moved = began;
+}
+
+static void snap_node(struct node *n, void *arg)
+{
+    struct model *m = arg;
+    if (n->directory)
+        return;
+    if (!n->snap) {
+        n->snap = calloc(1, sizeof *n->snap);
+        n->snap->next = m->snaps;
+        m->snaps = n->snap;
+    }
+    struct snap *s = n->snap;
+    model_path(n, s->path);
+    s->data = realloc(s->data, n->size + 1);
+    if (n->size)
+        memcpy(s->data, n->data, n->size);
+    s->size = n->size;
+    s->from = model_clock;
+    s->changed = s->moved = UINT64_MAX;
+}
+
+void model_snap_all(struct model *m)
+{
+    model_walk(&m->root, snap_node, m);
+}
+
 // ---- the tree
 
 void model_init(struct model *m)
@@ -63,6 +106,12 @@ void model_free(struct model *m)
 {
     model_close_all(m);
     node_free(&m->root);
+    while (m->snaps) {
+        struct snap *s = m->snaps;
+        m->snaps = s->next;
+        free(s->data);
+        free(s);
+    }
 }
 
 static char folded(char c)
@@ -117,6 +166,7 @@ static void attach(struct node *dir, struct node *n, const char *name)
 
 static void drop(struct node *n)
 {
+    changed(n);
     if (n->parent)
         detach(n);
     if (n->opened)
@@ -144,17 +194,6 @@ void model_walk(struct node *dir, void (*fn)(struct node *n, void *arg), void *a
         if (n->directory)
             model_walk(n, fn, arg);
     }
-}
-
-static void settle_node(struct node *n, void *arg)
-{
-    (void)arg;
-    n->touched = false;
-}
-
-void model_settled(struct model *m)
-{
-    model_walk(&m->root, settle_node, NULL);
 }
 
 struct pick {
@@ -233,7 +272,6 @@ static void step_make(struct model *m, bool directory)
         return;
     struct node *n = calloc(1, sizeof *n);
     n->directory = directory;
-    n->touched = true;
     attach(dir, n, name);
 }
 
@@ -252,12 +290,6 @@ static void step_remove(struct model *m, bool directory)
     expect(m, got, want, "remove", path);
     if (got == 0)
         drop(n);
-}
-
-static void touch_all(struct node *n, void *arg)
-{
-    (void)arg;
-    n->touched = true;
 }
 
 static void step_rename(struct model *m)
@@ -284,8 +316,8 @@ static void step_rename(struct model *m)
         drop(target);
     detach(n);
     attach(new_dir, n, kept);
-    n->touched = true;
-    model_walk(n, touch_all, NULL);
+    moved(n, NULL);
+    model_walk(n, moved, NULL);
 }
 
 static void step_open(struct model *m)
@@ -364,7 +396,7 @@ static void wrote(struct node *n, size_t pos, const void *data, size_t len)
     if (pos + len > n->size)
         resize(n, pos + len);
     memcpy(n->data + pos, data, len);
-    n->touched = true;
+    changed(n);
 }
 
 static void step_write(struct model *m)
@@ -392,7 +424,7 @@ static void step_truncate(struct model *m)
     expect(m, got, 0, "truncate", n->name);
     if (got == 0) {
         resize(n, size);
-        n->touched = true;
+        changed(n);
     }
     vnode_put(v);
 }
@@ -427,11 +459,14 @@ static void step_fsync(struct model *m)
     if (!n)
         return;
     expect(m, fh_fsync(v), 0, "fsync", n->name);
+    if (n->parent)
+        snap_node(n, m);
     vnode_put(v);
 }
 
 void model_step(struct model *m)
 {
+    began = model_clock;
     unsigned kind = host_random(100);
     if (kind < 14)
         step_make(m, false);
@@ -459,6 +494,7 @@ void model_step(struct model *m)
 
 void model_burst(struct model *m)
 {
+    began = model_clock;
     struct task *task[MODEL_OPEN * 2 + 1];
     unsigned n = 0;
     static uint8_t data[MODEL_OPEN][20001];
@@ -473,7 +509,7 @@ void model_burst(struct model *m)
         if (host_random(4) == 0) {
             size_t size = host_random(node->size + 500);
             resize(node, size);
-            node->touched = true;
+            changed(node);
             want[n] = 0;
             task[n++] = START(host_truncate, host_truncate, m->open[i].vnode, size);
         } else {

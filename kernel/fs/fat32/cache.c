@@ -26,6 +26,7 @@ void fat_cache_init(struct fat_mount *m)
         list_init(&m->bucket[i]);
     list_init(&m->clean);
     list_init(&m->dirty);
+    list_init(&m->links);
 }
 
 static struct list *bucket_of(struct fat_mount *m, uint64_t block_sector)
@@ -364,18 +365,38 @@ ASYNC(fat_mark_volume, long r;)
     ASYNC_END;
 }
 
-ASYNC(fat_flush, long r; uint32_t phase;)
+ASYNC_DECL(fat_flush_phases, struct fat_mount *m;);
+ASYNC(fat_flush_phases, long r;)
+{
+    ASYNC_BEGIN(fat_flush_phases);
+    if (!f->m->marked) {
+        AWAIT(f->r, fat_mark_volume, f->m, true);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    AWAIT(f->r, fat_write_phase, f->m, WRITE_FRESH);
+    if (f->r == 0)
+        AWAIT(f->r, fat_write_phase, f->m, WRITE_TABLE);
+    if (f->r == 0 && !list_empty(&f->m->links)) {
+        AWAIT(f->r, fat_set_links, f->m);
+        if (f->r == 0)
+            AWAIT(f->r, fat_write_phase, f->m, WRITE_TABLE);
+    }
+    if (f->r == 0)
+        AWAIT(f->r, fat_write_phase, f->m, WRITE_DIRECTORY);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(fat_flush, long r;)
 {
     ASYNC_BEGIN(fat_flush);
     if (f->m->error)
         ASYNC_RETURN(f->m->error);
-    if (list_empty(&f->m->dirty))
+    if (list_empty(&f->m->dirty) && list_empty(&f->m->links))
         ASYNC_RETURN(0);
-    f->r = 0;
-    if (!f->m->marked)
-        AWAIT(f->r, fat_mark_volume, f->m, true);
-    for (f->phase = WRITE_FRESH; f->phase <= WRITE_DIRECTORY && f->r == 0; f->phase++)
-        AWAIT(f->r, fat_write_phase, f->m, f->phase);
+    AWAIT(f->r, fat_flush_phases, f->m);
     // Out of memory passes: everything stays dirty for another try.
     if (f->r < 0 && f->r != -ENOMEM)
         give_up(f->m, f->r);

@@ -285,9 +285,7 @@ ASYNC(fat_dir_grow, uint32_t old; uint32_t i; uint32_t cluster; uint32_t count; 
         ASYNC_RETURN(0);
     }
     f->error = f->r < 0 ? f->r : -EIO;
-    AWAIT(f->r, fat_cut, f->dir, f->old);
-    if (f->r > 0)
-        AWAIT(f->r, fat_free_chain, f->dir->m, (uint32_t)f->r, true);
+    AWAIT(f->r, fat_shorten, f->dir, f->old);
     ASYNC_RETURN(f->error);
     ASYNC_FINALLY;
     ASYNC_END;

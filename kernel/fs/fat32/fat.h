@@ -10,6 +10,7 @@
 // What reaches the disk, and in which order, so that a crash loses clusters at most, never a file:
 //   1. fat_flush writes new directory clusters, then the tables, then directories. So an entry on
 //      disk never names a cluster that the table on disk calls free.
+//      Where a chain grows, the new part goes to disk before the link to it (fat_inode.link_to).
 //   2. A chain is freed only after the entry that let go of it is on disk.
 //   3. Rename writes the new entry before it takes the old one away.
 //   4. An entry's size grows on disk only after the data (fat_inode_flush).
@@ -57,6 +58,7 @@ struct fat_mount {
     struct mutex lock;
     struct list bucket[FAT_BUCKETS];
     struct list clean, dirty;
+    struct list links; // inodes with a link that is not yet in the table
     uint32_t clean_count, dirty_count;
     uint32_t free_clusters; // exact
     uint32_t next_free;     // where to look first
@@ -102,6 +104,11 @@ struct fat_inode {
     uint32_t mapped;       // clusters covered
     bool whole;            // that is all of it
     uint32_t length, last; // of the chain; length UINT32_MAX: not yet walked to its end
+
+    // A link that is not yet in the table: cluster number link_at of the file, `link_from`, is followed
+    // by link_to (0: none). fat_flush puts it there once the rest of the chain is on disk.
+    uint32_t link_at, link_from, link_to;
+    struct list link_entry; // in fat_mount.links
 
     // The size the entry may show: data below it is on disk. Locked.
     uint64_t shown;
@@ -156,9 +163,11 @@ bool fat_map_find(struct fat_inode *ip, uint32_t index, uint32_t *cluster, uint3
 ASYNC_DECL(fat_map_to, struct fat_inode *ip; uint32_t index;);
 ASYNC_DECL(fat_measure, struct fat_inode *ip;);              // makes `length` and `last` known
 ASYNC_DECL(fat_extend, struct fat_inode *ip; uint32_t add;); // measured; -ENOSPC: nothing done
-// Cuts the chain to its first `keep` clusters: the first one cut off (0: none), or an error. They are
-// not yet free: fat_free_chain, once nothing on disk names them.
-ASYNC_DECL(fat_cut, struct fat_inode *ip; uint32_t keep;);
+// Cuts the chain to its first `keep` clusters and frees the rest, in the order that rule 2 asks for.
+ASYNC_DECL(fat_shorten, struct fat_inode *ip; uint32_t keep;);
+// Puts all waiting links into the table.
+ASYNC_DECL(fat_set_links, struct fat_mount *m;);
+void fat_forget_link(struct fat_inode *ip);
 ASYNC_DECL(fat_free_chain, struct fat_mount *m; uint32_t first; bool directory;);
 // A chain of `count` clusters that belongs to nobody: its first cluster. *last may be NULL.
 ASYNC_DECL(fat_allocate, struct fat_mount *m; uint32_t near; uint32_t count; uint32_t *last;);

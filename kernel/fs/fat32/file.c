@@ -340,37 +340,19 @@ ASYNC_IMPL(fat_reserve, vnode_reserve, long r;)
 
 // ---- shrinking, and the other attributes
 
-// Entry first, on disk; then the chain is cut, on disk; then what was cut off is free.
 ASYNC_DECL(fat_release_tail, struct fat_inode *ip; uint32_t keep;);
-ASYNC(fat_release_tail, uint32_t first; uint32_t cut; long r;)
+ASYNC(fat_release_tail, long r;)
 {
     ASYNC_BEGIN(fat_release_tail);
     AWAIT(f->r, mutex_lock, &f->ip->m->lock, false);
-    if (f->r == 0)
-        AWAIT(f->r, fat_measure, f->ip);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    f->first = f->ip->first;
     f->ip->shrinks++;
     if (f->ip->shown > f->ip->v.size)
         f->ip->shown = f->ip->v.size;
-    if (!f->keep)
-        f->ip->first = 0; // for the entry only
     AWAIT(f->r, fat_inode_store, f->ip);
-    if (f->r == 0 && f->keep < f->ip->length)
-        AWAIT(f->r, fat_flush, f->ip->m);
-    f->ip->first = f->first;
-    if (f->r < 0 || f->keep >= f->ip->length)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, fat_cut, f->ip, f->keep);
-    if (f->r <= 0)
-        ASYNC_RETURN(f->r);
-    f->cut = (uint32_t)f->r;
-    f->r = 0;
-    if (f->keep)
-        AWAIT(f->r, fat_flush, f->ip->m);
     if (f->r == 0)
-        AWAIT(f->r, fat_free_chain, f->ip->m, f->cut, false);
+        AWAIT(f->r, fat_shorten, f->ip, f->keep);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&f->ip->m->lock, t))

@@ -39,6 +39,7 @@ void fat_inode_init(struct fat_inode *ip, struct fat_mount *m, const struct fat_
     spin_init(&ip->map_lock, "fat map");
     mutex_init(&ip->io, "fat io");
     list_init(&ip->dirty_link);
+    list_init(&ip->link_entry);
     fat_map_reset(ip, fat_dirent_cluster(entry));
     if (dir) {
         v->size = 1u << m->g.cluster_shift;
@@ -159,11 +160,8 @@ ASYNC(fat_trim, bool locked; uint64_t keep; long r;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->keep = (f->ip->v.size + (1ul << f->ip->m->g.cluster_shift) - 1) >> f->ip->m->g.cluster_shift;
-    if (f->ip->length != UINT32_MAX && f->keep < f->ip->length) {
-        AWAIT(f->r, fat_cut, f->ip, (uint32_t)f->keep);
-        if (f->r > 0)
-            AWAIT(f->r, fat_free_chain, f->ip->m, (uint32_t)f->r, false);
-    }
+    if (f->ip->length != UINT32_MAX)
+        AWAIT(f->r, fat_shorten, f->ip, (uint32_t)f->keep);
     ASYNC_RETURN(f->r < 0 ? f->r : 0);
     ASYNC_FINALLY;
     if (mutex_held(&f->ip->m->lock, t))
@@ -269,6 +267,23 @@ ASYNC(fat_free_storage, long r;)
     ASYNC_END;
 }
 
+// The link must be in the table before the inode, which knows better, is forgotten.
+ASYNC_DECL(fat_settle_link, struct fat_inode *ip;);
+ASYNC(fat_settle_link, long r;)
+{
+    ASYNC_BEGIN(fat_settle_link);
+    AWAIT(f->r, mutex_lock, &f->ip->m->lock, false);
+    if (f->r == 0)
+        AWAIT(f->r, fat_flush, f->ip->m);
+    if (f->ip->link_to)
+        fat_forget_link(f->ip); // the mount is broken
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    if (mutex_held(&f->ip->m->lock, t))
+        mutex_unlock(&f->ip->m->lock, t);
+    ASYNC_END;
+}
+
 static bool needs_flush(struct fat_inode *ip)
 {
     return !ip->gone && (!list_empty(&ip->dirty_link) || (ip->v.pages && ip->pages.dirty));
@@ -289,6 +304,8 @@ ASYNC_IMPL(fat_evict, vnode_evict, long r;)
         AWAIT(f->r, phys_destroy, f->v->pages);
     if (fat_inode_of(f->v)->gone && !fat_mount_of(f->v)->error)
         AWAIT(f->r, fat_free_storage, fat_inode_of(f->v));
+    if (fat_inode_of(f->v)->link_to)
+        AWAIT(f->r, fat_settle_link, fat_inode_of(f->v));
     not_dirty(fat_inode_of(f->v));
     SHIELD_END();
     ASYNC_RETURN(f->r);

@@ -136,7 +136,7 @@ static int map_walk(struct fat_inode *ip, uint32_t index, uint32_t *need)
             return -EAGAIN;
         if (ip->mapped) {
             *need = map_tail(ip);
-            next = fat_entry(m, *need);
+            next = ip->link_to && *need == ip->link_from ? ip->link_to : fat_entry(m, *need);
             if (next == -EAGAIN)
                 return -EAGAIN;
         }
@@ -259,27 +259,27 @@ ASYNC(fat_allocate, struct search s; uint32_t need; long r;)
     ASYNC_END;
 }
 
-ASYNC(fat_extend, uint32_t first; uint32_t last; long r; long error;)
+// Within a part that is not yet linked on disk links can be set at once; the one that leads from what
+// the disk knows into the new part waits.
+ASYNC(fat_extend, uint32_t first; uint32_t last; long r;)
 {
     ASYNC_BEGIN(fat_extend);
-    if (f->ip->length) {
-        // Loaded before anything is changed; allocation dirties but a few sectors, so it stays.
-        AWAIT(f->r, fat_load, f->ip->m, fat_entry_sector(f->ip->m, f->ip->last));
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
-    }
     AWAIT(f->r, fat_allocate, f->ip->m, f->ip->last, f->add, &f->last);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->first = (uint32_t)f->r;
-    if (f->ip->length) {
+    if (f->ip->length && f->ip->link_to) {
         AWAIT(f->r, fat_load, f->ip->m, fat_entry_sector(f->ip->m, f->ip->last));
         if (f->r < 0) {
-            f->error = f->r;
-            AWAIT(f->r, fat_free_chain, f->ip->m, f->first, false);
-            ASYNC_RETURN(f->error);
+            AWAIT(f->last, fat_free_chain, f->ip->m, f->first, false);
+            ASYNC_RETURN(f->r);
         }
         entry_set(f->ip->m, f->ip->last, f->first);
+    } else if (f->ip->length) {
+        f->ip->link_at = f->ip->length - 1;
+        f->ip->link_from = f->ip->last;
+        f->ip->link_to = f->first;
+        list_push_back(&f->ip->m->links, &f->ip->link_entry);
     } else {
         f->ip->first = f->first;
     }
@@ -291,36 +291,29 @@ ASYNC(fat_extend, uint32_t first; uint32_t last; long r; long error;)
     ASYNC_END;
 }
 
-// ---- giving clusters back
-
-ASYNC(fat_cut, uint32_t last; uint32_t first; uint32_t count; long r;)
+void fat_forget_link(struct fat_inode *ip)
 {
-    ASYNC_BEGIN(fat_cut);
-    AWAIT(f->r, fat_measure, f->ip);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    if (f->keep >= f->ip->length)
-        ASYNC_RETURN(0);
-    AWAIT(f->r, fat_map_to, f->ip, f->keep);
-    if (f->r)
-        ASYNC_RETURN(f->r < 0 ? f->r : -EIO);
-    fat_map_find(f->ip, f->keep, &f->first, &f->count);
-    f->last = 0;
-    if (f->keep) {
-        fat_map_find(f->ip, f->keep - 1, &f->last, &f->count);
-        AWAIT(f->r, fat_load, f->ip->m, fat_entry_sector(f->ip->m, f->last));
+    ip->link_to = 0;
+    list_remove(&ip->link_entry);
+}
+
+ASYNC(fat_set_links, struct fat_inode *ip; long r;)
+{
+    ASYNC_BEGIN(fat_set_links);
+    while (!list_empty(&f->m->links)) {
+        f->ip = list_entry(f->m->links.next, struct fat_inode, link_entry);
+        AWAIT(f->r, fat_load, f->m, fat_entry_sector(f->m, f->ip->link_from));
         if (f->r < 0)
             ASYNC_RETURN(f->r);
-        entry_set(f->ip->m, f->last, FAT_END);
-    } else {
-        f->ip->first = 0;
+        entry_set(f->m, f->ip->link_from, f->ip->link_to);
+        fat_forget_link(f->ip);
     }
-    map_trim(f->ip, f->keep);
-    map_ends(f->ip);
-    ASYNC_RETURN(f->first);
+    ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;
 }
+
+// ---- giving clusters back
 
 // Frees from *at on: 0 at the end of the chain, -EIO where it is damaged, -EAGAIN as in map_walk.
 static int free_walk(struct fat_mount *m, uint32_t *at, bool directory, bool *load)
@@ -366,6 +359,72 @@ ASYNC(fat_free_chain, uint32_t at; bool load; long r;)
             YIELD();
         }
     }
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// Cuts the chain in the table and in the map: the first cluster cut off, not yet free.
+ASYNC_DECL(fat_cut, struct fat_inode *ip; uint32_t keep;);
+ASYNC(fat_cut, uint32_t last; uint32_t first; uint32_t count; long r;)
+{
+    ASYNC_BEGIN(fat_cut);
+    AWAIT(f->r, fat_map_to, f->ip, f->keep);
+    if (f->r)
+        ASYNC_RETURN(f->r < 0 ? f->r : -EIO);
+    fat_map_find(f->ip, f->keep, &f->first, &f->count);
+    f->last = 0;
+    if (f->ip->link_to && f->ip->link_at >= f->keep) {
+        // The link lies in the part cut off, which is to be found whole when it is freed.
+        AWAIT(f->r, fat_load, f->ip->m, fat_entry_sector(f->ip->m, f->ip->link_from));
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+        entry_set(f->ip->m, f->ip->link_from, f->ip->link_to);
+        fat_forget_link(f->ip);
+    }
+    if (f->ip->link_to && f->ip->link_at == f->keep - 1) {
+        fat_forget_link(f->ip);
+    } else if (f->keep) {
+        fat_map_find(f->ip, f->keep - 1, &f->last, &f->count);
+        AWAIT(f->r, fat_load, f->ip->m, fat_entry_sector(f->ip->m, f->last));
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+        entry_set(f->ip->m, f->last, FAT_END);
+    } else {
+        f->ip->first = 0;
+    }
+    map_trim(f->ip, f->keep);
+    map_ends(f->ip);
+    ASYNC_RETURN(f->first);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(fat_shorten, uint32_t first; uint32_t cut; long r;)
+{
+    ASYNC_BEGIN(fat_shorten);
+    AWAIT(f->r, fat_measure, f->ip);
+    if (f->r < 0 || f->keep >= f->ip->length)
+        ASYNC_RETURN(f->r);
+    // The entry names a shorter file, or none, before the chain is cut.
+    f->first = f->ip->first;
+    if (!f->keep)
+        f->ip->first = 0;
+    AWAIT(f->r, fat_inode_store, f->ip);
+    if (f->r == 0)
+        AWAIT(f->r, fat_flush, f->ip->m);
+    f->ip->first = f->first;
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, fat_cut, f->ip, f->keep);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    f->cut = (uint32_t)f->r;
+    f->r = 0;
+    if (f->keep)
+        AWAIT(f->r, fat_flush, f->ip->m);
+    if (f->r == 0)
+        AWAIT(f->r, fat_free_chain, f->ip->m, f->cut, S_ISDIR(f->ip->v.mode));
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -218,7 +218,8 @@ long host_run(const struct async_fn *fn, const void *args, size_t n)
 
 // ---- the page cache's glue, without user memory
 
-const struct file_ops file_ops_pagecache, file_ops_directory, file_ops_fifo, file_ops_no_device;
+const struct file_ops file_ops_pagecache, file_ops_directory, file_ops_fifo, file_ops_no_device,
+    file_ops_block;
 
 ASYNC(vnode_set_size, long r;)
 {

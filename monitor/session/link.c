@@ -406,8 +406,6 @@ static void link_init(void)
 {
     struct wire_ring messages, events;
 
-    if (!uart_present())
-        return;
     boot_id = random_u64();
     event_init(&readable);
     event_init(&writable);
@@ -417,6 +415,8 @@ static void link_init(void)
     wire_ring_init(&events, event_memory, EVENT_RING);
     wire_rx_init(&rx, &sink, NULL);
     wire_tx_init(&tx, &sources, NULL, messages, events);
+    if (!uart_present())
+        return;     // nobody will ever connect; the session waits
     if (!task_spawn("link-clock", &link_clock_fn, NULL, 0)) {
         log_error("monitor: no memory for the link's clock; the console stays plain");
         return;

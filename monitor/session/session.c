@@ -39,6 +39,7 @@ static size_t reply_len;
 static struct rpc_once once;
 static uint64_t next_call;
 static bool lost;        // the host went away or asked for a reset while a script ran
+static bool ready;       // there is a Lua state
 static bool preparing;   // a fresh state runs the prelude: nothing to interrupt yet
 static uint64_t told_at; // limits.spent when the script was last seen unhindered
 
@@ -329,6 +330,7 @@ static void fresh_state(void)
     if (eval_open(&limits, &host))
         panic("monitor: the prelude: %s", lua_tostring(limits.L, -1));
     preparing = false;
+    ready = true;
 }
 
 static void do_reset(const struct rpc_head *head)
@@ -361,6 +363,8 @@ static void do_request(const struct rpc_head *head)
     };
     link_interrupt_clear();
     told_at = 0;
+    if (!ready)
+        fresh_state();
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (strcmp(ops[i].op, head->op) == 0) {
             ops[i].run(head);
@@ -399,7 +403,10 @@ static void forget(void)
     rpc_once_forget(&once);
     link_interrupt_clear();
     monitor_mode = MODE_RO;
-    fresh_state();
+    ready = false;
+    probes_reset();
+    if (link_connected())
+        fresh_state();
 }
 
 // What the fiber before this one could not finish.
@@ -418,7 +425,8 @@ static void answer_abandoned(void)
 static void session(struct fiber *f)
 {
     const uint8_t *data;
-    fresh_state();
+    ready = false; // made when a host comes: boot does not pay for it
+    probes_reset();
     answer_abandoned();
     for (;;) {
         if (lost)
@@ -430,7 +438,7 @@ static void session(struct fiber *f)
             link_interrupt_clear();
         else if (n > 0)
             take_request(data, (size_t)n);
-        if (!lost && probes_active())
+        if (ready && !lost && probes_active())
             eval_events(&limits, probes_run);
     }
 }

@@ -240,8 +240,6 @@ INIT(INIT_LATE, boot_done);
 
 // ---- panic
 
-extern void (*panic_puts)(const char *text); // lib: polled output of last resort
-
 // A console that speaks frames drops to plain text at a 00; the log's ring goes out first.
 static void panic_take_over(void)
 {

@@ -31,6 +31,11 @@ struct log_line {
 // Copies up to max newest lines, oldest first; returns how many.
 size_t log_tail(struct log_line *out, size_t max);
 
+// What panic ends with, if set: after the backtraces, the other harts stopped, output polled by
+// panic_puts. It takes no lock and may not return.
+extern void (*panic_hook)(void);
+extern void (*panic_puts)(const char *text);
+
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // Three assertions: an internal invariant, a checked expression, a caller's contract.

@@ -6,6 +6,7 @@
 #include "dev/irq.h"
 #include "lib/dt.h"
 #include "lib/log.h"
+#include "lib/symbols.h"
 #include "page/frame.h"
 #include "page/heap.h"
 #include "session/journal.h"
@@ -188,15 +189,36 @@ static int k_timers(lua_State *L)
             lua_createtable(L, 0, 3);
             set_int(L, "hart", h);
             set_int(L, "us", timers[i].when > now ? ticks_to_ns(timers[i].when - now) / 1000 : 0);
-            set_hex(L, "fires", (uint64_t)timers[i].fire);
+            struct symbol_text name;
+            set_text(L, "fires", symbol_describe(&name, (uint64_t)timers[i].fire));
             append(L);
         }
     }
-    class_set_columns(L, "hart> us> fires>");
+    class_set_columns(L, "hart> us> fires");
     return 1;
 }
 MONITOR_API(timers, "timers", "k.timers() -> list of {hart, us, fires}",
             "armed timers: microseconds left, and the function", "k.timers()", k_timers, NULL);
+
+// A name gives an address, an address the function it lies in.
+static int k_sym(lua_State *L)
+{
+    if (lua_type(L, 1) == LUA_TNUMBER) {
+        struct symbol_text name;
+        lua_pushstring(L, symbol_describe(&name, (uint64_t)luaL_checkinteger(L, 1)));
+        return 1;
+    }
+    uint64_t at = symbol_find(luaL_checkstring(L, 1));
+    if (at) {
+        lua_pushinteger(L, (lua_Integer)at);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "the kernel has no function '%s'", lua_tostring(L, 1));
+    return 2;
+}
+MONITOR_API(sym, "sym", "k.sym(name or address) -> address or name", "functions of the kernel",
+            "k.sym(\"space_fault\")", k_sym, NULL);
 
 // ---- reading memory
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tasks: what runs, what each one waits for and since when, its frames; suspend and resume.
+#include "async/wait_async.h"
 #include "class/classes.h"
 #include "lib/errno.h"
 #include "lib/local.h"
@@ -34,7 +35,8 @@ TASK_LOCAL(birth, struct birth, birth_construct, NULL);
 
 struct task_view {
     char name[24];
-    const char *kind, *state, *wait, *function;
+    char wait[48];
+    const char *kind, *state, *function;
     uint64_t since, polls, ran_ns, space, born, creator;
     uint32_t id, pid, tid, parent, hart, attn, shield;
     int32_t pinned;
@@ -56,11 +58,18 @@ static const char *state_of(uint32_t state, uint32_t attn)
     return state & TASK_QUEUED ? "ready" : "waiting";
 }
 
+// "event" alone says little: then also whose it is, the nearest function that is not a wait itself.
 static void look_at_leaf(struct task *t, struct task_view *v)
 {
-    v->wait = t->top ? t->top->at->what : NULL;
-    v->function = t->top ? t->top->fn->name : NULL;
+    const struct frame *f = t->top;
     v->since = ticks_to_ns(t->since);
+    if (!f)
+        return;
+    v->function = f->fn->name;
+    if (f->fn == &event_wait_fn && f->parent)
+        snprintf(v->wait, sizeof v->wait, "%s of %s", f->at->what, f->parent->fn->name);
+    else
+        snprintf(v->wait, sizeof v->wait, "%s", f->at->what);
 }
 
 static void look_at_thread(const struct thread *th, struct task_view *v)
@@ -144,7 +153,7 @@ static void task_line(char *buf, size_t n, const struct class_key *key, const vo
     (void)key;
     if (v->pid)
         snprintf(pid, sizeof pid, " pid %u", v->pid);
-    if (v->wait && strcmp(v->state, "waiting") == 0)
+    if (v->wait[0] && strcmp(v->state, "waiting") == 0)
         snprintf(buf, n, "%s%s waits for %s", v->name, pid, v->wait);
     else
         snprintf(buf, n, "%s%s %s on hart %u", v->name, pid, v->state, v->hart);

@@ -9,6 +9,7 @@
 #include "async/task.h"
 #include "class/classes.h"
 #include "lib/errno.h"
+#include "lib/symbols.h"
 #include "session/journal.h"
 
 #include <lauxlib.h>
@@ -187,6 +188,24 @@ static void set_order(lua_State *L, const struct class_key *key, const void *cop
                                             (uint64_t)luaL_checkinteger(L, value)}});
 }
 
+static void push_function(lua_State *L, uint64_t pc)
+{
+    struct symbol_text name;
+    lua_pushstring(L, pc ? symbol_describe(&name, pc) : NULL);
+}
+
+static void push_ctor(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)key;
+    push_function(L, ((const struct tls_view *)copy)->ctor);
+}
+
+static void push_dtor(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)key;
+    push_function(L, ((const struct tls_view *)copy)->dtor);
+}
+
 static const struct class_field fields[] = {
     FIELD(struct tls_view, name, "the variable or type"),
     FIELD(struct tls_view, of, "hart or task: who has an instance"),
@@ -199,8 +218,8 @@ static const struct class_field fields[] = {
     FIELD(struct tls_view, constructed, "owners it was made for"),
     FIELD(struct tls_view, destroyed, "owners it was unmade for"),
     FIELD(struct tls_view, failed, "births it refused"),
-    FIELD_ADDRESS(struct tls_view, ctor, "constructor, 0: none"),
-    FIELD_ADDRESS(struct tls_view, dtor, "destructor, 0: none"),
+    FIELD_OTHER("ctor", "string", "constructor, nil: none", push_ctor),
+    FIELD_OTHER("dtor", "string", "destructor, nil: none", push_dtor),
     FIELD(struct tls_view, at, "where it is declared"),
     {0},
 };

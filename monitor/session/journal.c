@@ -95,14 +95,9 @@ void journal_forget_dry_run(void)
     dry = false;
 }
 
-size_t journal_tail(struct journal_row *out, size_t max)
+struct journal_row *journal_newest(uint32_t back)
 {
-    size_t n = 0;
-    uint32_t first = made > max ? made - (uint32_t)max : 0;
-    for (uint32_t i = first + 1; i <= made; i++)
-        if (row(i))
-            out[n++] = *row(i);
-    return n;
+    return back < made ? row(made - back) : NULL;
 }
 
 // ---- k.journal, k.undo, k.dry, k.mode

@@ -54,5 +54,5 @@ void monitor_need(lua_State *L, enum monitor_mode mode, const char *what);
 // The state in which k.dry ran is gone.
 void journal_forget_dry_run(void);
 
-// The newest rows, oldest first: how many. Any context (panic too): takes no lock.
-size_t journal_tail(struct journal_row *out, size_t max);
+// The newest row (0), the one before it (1), ...; NULL: no more. Any context (panic too): no lock.
+struct journal_row *journal_newest(uint32_t back);

@@ -8,6 +8,7 @@
 
 #include "async/task.h"
 #include "class/classes.h"
+#include "lib/local.h"
 #include "lib/spinlock.h"
 #include "lib/trace.h"
 #include "task/thread.h"
@@ -38,6 +39,20 @@ struct probe_event {
     bool parked;
     uint64_t ns, args[TRACE_ARGS];
 };
+
+// Per hart, so that the totals survive whatever the ring drops.
+struct probe_counts {
+    uint64_t recorded, dropped;
+};
+static _Thread_local struct probe_counts probe_counts;
+
+static int counts_construct(void *obj, void *owner)
+{
+    (void)owner;
+    *(struct probe_counts *)obj = (struct probe_counts){0, 0};
+    return 0;
+}
+HART_LOCAL(probe_counts, counts_construct, NULL);
 
 static struct spinlock lock = SPINLOCK_INIT("probes");
 static struct probe probes[PROBES];
@@ -85,8 +100,10 @@ static void note(struct probe *p, struct task *t, const uint64_t args[TRACE_ARGS
     p->hits++;
     if (tail - head == EVENTS) {
         p->lost++;
+        probe_counts.dropped++;
         return;
     }
+    probe_counts.recorded++;
     struct probe_event *e = &events[tail++ % EVENTS];
     *e = (struct probe_event){.point = p->point,
                               .probe = p->number,

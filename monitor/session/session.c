@@ -8,23 +8,25 @@
 
 #include "async/executor.h"
 #include "class/class.h"
-#include "dev/uart.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "page/frame.h"
 #include "session/eval.h"
 #include "session/journal.h"
 #include "session/link.h"
+#include "session/power.h"
 #include "session/probe.h"
 #include "session/value.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
     HEAP = 1 << 20,
-    ARENA = 16 * 1024,           // frames of the deepest call a binding may wait for
-    EVENT_MS = 5,                // how often events of probes are looked for
+    ARENA = 16 * 1024, // frames of the deepest call a binding may wait for
+    EVENT_MS = 5,      // how often events of probes are looked for
+    PANIC_ROWS = 8,
     STUBBORN = 20 * 1000 * 1000, // ticks a script may go on after it was told to stop
 };
 
@@ -348,8 +350,8 @@ static void do_poweroff(const struct rpc_head *head)
     begin_reply(&o, head->id);
     ok_reply(&o, 0);
     fiber_await(&fiber, link_send, WIRE_RPC, reply, o.len);
-    uart_drain();
-    machine_poweroff();
+    long e = fiber_await(&fiber, monitor_poweroff, false);
+    log_error("monitor: power off failed (error %ld)", -e);
 }
 
 static void do_request(const struct rpc_head *head)
@@ -455,8 +457,21 @@ ASYNC(monitor_main, long r;)
     ASYNC_END;
 }
 
+// The last of a panic's text: what was changed from here.
+static void tell_journal(void)
+{
+    struct journal_row *r;
+    char line[160];
+    for (uint32_t i = 0; (r = journal_newest(i)) && i < PANIC_ROWS; i++) {
+        snprintf(line, sizeof line, "  change %u: %s%s\r\n", r->n, r->change.text,
+                 r->undone_by ? " (undone)" : "");
+        panic_puts(line);
+    }
+}
+
 static void session_init(void)
 {
+    panic_hook = tell_journal;
     pa_t pa = frame_alloc_run(HEAP / PAGE_SIZE);
     if (!pa)
         panic("monitor: no %d KiB for its heap", HEAP >> 10);

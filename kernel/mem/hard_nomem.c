@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// HARD_NOMEM builds: when the system has come up, every n-th allocation fails, of frames and of heap.
+//
+// A kernel that cannot even start shows nothing, so the failures begin a second after boot.
+// `nomem=N` on the command line says how often (97; 0: never).
+#ifdef HARD_NOMEM
+#include "async/timer.h"
+#include "lib/dt.h"
+#include "lib/init.h"
+#include "lib/log.h"
+#include "page/frame.h"
+
+#include <stdlib.h>
+
+static struct timer start_timer;
+
+static void hard_nomem_begin(struct timer *tm)
+{
+    (void)tm;
+    char value[12];
+    hard_nomem_every = boot_arg("nomem", value, sizeof value) ? (uint32_t)atoi(value) : 97;
+}
+
+static void hard_nomem_start(void)
+{
+    log_warn("HARD_NOMEM: allocations will fail");
+    timer_arm(&start_timer, 1000000000, hard_nomem_begin);
+}
+INIT(INIT_USER, hard_nomem_start);
+#endif

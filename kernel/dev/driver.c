@@ -85,7 +85,7 @@ static void read_interrupt(struct device *dev)
 {
     int len = 0;
     const fdt32_t *p = fdt_getprop(dt_blob, dev->node, "interrupts-extended", &len);
-    if (p && len >= 8) {
+    if (p && len == 8) { // controllers list several: of harts, not sources
         dev->irq_parent = fdt32_ld(p);
         dev->irq = fdt32_ld(p + 1);
         return;

@@ -8,11 +8,11 @@
 
 #include "async/wait.h"
 #include "async/wait_async.h"
-#include "dev/random.h"
 #include "dev/uart.h"
 #include "fs/tty.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "session/welcome.h"
 #include "wire/rx.h"
 #include "wire/tx.h"
 
@@ -34,8 +34,6 @@ static uint32_t connected, interrupted;
 // Only link_recv touches these.
 static uint8_t message[RPC_MESSAGE];
 static size_t message_len;
-
-static uint64_t boot_id, schema;
 
 static uint8_t inbox_memory[RX_RING], outbox_memory[TX_RING], event_memory[EVENT_RING];
 
@@ -75,39 +73,6 @@ static void on_ack(void *ctx, const struct wire_ack *ack)
     wire_tx_ack(&tx, ack);
     spin_unlock(&tx_lock);
     uart_kick();
-}
-
-// The linker's note: 16 bytes of head, then the id.
-extern const uint8_t __start_build_id[], __stop_build_id[];
-
-static void put_build_id(struct cbor_out *o)
-{
-    static const char digits[] = "0123456789abcdef";
-    char hex[16];
-
-    if (__stop_build_id - __start_build_id < 24)
-        return cbor_null(o);
-    for (unsigned i = 0; i < 16; i++)
-        hex[i] = digits[__start_build_id[16 + i / 2] >> (i % 2 ? 0 : 4) & 15];
-    cbor_text(o, hex, sizeof hex);
-}
-
-static size_t welcome_info(uint8_t *buf, size_t cap)
-{
-    struct cbor_out o = {buf, cap, 0};
-
-    cbor_map(&o, 5);
-    cbor_str(&o, "build");
-    put_build_id(&o);
-    cbor_str(&o, "version");
-    cbor_uint(&o, RPC_VERSION);
-    cbor_str(&o, "boot");
-    cbor_uint(&o, boot_id);
-    cbor_str(&o, "schema");
-    cbor_uint(&o, schema);
-    cbor_str(&o, "harts");
-    cbor_uint(&o, hart_count);
-    return o.len;
 }
 
 // A script that ran for the host before is of no use to anybody any more.
@@ -233,11 +198,6 @@ bool link_interrupted(void)
 void link_interrupt_clear(void)
 {
     store_relaxed(&interrupted, 0);
-}
-
-void link_set_schema(uint64_t hash)
-{
-    schema = hash;
 }
 
 void link_get_stats(struct link_stats *out)
@@ -406,7 +366,7 @@ static void link_init(void)
 {
     struct wire_ring messages, events;
 
-    boot_id = random_u64();
+    welcome_init();
     event_init(&readable);
     event_init(&writable);
     event_init(&clock_moved);
@@ -416,7 +376,7 @@ static void link_init(void)
     wire_rx_init(&rx, &sink, NULL);
     wire_tx_init(&tx, &sources, NULL, messages, events);
     if (!uart_present())
-        return;     // nobody will ever connect; the session waits
+        return; // nobody will ever connect; the session waits
     if (!task_spawn("link-clock", &link_clock_fn, NULL, 0)) {
         log_error("monitor: no memory for the link's clock; the console stays plain");
         return;

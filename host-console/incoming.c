@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// What comes off the line: frames of a session, and the text of everybody who speaks none.
+#include "console.h"
+#include "guest.h"
+#include "line.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_KEPT = 64 * 1024 };
+
+static void keep_text(struct console *c, const uint8_t *data, size_t n)
+{
+    bytes_add(&c->text, data, n);
+    if (c->text.len > 2 * TEXT_KEPT)
+        bytes_drop(&c->text, c->text.len - TEXT_KEPT);
+    if (strstr(c->text.data, "PANIC on hart "))
+        c->panicked = true;
+}
+
+// Firmware speaks again: until the new kernel listens, HELLO would be typed at its half-made UART.
+static void notice_reboot(struct console *c, const uint8_t *data, size_t n)
+{
+    if (!c->welcome || !memmem(data, n, "OpenSBI v", 9))
+        return;
+    if (!c->terminal_only)
+        console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
+    c->welcome = false;
+    c->await_ready = true;
+    c->text.len = 0;
+}
+
+static void on_text(void *ctx, const uint8_t *data, size_t n)
+{
+    struct console *c = ctx;
+
+    notice_reboot(c, data, n);
+    keep_text(c, data, n);
+    if (c->await_ready && strstr(c->text.data, "monitor: listening"))
+        c->await_ready = false;
+    if (!c->welcome)
+        guest_saw(c, data, n);
+    if (c->on_text)
+        c->on_text(c, data, n);
+}
+
+static void on_lost(void *ctx, size_t n)
+{
+    struct console *c = ctx;
+    char line[48];
+    int len = snprintf(line, sizeof line, "\r\n[%zu bytes lost]\r\n", n);
+
+    c->lost += (unsigned)n;
+    if (c->on_text)
+        c->on_text(c, (const uint8_t *)line, (size_t)len);
+}
+
+// Both sides number from 0. A request that was on its way is sent again (client.c).
+static void begin_session(struct console *c, uint8_t session)
+{
+    wire_sender_reset(&c->sender);
+    c->session = session;
+    c->next_seq = -1;
+    c->hellos = 0;
+    c->rpc_gap = true;
+    c->message.len = 0;
+}
+
+// What the host looks up in the ELF file (names, lines) would be of another kernel.
+static void warn_of_other_build(struct console *c, const char *build, size_t n)
+{
+    char hex[17];
+
+    if (build_id_of(c->elf, hex) && (n != 16 || memcmp(hex, build, 16) != 0))
+        fprintf(stderr, "kmon: the kernel that runs is not %s\r\n", c->elf);
+    c->elf = NULL;
+}
+
+static void take_welcome(struct console *c, const struct wire_frame *frame)
+{
+    struct cbor_in info =
+        cbor_in(frame->payload + WIRE_WELCOME_HEAD, frame->len - WIRE_WELCOME_HEAD);
+    uint64_t version = 0, boot = 0, harts = 0;
+    const char *build;
+    size_t build_n;
+
+    if (memcmp(frame->payload + 1, c->hello.nonce, WIRE_NONCE) != 0)
+        return;
+    if (!cbor_find_uint(info, "version", &version) || version != RPC_VERSION)
+        console_fail(c, EXIT_PROTOCOL, "the kernel speaks version %u of the protocol, kmon %u",
+                     (unsigned)version, RPC_VERSION);
+    cbor_find_uint(info, "boot", &boot);
+    cbor_find_uint(info, "harts", &harts);
+    cbor_find_uint(info, "schema", &c->schema);
+    if (cbor_find_text(info, "build", &build, &build_n) && c->elf && !c->welcome)
+        warn_of_other_build(c, build, build_n);
+    if (c->welcome && boot != c->boot_id)
+        console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
+    if (c->welcome && frame->payload[1 + WIRE_NONCE] != c->session && !c->terminal_only)
+        console_fail(c, EXIT_PROTOCOL, "the kernel gave kmon up after %u s of silence",
+                     KEEPALIVE_S);
+    if (!c->welcome || frame->payload[1 + WIRE_NONCE] != c->session)
+        begin_session(c, frame->payload[1 + WIRE_NONCE]);
+    c->welcome = true;
+    c->demux.strict = true;
+    c->boot_id = boot;
+    c->harts = (unsigned)harts;
+}
+
+static void take_message_part(struct console *c, const struct wire_frame *frame)
+{
+    uint32_t len;
+
+    bytes_add(&c->message, frame->payload, frame->len);
+    if (frame->type != WIRE_LAST)
+        return;
+    len = (uint32_t)c->message.len;
+    bytes_add(&c->inbox, &len, sizeof len);
+    bytes_add(&c->inbox, c->message.data, c->message.len);
+    c->message.len = 0;
+}
+
+static void take_sequenced(struct console *c, const struct wire_frame *frame)
+{
+    // A gap may have taken a part of a message: what there is of it is worth nothing.
+    if (c->next_seq >= 0 && frame->seq != c->next_seq) {
+        c->rpc_gap = true;
+        c->message.len = 0;
+    }
+    c->next_seq = (uint8_t)(frame->seq + 1);
+    switch (frame->chan) {
+    case WIRE_TTY:
+        guest_saw(c, frame->payload, frame->len);
+        if (c->on_tty)
+            c->on_tty(c, frame->payload, frame->len);
+        break;
+    case WIRE_LOG:
+        if (c->on_log)
+            c->on_log(c, frame->payload, frame->len);
+        break;
+    case WIRE_REPL:
+        if (c->on_repl)
+            c->on_repl(c, frame->payload, frame->len);
+        break;
+    case WIRE_RPC:
+        take_message_part(c, frame);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_frame(void *ctx, const struct wire_frame *frame)
+{
+    struct console *c = ctx;
+    struct wire_ack ack;
+
+    if (frame->type == WIRE_NOW && frame->len >= WIRE_WELCOME_HEAD &&
+        frame->payload[0] == WIRE_WELCOME)
+        take_welcome(c, frame);
+    else if (!c->welcome)
+        return; // of a session before this one
+    else if (wire_ack_decode(&ack, frame))
+        wire_sender_ack(&c->sender, &ack);
+    else if (frame->type == WIRE_DATA || frame->type == WIRE_LAST)
+        take_sequenced(c, frame);
+}
+
+const struct wire_demux_sink line_sink = {on_frame, on_text, on_lost};
+
+bool console_take_message(struct console *c, struct bytes *into)
+{
+    uint32_t len;
+
+    if (c->inbox.len < sizeof len)
+        return false;
+    memcpy(&len, c->inbox.data, sizeof len);
+    into->len = 0;
+    bytes_add(into, c->inbox.data + sizeof len, len);
+    bytes_drop(&c->inbox, sizeof len + len);
+    return true;
+}

@@ -242,29 +242,40 @@ static void target_drop(struct phys **ph, struct page **page)
     *ph = NULL;
 }
 
-ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; bool cleaned;)
+// No memory is an answer only when it stays so: dirty file pages are written and given up, others get
+// their turn to free what they hold.
+enum { MEMORY_TRIES = 4 };
+
+static bool worth_waiting(uint32_t tries)
+{
+    return tries < 2 || (tries < MEMORY_TRIES && frame_free_count() > frame_reserve);
+}
+
+ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; uint32_t tries;)
 {
     ASYNC_BEGIN(space_fault);
     f->ph = NULL;
     f->page = NULL;
-    f->cleaned = false;
+    f->tries = 0;
     for (;;) {
         f->r = space_fault_fast(f->s, f->va, f->access);
         target_drop(&f->ph, &f->page);
-        if (f->r == -ENOMEM && !f->cleaned) { // dirty file pages can be written and given up
-            f->cleaned = true;
-            AWAIT(f->r, phys_sync_all, 0);
-            continue;
+        if (f->r == -EAGAIN) {
+            if (!fault_target(f->s, f->va, &f->ph, &f->index))
+                continue;
+            AWAIT(f->r, phys_page, f->ph, f->index, PHYS_KILLABLE, &f->page);
+            if (f->r == 0)
+                continue;
+            target_drop(&f->ph, &f->page);
+            if (f->r != -ENOMEM)
+                ASYNC_RETURN(f->r == -EINTR ? f->r : -EIO);
         }
-        if (f->r != -EAGAIN)
+        if (f->r != -ENOMEM || !worth_waiting(f->tries++))
             ASYNC_RETURN(f->r);
-        if (!fault_target(f->s, f->va, &f->ph, &f->index))
-            continue;
-        AWAIT(f->r, phys_page, f->ph, f->index, PHYS_KILLABLE, &f->page);
-        if (f->r == -ENOMEM && !f->cleaned)
-            continue;
-        if (f->r < 0)
-            ASYNC_RETURN(f->r == -ENOMEM || f->r == -EINTR ? f->r : -EIO);
+        if (f->tries == 1)
+            AWAIT(f->r, phys_sync_all, 0);
+        else
+            YIELD();
     }
     ASYNC_FINALLY;
     target_drop(&f->ph, &f->page);

@@ -23,8 +23,6 @@
 
 TRACE_POINT(irq, "irq", "source", "hart");
 
-extern void (*irq_external)(void); // arch: what a pending SEIP calls
-
 enum {
     PLIC_ENABLE = 0x2000,
     PLIC_ENABLE_STRIDE = 0x80,

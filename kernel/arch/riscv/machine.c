@@ -10,7 +10,7 @@
 uint64_t timebase_hz = 10000000;
 static bool has_sstc;
 static void (*ipi_handlers[32])(void);
-void (*irq_external)(void);     // dev/irq registers itself here
+void (*irq_external)(void);
 
 bool sbi_has(long ext)
 {

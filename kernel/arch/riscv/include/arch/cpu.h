@@ -94,6 +94,9 @@ static inline void cpu_wait_for_interrupt(void)
     __asm__ volatile("wfi" ::: "memory");
 }
 
+// What a pending external interrupt calls; the interrupt controller's driver sets it.
+extern void (*irq_external)(void);
+
 enum ipi {
     IPI_WAKE = 1,       // look at the run queue and at the running task's attention word
     IPI_SHOOTDOWN = 2,  // serve the shootdown request (arch/riscv/shootdown.c)

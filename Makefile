@@ -48,6 +48,7 @@ all: $(ELF) build/initrd.cpio build/disk.img $(if $(wildcard host-console/*.c),b
 
 $(ELF): .setup/link kernel/arch/riscv/link.ld $(OBJ)
 	@echo "  LINK $@"; .setup/link $@ $(filter-out .setup/link,$^)
+	@lua5.4 kernel/async/arena.lua $@
 
 # clang 14 knows no `.option arch`: its assembly files may name floating point registers throughout
 ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-command-line-argument))

@@ -8,6 +8,10 @@
     .section .text.boot, "ax"
     .globl _start
 _start:
+    lla     t0, boot_taken
+    li      t1, 1
+    amoswap.w.aqrl t1, t1, (t0)
+    bnez    t1, late_start
     lla     s2, boot_root
     la      s4, boot_main_high
     ld      s4, 0(s4)
@@ -52,6 +56,11 @@ enter_high:                     // turns paging on with root s2, returns to the 
     csrc    sstatus, t0
     ret
 
+// OpenSBI 1.1 marks a hart as started before it stores where it is to start: one that looks in between comes to _start,
+// with anything in a1. Harts are started one at a time, so the block is known.
+late_start:
+    lla     t0, hart_starting
+    ld      a1, 0(t0)
     .globl secondary_start
 secondary_start:                // a1 = struct hart_start, linear-map address
     li      t2, 0xffffffc000000000
@@ -68,6 +77,12 @@ secondary_start:                // a1 = struct hart_start, linear-map address
 
     .balign 8
 boot_main_high: .dword boot_main
+
+    .section .data
+    .balign 8
+    .globl hart_starting
+hart_starting:  .dword 0        // struct hart_start *, linear-map address
+boot_taken:     .word 0
 
     .section .bss_pages, "aw", @nobits
     .balign 4096

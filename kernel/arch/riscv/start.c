@@ -40,6 +40,8 @@ struct hart_start {         // boot.S reads the first four words
     uint64_t id;
 };
 
+extern struct hart_start *hart_starting;    // boot.S
+
 // ---- pages before frames
 
 static pa_t early_next, early_end;
@@ -261,6 +263,7 @@ static void harts_start(uint64_t boot_id)
         *s = (struct hart_start){kva_to_pa(kernel_root), stack + HART_STACK, (uint64_t)tls,
                                  (uint64_t)secondary_main, index, list[i].id};
         harts[index] = (struct hart *)tls;
+        store_release(&hart_starting, s);
         struct sbi_ret r = sbi_call(SBI_EXT_HSM, 0, list[i].id, kva_to_pa(secondary_start),
                                     (uint64_t)s, 0);
         if (r.error)

@@ -146,6 +146,19 @@ static bool next_frame(struct wire_tx *tx)
            next_record(tx, &tx->events) || next_dropped(tx);
 }
 
+// In PLAIN the terminal goes first, but no line of the log is torn by it.
+static size_t plain_part(struct wire_tx *tx, uint8_t *buf, size_t max)
+{
+    size_t n = tx->log_open ? 0 : tx->from->tty(tx->ctx, buf, max);
+    if (n > 0)
+        return n;
+    n = tx->from->log(tx->ctx, buf, max);
+    if (n == 0)
+        return tx->log_open ? tx->from->tty(tx->ctx, buf, max) : 0;
+    tx->log_open = buf[n - 1] != '\n';
+    return n;
+}
+
 size_t wire_tx_pull(struct wire_tx *tx, uint8_t *buf, size_t max)
 {
     size_t n = 0;
@@ -161,9 +174,7 @@ size_t wire_tx_pull(struct wire_tx *tx, uint8_t *buf, size_t max)
             if (!next_frame(tx))
                 break;
         } else {
-            size_t part = tx->from->tty(tx->ctx, buf + n, max - n);
-            if (part == 0)
-                part = tx->from->log(tx->ctx, buf + n, max - n);
+            size_t part = plain_part(tx, buf + n, max - n);
             if (part == 0)
                 break;
             n += part;

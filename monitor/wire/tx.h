@@ -24,6 +24,7 @@ struct wire_tx {
     uint8_t session; // how often MUX was entered
     uint8_t seq;     // of the next sequenced frame
     bool tty_turn;
+    bool log_open; // PLAIN: the last byte of the log did not end a line
     bool ack_due, welcome_due;
     struct wire_ack ack;
     uint8_t welcome[WIRE_PAYLOAD];

@@ -20,15 +20,19 @@ static bool node_empty(void *const *node)
     return true;
 }
 
+// Makes the tree high enough for index. An empty one gets its one node at the top at once: below it
+// there would be empty nodes that no removal comes by to free.
 static int grow(struct radix *r, uint64_t index)
 {
-    while (!r->height || (r->height < LEVELS_MAX && index >> (BITS * r->height))) {
+    while (!r->root || (r->height < LEVELS_MAX && index >> (BITS * r->height))) {
         void **node = node_new();
         if (!node)
             return -ENOMEM;
         node[0] = r->root;
+        do
+            r->height++;
+        while (!r->root && r->height < LEVELS_MAX && index >> (BITS * r->height));
         r->root = node;
-        r->height++;
     }
     return 0;
 }

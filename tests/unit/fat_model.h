@@ -35,6 +35,8 @@ struct model {
     bool may_be_full; // -ENOSPC is a legal answer
     unsigned full;    // times it was given
     struct snap *snaps;
+    bool memory_fails;    // now and then an allocation fails
+    bool may_lack_memory; // -ENOMEM is a legal answer of what changes names
 };
 
 void model_init(struct model *m);

@@ -61,12 +61,15 @@ static void check_point(struct model *m, unsigned kind)
     }
 }
 
+static bool memory_fails;
+
 static void run(const char *options, uint64_t kib, bool may_be_full, unsigned seed)
 {
     struct model m;
     unsigned steps = setting("FAT_STEPS", 1500);
     model_init(&m);
     m.may_be_full = may_be_full;
+    m.memory_fails = memory_fails;
     host_fat_init(setting("FAT_SEED", seed));
     disk_open(options, kib << 10);
     assert_int_equal(fat_host_mount(), 0);
@@ -116,12 +119,20 @@ static void nearly_full(void **state)
     run("-s 1", 400, true, 505);
 }
 
+static void short_of_memory(void **state)
+{
+    (void)state;
+    memory_fails = true;
+    run("-s 1", 16384, false, 606);
+    memory_fails = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_clusters), cmocka_unit_test(large_clusters),
         cmocka_unit_test(large_sectors),  cmocka_unit_test(one_table),
-        cmocka_unit_test(nearly_full),
+        cmocka_unit_test(nearly_full),    cmocka_unit_test(short_of_memory),
     };
     cmocka_set_test_filter(getenv("FAT_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,32 +293,42 @@ static void phase_done(struct fat_mount *m, enum phase phase)
     }
 }
 
-// Writes the dirty sectors of one phase, a batch at a time, and waits for all of them.
+// Submits the next few writes: how many; *error as from next_write or block_submit.
 enum { BATCH = 16 };
+static uint32_t submit_batch(struct fat_mount *m, enum phase phase, struct write_cursor *c,
+                             struct block_request **req, long *error)
+{
+    uint32_t n = 0;
+    while (n < BATCH && (req[n] = next_write(m, phase, c, error))) {
+        if (!*error)
+            *error = block_submit(req[n]);
+        if (*error) {
+            block_request_put(req[n]);
+            break;
+        }
+        n++;
+    }
+    store_relaxed(&m->unflushed, 1);
+    return n;
+}
+
+// Writes the dirty sectors of one phase, a batch at a time, and waits for all of them. A transaction
+// is half done by now, so a shortage of memory is waited out for a while before it is an error.
 ASYNC_DECL(fat_write_phase, struct fat_mount *m; uint32_t phase;);
 ASYNC(fat_write_phase, struct write_cursor c; struct block_request *req[BATCH]; uint32_t n;
-      uint32_t i; long r; long error; bool more;)
+      uint32_t i; uint32_t pauses; long r; long error;)
 {
     ASYNC_BEGIN(fat_write_phase);
-    f->error = 0;
+    enum { PAUSES = 500, PAUSE_NS = 20000000 };
+    f->pauses = 0;
     f->c = (struct write_cursor){.at = f->m->dirty.next};
     do {
-        f->more = false;
-        for (f->n = 0; f->n < BATCH; f->n++) {
-            f->req[f->n] = next_write(f->m, f->phase, &f->c, &f->error);
-            if (!f->req[f->n])
-                break;
-            store_relaxed(&f->m->unflushed, 1);
-            if (!f->error)
-                f->error = block_submit(f->req[f->n]);
-            if (f->error) {
-                block_request_put(f->req[f->n]);
-                break;
-            }
-        }
-        if (f->n == BATCH || (f->n && f->error == -ENOMEM)) {
+        f->error = 0;
+        f->n = submit_batch(f->m, f->phase, &f->c, f->req, &f->error);
+        if (f->error == -ENOMEM && (f->n || f->pauses++ < PAUSES)) {
             f->error = 0;
-            f->more = true;
+            if (!f->n)
+                AWAIT(f->r, sleep_ns, PAUSE_NS, false);
         }
         for (f->i = 0; f->i < f->n; f->i++) {
             AWAIT(f->r, block_wait, f->req[f->i]);
@@ -327,7 +337,7 @@ ASYNC(fat_write_phase, struct write_cursor c; struct block_request *req[BATCH]; 
         }
         while (f->n)
             block_request_put(f->req[--f->n]);
-    } while (f->more && !f->error);
+    } while (f->c.at != &f->m->dirty && !f->error);
     if (!f->error)
         phase_done(f->m, f->phase);
     ASYNC_RETURN(f->error);

@@ -305,8 +305,8 @@ static void write_slot(struct fat_mount *m, const struct plan *p, uint32_t slot,
     fat_dirty(m, sector);
 }
 
-ASYNC(fat_dir_add, struct plan p; struct fat_dirent new; uint64_t sector[4]; uint32_t n;
-      uint32_t from; uint32_t to; uint32_t per; long r;)
+ASYNC(fat_dir_add, struct plan p; struct fat_dirent new; uint64_t sector[FAT_SET_SECTORS];
+      uint32_t n; uint32_t from; uint32_t to; uint32_t per; long r;)
 {
     ASYNC_BEGIN(fat_dir_add);
     f->new = *f->entry;
@@ -351,21 +351,35 @@ ASYNC(fat_dir_add, struct plan p; struct fat_dirent new; uint64_t sector[4]; uin
 
 // ---- taking away
 
-ASYNC(fat_dir_remove, uint64_t sector[4]; uint32_t n; uint32_t from; uint32_t to; long r;)
+static uint32_t first_sector(const struct fat_place *p)
 {
-    ASYNC_BEGIN(fat_dir_remove);
-    f->from = f->place->first / FAT_PER_SECTOR;
-    f->to = f->place->slot / FAT_PER_SECTOR;
-    if (f->to - f->from > 2)
+    return p->first / FAT_PER_SECTOR;
+}
+
+ASYNC(fat_dir_load, uint32_t n; long r;)
+{
+    ASYNC_BEGIN(fat_dir_load);
+    if (f->place->slot / FAT_PER_SECTOR - first_sector(f->place) >= FAT_SET_SECTORS)
         ASYNC_RETURN(-EIO);
-    for (f->n = f->from; f->n <= f->to; f->n++) {
+    for (f->n = first_sector(f->place); f->n <= f->place->slot / FAT_PER_SECTOR; f->n++) {
         AWAIT(f->r, fat_dir_sector, f->dir, f->n);
         if (f->r <= 0)
             ASYNC_RETURN(f->r < 0 ? f->r : -EIO);
-        f->sector[f->n - f->from] = (uint64_t)f->r;
+        f->sector[f->n - first_sector(f->place)] = (uint64_t)f->r;
     }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(fat_dir_remove, uint64_t sector[FAT_SET_SECTORS]; long r;)
+{
+    ASYNC_BEGIN(fat_dir_remove);
+    AWAIT(f->r, fat_dir_load, f->dir, f->place, f->sector);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     for (uint32_t slot = f->place->first; slot <= f->place->slot; slot++) {
-        uint64_t sector = f->sector[slot / FAT_PER_SECTOR - f->from];
+        uint64_t sector = f->sector[slot / FAT_PER_SECTOR - first_sector(f->place)];
         entry_at(f->dir->m, sector, slot % FAT_PER_SECTOR)->name[0] = FAT_DELETED;
         fat_dirty(f->dir->m, sector);
     }

@@ -181,6 +181,9 @@ int fat_name_set(struct fat_mount *m, const char *name, size_t len);
 ASYNC_DECL(fat_dir_find, struct fat_inode *dir; struct fat_place *place; struct fat_dirent *entry;);
 ASYNC_DECL(fat_dir_add, struct fat_inode *dir; const struct fat_dirent *entry;
            struct fat_place *place;);
+// Loads the sectors of a set, so that fat_dir_remove cannot fail right after; their disk numbers.
+enum { FAT_SET_SECTORS = 3 }; // that 21 slots and an end mark lie in, at most
+ASYNC_DECL(fat_dir_load, struct fat_inode *dir; const struct fat_place *place; uint64_t *sector;);
 ASYNC_DECL(fat_dir_remove, struct fat_inode *dir; const struct fat_place *place;);
 ASYNC_DECL(fat_dir_empty, struct fat_inode *dir;); // 0, -ENOTEMPTY
 // Disk sector of sector n of the directory, cached; 0: beyond its end.

@@ -110,22 +110,28 @@ static int transfer_walk(struct transfer *x, uint32_t *index)
 }
 
 ASYNC_DECL(fat_transfer, struct transfer *x;);
-ASYNC(fat_transfer, uint32_t index; long r; long error; struct block_request *done;)
+ASYNC(fat_transfer, uint32_t index; long r; long error; bool again; struct block_request *done;)
 {
     ASYNC_BEGIN(fat_transfer);
     f->x->req = f->x->sent = NULL;
-    while ((f->error = transfer_walk(f->x, &f->index)) == -EAGAIN) {
-        AWAIT(f->error, fat_map_locking, f->x->ip, f->index);
-        if (f->error < 0)
-            break;
-    }
-    while ((f->done = f->x->sent)) {
-        AWAIT(f->r, block_wait, f->done);
-        if (f->r < 0 && f->error == 0)
-            f->error = f->r;
-        f->x->sent = f->done->arg;
-        block_request_put(f->done);
-    }
+    do {
+        while ((f->error = transfer_walk(f->x, &f->index)) == -EAGAIN) {
+            AWAIT(f->error, fat_map_locking, f->x->ip, f->index);
+            if (f->error < 0)
+                break;
+        }
+        // Short of memory for a request: those under way give theirs back when they are done.
+        f->again = f->error == -ENOMEM && f->x->sent;
+        while ((f->done = f->x->sent)) {
+            AWAIT(f->r, block_wait, f->done);
+            if (f->r < 0) {
+                f->error = f->r;
+                f->again = false;
+            }
+            f->x->sent = f->done->arg;
+            block_request_put(f->done);
+        }
+    } while (f->again);
     ASYNC_RETURN(f->error);
     ASYNC_FINALLY;
     if (f->x->req)

@@ -289,26 +289,44 @@ static bool needs_flush(struct fat_inode *ip)
     return !ip->gone && (!list_empty(&ip->dirty_link) || (ip->v.pages && ip->pages.dirty));
 }
 
-ASYNC_IMPL(fat_evict, vnode_evict, long r;)
+// Nobody is left to hear of an error, so a shortage of memory is waited out for a while.
+ASYNC_DECL(fat_last_flush, struct fat_inode *ip;);
+ASYNC(fat_last_flush, uint32_t tries; long r; long slept;)
+{
+    ASYNC_BEGIN(fat_last_flush);
+    enum { TRIES = 200, PAUSE_NS = 50000000 };
+    f->tries = 0;
+    for (;;) {
+        AWAIT(f->r, fat_inode_flush, f->ip);
+        if (f->r != -ENOMEM || ++f->tries == TRIES)
+            break;
+        AWAIT(f->slept, sleep_ns, PAUSE_NS, false);
+    }
+    if (f->r < 0)
+        log_error("fat32 %s: a file's last changes are lost (error %ld)", f->ip->m->bdev->name,
+                  -f->r);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(fat_evict, vnode_evict, struct fat_inode *ip; long r;)
 {
     ASYNC_BEGIN(fat_evict);
     SHIELD_BEGIN();
+    f->ip = fat_inode_of(f->v);
     f->r = 0;
-    if (!(f->v->super->flags & SUPER_RDONLY) && needs_flush(fat_inode_of(f->v))) {
-        AWAIT(f->r, fat_inode_flush, fat_inode_of(f->v));
-        if (f->r < 0)
-            log_error("fat32 %s: a file's last changes are lost (error %ld)",
-                      fat_mount_of(f->v)->bdev->name, -f->r);
-    }
+    if (!(f->v->super->flags & SUPER_RDONLY) && needs_flush(f->ip))
+        AWAIT(f->r, fat_last_flush, f->ip);
     if (f->v->pages)
         AWAIT(f->r, phys_destroy, f->v->pages);
-    if (fat_inode_of(f->v)->gone && !fat_mount_of(f->v)->error)
-        AWAIT(f->r, fat_free_storage, fat_inode_of(f->v));
-    if (fat_inode_of(f->v)->link_to)
-        AWAIT(f->r, fat_settle_link, fat_inode_of(f->v));
-    not_dirty(fat_inode_of(f->v));
+    if (f->ip->gone && !f->ip->m->error)
+        AWAIT(f->r, fat_free_storage, f->ip);
+    if (f->ip->link_to)
+        AWAIT(f->r, fat_settle_link, f->ip);
+    not_dirty(f->ip);
     SHIELD_END();
-    ASYNC_RETURN(f->r);
+    ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;
 }

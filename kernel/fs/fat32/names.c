@@ -357,7 +357,7 @@ ASYNC(fat_set_dotdot, uint64_t sector; long r;)
 
 ASYNC_DECL(fat_move, struct vnode *dir; struct vnode *v; struct vnode *new_dir; const char *name;
            size_t len; struct vnode *target;);
-ASYNC(fat_move, struct fat_place place; long r; long error;)
+ASYNC(fat_move, struct fat_place place; uint64_t sector[FAT_SET_SECTORS]; long r; long error;)
 {
     ASYNC_BEGIN(fat_move);
     AWAIT(f->r, mutex_lock, &MOUNT(f->v)->lock, false);
@@ -367,6 +367,11 @@ ASYNC(fat_move, struct fat_place place; long r; long error;)
         f->r = -ENOENT;
     if (f->r == 0)
         f->r = fat_name_set(MOUNT(f->v), f->name, f->len);
+    if (f->r == 0) // what is changed last is loaded first
+        AWAIT(f->r, fat_dir_load, fat_inode_of(f->dir), &fat_inode_of(f->v)->place, f->sector);
+    if (f->r == 0 && S_ISDIR(f->v->mode))
+        AWAIT(f->r, fat_load, MOUNT(f->v),
+              fat_cluster_sector(&MOUNT(f->v)->g, fat_inode_of(f->v)->first));
     if (f->r == 0 && f->target)
         AWAIT(f->r, fat_replace_target, f->v, f->target, &f->place);
     else if (f->r == 0)

@@ -1,5 +1,5 @@
-// sources: kernel/dev/chacha.c kernel/dev/random.c kernel/lib/spinlock.c tests/unit/host.c
 // SPDX-License-Identifier: MIT
+// sources: kernel/dev/chacha.c kernel/dev/random.c kernel/lib/spinlock.c tests/unit/host.c
 // ChaCha20 against the vectors of RFC 8439, and the pool on top of it.
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: MIT
 // sources: kernel/fs/ldisc.c kernel/fs/ldisc_out.c kernel/fs/ldisc_read.c
 // flags: -Wno-missing-field-initializers
-// SPDX-License-Identifier: MIT
 // The line discipline against a table of what Linux's terminals do (each row was typed into a
 // pseudo-terminal of Linux 6.18): what is typed, what shows on the screen, what a reader gets.
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-// sources: kernel/dev/virtio/queue.c kernel/lib/spinlock.c tests/unit/host.c
 // SPDX-License-Identifier: MIT
+// sources: kernel/dev/virtio/queue.c kernel/lib/spinlock.c tests/unit/host.c
 // Virtqueue ring logic against a simulated device that works through the rings only: it sees what
 // a device sees, and answers in any order.
 #include <setjmp.h>

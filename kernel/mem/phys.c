@@ -100,7 +100,7 @@ struct page *phys_remove(struct phys *ph, uint64_t index)
 void phys_mark_dirty(struct phys *ph, struct page *pg)
 {
     pg->order = FRAME_NO_ORDER; // instruction fetch has not seen these contents
-    if (pg->flags & (PAGE_DIRTY | PAGE_GONE) || ph->kind != PHYS_FILE)
+    if (pg->flags & (PAGE_DIRTY | PAGE_GONE) || ph->kind != PHYS_FILE || !ph->ops->write)
         return;
     pg->flags |= PAGE_DIRTY;
     phys_totals.dirty++;

@@ -166,7 +166,7 @@ void space_place(struct space *s, uint64_t stack_limit)
     if (gap > 1ul << 36)
         gap = 1ul << 36;
     s->stack_limit = stack_limit;
-    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT);       // in 16 GiB
+    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT); // in 16 GiB
     s->mmap_top = s->stack_top - gap - STACK_GAP - ((r >> 22 & 0x3fffff) << PAGE_SHIFT);
 }
 
@@ -210,6 +210,36 @@ void space_hold_drop(struct space *s)
 {
     if (atomic_add32(&s->holds, (uint32_t)-1) == 1)
         space_free(s);
+}
+
+// A hart that has nothing to do does not keep a dead space's tables alive: it goes back to the
+// kernel's root. Part of its idle work.
+static void leave_dead_space(void)
+{
+    struct hart *h = this_hart();
+    struct space *s = h->space;
+    if (likely(!s || load_relaxed(&s->refs)))
+        return;
+    satp_load(satp_of_root(kva_to_pa(kernel_root)));
+    h->space = NULL;
+    atomic_and64(&s->harts, ~(1ul << h->index));
+    space_hold_drop(s);
+}
+
+static bool idle_work(void)
+{
+    leave_dead_space();
+    return frame_idle_zero();
+}
+
+// Harts that sleep in a space that has just died are woken to leave it, if it keeps much.
+static void wake_sleepers(struct space *s)
+{
+    if (s->tables <= TABLE_SLACK)
+        return;
+    for (uint64_t m = load_relaxed(&s->harts) & ~(1ul << hart_index()); m; m &= m - 1)
+        if (load_relaxed(&harts[__builtin_ctzl(m)]->idle))
+            ipi_send((uint32_t)__builtin_ctzl(m), IPI_WAKE);
 }
 
 // ---- death
@@ -258,6 +288,7 @@ ASYNC(space_release, )
         while (!space_empty_step(f->s, STEP_PAGES))
             YIELD();
         SHIELD_END();
+        wake_sleepers(f->s);
         space_hold_drop(f->s);
     }
     ASYNC_RETURN(0);
@@ -276,6 +307,7 @@ void space_unref(struct space *s)
         return;
     space_unlist(s);
     if (space_empty_step(s, STEP_PAGES / 4)) {
+        wake_sleepers(s);
         space_hold_drop(s);
         return;
     }
@@ -304,6 +336,7 @@ ASYNC(space_reaper, struct space *s; long r;)
         while ((f->s = reap_next())) {
             while (!space_empty_step(f->s, STEP_PAGES))
                 YIELD();
+            wake_sleepers(f->s);
             space_hold_drop(f->s);
         }
     }
@@ -316,7 +349,7 @@ static void space_init(void)
     event_init(&reap_event);
     if (!SPAWN("space reaper", space_reaper, 0))
         panic("no memory for the space reaper");
-    executor_set_idle_work(frame_idle_zero);
+    executor_set_idle_work(idle_work);
 }
 INIT(INIT_CORE, space_init);
 

@@ -55,6 +55,7 @@ ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-com
 
 $(O)/kernel/%.o: kernel/% | build/.third-party
 	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+$(O)/monitor/session/prelude_text.S.o build/unit/session_eval_test: $(wildcard monitor/session/prelude/*.lua)
 $(O)/monitor/%.o: monitor/% | build/.third-party
 	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/libfdt/%.o: build/.third-party

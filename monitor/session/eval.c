@@ -7,96 +7,12 @@
 
 #include "class/class.h"
 #include "lib/errno.h"
+#include "session/prelude.h"
 #include "session/value.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-
-extern const char prelude_text[], prelude_text_end[];
-
-static const char prelude_key, host_key, asserted_key; // of the registry, by address
-
-// ---- what the prelude finds in `monitor`
-
-static const struct eval_host *host_of(lua_State *L)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
-    const struct eval_host *h = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return h;
-}
-
-static int m_write(lua_State *L)
-{
-    size_t n;
-    const char *text = luaL_checklstring(L, 1, &n);
-    host_of(L)->write(L, text, n);
-    return 0;
-}
-
-static int m_call(lua_State *L)
-{
-    const char *op = luaL_checkstring(L, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    return host_of(L)->call(L, op);
-}
-
-// The message of the latest failed assert(): by it the error is told from others at the end.
-static int m_asserted(lua_State *L)
-{
-    lua_settop(L, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &asserted_key);
-    return 0;
-}
-
-static int open_session(lua_State *L)
-{
-    static const luaL_Reg functions[] = {
-        {"write", m_write}, {"call", m_call}, {"asserted", m_asserted}, {NULL, NULL}};
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key); // the argument
-    size_t n = (size_t)(prelude_text_end - prelude_text);
-    if (luaL_loadbufferx(L, prelude_text, n, "=prelude", "t") != LUA_OK)
-        return lua_error(L);
-    class_open(L);
-    luaL_setfuncs(L, functions, 0);
-    lua_call(L, 1, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &prelude_key);
-    return 0;
-}
-
-int eval_open(struct lua_limits *l, const struct eval_host *host)
-{
-    limits_begin(l, LIMITS_BUDGET);
-    lua_pushcfunction(l->L, open_session);
-    lua_pushlightuserdata(l->L, (void *)host);
-    if (lua_pcall(l->L, 1, 0, 0) == LUA_OK)
-        return 0;
-    return -ENOMEM;
-}
-
-static void push_prelude(lua_State *L, const char *name)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &prelude_key);
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
-}
-
-bool eval_push_list(lua_State *L, int idx)
-{
-    idx = lua_absindex(L, idx);
-    push_prelude(L, "is_seq");
-    lua_pushvalue(L, idx);
-    lua_call(L, 1, 1);
-    bool is = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    if (is) {
-        push_prelude(L, "list");
-        lua_pushvalue(L, idx);
-        lua_call(L, 1, 1);
-    }
-    return is;
-}
 
 // ---- errors
 
@@ -121,7 +37,7 @@ static void note_place(lua_State *L, struct job *j)
     lua_Debug ar;
     for (int level = 1; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 && strcmp(ar.source, "=prelude") != 0) {
+        if (ar.currentline > 0 && strncmp(ar.source, "=prelude/", 9) != 0) {
             const char *s = *ar.source == '@' || *ar.source == '=' ? ar.source + 1 : ar.short_src;
             strncpy(j->file, s, sizeof j->file - 1);
             j->at = ar.currentline;
@@ -132,7 +48,7 @@ static void note_place(lua_State *L, struct job *j)
 
 static bool was_assert(lua_State *L)
 {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &asserted_key);
+    prelude_push_asserted(L);
     size_t n, k;
     const char *a = lua_isstring(L, -1) ? lua_tolstring(L, -1, &n) : NULL;
     const char *m = lua_isstring(L, 1) ? lua_tolstring(L, 1, &k) : NULL;
@@ -260,7 +176,7 @@ static int syntax_error(lua_State *L, struct job *j)
     strncpy(j->file, *name == '@' || *name == '=' ? name + 1 : name, sizeof j->file - 1);
     for (const char *p = message; p && (p = strchr(p, ':')); p++)
         if (p[1] >= '0' && p[1] <= '9') {
-            j->at = atoi(p + 1);
+            j->at = (int)strtol(p + 1, NULL, 10);
             break;
         }
     size_t n;
@@ -318,7 +234,7 @@ static void put_results(lua_State *L, struct job *j, int first)
     int n = lua_gettop(L) - first + 1;
     bool json = j->request->mode == EVAL_JSON, text = j->request->mode == EVAL_TEXT && n > 0;
     if (text) { // before the map is begun: show may raise
-        push_prelude(L, "show");
+        prelude_push(L, "show");
         lua_insert(L, first);
         lua_call(L, n, 1);
     }
@@ -338,7 +254,7 @@ static void put_results(lua_State *L, struct job *j, int first)
 
 static void put_check(lua_State *L, struct job *j)
 {
-    push_prelude(L, "tap_end");
+    prelude_push(L, "tap_end");
     lua_call(L, 0, 2);
     cbor_map(j->out, 3);
     cbor_str(j->out, "ok");
@@ -352,12 +268,11 @@ static void put_check(lua_State *L, struct job *j)
 static int run_eval(lua_State *L)
 {
     struct job *j = lua_touserdata(L, 1);
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &asserted_key);
+    prelude_forget_assert(L);
     if (compile(L, j->request) != LUA_OK)
         return syntax_error(L, j);
     if (j->request->mode == EVAL_CHECK) {
-        push_prelude(L, "tap_begin");
+        prelude_push(L, "tap_begin");
         lua_call(L, 0, 0);
     }
     int f = lua_gettop(L);
@@ -384,7 +299,7 @@ void eval_run(struct lua_limits *l, const struct eval_request *r, struct cbor_ou
 static int run_complete(lua_State *L)
 {
     struct job *j = lua_touserdata(L, 1);
-    push_prelude(L, "complete");
+    prelude_push(L, "complete");
     lua_pushlstring(L, j->line, j->len);
     lua_pushinteger(L, (lua_Integer)j->cursor);
     lua_call(L, 2, 2);
@@ -409,7 +324,7 @@ void eval_complete(struct lua_limits *l, const char *line, size_t n, uint64_t cu
 static int run_help(lua_State *L)
 {
     struct job *j = lua_touserdata(L, 1);
-    push_prelude(L, "help");
+    prelude_push(L, "help");
     lua_pushlstring(L, j->line, j->len);
     lua_call(L, 1, 1);
     size_t n;
@@ -447,7 +362,7 @@ static int print_error(lua_State *L)
     lua_pushliteral(L, "\n");
     lua_concat(L, 3);
     const char *text = lua_tolstring(L, -1, &n);
-    host_of(L)->write(L, text, n);
+    prelude_write(L, text, n);
     return 0;
 }
 

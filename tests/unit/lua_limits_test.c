@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sources: monitor/lua/arena.c monitor/lua/limits.c
 // sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c
 // sources: build/third_party/lua/src/lbaselib.c build/third_party/lua/src/lcode.c
@@ -14,7 +15,6 @@
 // sources: build/third_party/lua/src/lutf8lib.c build/third_party/lua/src/lvm.c
 // sources: build/third_party/lua/src/lzio.c
 // flags: -include monitor/lua/luaport.h
-// SPDX-License-Identifier: MIT
 // Every way we know in which a script could hang, exhaust or escape the monitor: each must end in
 // a Lua error, in bounded time, and leave a state that works.
 #include "lua/limits.h"

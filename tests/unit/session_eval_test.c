@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: MIT
 // sources: monitor/lua/arena.c monitor/lua/limits.c monitor/class/class.c monitor/class/list.c
 // sources: monitor/class/api.c monitor/class/reflect.c monitor/session/eval.c
-// sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude.S
+// sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude_text.S monitor/session/prelude.c
 // sources: monitor/wire/cbor.c
 // sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c
 // sources: build/third_party/lua/src/lbaselib.c build/third_party/lua/src/lcode.c
@@ -17,7 +18,6 @@
 // sources: build/third_party/lua/src/lutf8lib.c build/third_party/lua/src/lvm.c
 // sources: build/third_party/lua/src/lzio.c
 // flags: -include monitor/lua/luaport.h
-// SPDX-License-Identifier: MIT
 // What the host's requests get for an answer, and what a class table gives to Lua, on a made-up
 // class of things that live, change and die.
 #include "class/class.h"

@@ -1,0 +1,55 @@
+-- SPDX-License-Identifier: MIT
+-- print, assert and tabulate. Every file of the prelude gets `monitor` (class/reflect.c,
+-- session/eval.c) and `p`, the table through which they know each other.
+local monitor, p = ...
+local concat = table.concat
+
+function print(...)
+    local out = table.pack(...)
+    for i = 1, out.n do out[i] = tostring(out[i]) end
+    monitor.write(concat(out, "\t") .. "\n")
+end
+
+local raise = error
+function assert(v, ...)
+    if v then return v, ... end
+    local message = select("#", ...) > 0 and (...) or "assertion failed!"
+    monitor.asserted(message)
+    raise(message, type(message) == "string" and 2 or 0)
+end
+
+-- rows: list of tables. columns: list of names, each perhaps "name>" for right alignment.
+function tabulate(rows, columns)
+    local width, right, lines = {}, {}, {}
+    for c, name in ipairs(columns) do
+        local plain = name:gsub(">$", "")
+        right[c] = plain ~= name
+        width[c] = utf8.len(plain) or #plain
+    end
+    local cells = {}
+    for r, row in ipairs(rows) do
+        cells[r] = {}
+        for c, name in ipairs(columns) do
+            local v = row[(name:gsub(">$", ""))]
+            local text = v == nil and "-" or tostring(v)
+            cells[r][c] = text
+            width[c] = math.max(width[c], utf8.len(text) or #text)
+        end
+    end
+    local function line(cell)
+        local out = {}
+        for c = 1, #columns do
+            local text = cell[c]
+            local pad = (" "):rep(width[c] - (utf8.len(text) or #text))
+            out[c] = right[c] and pad .. text or text .. pad
+        end
+        return (concat(out, "  "):gsub("%s+$", ""))
+    end
+    local head = {}
+    for c, name in ipairs(columns) do head[c] = (name:gsub(">$", "")) end
+    lines[1] = line(head)
+    for r = 1, #rows do lines[r + 1] = line(cells[r]) end
+    return concat(lines, "\n")
+end
+
+p.tabulate = tabulate

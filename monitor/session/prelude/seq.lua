@@ -1,0 +1,142 @@
+-- SPDX-License-Identifier: MIT
+-- Sequences: lazy, iterable, with :where{} :map() :sort() and so on; lists of kernel objects share
+-- the methods.
+local monitor, p = ...
+local raise, sort = error, table.sort
+
+local Seq = {}
+local methods = monitor.list            -- of the lists of kernel objects, too
+Seq.__index = function(_, name)
+    local m = methods[name]
+    if m == nil then raise("a sequence has no method '" .. tostring(name) .. "'", 2) end
+    return m
+end
+Seq.__metatable = "Seq"
+Seq.__name = "Seq"
+Seq.__tostring = function() return "sequence" end
+
+local makers = setmetatable({}, {__mode = "k"})     -- sequence -> function that begins a walk
+local walks = setmetatable({}, {__mode = "k"})      -- sequence -> its loop in progress
+
+function seq(make)
+    local s = setmetatable({}, Seq)
+    makers[s] = make
+    return s
+end
+
+local function each(s)
+    if makers[s] then return makers[s]() end
+    local last
+    return function() last = s(nil, last) return last end
+end
+
+Seq.__call = function(s, _, control)
+    if control == nil then walks[s] = makers[s]() end
+    return walks[s]()
+end
+Seq.__len = function(s) return s:count() end
+
+local function is_seq(v)
+    return makers[v] ~= nil or (type(v) == "userdata" and getmetatable(v) == "List")
+end
+
+-- What died between being listed and being asked is left out.
+local function alive(f, ...)
+    local ok, v = pcall(f, ...)
+    if ok then return true, v end
+    if type(v) == "string" and v:find("stale handle", 1, true) then return false end
+    raise(v, 0)
+end
+
+local function field(x, name) return x[name] end
+
+local function matches(x, want)
+    if type(want) == "function" then return select(2, alive(want, x)) end
+    for name, v in pairs(want) do
+        local ok, got = alive(field, x, name)
+        if not ok then return false end
+        if type(v) == "function" then
+            if not v(got) then return false end
+        elseif got ~= v then
+            return false
+        end
+    end
+    return true
+end
+
+function methods.where(s, want)
+    return seq(function()
+        local it = each(s)
+        return function()
+            for x in it do
+                if matches(x, want) then return x end
+            end
+        end
+    end)
+end
+
+function methods.map(s, f)
+    if type(f) == "string" then
+        local name = f
+        f = function(x) return x[name] end
+    end
+    return seq(function()
+        local it = each(s)
+        return function()
+            for x in it do
+                local ok, v = alive(f, x)
+                if ok and v ~= nil then return v end
+            end
+        end
+    end)
+end
+
+function methods.take(s, n)
+    return seq(function()
+        local it, left = each(s), n
+        return function()
+            left = left - 1
+            if left >= 0 then return it() end
+        end
+    end)
+end
+
+function methods.list(s)
+    local out = {}
+    for x in each(s) do out[#out + 1] = x end
+    return out
+end
+
+function methods.sort(s, by, down)
+    local keys = {}
+    local get = type(by) == "string" and function(x) return x[by] end
+        or type(by) == "function" and by or function(x) return x end
+    local all = {}
+    for x in each(s) do
+        local ok, v = alive(get, x)
+        if ok then
+            all[#all + 1] = {x, v}
+        end
+    end
+    sort(all, function(a, b)
+        if down then a, b = b, a end
+        if a[2] == nil or b[2] == nil then return a[2] == nil and b[2] ~= nil end
+        return a[2] < b[2]
+    end)
+    for i, pair in ipairs(all) do keys[i] = pair[1] end
+    return seq(function()
+        local i = 0
+        return function() i = i + 1 return keys[i] end
+    end)
+end
+
+function methods.first(s) return each(s)() end
+
+function methods.count(s)
+    local n = 0
+    for _ in each(s) do n = n + 1 end
+    return n
+end
+
+
+p.seq, p.each, p.is_seq, p.methods, p.list = seq, each, is_seq, methods, methods.list

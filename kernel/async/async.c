@@ -65,7 +65,7 @@ void async_unwind(struct task *t, struct frame *stop)
         struct frame *f = t->top;
         while (t->deadline && t->deadline->frame == f)
             deadline_disarm(t, t->deadline);
-        if (f->at != &async_entry) {    // a frame that never ran has nothing to finish
+        if (f->at != &async_entry) { // a frame that never ran has nothing to finish
             f->at = &async_unwound;
             f->fn->resume(t, f);
         }
@@ -103,8 +103,8 @@ size_t task_backtrace(const struct task *t, struct async_step *out, size_t max)
     size_t n = 0;
     for (const struct frame *f = t->top; f && n < max; f = f->parent) {
         const struct await_point *at = f->at;
-        out[n++] = (struct async_step){f->fn->name, f->fn->file, at->what,
-                                       at->line ? (uint32_t)at->line : f->fn->line,
+        out[n++] = (struct async_step){f->fn->name, f->fn->file,
+                                       at->what,    at->line ? (uint32_t)at->line : f->fn->line,
                                        f->fn->size, f};
     }
     return n;
@@ -117,8 +117,7 @@ static long deepest_of(const struct await_point *a)
         return async_depth(a->callee);
     long deepest = 0;
     if (a->iface)
-        SET_FOREACH(async_impls, struct async_impl, i)
-        {
+        SET_FOREACH(async_impls, struct async_impl, i) {
             long d = i->iface == a->iface ? async_depth(i->fn) : 0;
             if (d < 0)
                 return d;
@@ -133,8 +132,7 @@ long async_depth(const struct async_fn *fn)
     if (known)
         return known;
     store_relaxed(fn->depth, -1);
-    SET_FOREACH(await_points, struct await_point, a)
-    {
+    SET_FOREACH(await_points, struct await_point, a) {
         if (!a->fn || *a->fn != fn)
             continue;
         long d = deepest_of(a);

@@ -38,7 +38,7 @@ struct frame;
 enum poll_how { POLL_DONE, POLL_PENDING, POLL_YIELD };
 typedef struct {
     enum poll_how how;
-} poll_t;   // a struct, so that `return f->n;` does not compile
+} poll_t; // a struct, so that `return f->n;` does not compile
 
 typedef poll_t async_resume(struct task *t, struct frame *frame);
 
@@ -46,8 +46,8 @@ typedef poll_t async_resume(struct task *t, struct frame *frame);
 struct async_fn {
     const char *name, *file;
     async_resume *resume;
-    uint32_t line, size;        // size: bytes of the frame, header included, rounded up to 16
-    int64_t *depth;             // async_depth() once computed, else 0
+    uint32_t line, size; // size: bytes of the frame, header included, rounded up to 16
+    int64_t *depth;      // async_depth() once computed, else 0
 };
 
 // An interface: the type of calls through a pointer. Implementations are in set async_impls.
@@ -63,8 +63,8 @@ SET_DECLARE(async_impls, struct async_impl);
 
 // One per AWAIT and SUSPEND. `callee` or `iface` name whom it awaits; neither: a leaf wait.
 struct await_point {
-    const struct async_fn *const *fn;   // the function that contains it
-    const char *what;                   // callee's name, or what the leaf waits for
+    const struct async_fn *const *fn; // the function that contains it
+    const char *what;                 // callee's name, or what the leaf waits for
     const struct async_fn *callee;
     const struct async_iface *iface;
     uint64_t pc;
@@ -84,182 +84,181 @@ struct frame {
 
 // ---- declaring
 
-#define ASYNC_DECL(name, args)                                                                 \
-    struct name##_args {                                                                       \
-        args                                                                                   \
-    };                                                                                         \
-    async_resume name;                                                                         \
+#define ASYNC_DECL(name, args)                                                                     \
+    struct name##_args {                                                                           \
+        args                                                                                       \
+    };                                                                                             \
+    async_resume name;                                                                             \
     extern const struct async_fn name##_fn
 
-#define ASYNC(name, locals)                                                                    \
-    struct name##_frame {                                                                      \
-        struct frame hdr;                                                                      \
-        struct name##_args;                                                                    \
-        locals                                                                                 \
-    };                                                                                         \
-    _Static_assert(_Alignof(struct name##_args) <= 8, #name ": arguments follow the header");  \
-    static int64_t name##_depth;                                                               \
-    const struct async_fn name##_fn = {                                                        \
-        #name, __FILE__, name, __LINE__, ASYNC_FRAME_SIZE_(name), &name##_depth};          \
+#define ASYNC(name, locals)                                                                        \
+    struct name##_frame {                                                                          \
+        struct frame hdr;                                                                          \
+        struct name##_args;                                                                        \
+        locals                                                                                     \
+    };                                                                                             \
+    _Static_assert(_Alignof(struct name##_args) <= 8, #name ": arguments follow the header");      \
+    static int64_t name##_depth;                                                                   \
+    const struct async_fn name##_fn = {                                                            \
+        #name, __FILE__, name, __LINE__, ASYNC_FRAME_SIZE_(name), &name##_depth};                  \
     poll_t name(struct task *t, struct frame *frame_)
 
 // A call through a pointer: `struct vnode_ops { const struct async_fn *read; }` holds &fat_read_fn.
 // ASYNC_IMPL defines fat_read with the arguments of the interface.
-#define ASYNC_IFACE(name, args)                                                                \
-    struct name##_args {                                                                       \
-        args                                                                                   \
-    };                                                                                         \
+#define ASYNC_IFACE(name, args)                                                                    \
+    struct name##_args {                                                                           \
+        args                                                                                       \
+    };                                                                                             \
     extern const struct async_iface name##_iface
-#define ASYNC_IFACE_DEFINE(name)                                                               \
+#define ASYNC_IFACE_DEFINE(name)                                                                   \
     const struct async_iface name##_iface = {#name, sizeof(struct name##_args)}
 #define ASYNC_FRAME_SIZE_(name) ((sizeof(struct name##_frame) + 15) & ~15ul)
-#define ASYNC_IMPL_DECL(fn)                                                                    \
-    async_resume fn;                                                                           \
+#define ASYNC_IMPL_DECL(fn)                                                                        \
+    async_resume fn;                                                                               \
     extern const struct async_fn fn##_fn
-#define ASYNC_IMPL(fn_name, iface_name, locals)                                                \
-    struct fn_name##_frame {                                                                   \
-        struct frame hdr;                                                                      \
-        struct iface_name##_args;                                                              \
-        locals                                                                                 \
-    };                                                                                         \
-    _Static_assert(_Alignof(struct iface_name##_args) <= 8, #fn_name ": argument alignment");  \
-    ASYNC_IMPL_DECL(fn_name);                                                                  \
-    static int64_t fn_name##_depth;                                                            \
-    const struct async_fn fn_name##_fn = {                                                     \
-        #fn_name, __FILE__, fn_name, __LINE__, ASYNC_FRAME_SIZE_(fn_name),                 \
-        &fn_name##_depth};                                                                     \
-    SET_ITEM(async_impls, struct async_impl, fn_name##_impl) = {&iface_name##_iface,           \
-                                                                &fn_name##_fn};                \
+#define ASYNC_IMPL(fn_name, iface_name, locals)                                                    \
+    struct fn_name##_frame {                                                                       \
+        struct frame hdr;                                                                          \
+        struct iface_name##_args;                                                                  \
+        locals                                                                                     \
+    };                                                                                             \
+    _Static_assert(_Alignof(struct iface_name##_args) <= 8, #fn_name ": argument alignment");      \
+    ASYNC_IMPL_DECL(fn_name);                                                                      \
+    static int64_t fn_name##_depth;                                                                \
+    const struct async_fn fn_name##_fn = {                                                         \
+        #fn_name, __FILE__, fn_name, __LINE__, ASYNC_FRAME_SIZE_(fn_name), &fn_name##_depth};      \
+    SET_ITEM(async_impls, struct async_impl, fn_name##_impl) = {&iface_name##_iface,               \
+                                                                &fn_name##_fn};                    \
     poll_t fn_name(struct task *t, struct frame *frame_)
 
 // ---- bodies
 
 #define ASYNC_CAT_(a, b) a##b
-#define ASYNC_CAT(a, b) ASYNC_CAT_(a, b)
+#define ASYNC_CAT(a, b)  ASYNC_CAT_(a, b)
 
 #ifdef ASYNC_CHECKED
 // A tagged 64-bit case label: an AWAIT inside a nested 32-bit switch overflows and does not compile.
-#define ASYNC_PC_(id) (0xA5E0000000000000u + (uint64_t)(id))
+#define ASYNC_PC_(id)       (0xA5E0000000000000u + (uint64_t)(id))
 #define ASYNC_PC_VALUE_(id) ASYNC_PC_((id) + 2)
-#define ASYNC_LABEL_(id) case ASYNC_PC_((id) + 2)
-#define ASYNC_FALL_ __attribute__((fallthrough));
-#define ASYNC_DISPATCH_                                                                        \
-    switch (f->hdr.at->pc) {                                                                   \
-    default:                                                                                   \
-        async_bad_pc(t, frame_);                                                               \
-    case ASYNC_PC_(1):                                                                         \
-        goto finally_;                                                                         \
+#define ASYNC_LABEL_(id)    case ASYNC_PC_((id) + 2)
+#define ASYNC_FALL_         __attribute__((fallthrough));
+#define ASYNC_DISPATCH_                                                                            \
+    switch (f->hdr.at->pc) {                                                                       \
+    default:                                                                                       \
+        async_bad_pc(t, frame_);                                                                   \
+    case ASYNC_PC_(1):                                                                             \
+        goto finally_;                                                                             \
     case ASYNC_PC_(0):
-#define ASYNC_PC_ENTRY_ ASYNC_PC_(0)
+#define ASYNC_PC_ENTRY_  ASYNC_PC_(0)
 #define ASYNC_PC_UNWIND_ ASYNC_PC_(1)
 #else
 #define ASYNC_PC_VALUE_(id) ((uint64_t) && ASYNC_CAT(resume_, id))
-#define ASYNC_LABEL_(id) ASYNC_CAT(resume_, id)
+#define ASYNC_LABEL_(id)    ASYNC_CAT(resume_, id)
 #define ASYNC_FALL_
-#define ASYNC_DISPATCH_                                                                        \
-    (void)&&finally_; /* clang wants a label's address wherever there is an indirect goto */   \
-    if (f->hdr.at->pc > 1)                                                                     \
-        goto *(void *)f->hdr.at->pc;                                                           \
-    if (f->hdr.at->pc == 1)                                                                    \
-        goto finally_;                                                                         \
+#define ASYNC_DISPATCH_                                                                            \
+    (void)&&finally_; /* clang wants a label's address wherever there is an indirect goto */       \
+    if (f->hdr.at->pc > 1)                                                                         \
+        goto *(void *)f->hdr.at->pc;                                                               \
+    if (f->hdr.at->pc == 1)                                                                        \
+        goto finally_;                                                                             \
     {
-#define ASYNC_PC_ENTRY_ 0
+#define ASYNC_PC_ENTRY_  0
 #define ASYNC_PC_UNWIND_ 1
 #endif
 
-#define ASYNC_BEGIN(name)                                                                      \
-    struct name##_frame *const f = (struct name##_frame *)frame_;                              \
-    static const struct async_fn *const async_self_ = &name##_fn;                              \
-    enum { async_may_return_ = 1 };                                                            \
-    (void)async_self_;                                                                         \
-    (void)t;                                                                                   \
+#define ASYNC_BEGIN(name)                                                                          \
+    struct name##_frame *const f = (struct name##_frame *)frame_;                                  \
+    static const struct async_fn *const async_self_ = &name##_fn;                                  \
+    enum { async_may_return_ = 1 };                                                                \
+    (void)async_self_;                                                                             \
+    (void)t;                                                                                       \
     ASYNC_DISPATCH_
 
-#define ASYNC_RETURN(v)                                                                        \
-    do {                                                                                       \
-        (void)sizeof(char[async_may_return_]);                                                 \
-        t->result = (v);                                                                       \
-        goto finally_;                                                                         \
+#define ASYNC_RETURN(v)                                                                            \
+    do {                                                                                           \
+        (void)sizeof(char[async_may_return_]);                                                     \
+        t->result = (v);                                                                           \
+        goto finally_;                                                                             \
     } while (0)
 
-#define ASYNC_FINALLY                                                                          \
-    t->result = 0;                                                                             \
-    }                                                                                          \
-    finally_: __attribute__((unused));                                                         \
-    {                                                                                          \
+#define ASYNC_FINALLY                                                                              \
+    t->result = 0;                                                                                 \
+    }                                                                                              \
+finally_:                                                                                          \
+    __attribute__((unused));                                                                       \
+    {                                                                                              \
         enum { async_may_return_ = -1 };
 
-#define ASYNC_END                                                                              \
-    }                                                                                          \
-    return (poll_t)                                                                            \
-    {                                                                                          \
-        POLL_DONE                                                                              \
+#define ASYNC_END                                                                                  \
+    }                                                                                              \
+    return (poll_t)                                                                                \
+    {                                                                                              \
+        POLL_DONE                                                                                  \
     }
 
-#define ASYNC_HERE_(id, what_, callee_, iface_)                                                \
-    static const struct await_point                                                            \
-        __attribute__((section("set_await_points"), aligned(8), used)) here_ = {               \
-            &async_self_, what_, callee_, iface_, ASYNC_PC_VALUE_(id), __LINE__};              \
+#define ASYNC_HERE_(id, what_, callee_, iface_)                                                    \
+    static const struct await_point __attribute__((section("set_await_points"), aligned(8), used)) \
+    here_ = {&async_self_, what_, callee_, iface_, ASYNC_PC_VALUE_(id), __LINE__};                 \
     f->hdr.at = &here_
 
 // dst = result of the callee, negative errno on error. Arguments are checked as a struct literal.
-#define AWAIT(dst, callee, ...) AWAIT_X_(__COUNTER__, dst, callee, __VA_ARGS__)
+#define AWAIT(dst, callee, ...)        AWAIT_X_(__COUNTER__, dst, callee, __VA_ARGS__)
 #define AWAIT_X_(id, dst, callee, ...) AWAIT_Y_(id, dst, callee, __VA_ARGS__)
-#define AWAIT_Y_(id, dst, callee, ...)                                                         \
-    do {                                                                                       \
-        ASYNC_HERE_(id, #callee, &callee##_fn, NULL);                                          \
-        if (likely(async_push(t, &callee##_fn))) {                                             \
-            *(struct callee##_args *)(t->top + 1) = (struct callee##_args){__VA_ARGS__};       \
-            poll_t p_ = callee(t, t->top);                                                     \
-            if (p_.how != POLL_DONE)                                                           \
-                return p_;                                                                     \
-            async_pop(t);                                                                      \
-        }                                                                                      \
-        ASYNC_FALL_ ASYNC_LABEL_(id) : (dst) = t->result;                                      \
+#define AWAIT_Y_(id, dst, callee, ...)                                                             \
+    do {                                                                                           \
+        ASYNC_HERE_(id, #callee, &callee##_fn, NULL);                                              \
+        if (likely(async_push(t, &callee##_fn))) {                                                 \
+            *(struct callee##_args *)(t->top + 1) = (struct callee##_args){__VA_ARGS__};           \
+            poll_t p_ = callee(t, t->top);                                                         \
+            if (p_.how != POLL_DONE)                                                               \
+                return p_;                                                                         \
+            async_pop(t);                                                                          \
+        }                                                                                          \
+        ASYNC_FALL_ ASYNC_LABEL_(id) : (dst) = t->result;                                          \
     } while (0)
 
 // The same through a pointer of an interface.
-#define AWAIT_VIA(dst, iface, fnp, ...) AWAIT_VIA_X_(__COUNTER__, dst, iface, fnp, __VA_ARGS__)
+#define AWAIT_VIA(dst, iface, fnp, ...)        AWAIT_VIA_X_(__COUNTER__, dst, iface, fnp, __VA_ARGS__)
 #define AWAIT_VIA_X_(id, dst, iface, fnp, ...) AWAIT_VIA_Y_(id, dst, iface, fnp, __VA_ARGS__)
-#define AWAIT_VIA_Y_(id, dst, iface, fnp, ...)                                                 \
-    do {                                                                                       \
-        ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                                         \
-        if (likely(async_push(t, (fnp)))) {                                                    \
-            *(struct iface##_args *)(t->top + 1) = (struct iface##_args){__VA_ARGS__};         \
-            poll_t p_ = t->top->fn->resume(t, t->top);                                         \
-            if (p_.how != POLL_DONE)                                                           \
-                return p_;                                                                     \
-            async_pop(t);                                                                      \
-        }                                                                                      \
-        ASYNC_FALL_ ASYNC_LABEL_(id) : (dst) = t->result;                                      \
+#define AWAIT_VIA_Y_(id, dst, iface, fnp, ...)                                                     \
+    do {                                                                                           \
+        ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                                             \
+        if (likely(async_push(t, (fnp)))) {                                                        \
+            *(struct iface##_args *)(t->top + 1) = (struct iface##_args){__VA_ARGS__};             \
+            poll_t p_ = t->top->fn->resume(t, t->top);                                             \
+            if (p_.how != POLL_DONE)                                                               \
+                return p_;                                                                         \
+            async_pop(t);                                                                          \
+        }                                                                                          \
+        ASYNC_FALL_ ASYNC_LABEL_(id) : (dst) = t->result;                                          \
     } while (0)
 
 // The leaf primitive: sleep until task_wake(). Spurious wakes happen; test the condition again.
 // Register the waiter first, test last, then suspend. Used by few functions: most await those.
 #define SUSPEND(what) SUSPEND_X_(__COUNTER__, POLL_PENDING, what)
 // Lets others run and goes on: for loops over work whose size the user chose.
-#define YIELD() SUSPEND_X_(__COUNTER__, POLL_YIELD, "its turn")
+#define YIELD()                   SUSPEND_X_(__COUNTER__, POLL_YIELD, "its turn")
 #define SUSPEND_X_(id, how, what) SUSPEND_Y_(id, how, what)
-#define SUSPEND_Y_(id, how, what)                                                              \
-    do {                                                                                       \
-        ASYNC_HERE_(id, what, NULL, NULL);                                                     \
-        return (poll_t){how};                                                                  \
-        ASYNC_LABEL_(id) :;                                                                    \
+#define SUSPEND_Y_(id, how, what)                                                                  \
+    do {                                                                                           \
+        ASYNC_HERE_(id, what, NULL, NULL);                                                         \
+        return (poll_t){how};                                                                      \
+        ASYNC_LABEL_(id) :;                                                                        \
     } while (0)
 
 // AWAIT that is given up after `ns` nanoseconds: frames above this one are unwound leaf first and
 // dst = -ETIMEDOUT. d is a `struct deadline` in the frame.
-#define AWAIT_WITHIN(dst, d, ns, callee, ...)                                                  \
-    do {                                                                                       \
-        deadline_arm(t, &f->hdr, (d), (ns));                                                   \
-        AWAIT(dst, callee, __VA_ARGS__);                                                       \
-        deadline_disarm(t, (d));                                                               \
+#define AWAIT_WITHIN(dst, d, ns, callee, ...)                                                      \
+    do {                                                                                           \
+        deadline_arm(t, &f->hdr, (d), (ns));                                                       \
+        AWAIT(dst, callee, __VA_ARGS__);                                                           \
+        deadline_disarm(t, (d));                                                                   \
     } while (0)
 
 // A region that cancel, deadline and signals do not enter; they take effect at its end. Balanced
 // within one function, and never left by ASYNC_RETURN in between.
 #define SHIELD_BEGIN() ((void)t->shield++)
-#define SHIELD_END() ((void)t->shield--)
+#define SHIELD_END()   ((void)t->shield--)
 
 // The caller of async_push stores the arguments behind the header.
 static inline bool async_push(struct task *t, const struct async_fn *fn)

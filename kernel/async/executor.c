@@ -16,15 +16,15 @@ enum { SLICE_US = 4000 };
 
 struct run_queue {
     struct spinlock lock;
-    struct task *head, **tail;  // how many: hart.ready
+    struct task *head, **tail; // how many: hart.ready
     char pad[8];
 };
 
 static struct run_queue *queues;
-static uint64_t idle_mask;          // bit per hart that sleeps or is about to
+static uint64_t idle_mask; // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
 
-static _Thread_local uint64_t slice_switches;   // hart's switch count when the slice began
+static _Thread_local uint64_t slice_switches; // hart's switch count when the slice began
 static _Thread_local struct timer slice_timer;
 static _Thread_local bool slice_over;
 
@@ -200,7 +200,7 @@ static struct deadline *outermost_fired(struct task *t)
     return hit;
 }
 
-#define GO_ON ((enum poll_how)99)     // of attend: resume the task
+#define GO_ON ((enum poll_how)99) // of attend: resume the task
 
 // Cancel and deadlines take effect between polls, outside shields. Otherwise how the poll ends.
 static cold enum poll_how attend(struct task *t)

@@ -4,9 +4,9 @@
 
 #include "async/task.h"
 
-_Noreturn void executor_run(void);          // a hart's main loop
-bool executor_step(void);                   // polls one task; false: there was none
-void executor_init(void);                   // boot hart, before other harts start
+_Noreturn void executor_run(void); // a hart's main loop
+bool executor_step(void);          // polls one task; false: there was none
+void executor_init(void);          // boot hart, before other harts start
 // Somebody else could run on this hart now.
 static inline bool executor_has_ready(void)
 {

@@ -145,8 +145,7 @@ void task_unhold(struct task *t)
 void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg)
 {
     spin_lock(&task_list_lock);
-    LIST_FOREACH(it, &all_tasks)
-    {
+    LIST_FOREACH(it, &all_tasks) {
         struct task *t = list_entry(it, struct task, all);
         if (t->id >= from_id && !fn(t, arg))
             break;
@@ -171,8 +170,7 @@ struct task *task_find(uint32_t id)
 {
     struct task *found = NULL;
     spin_lock(&task_list_lock);
-    LIST_FOREACH(it, &all_tasks)
-    {
+    LIST_FOREACH(it, &all_tasks) {
         struct task *t = list_entry(it, struct task, all);
         if (t->id == id) {
             found = get_unless_dead(t) ? t : NULL;

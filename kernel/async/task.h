@@ -23,25 +23,25 @@ struct thread;
 enum { TASK_RUNNING = 1, TASK_QUEUED = 2, TASK_DEAD = 4 };
 
 enum task_attn {
-    ATTN_CANCEL = 1,        // unwind to the catcher (user loop) or to the end
-    ATTN_SIGNAL = 2,        // interruptible waits end with -EINTR; user loop delivers
-    ATTN_STOP = 4,          // park at the user border (job control, monitor suspend)
-    ATTN_HOLD = 8,          // park now: no poll until released (borrowers, freeze)
-    ATTN_DEADLINE = 16,     // some armed deadline has fired
-    ATTN_RESCHED = 32,      // the slice is over and somebody else is ready
-    ATTN_SUSPEND = 64,      // park at the user border until the monitor resumes it
+    ATTN_CANCEL = 1,    // unwind to the catcher (user loop) or to the end
+    ATTN_SIGNAL = 2,    // interruptible waits end with -EINTR; user loop delivers
+    ATTN_STOP = 4,      // park at the user border (job control, monitor suspend)
+    ATTN_HOLD = 8,      // park now: no poll until released (borrowers, freeze)
+    ATTN_DEADLINE = 16, // some armed deadline has fired
+    ATTN_RESCHED = 32,  // the slice is over and somebody else is ready
+    ATTN_SUSPEND = 64,  // park at the user border until the monitor resumes it
 };
 
 // Bits only the running task sets for itself, tested with attn in one load on the trap path.
 enum task_local_flag {
-    LOCAL_ASYNC = 1,        // a first try would have to wait
-    LOCAL_YIELD = 2,        // sched_yield
-    LOCAL_COMMIT = 4,       // a user page was absent
-    LOCAL_KEEP_A0 = 8,      // the call has set all registers (sigreturn, execve)
+    LOCAL_ASYNC = 1,   // a first try would have to wait
+    LOCAL_YIELD = 2,   // sched_yield
+    LOCAL_COMMIT = 4,  // a user page was absent
+    LOCAL_KEEP_A0 = 8, // the call has set all registers (sigreturn, execve)
 };
 
 struct deadline {
-    struct frame *frame;        // the frame whose callees are unwound
+    struct frame *frame; // the frame whose callees are unwound
     struct deadline *outer;
     struct timer timer;
     struct task *task;
@@ -49,44 +49,44 @@ struct deadline {
 };
 
 struct task {
-    struct frame *top;          // the leaf: the only frame that can run
-    char *sp, *limit;           // arena: first free byte, end of the present segment
-    long result;                // what the last finished async function returned
+    struct frame *top; // the leaf: the only frame that can run
+    char *sp, *limit;  // arena: first free byte, end of the present segment
+    long result;       // what the last finished async function returned
     union {
         struct {
-            uint32_t local;     // enum task_local_flag
-            uint32_t attn;      // enum task_attn
+            uint32_t local; // enum task_local_flag
+            uint32_t attn;  // enum task_attn
         };
         uint64_t flags;
     };
     uint32_t state;
-    uint32_t refs;              // atomic
-    uint32_t shield;            // > 0: cancel, deadline and signals wait
-    uint32_t hart;              // index of the hart it last ran on
-    int32_t pinned;             // hart index it must run on, -1: any
-    uint32_t id;                // never reused while boot lasts
-    struct task *queue_next;    // run queue link
-    struct frame *catcher;      // cancel unwinds down to, not including, this frame
-    struct deadline *deadline;  // innermost first
-    struct thread *thread;      // NULL for a kernel task
-    void *locals;               // task-local block
-    const struct async_fn *detour;  // what a first try wants awaited instead of the call's handler
-    char *segment;              // overflow segment of the arena, NULL when none
-    char *segment_sp, *segment_limit;   // sp and limit to return to
-    uint64_t since;             // ticks when it last left a hart
-    uint64_t started;           // ticks when its present or last poll began
-    uint64_t polls, ticks;      // how often and how long it ran
+    uint32_t refs;                 // atomic
+    uint32_t shield;               // > 0: cancel, deadline and signals wait
+    uint32_t hart;                 // index of the hart it last ran on
+    int32_t pinned;                // hart index it must run on, -1: any
+    uint32_t id;                   // never reused while boot lasts
+    struct task *queue_next;       // run queue link
+    struct frame *catcher;         // cancel unwinds down to, not including, this frame
+    struct deadline *deadline;     // innermost first
+    struct thread *thread;         // NULL for a kernel task
+    void *locals;                  // task-local block
+    const struct async_fn *detour; // what a first try wants awaited instead of the call's handler
+    char *segment;                 // overflow segment of the arena, NULL when none
+    char *segment_sp, *segment_limit; // sp and limit to return to
+    uint64_t since;                   // ticks when it last left a hart
+    uint64_t started;                 // ticks when its present or last poll began
+    uint64_t polls, ticks;            // how often and how long it ran
     struct {
         va_t va;
         uint64_t len;
         uint32_t access;
-    } commit;                   // what -ECOMMIT asked for (mem/user.h)
+    } commit;                       // what -ECOMMIT asked for (mem/user.h)
     void (*release)(struct task *); // called when the last reference goes
-    struct list all;            // task list, under task_list_lock
+    struct list all;                // task list, under task_list_lock
     char name[24];
-    char *arena;                // arena_size bytes; frames of the root and of small calls
+    char *arena; // arena_size bytes; frames of the root and of small calls
     uint32_t arena_size;
-    uint32_t magic;             // TASK_MAGIC
+    uint32_t magic; // TASK_MAGIC
 };
 enum { TASK_MAGIC = 0x7a5c0de5 };
 
@@ -100,7 +100,7 @@ int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
 // Allocates a kernel task with its arena, starts it. The task frees itself at the end.
 // Returns NULL when out of memory. SPAWN("flusher", flusher, args...)
 struct task *task_spawn(const char *name, const struct async_fn *fn, const void *args, size_t n);
-#define SPAWN(name, root, ...)                                                                 \
+#define SPAWN(name, root, ...)                                                                     \
     task_spawn(name, &root##_fn, &(struct root##_args){__VA_ARGS__}, sizeof(struct root##_args))
 
 static inline void task_get(struct task *t)
@@ -109,7 +109,7 @@ static inline void task_get(struct task *t)
 }
 void task_put(struct task *t);
 
-void executor_enqueue(struct task *t);  // async/executor.c
+void executor_enqueue(struct task *t); // async/executor.c
 
 // Callable from anywhere, also under spinlocks and from interrupt work. t must be referenced or
 // known alive through the lock that guards its waiter.
@@ -175,7 +175,7 @@ void deadline_disarm(struct task *t, struct deadline *d);
 // All tasks: fn is called under task_list_lock, in order of id, until it returns false.
 extern struct spinlock task_list_lock;
 void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg);
-struct task *task_find(uint32_t id);    // referenced, or NULL
+struct task *task_find(uint32_t id); // referenced, or NULL
 
 // The async backtrace of a borrowed, parked or own task: copies out up to max steps, leaf first.
 struct async_step {

@@ -9,7 +9,7 @@
 struct timer_heap {
     struct spinlock lock;
     struct timer *root;
-    uint64_t programmed;        // ticks the interrupt is set for
+    uint64_t programmed; // ticks the interrupt is set for
 };
 
 static struct timer_heap heaps[MAX_HARTS];

@@ -10,27 +10,27 @@
 #include <stdint.h>
 
 struct timer {
-    struct timer *child, *sibling, *prev;   // pairing heap; prev: left sibling or parent
-    uint64_t when;                          // ticks of the time CSR
+    struct timer *child, *sibling, *prev; // pairing heap; prev: left sibling or parent
+    uint64_t when;                        // ticks of the time CSR
     void (*fire)(struct timer *);
-    uint32_t hart;                          // in whose heap it is
+    uint32_t hart; // in whose heap it is
     uint32_t armed;
 };
 
 // Nanoseconds since boot (CLOCK_MONOTONIC), and the offset to CLOCK_REALTIME.
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_realtime_ns(void);
-void clock_set_realtime(uint64_t ns);       // by the RTC driver and clock_settime
+void clock_set_realtime(uint64_t ns); // by the RTC driver and clock_settime
 
 // when: absolute ticks. The timer must not be armed.
 void timer_arm_ticks(struct timer *tm, uint64_t when, void (*fire)(struct timer *));
 void timer_arm(struct timer *tm, uint64_t ns_from_now, void (*fire)(struct timer *));
 // True when it was armed and did not fire.
 bool timer_cancel(struct timer *tm);
-uint64_t timer_ns_to_deadline(uint64_t monotonic_ns);   // ticks of an absolute monotonic time
+uint64_t timer_ns_to_deadline(uint64_t monotonic_ns); // ticks of an absolute monotonic time
 
-void timers_run(void);          // fires what is due on this hart; called by irq_poll
-uint64_t timers_next(void);     // ticks of this hart's next deadline, UINT64_MAX: none
+void timers_run(void);      // fires what is due on this hart; called by irq_poll
+uint64_t timers_next(void); // ticks of this hart's next deadline, UINT64_MAX: none
 // For the monitor: copies out up to max (when, fire) pairs of a hart's heap, unordered.
 struct timer_info {
     uint64_t when;

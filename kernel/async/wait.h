@@ -26,11 +26,11 @@
 #include "lib/spinlock.h"
 
 struct waiter {
-    struct list link;           // in waitq.head while queued
+    struct list link; // in waitq.head while queued
     struct task *task;
-    uint32_t queued;            // in the list
-    uint32_t granted;           // chosen by wake_one and not yet consumed
-    uint64_t key;               // user's: futex address, poll mask
+    uint32_t queued;  // in the list
+    uint32_t granted; // chosen by wake_one and not yet consumed
+    uint64_t key;     // user's: futex address, poll mask
 };
 
 struct waitq {
@@ -104,5 +104,5 @@ struct event {
     uint32_t set;
 };
 void event_init(struct event *e);
-void event_set(struct event *e);        // wakes all; any context
+void event_set(struct event *e); // wakes all; any context
 void event_clear(struct event *e);

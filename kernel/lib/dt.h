@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern const void *dt_blob;     // NULL when firmware gave none that is valid
+extern const void *dt_blob; // NULL when firmware gave none that is valid
 
 struct dt_range {
     pa_t lo, hi;
@@ -28,12 +28,12 @@ struct dt_hart {
     uint64_t id;
     int node;
 };
-size_t dt_harts(struct dt_hart *out, size_t max);   // harts whose status is okay
-bool dt_isa_has(const char *ext);       // every hart's ISA string names ext, e.g. "sstc"
-const char *dt_isa_string(uint64_t hart_id);    // "unknown" when the tree does not say
-uint64_t dt_timebase(void);             // Hz
+size_t dt_harts(struct dt_hart *out, size_t max); // harts whose status is okay
+bool dt_isa_has(const char *ext);                 // every hart's ISA string names ext, e.g. "sstc"
+const char *dt_isa_string(uint64_t hart_id);      // "unknown" when the tree does not say
+uint64_t dt_timebase(void);                       // Hz
 bool dt_initrd(struct dt_range *out);
-size_t dt_rng_seed(const void **seed);  // bytes, 0 when none
+size_t dt_rng_seed(const void **seed); // bytes, 0 when none
 
 // Kernel command line: /chosen bootargs. boot_arg("init") finds "init=value" or a bare "init".
 const char *boot_args(void);

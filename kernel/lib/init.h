@@ -9,13 +9,13 @@
 #include <stddef.h>
 
 enum init_level {
-    INIT_EARLY,     // device tree read, log ring works, frames and heap are ready
-    INIT_HARTS,     // hart-local storage of this hart is constructed; others not yet started
-    INIT_CORE,      // executor, timers, caches of the rooms above page
-    INIT_DRIVERS,   // drivers are bound by the device tree (dev/)
-    INIT_FS,        // file systems registered, root mounted, initrd unpacked
-    INIT_LATE,      // monitor session, procfs entries; all harts are up
-    INIT_USER,      // first user task is started
+    INIT_EARLY,   // device tree read, log ring works, frames and heap are ready
+    INIT_HARTS,   // hart-local storage of this hart is constructed; others not yet started
+    INIT_CORE,    // executor, timers, caches of the rooms above page
+    INIT_DRIVERS, // drivers are bound by the device tree (dev/)
+    INIT_FS,      // file systems registered, root mounted, initrd unpacked
+    INIT_LATE,    // monitor session, procfs entries; all harts are up
+    INIT_USER,    // first user task is started
     INIT_LEVELS,
 };
 

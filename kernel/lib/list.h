@@ -11,8 +11,11 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(l) {&(l), &(l)}
-#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define LIST_INIT(l)                                                                               \
+    {                                                                                              \
+        &(l), &(l)                                                                                 \
+    }
+#define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {
@@ -60,6 +63,6 @@ static inline struct list *list_pop_front(struct list *l)
 }
 
 #define LIST_FOREACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
-#define LIST_FOREACH_SAFE(it, tmp, head)                                                       \
+#define LIST_FOREACH_SAFE(it, tmp, head)                                                           \
     for (struct list *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)
 #define list_entry(it, type, member) container_of(it, type, member)

@@ -27,8 +27,7 @@ void locals_init(void)
             c[i].state->order = (uint16_t)(i + 1);
     }
     size_t at = 0;
-    SET_FOREACH(task_locals, struct local_ctor, c)
-    {
+    SET_FOREACH(task_locals, struct local_ctor, c) {
         c->state->offset = (uint32_t)at;
         at = (at + c->size + 15) & ~15ul;
     }
@@ -64,7 +63,8 @@ void locals_walk(bool of_tasks, bool (*fn)(const struct local_ctor *, void *), v
 
 int hart_locals_construct(void)
 {
-    for (const struct local_ctor *c = NULL; (c = next_item(false, c ? c->state->order : 0, false));) {
+    for (const struct local_ctor *c = NULL;
+         (c = next_item(false, c ? c->state->order : 0, false));) {
         c->state->skipped_last = c->state->disabled;
         if (c->state->disabled || !c->ctor)
             continue;
@@ -92,7 +92,8 @@ static void destroy_below(struct task *t, void *block, uint32_t order)
 int task_locals_construct(struct task *t, void *block)
 {
     memset(block, 0, task_block);
-    for (const struct local_ctor *c = NULL; (c = next_item(true, c ? c->state->order : 0, false));) {
+    for (const struct local_ctor *c = NULL;
+         (c = next_item(true, c ? c->state->order : 0, false));) {
         c->state->skipped_last = c->state->disabled;
         if (c->state->disabled || !c->ctor)
             continue;

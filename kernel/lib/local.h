@@ -18,51 +18,51 @@
 struct task;
 
 struct local_state {
-    uint32_t offset;        // TASK_LOCAL: of the instance in the task's block
-    uint16_t order;         // position in the list; lower runs first
+    uint32_t offset; // TASK_LOCAL: of the instance in the task's block
+    uint16_t order;  // position in the list; lower runs first
     bool disabled;
-    bool skipped_last;      // the newest owner was born without it
+    bool skipped_last; // the newest owner was born without it
     uint64_t constructed, destroyed, failed;
 };
 
 struct local_ctor {
-    const char *name;       // the variable or type
+    const char *name; // the variable or type
     const char *file;
     uint32_t line;
     uint32_t size;
-    int (*ctor)(void *obj, void *owner);    // owner: struct hart * or struct task *; may be NULL
-    void (*dtor)(void *obj, void *owner);   // may be NULL
+    int (*ctor)(void *obj, void *owner);  // owner: struct hart * or struct task *; may be NULL
+    void (*dtor)(void *obj, void *owner); // may be NULL
     struct local_state *state;
-    void *(*hart_object)(void);             // HART_LOCAL: the calling hart's instance
+    void *(*hart_object)(void); // HART_LOCAL: the calling hart's instance
 };
 SET_DECLARE(hart_locals, struct local_ctor);
 SET_DECLARE(task_locals, struct local_ctor);
 
-#define HART_LOCAL(var, ctor, dtor)                                                            \
-    static struct local_state var##_local_state;                                               \
-    static void *var##_local_object(void)                                                      \
-    {                                                                                          \
-        return &var;                                                                           \
-    }                                                                                          \
-    SET_ITEM(hart_locals, struct local_ctor, var##_local) = {                                  \
+#define HART_LOCAL(var, ctor, dtor)                                                                \
+    static struct local_state var##_local_state;                                                   \
+    static void *var##_local_object(void)                                                          \
+    {                                                                                              \
+        return &var;                                                                               \
+    }                                                                                              \
+    SET_ITEM(hart_locals, struct local_ctor, var##_local) = {                                      \
         #var, __FILE__, __LINE__, sizeof(var), ctor, dtor, &var##_local_state, var##_local_object}
 
 // Defines `struct type *type_of(struct task *)`-like accessor NAME_of.
-#define TASK_LOCAL(name, type, ctor, dtor)                                                     \
-    static struct local_state name##_local_state;                                              \
-    SET_ITEM(task_locals, struct local_ctor, name##_local) = {                                 \
-        #name, __FILE__, __LINE__, sizeof(type), ctor, dtor, &name##_local_state, NULL};       \
-    type *name##_of(struct task *t)                                                            \
-    {                                                                                          \
-        return (type *)((char *)task_local_block(t) + name##_local_state.offset);              \
-    }                                                                                          \
+#define TASK_LOCAL(name, type, ctor, dtor)                                                         \
+    static struct local_state name##_local_state;                                                  \
+    SET_ITEM(task_locals, struct local_ctor, name##_local) = {                                     \
+        #name, __FILE__, __LINE__, sizeof(type), ctor, dtor, &name##_local_state, NULL};           \
+    type *name##_of(struct task *t)                                                                \
+    {                                                                                              \
+        return (type *)((char *)task_local_block(t) + name##_local_state.offset);                  \
+    }                                                                                              \
     _Static_assert(sizeof(type) <= 4096, "a task-local object is small")
 
-void *task_local_block(struct task *t);     // async/task.c
-size_t task_local_size(void);               // bytes of a task's block
+void *task_local_block(struct task *t); // async/task.c
+size_t task_local_size(void);           // bytes of a task's block
 
-void locals_init(void);                     // assigns offsets and order; boot, once
-int hart_locals_construct(void);            // on the newborn hart
+void locals_init(void);          // assigns offsets and order; boot, once
+int hart_locals_construct(void); // on the newborn hart
 int task_locals_construct(struct task *t, void *block);
 void task_locals_destroy(struct task *t, void *block);
 

@@ -30,12 +30,13 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_end(ap);
 
     char out[sizeof line.text + 40];
-    int n = snprintf(out, sizeof out, "[%5lu.%06lu] %s%s\r\n", (unsigned long)(line.ns / 1000000000),
-                     (unsigned long)(line.ns / 1000 % 1000000),
-                     level == LOG_ERROR  ? "error: "
-                     : level == LOG_WARN ? "warning: "
-                                         : "",
-                     line.text);
+    int n =
+        snprintf(out, sizeof out, "[%5lu.%06lu] %s%s\r\n", (unsigned long)(line.ns / 1000000000),
+                 (unsigned long)(line.ns / 1000 % 1000000),
+                 level == LOG_ERROR  ? "error: "
+                 : level == LOG_WARN ? "warning: "
+                                     : "",
+                 line.text);
     spin_lock(&lock);
     ring[written++ % LINES] = line;
     if (sink && level <= LOG_INFO)

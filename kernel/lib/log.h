@@ -14,8 +14,8 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
-#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
 
 // Where finished lines go besides the ring: the SBI console at boot, the UART later. `put` is
@@ -39,18 +39,18 @@ extern void (*panic_puts)(const char *text);
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // Three assertions: an internal invariant, a checked expression, a caller's contract.
-#define ASSERT(cond)                                                                           \
-    do {                                                                                       \
-        if (__builtin_expect(!(cond), 0))                                                      \
-            panic("%s:%d: %s: expected %s", __FILE__, __LINE__, __func__, #cond);              \
+#define ASSERT(cond)                                                                               \
+    do {                                                                                           \
+        if (__builtin_expect(!(cond), 0))                                                          \
+            panic("%s:%d: %s: expected %s", __FILE__, __LINE__, __func__, #cond);                  \
     } while (0)
 #ifdef DEBUG
 #define DEBUG_ASSERT(cond) ASSERT(cond)
 #else
 #define DEBUG_ASSERT(cond) ((void)0)
 #endif
-#define REQUIRE(cond)                                                                          \
-    do {                                                                                       \
-        if (__builtin_expect(!(cond), 0))                                                      \
-            panic("%s: caller must ensure %s", __func__, #cond);                               \
+#define REQUIRE(cond)                                                                              \
+    do {                                                                                           \
+        if (__builtin_expect(!(cond), 0))                                                          \
+            panic("%s: caller must ensure %s", __func__, #cond);                                   \
     } while (0)

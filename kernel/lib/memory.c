@@ -79,7 +79,7 @@ AS_WRITTEN void *memmove(void *dst, const void *src, size_t n)
     unsigned char *d = (unsigned char *)dst + n;
     const unsigned char *s = (const unsigned char *)src + n;
     if ((uintptr_t)dst - (uintptr_t)src >= n)
-        return memcpy(dst, src, n);     // the destination begins outside the source: forwards
+        return memcpy(dst, src, n); // the destination begins outside the source: forwards
     if ((((uintptr_t)d ^ (uintptr_t)s) & 7) == 0) {
         for (; n && ((uintptr_t)d & 7); n--)
             *--d = *--s;

@@ -21,7 +21,7 @@ static void sbi_puts(const char *s)
         sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, (uint8_t)*s, 0, 0, 0);
 }
 void (*panic_puts)(const char *text) = sbi_puts;
-void (*panic_hook)(void);       // post-mortem: called last, may not return
+void (*panic_hook)(void); // post-mortem: called last, may not return
 
 static uint32_t panicking;
 
@@ -64,7 +64,7 @@ static void say_names(const char *text)
 void panic(const char *fmt, ...)
 {
     static char text[256];
-    if (atomic_swap32(&panicking, 1)) {     // a second hart, or a panic in the panic
+    if (atomic_swap32(&panicking, 1)) { // a second hart, or a panic in the panic
         for (;;)
             __asm__ volatile("wfi");
     }
@@ -74,7 +74,7 @@ void panic(const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     machine_stop_others();
-    sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, 0, 0, 0, 0);   // 00: a console in MUX drops to PLAIN
+    sbi_call(SBI_EXT_CONSOLE_PUTCHAR, 0, 0, 0, 0, 0); // 00: a console in MUX drops to PLAIN
     say("\r\nPANIC on hart %u: %s\r\n", hart_index(), text);
     say_names(text);
     for (uint32_t i = 0; i < hart_count; i++)

@@ -7,7 +7,7 @@
 void spin_lock_contended(struct spinlock *l)
 {
     uint64_t give_up = time_ticks() + 10 * timebase_hz;
-    if (spin_held(l))       // a holder that has not yet signed leaves NULL there
+    if (spin_held(l)) // a holder that has not yet signed leaves NULL there
         panic("lock %s at %p: hart %u takes it twice, first at %p", l->name ? l->name : "?",
               (void *)l, hart_self.index, l->pc);
     do {

@@ -14,13 +14,16 @@
 
 struct spinlock {
     uint32_t taken;
-    uint32_t contended;     // acquisitions that had to spin
-    struct hart *holder;    // NULL while free
-    const void *pc;         // where the holder took it
-    const char *name;       // for the monitor; NULL: unnamed
+    uint32_t contended;  // acquisitions that had to spin
+    struct hart *holder; // NULL while free
+    const void *pc;      // where the holder took it
+    const char *name;    // for the monitor; NULL: unnamed
 };
 
-#define SPINLOCK_INIT(name_) {.name = (name_)}
+#define SPINLOCK_INIT(name_)                                                                       \
+    {                                                                                              \
+        .name = (name_)                                                                            \
+    }
 
 static inline void spin_init(struct spinlock *l, const char *name)
 {
@@ -51,11 +54,11 @@ static inline void spin_count_(uint32_t by)
 #endif
 }
 
-#define spin_here_()                                                                           \
-    ({                                                                                         \
-        void *pc_;                                                                             \
-        SPIN_PC_(pc_);                                                                         \
-        pc_;                                                                                   \
+#define spin_here_()                                                                               \
+    ({                                                                                             \
+        void *pc_;                                                                                 \
+        SPIN_PC_(pc_);                                                                             \
+        pc_;                                                                                       \
     })
 #ifdef __riscv
 #define SPIN_PC_(v) __asm__("auipc %0, 0" : "=r"(v))

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 struct symbol {
-    uint32_t offset;    // from the image's first byte
-    uint32_t name;      // offset in the string table
+    uint32_t offset; // from the image's first byte
+    uint32_t name;   // offset in the string table
 };
 
 // The function that contains pc, or NULL outside of the text; *offset: how far into it (may be NULL).

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Who a thread is: process numbers, groups, sessions, user and group ids.
+#include "task/process.h"
 #include "fs/tty.h"
 #include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
-#include "task/process.h"
 #include "task/signal.h"
 
 long sys_getpid(void)
@@ -58,8 +58,7 @@ static bool group_in_session(uint32_t pgid, uint32_t sid)
     struct process *leader = process_find_locked(pgid);
     if (leader && leader->pgid == pgid)
         return leader->sid == sid;
-    LIST_FOREACH(it, &process_list)
-    {
+    LIST_FOREACH(it, &process_list) {
         struct process *p = list_entry(it, struct process, all);
         if (p->pgid == pgid && !p->zombie)
             return p->sid == sid;
@@ -173,8 +172,7 @@ static bool job_orphaned(struct task *t)
     const struct process *me = t->thread->process;
     bool orphaned = true;
     spin_lock(&process_tree_lock);
-    LIST_FOREACH(it, &process_list)
-    {
+    LIST_FOREACH(it, &process_list) {
         const struct process *p = list_entry(it, struct process, all);
         if (p->pgid == me->pgid && p->parent && p->parent->pgid != p->pgid &&
             p->parent->sid == p->sid)
@@ -185,8 +183,11 @@ static bool job_orphaned(struct task *t)
 }
 
 static const struct tty_job_ops job_ops = {
-    .signal_pgrp = job_signal_group, .self = job_self, .check_pgrp = job_check_group,
-    .ignores = job_ignores, .orphaned = job_orphaned,
+    .signal_pgrp = job_signal_group,
+    .self = job_self,
+    .check_pgrp = job_check_group,
+    .ignores = job_ignores,
+    .orphaned = job_orphaned,
 };
 
 static void jobs_init(void)
@@ -197,11 +198,11 @@ INIT(INIT_FS, jobs_init);
 
 // ---- user and group ids
 
-#define GETTER(nr, name, field)                                                                \
-    long sys_##name(void)                                                                      \
-    {                                                                                          \
-        return process_current()->cred.field;                                                  \
-    }                                                                                          \
+#define GETTER(nr, name, field)                                                                    \
+    long sys_##name(void)                                                                          \
+    {                                                                                              \
+        return process_current()->cred.field;                                                      \
+    }                                                                                              \
     SYSCALL(nr, name, 0)
 GETTER(174, getuid, uid);
 GETTER(175, geteuid, euid);

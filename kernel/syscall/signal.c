@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // System calls about signals. Masks are 8 bytes; another size is EINVAL.
+#include "task/signal.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/process.h"
-#include "task/signal.h"
 #include "task/time.h"
 
 enum { SIGSET_SIZE = 8 };
@@ -14,8 +14,7 @@ long sys_rt_sigaction(int32_t sig, va_t act, va_t old, uint64_t size)
     struct thread *th = thread_current();
     struct sighand *sh = th->process->sighand;
     struct sigaction_k new, was;
-    if (size != SIGSET_SIZE || sig < 1 || sig > NSIG ||
-        (act && (sig == SIGKILL || sig == SIGSTOP)))
+    if (size != SIGSET_SIZE || sig < 1 || sig > NSIG || (act && (sig == SIGKILL || sig == SIGSTOP)))
         return -EINVAL;
     if (act) {
         long e = user_copy_in(th->space, &new, act, sizeof new);
@@ -84,16 +83,17 @@ long sys_sigaltstack(va_t new_va, va_t old_va)
     old.flags |= on ? SS_ONSTACK : 0;
     long e = new_va ? user_copy_in(th->space, &new, new_va, sizeof new) : 0;
     if (!e && new_va)
-        e = on                                    ? -EPERM
-            : new.flags & ~(SS_DISABLE | SS_ONSTACK) ? -EINVAL
-            : !(new.flags & SS_DISABLE) && new.size < MINSIGSTKSZ_K ? -ENOMEM : 0;
+        e = on                                                     ? -EPERM
+            : new.flags & ~(SS_DISABLE | SS_ONSTACK)               ? -EINVAL
+            : !(new.flags &SS_DISABLE) && new.size < MINSIGSTKSZ_K ? -ENOMEM
+                                                                   : 0;
     if (!e && old_va)
         e = user_copy_out(th->space, old_va, &old, sizeof old);
     if (e || !new_va)
         return e;
-    th->altstack_flags = (uint32_t)new.flags & SS_DISABLE;
-    th->altstack_sp = new.flags & SS_DISABLE ? 0 : new.sp;
-    th->altstack_size = new.flags & SS_DISABLE ? 0 : new.size;
+    th->altstack_flags = (uint32_t) new.flags &SS_DISABLE;
+    th->altstack_sp = new.flags &SS_DISABLE ? 0 : new.sp;
+    th->altstack_size = new.flags &SS_DISABLE ? 0 : new.size;
     return 0;
 }
 SYSCALL(132, sigaltstack, 2);
@@ -110,7 +110,7 @@ static bool may_signal(const struct process *to, int sig)
 struct kill_all {
     const struct siginfo_k *info;
     int sig;
-    uint32_t pgid;      // 0: everybody but init and the caller
+    uint32_t pgid; // 0: everybody but init and the caller
     int found, sent;
 };
 
@@ -153,9 +153,11 @@ long sys_kill(int32_t pid, int32_t sig)
         return -ESRCH;
     if (pid > 0)
         return kill_process((uint32_t)pid, sig, &info);
-    struct kill_all k = {&info, sig, pid == -1  ? 0
-                                     : pid == 0 ? process_current()->pgid
-                                                : (uint32_t)-pid, 0, 0};
+    struct kill_all k = {&info, sig,
+                         pid == -1  ? 0
+                         : pid == 0 ? process_current()->pgid
+                                    : (uint32_t)-pid,
+                         0, 0};
     process_visit(kill_one, &k);
     return k.sent ? 0 : k.found ? -EPERM : -ESRCH;
 }
@@ -200,8 +202,11 @@ static long queued_info(va_t va, int32_t pid, int32_t sig, struct siginfo_k *out
         return -EINVAL;
     if ((in.code >= 0 || in.code == SI_TKILL) && (uint32_t)pid != process_current()->pid)
         return -EPERM;
-    *out = (struct siginfo_k){.code = in.code, .error = in.error, .value = in.field[1],
-                              .pid = (int32_t)in.field[0], .uid = (uint32_t)(in.field[0] >> 32)};
+    *out = (struct siginfo_k){.code = in.code,
+                              .error = in.error,
+                              .value = in.field[1],
+                              .pid = (int32_t)in.field[0],
+                              .uid = (uint32_t)(in.field[0] >> 32)};
     return 0;
 }
 
@@ -235,9 +240,9 @@ ASYNC_SYSCALL(sys_rt_sigsuspend, long r; sigset set;)
     signal_set_blocked(t->thread, f->set);
     while (!signal_pending(t->thread)) {
         SUSPEND("signal");
-        signal_recalculate(t->thread);  // the bit of one that a sibling took would hide the next
+        signal_recalculate(t->thread); // the bit of one that a sibling took would hide the next
     }
-    t->thread->restore_blocked = true;  // from here on it keeps the attention bit set
+    t->thread->restore_blocked = true; // from here on it keeps the attention bit set
     ASYNC_RETURN(-ERESTARTNOHAND);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -249,7 +254,7 @@ ASYNC(signal_wait, int sig; sigset was;)
 {
     ASYNC_BEGIN(signal_wait);
     f->was = t->thread->blocked;
-    signal_set_blocked(t->thread, f->was & ~f->set);    // so that sending wakes us
+    signal_set_blocked(t->thread, f->was & ~f->set); // so that sending wakes us
     for (;;) {
         f->sig = signal_take_from(t->thread, f->set, f->info);
         if (f->sig || signal_pending(t->thread))

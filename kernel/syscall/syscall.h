@@ -23,23 +23,21 @@ typedef long syscall_plain();
 struct syscall_entry {
     uint64_t nr;
     const char *name;
-    syscall_plain *plain;           // NULL: async only
-    const struct async_fn *async;   // NULL: plain only
+    syscall_plain *plain;         // NULL: async only
+    const struct async_fn *async; // NULL: plain only
     uint64_t nargs;
 };
 SET_DECLARE(syscalls, struct syscall_entry);
 
-#define SYSCALL(nr, name, nargs)                                                               \
-    SET_ITEM(syscalls, struct syscall_entry, syscall_##name) = {nr, #name,                     \
-                                                                (syscall_plain *)sys_##name,   \
-                                                                NULL, nargs}
-#define SYSCALL_ASYNC(nr, name, nargs)                                                         \
-    SET_ITEM(syscalls, struct syscall_entry, syscall_##name) = {nr, #name, NULL,               \
-                                                                &sys_##name##_fn, nargs}
-#define SYSCALL_TRY(nr, name, nargs)                                                           \
-    SET_ITEM(syscalls, struct syscall_entry, syscall_##name) = {nr, #name,                     \
-                                                                (syscall_plain *)try_##name,   \
-                                                                &sys_##name##_fn, nargs}
+#define SYSCALL(nr, name, nargs)                                                                   \
+    SET_ITEM(syscalls, struct syscall_entry,                                                       \
+             syscall_##name) = {nr, #name, (syscall_plain *)sys_##name, NULL, nargs}
+#define SYSCALL_ASYNC(nr, name, nargs)                                                             \
+    SET_ITEM(syscalls, struct syscall_entry, syscall_##name) = {nr, #name, NULL, &sys_##name##_fn, \
+                                                                nargs}
+#define SYSCALL_TRY(nr, name, nargs)                                                               \
+    SET_ITEM(syscalls, struct syscall_entry,                                                       \
+             syscall_##name) = {nr, #name, (syscall_plain *)try_##name, &sys_##name##_fn, nargs}
 
 #define ASYNC_SYSCALL(fn, locals) ASYNC_IMPL(fn, syscall, locals)
 

@@ -116,7 +116,7 @@ static uint64_t ticks_of_threads(struct process *p)
     uint64_t n = 0;
     spin_lock(&p->lock);
     PROCESS_THREADS(it, p)
-        n += thread_entry(it)->task.ticks;
+    n += thread_entry(it)->task.ticks;
     spin_unlock(&p->lock);
     return n;
 }
@@ -126,13 +126,13 @@ long sys_getrusage(int32_t who, va_t out)
     struct process *p = process_current();
     struct rusage_user u = {.maxrss = (int64_t)(US->peak * 4), .minflt = (int64_t)US->faults};
     switch (who) {
-    case 0:     // RUSAGE_SELF
+    case 0: // RUSAGE_SELF
         usage_of(p->utime_ticks + ticks_of_threads(p), p->stime_ticks, &u);
         break;
-    case 1:     // RUSAGE_THREAD
+    case 1: // RUSAGE_THREAD
         usage_of(current_task()->ticks, 0, &u);
         break;
-    case -1:    // RUSAGE_CHILDREN
+    case -1: // RUSAGE_CHILDREN
         u = (struct rusage_user){0};
         usage_of(p->cutime_ticks, p->cstime_ticks, &u);
         break;
@@ -218,9 +218,16 @@ SYSCALL(166, umask, 1);
 // ---- prctl
 
 enum {
-    PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4,
-    PR_SET_NAME = 15, PR_GET_NAME = 16, PR_SET_TIMERSLACK = 29, PR_GET_TIMERSLACK = 30,
-    PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39,
+    PR_SET_PDEATHSIG = 1,
+    PR_GET_PDEATHSIG = 2,
+    PR_GET_DUMPABLE = 3,
+    PR_SET_DUMPABLE = 4,
+    PR_SET_NAME = 15,
+    PR_GET_NAME = 16,
+    PR_SET_TIMERSLACK = 29,
+    PR_GET_TIMERSLACK = 30,
+    PR_SET_NO_NEW_PRIVS = 38,
+    PR_GET_NO_NEW_PRIVS = 39,
 };
 
 static long set_thread_name(va_t in)
@@ -254,7 +261,7 @@ long sys_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
             return -EINVAL;
         p->dumpable = (uint8_t)a;
         return 0;
-    case PR_SET_TIMERSLACK:     // timers are as exact as the clock: slack is never used
+    case PR_SET_TIMERSLACK: // timers are as exact as the clock: slack is never used
         thread_current()->timer_slack = a ? a : 50000;
         return 0;
     case PR_GET_TIMERSLACK:
@@ -285,9 +292,13 @@ SYSCALL(92, personality, 1);
 // ---- reboot, kernel log
 
 enum {
-    REBOOT_MAGIC1 = (int)0xfee1dead, REBOOT_MAGIC2 = 672274793,
-    REBOOT_RESTART = 0x01234567, REBOOT_HALT = (int)0xcdef0123, REBOOT_POWER_OFF = 0x4321fedc,
-    REBOOT_CAD_ON = (int)0x89abcdef, REBOOT_CAD_OFF = 0,
+    REBOOT_MAGIC1 = (int)0xfee1dead,
+    REBOOT_MAGIC2 = 672274793,
+    REBOOT_RESTART = 0x01234567,
+    REBOOT_HALT = (int)0xcdef0123,
+    REBOOT_POWER_OFF = 0x4321fedc,
+    REBOOT_CAD_ON = (int)0x89abcdef,
+    REBOOT_CAD_OFF = 0,
 };
 
 static bool magic2_ok(int32_t m)
@@ -312,9 +323,9 @@ ASYNC_SYSCALL(sys_reboot, long r;)
     if (f->r < 0)
         log_error("reboot: writing back failed (error %ld)", -f->r);
     SHIELD_END();
-    log_info("%s", (int32_t)f->a[2] == REBOOT_RESTART  ? "restart"
-                   : (int32_t)f->a[2] == REBOOT_HALT ? "halted"
-                                                     : "power off");
+    log_info("%s", (int32_t)f->a[2] == REBOOT_RESTART ? "restart"
+                   : (int32_t)f->a[2] == REBOOT_HALT  ? "halted"
+                                                      : "power off");
     uart_drain();
     if ((int32_t)f->a[2] == REBOOT_RESTART)
         machine_reboot();
@@ -326,8 +337,16 @@ ASYNC_SYSCALL(sys_reboot, long r;)
 }
 SYSCALL_ASYNC(142, reboot, 4);
 
-enum { SYSLOG_READ_ALL = 3, SYSLOG_CLEAR = 5, SYSLOG_CONSOLE_OFF, SYSLOG_CONSOLE_ON,
-       SYSLOG_CONSOLE_LEVEL, SYSLOG_SIZE_UNREAD, SYSLOG_SIZE_BUFFER, SYSLOG_LINES = 64 };
+enum {
+    SYSLOG_READ_ALL = 3,
+    SYSLOG_CLEAR = 5,
+    SYSLOG_CONSOLE_OFF,
+    SYSLOG_CONSOLE_ON,
+    SYSLOG_CONSOLE_LEVEL,
+    SYSLOG_SIZE_UNREAD,
+    SYSLOG_SIZE_BUFFER,
+    SYSLOG_LINES = 64
+};
 
 // The newest lines that fit, in Linux's form "<level>[time] text".
 static long copy_log(va_t out, uint64_t room)
@@ -361,8 +380,11 @@ long sys_syslog(int32_t op, va_t out, int32_t len)
     switch (op) {
     case SYSLOG_READ_ALL:
         return len < 0 || !out ? -EINVAL : copy_log(out, (uint64_t)len);
-    case SYSLOG_CLEAR: case SYSLOG_CONSOLE_OFF: case SYSLOG_CONSOLE_ON: case SYSLOG_CONSOLE_LEVEL:
-        return -EPERM;          // the console's level is fixed
+    case SYSLOG_CLEAR:
+    case SYSLOG_CONSOLE_OFF:
+    case SYSLOG_CONSOLE_ON:
+    case SYSLOG_CONSOLE_LEVEL:
+        return -EPERM; // the console's level is fixed
     case SYSLOG_SIZE_UNREAD:
         return 0;
     case SYSLOG_SIZE_BUFFER:
@@ -393,7 +415,8 @@ long sys_sched_getaffinity(int32_t pid, uint64_t size, va_t out)
     int32_t pinned = th ? th->task.pinned : current_task()->pinned;
     if (th)
         thread_put(th);
-    uint64_t mask = pinned >= 0 ? 1ul << pinned : (hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul);
+    uint64_t mask =
+        pinned >= 0 ? 1ul << pinned : (hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul);
     long e = user_copy_out(US, out, &mask, sizeof mask);
     return e ? e : 8;
 }
@@ -415,7 +438,7 @@ long sys_sched_setaffinity(int32_t pid, uint64_t size, va_t in)
     struct task *t = th ? &th->task : current_task();
     t->pinned = mask == all ? -1 : __builtin_ctzl(mask);
     if (t == current_task())
-        t->local |= LOCAL_YIELD;    // move now
+        t->local |= LOCAL_YIELD; // move now
     if (th)
         thread_put(th);
     return 0;
@@ -502,8 +525,15 @@ SYSCALL(168, getcpu, 3);
 
 // ---- riscv
 
-enum { HWPROBE_MVENDORID, HWPROBE_MARCHID, HWPROBE_MIMPID, HWPROBE_BASE_BEHAVIOR, HWPROBE_IMA_EXT_0,
-       HWPROBE_CPUPERF_0, HWPROBE_PAIRS = 16 };
+enum {
+    HWPROBE_MVENDORID,
+    HWPROBE_MARCHID,
+    HWPROBE_MIMPID,
+    HWPROBE_BASE_BEHAVIOR,
+    HWPROBE_IMA_EXT_0,
+    HWPROBE_CPUPERF_0,
+    HWPROBE_PAIRS = 16
+};
 
 struct hwprobe_pair {
     int64_t key;
@@ -514,11 +544,11 @@ static void hwprobe_fill(struct hwprobe_pair *p)
 {
     p->value = 0;
     if (p->key == HWPROBE_BASE_BEHAVIOR)
-        p->value = 1;           // IMA
+        p->value = 1; // IMA
     else if (p->key == HWPROBE_IMA_EXT_0)
         p->value = (dt_isa_has("d") ? 1 : 0) | (dt_isa_has("c") ? 2 : 0);
     else if (p->key < 0 || p->key > HWPROBE_CPUPERF_0)
-        p->key = -1;            // unknown to this kernel
+        p->key = -1; // unknown to this kernel
 }
 
 long sys_riscv_hwprobe(va_t pairs, uint64_t count, uint64_t cpu_size, va_t cpus, uint32_t flags)

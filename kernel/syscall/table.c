@@ -20,8 +20,7 @@ static void tables_init(void)
 {
     for (int i = 0; i < SYSCALL_MAX; i++)
         syscall_fast[i] = syscall_traced[i] = trap_slow_syscall;
-    SET_FOREACH(syscalls, struct syscall_entry, e)
-    {
+    SET_FOREACH(syscalls, struct syscall_entry, e) {
         if (e->nr >= SYSCALL_MAX || syscall_entries[e->nr])
             panic("system call %lu (%s): number taken or too large", (unsigned long)e->nr, e->name);
         syscall_entries[e->nr] = e;

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Clocks, sleeping, interval timers, times.
+#include "task/time.h"
 #include "async/wait_async.h"
 #include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/process.h"
 #include "task/signal.h"
-#include "task/time.h"
 
 enum {
-    CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
-    CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME,
+    CLOCK_REALTIME,
+    CLOCK_MONOTONIC,
+    CLOCK_PROCESS_CPUTIME_ID,
+    CLOCK_THREAD_CPUTIME_ID,
+    CLOCK_MONOTONIC_RAW,
+    CLOCK_REALTIME_COARSE,
+    CLOCK_MONOTONIC_COARSE,
+    CLOCK_BOOTTIME,
     TIMER_ABSTIME = 1,
 };
 
@@ -25,7 +31,7 @@ static uint64_t process_ticks(struct process *p)
     spin_lock(&p->lock);
     uint64_t n = p->utime_ticks + p->stime_ticks;
     PROCESS_THREADS(it, p)
-        n += cpu_ticks(&thread_entry(it)->task);
+    n += cpu_ticks(&thread_entry(it)->task);
     spin_unlock(&p->lock);
     return n;
 }
@@ -33,10 +39,14 @@ static uint64_t process_ticks(struct process *p)
 static long clock_read(uint32_t clock, uint64_t *ns)
 {
     switch (clock) {
-    case CLOCK_REALTIME: case CLOCK_REALTIME_COARSE:
+    case CLOCK_REALTIME:
+    case CLOCK_REALTIME_COARSE:
         *ns = clock_realtime_ns();
         return 0;
-    case CLOCK_MONOTONIC: case CLOCK_MONOTONIC_RAW: case CLOCK_MONOTONIC_COARSE: case CLOCK_BOOTTIME:
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_BOOTTIME:
         *ns = clock_monotonic_ns();
         return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
@@ -210,7 +220,8 @@ static struct itimerval_k itimer_now(struct process *p)
     struct itimerval_k v = {.interval = ns_timeval(p->itimer_interval_ns)};
     uint64_t now = time_ticks();
     if (p->itimer_real.armed)
-        v.value = ns_timeval(p->itimer_real.when > now ? ticks_to_ns(p->itimer_real.when - now) : 1000);
+        v.value =
+            ns_timeval(p->itimer_real.when > now ? ticks_to_ns(p->itimer_real.when - now) : 1000);
     return v;
 }
 

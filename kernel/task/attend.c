@@ -9,7 +9,7 @@
 
 TRACE_POINT(signal_deliver, "signal.deliver", "tid", "signal", "handler");
 
-#define STOPS (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
+#define STOPS    (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
 #define HARMLESS (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
 
 static void tell_parent(struct process *p, int code, int status)
@@ -24,8 +24,8 @@ static void tell_parent(struct process *p, int code, int status)
     waitq_wake_all(&parent->child_exit);
     bool quiet = parent->sighand->action[SIGCHLD - 1].flags & SA_NOCLDSTOP;
     spin_unlock(&process_tree_lock);
-    struct siginfo_k info = {.signo = SIGCHLD, .code = code, .pid = (int)p->pid,
-                             .uid = p->cred.uid, .status = status};
+    struct siginfo_k info = {
+        .signo = SIGCHLD, .code = code, .pid = (int)p->pid, .uid = p->cred.uid, .status = status};
     if (!quiet)
         signal_send_process(parent, SIGCHLD, &info);
     process_put(parent);
@@ -42,7 +42,7 @@ static void stop_process(struct process *p, int sig)
     p->stopped = (uint8_t)sig;
     p->stop_reported = p->continued = 0;
     PROCESS_THREADS(it, p)
-        task_attention(&thread_entry(it)->task, ATTN_STOP);
+    task_attention(&thread_entry(it)->task, ATTN_STOP);
     spin_unlock(&p->lock);
     tell_parent(p, CLD_STOPPED, sig);
 }
@@ -53,7 +53,7 @@ static void settle_restart(struct thread *th, const struct sigaction_k *handler)
     int code = th->restart;
     th->restart = 0;
     if (!code || !handler)
-        return;             // sepc is at the ecall already
+        return; // sepc is at the ecall already
     th->restart_until = 0;
     if (code == ERESTARTNOHAND || !(handler->flags & SA_RESTART)) {
         tf_sepc(&th->tf) += 4;
@@ -80,7 +80,7 @@ ASYNC(deliver_signals, long r; int sig; struct siginfo_k info; struct sigaction_
         if (f->action.handler > 1) {
             settle_restart(f->th, &f->action);
             AWAIT(f->r, sigframe_push, f->th, &f->info, &f->action);
-            if (f->r < 0)       // no stack to run it on
+            if (f->r < 0) // no stack to run it on
                 process_exit_group(f->th->process, status_signaled(SIGSEGV));
             f->th->restore_blocked = false;
             break;

@@ -10,16 +10,28 @@
 #include "task/signal.h"
 
 enum {
-    CLONE_VM = 0x100, CLONE_FS = 0x200, CLONE_FILES = 0x400, CLONE_SIGHAND = 0x800,
-    CLONE_PIDFD = 0x1000, CLONE_PTRACE = 0x2000, CLONE_VFORK = 0x4000, CLONE_PARENT = 0x8000,
-    CLONE_THREAD = 0x10000, CLONE_NEWNS = 0x20000, CLONE_SYSVSEM = 0x40000,
-    CLONE_SETTLS = 0x80000, CLONE_PARENT_SETTID = 0x100000, CLONE_CHILD_CLEARTID = 0x200000,
-    CLONE_DETACHED = 0x400000, CLONE_UNTRACED = 0x800000, CLONE_CHILD_SETTID = 0x1000000,
-    CLONE_NAMESPACES = 0x7e020000,      // NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
+    CLONE_VM = 0x100,
+    CLONE_FS = 0x200,
+    CLONE_FILES = 0x400,
+    CLONE_SIGHAND = 0x800,
+    CLONE_PIDFD = 0x1000,
+    CLONE_PTRACE = 0x2000,
+    CLONE_VFORK = 0x4000,
+    CLONE_PARENT = 0x8000,
+    CLONE_THREAD = 0x10000,
+    CLONE_NEWNS = 0x20000,
+    CLONE_SYSVSEM = 0x40000,
+    CLONE_SETTLS = 0x80000,
+    CLONE_PARENT_SETTID = 0x100000,
+    CLONE_CHILD_CLEARTID = 0x200000,
+    CLONE_DETACHED = 0x400000,
+    CLONE_UNTRACED = 0x800000,
+    CLONE_CHILD_SETTID = 0x1000000,
+    CLONE_NAMESPACES = 0x7e020000, // NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 };
 
 struct clone_request {
-    uint64_t flags;             // CLONE_*, without the exit signal
+    uint64_t flags; // CLONE_*, without the exit signal
     uint32_t exit_signal;
     va_t stack, parent_tid, child_tid;
     uint64_t tls;
@@ -34,7 +46,7 @@ static int check_flags(uint64_t flags)
     if ((flags & (CLONE_FS | CLONE_NEWNS)) == (CLONE_FS | CLONE_NEWNS))
         return -EINVAL;
     if (flags & CLONE_NAMESPACES)
-        return -EPERM;          // as for a caller who may not make namespaces
+        return -EPERM; // as for a caller who may not make namespaces
     if (flags & (CLONE_PIDFD | CLONE_PTRACE))
         return -EINVAL;
     return 0;
@@ -136,7 +148,7 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct event 
         process_link(f->p, 0);
     }
     if ((f->r = thread_link(f->new)))
-        ASYNC_RETURN(f->r);     // only a thread's process can be exiting
+        ASYNC_RETURN(f->r); // only a thread's process can be exiting
     SHIELD_BEGIN();
     f->tid = f->new->tid;
     if (f->rq->flags & CLONE_PARENT_SETTID)
@@ -152,7 +164,7 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct event 
         thread_free_unlinked(f->new);
     if (f->p) {
         spin_lock(&f->p->lock);
-        if (f->p->vfork_done == &f->vfork)  // who set it did so under the lock
+        if (f->p->vfork_done == &f->vfork) // who set it did so under the lock
             f->p->vfork_done = NULL;
         spin_unlock(&f->p->lock);
         process_put(f->p);
@@ -163,8 +175,8 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct event 
 ASYNC_SYSCALL(sys_clone, long r; struct clone_request rq;)
 {
     ASYNC_BEGIN(sys_clone);
-    f->rq = (struct clone_request){f->a[0] & ~0xfful, f->a[0] & 0xff, f->a[1], f->a[2], f->a[4],
-                                   f->a[3]};
+    f->rq = (struct clone_request){f->a[0] & ~0xfful, f->a[0] & 0xff, f->a[1],
+                                   f->a[2],           f->a[4],        f->a[3]};
     if (f->rq.exit_signal > NSIG)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, thread_clone, &f->rq);
@@ -177,7 +189,7 @@ SYSCALL_ASYNC(220, clone, 5);
 ASYNC(thread_born, long r;)
 {
     ASYNC_BEGIN(thread_born);
-    if (!f->th->space)          // process 1
+    if (!f->th->space) // process 1
         AWAIT(f->r, init_exec, f->th);
     else if (f->th->set_child_tid)
         AWAIT(f->r, user_write, f->th->space, f->th->set_child_tid, &f->th->tid, 4);

@@ -17,8 +17,16 @@
 #include <string.h>
 
 enum {
-    ET_EXEC = 2, ET_DYN = 3, EM_RISCV = 243, PT_LOAD = 1, PT_INTERP = 3, PF_X = 1, PF_W = 2, PF_R = 4,
-    PHNUM_MAX = 64, INTERP_MAX = 256,
+    ET_EXEC = 2,
+    ET_DYN = 3,
+    EM_RISCV = 243,
+    PT_LOAD = 1,
+    PT_INTERP = 3,
+    PF_X = 1,
+    PF_W = 2,
+    PF_R = 4,
+    PHNUM_MAX = 64,
+    INTERP_MAX = 256,
 };
 
 struct elf_header {
@@ -81,7 +89,8 @@ ASYNC(elf_read, long r; uint32_t i; uint64_t size;)
         f->size = f->elf->segment[f->i].filesz;
         if (f->size < 2 || f->size > INTERP_MAX)
             ASYNC_RETURN(-ENOEXEC);
-        AWAIT(f->r, file_read_kernel, f->file, f->elf->segment[f->i].offset, f->elf->interp, f->size);
+        AWAIT(f->r, file_read_kernel, f->file, f->elf->segment[f->i].offset, f->elf->interp,
+              f->size);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
         if ((uint64_t)f->r < f->size || f->elf->interp[f->size - 1])
@@ -151,16 +160,21 @@ ASYNC_DECL(load_map, struct space *space; const struct load *load; struct phys *
 ASYNC(load_map, long r; struct space_map m; va_t at;)
 {
     ASYNC_BEGIN(load_map);
-    f->m = (struct space_map){.at = f->load->lo, .len = f->load->file_end - f->load->lo,
-                              .prot = f->load->prot, .how = SPACE_FIXED, .phys = f->phys,
+    f->m = (struct space_map){.at = f->load->lo,
+                              .len = f->load->file_end - f->load->lo,
+                              .prot = f->load->prot,
+                              .how = SPACE_FIXED,
+                              .phys = f->phys,
                               .offset = f->load->offset};
     if (f->m.len) {
         AWAIT(f->r, space_map, f->space, f->m, &f->at);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    f->m = (struct space_map){.at = f->load->file_end, .len = f->load->hi - f->load->file_end,
-                              .prot = f->load->prot, .how = SPACE_FIXED};
+    f->m = (struct space_map){.at = f->load->file_end,
+                              .len = f->load->hi - f->load->file_end,
+                              .prot = f->load->prot,
+                              .how = SPACE_FIXED};
     if (f->load->hi > f->load->file_end) {
         AWAIT(f->r, space_map, f->space, f->m, &f->at);
         if (f->r < 0)
@@ -194,7 +208,7 @@ ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     *f->bias = *f->end = 0;
-    if (f->elf->header.type == ET_DYN) {        // find room for all of it, then map into that
+    if (f->elf->header.type == ET_DYN) { // find room for all of it, then map into that
         f->m = (struct space_map){.len = f->hi - f->lo};
         AWAIT(f->r, space_map, f->space, f->m, &f->at);
         if (f->r < 0)
@@ -222,7 +236,7 @@ static struct phys *vdso;
 
 static void vdso_init(void)
 {
-    static const uint32_t code[2] = {0x08b00893, 0x00000073};   // li a7, 139; ecall
+    static const uint32_t code[2] = {0x08b00893, 0x00000073}; // li a7, 139; ecall
     struct page *pg = NULL;
     vdso = phys_new_shared(PAGE_SIZE);
     if (!vdso || !(pg = phys_page_now(vdso, 0)))
@@ -243,13 +257,17 @@ ASYNC_DECL(image_furnish, struct image *image;);
 ASYNC(image_furnish, long r; struct space_map m; va_t at;)
 {
     ASYNC_BEGIN(image_furnish);
-    f->m = (struct space_map){.len = PAGE_SIZE, .prot = ACCESS_READ | ACCESS_EXEC,
-                              .flags = MAPPING_SHARED | MAPPING_VDSO, .phys = vdso};
+    f->m = (struct space_map){.len = PAGE_SIZE,
+                              .prot = ACCESS_READ | ACCESS_EXEC,
+                              .flags = MAPPING_SHARED | MAPPING_VDSO,
+                              .phys = vdso};
     AWAIT(f->r, space_map, f->image->space, f->m, &f->image->sigreturn);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    f->m = (struct space_map){.at = f->image->stack_top - 33 * PAGE_SIZE, .len = 33 * PAGE_SIZE,
-                              .prot = ACCESS_READ | ACCESS_WRITE, .flags = MAPPING_STACK,
+    f->m = (struct space_map){.at = f->image->stack_top - 33 * PAGE_SIZE,
+                              .len = 33 * PAGE_SIZE,
+                              .prot = ACCESS_READ | ACCESS_WRITE,
+                              .flags = MAPPING_STACK,
                               .how = SPACE_FIXED};
     AWAIT(f->r, space_map, f->image->space, f->m, &f->at);
     ASYNC_RETURN(f->r);
@@ -312,7 +330,8 @@ ASYNC(elf_load, long r; struct elf *elf; va_t bias; va_t end;)
     f->image->phent = f->elf->header.phentsize;
     f->image->phnum = f->elf->header.phnum;
     f->image->brk = f->end;
-    f->image->space->brk_start = f->image->space->brk = f->end + (random_u64() % 8192 << PAGE_SHIFT);
+    f->image->space->brk_start = f->image->space->brk =
+        f->end + (random_u64() % 8192 << PAGE_SHIFT);
     if (f->elf->interp[0]) {
         AWAIT(f->r, elf_load_interp, f->elf, f->image);
         if (f->r < 0)

@@ -31,12 +31,12 @@ struct exec_args {
 
 struct exec {
     struct exec_args args;
-    char path[PATH_MAX];        // of the file that is loaded at last
+    char path[PATH_MAX]; // of the file that is loaded at last
     char line[SCRIPT_LINE + 1];
     struct file *file;
     struct image image;
     va_t sp;
-    va_t text_va;               // where args.text will be
+    va_t text_va; // where args.text will be
 };
 
 // ---- strings
@@ -114,7 +114,8 @@ ASYNC(args_read, long r; uint64_t s;)
                   string_room(f->a));
             if (f->r != -ENAMETOOLONG)
                 break;
-            if (string_room(f->a) == STRING_MAX || (f->r = args_room(f->a, f->a->room - f->a->used + 1))) {
+            if (string_room(f->a) == STRING_MAX ||
+                (f->r = args_room(f->a, f->a->room - f->a->used + 1))) {
                 f->r = f->r == -ENOMEM ? -ENOMEM : -E2BIG;
                 break;
             }
@@ -226,10 +227,24 @@ static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t
 {
     const struct credentials *c = &process_current()->cred;
     const struct aux list[] = {
-        {3, x->image.phdr}, {4, x->image.phent}, {5, x->image.phnum}, {6, PAGE_SIZE},
-        {7, x->image.base}, {8, 0}, {9, x->image.program_entry}, {11, c->uid}, {12, c->euid},
-        {13, c->gid}, {14, c->egid}, {16, hwcap()}, {17, 100}, {23, c->uid != c->euid || c->gid != c->egid},
-        {25, random}, {31, execfn}, {51, 2048}, {0, 0},
+        {3, x->image.phdr},
+        {4, x->image.phent},
+        {5, x->image.phnum},
+        {6, PAGE_SIZE},
+        {7, x->image.base},
+        {8, 0},
+        {9, x->image.program_entry},
+        {11, c->uid},
+        {12, c->euid},
+        {13, c->gid},
+        {14, c->egid},
+        {16, hwcap()},
+        {17, 100},
+        {23, c->uid != c->euid || c->gid != c->egid},
+        {25, random},
+        {31, execfn},
+        {51, 2048},
+        {0, 0},
     };
     _Static_assert(sizeof list / sizeof *list <= AUX_MAX, "auxiliary vector");
     memcpy(a, list, sizeof list);
@@ -317,8 +332,8 @@ static bool claim_process(struct thread *th, struct event *alone)
     if (ok && p->nthreads > 1) {
         p->exec_waiter = alone;
         PROCESS_THREADS(it, p)
-            if (thread_entry(it) != th)
-                task_attention(&thread_entry(it)->task, ATTN_CANCEL);
+        if (thread_entry(it) != th)
+            task_attention(&thread_entry(it)->task, ATTN_CANCEL);
     } else {
         alone->set = 1;
     }
@@ -465,7 +480,7 @@ static void exec_free(struct exec *x)
     kfree(x);
 }
 
-ASYNC_SYSCALL(sys_execve, long r; struct exec *x;)
+ASYNC_SYSCALL(sys_execve, long r; struct exec * x;)
 {
     ASYNC_BEGIN(sys_execve);
     if (!(f->x = exec_new()))
@@ -476,7 +491,7 @@ ASYNC_SYSCALL(sys_execve, long r; struct exec *x;)
     AWAIT(f->r, args_read, &f->x->args, f->a[1], &f->x->args.argc);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (!f->x->args.argc) {     // as Linux since 5.18: an empty argv becomes {""}
+    if (!f->x->args.argc) { // as Linux since 5.18: an empty argv becomes {""}
         f->x->args.argc = 1;
         if ((f->r = args_append(&f->x->args, "")))
             ASYNC_RETURN(f->r);

@@ -10,11 +10,11 @@ struct space;
 
 // What a loaded image needs to be started.
 struct image {
-    struct space *space;        // new, referenced
-    va_t entry;                 // of the interpreter when there is one
-    va_t program_entry, phdr, base;     // auxv: AT_ENTRY, AT_PHDR, AT_BASE
+    struct space *space;            // new, referenced
+    va_t entry;                     // of the interpreter when there is one
+    va_t program_entry, phdr, base; // auxv: AT_ENTRY, AT_PHDR, AT_BASE
     uint16_t phent, phnum;
-    va_t brk;                   // end of the data, page aligned
+    va_t brk; // end of the data, page aligned
     va_t stack_top;
     va_t sigreturn;
 };

@@ -27,7 +27,7 @@ void process_exit_group(struct process *p, uint32_t status)
         p->exit_status = status;
     }
     PROCESS_THREADS(it, p)
-        task_attention(&thread_entry(it)->task, ATTN_CANCEL);
+    task_attention(&thread_entry(it)->task, ATTN_CANCEL);
     spin_unlock(&p->lock);
 }
 
@@ -37,7 +37,9 @@ static void notify_parent(struct process *p, struct process *parent)
 {
     bool killed = p->exit_status & 127;
     struct siginfo_k info = {
-        .signo = (int)p->exit_signal, .code = killed ? CLD_KILLED : CLD_EXITED, .pid = (int)p->pid,
+        .signo = (int)p->exit_signal,
+        .code = killed ? CLD_KILLED : CLD_EXITED,
+        .pid = (int)p->pid,
         .uid = p->cred.uid,
         .status = (int)(killed ? p->exit_status & 127 : p->exit_status >> 8),
     };

@@ -6,7 +6,12 @@
 #include "mem/space.h"
 
 enum {
-    ILL_ILLOPC = 1, TRAP_BRKPT = 1, BUS_ADRALN = 1, BUS_ADRERR = 2, SEGV_MAPERR = 1, SEGV_ACCERR = 2,
+    ILL_ILLOPC = 1,
+    TRAP_BRKPT = 1,
+    BUS_ADRALN = 1,
+    BUS_ADRERR = 2,
+    SEGV_MAPERR = 1,
+    SEGV_ACCERR = 2,
 };
 
 static void out_of_memory(struct thread *th)
@@ -20,7 +25,7 @@ static void page_fault_failed(struct thread *th, long error)
 {
     if (error == -ENOMEM)
         out_of_memory(th);
-    else if (error == -EIO)     // unreadable, or beyond the end of the file
+    else if (error == -EIO) // unreadable, or beyond the end of the file
         signal_force_fault(th, SIGBUS, BUS_ADRERR, th->tf.stval);
     else
         signal_force_fault(th, SIGSEGV, error == -EACCES ? SEGV_ACCERR : SEGV_MAPERR, th->tf.stval);
@@ -48,10 +53,12 @@ static void other_exception(struct thread *th, uint64_t cause)
     case 3:
         signal_force_fault(th, SIGTRAP, TRAP_BRKPT, pc);
         break;
-    case 0: case 4: case 6:
+    case 0:
+    case 4:
+    case 6:
         signal_force_fault(th, SIGBUS, BUS_ADRALN, th->tf.stval);
         break;
-    default:    // access faults: nothing there that the kernel mapped
+    default: // access faults: nothing there that the kernel mapped
         signal_force_fault(th, SIGSEGV, SEGV_ACCERR, th->tf.stval);
     }
 }
@@ -62,7 +69,9 @@ ASYNC(user_fault, long r;)
     if (f->cause == 12 || f->cause == 13 || f->cause == 15) {
         f->th->faults++;
         AWAIT(f->r, space_fault, f->th->space, f->th->tf.stval,
-              f->cause == 12 ? ACCESS_EXEC : f->cause == 13 ? ACCESS_READ : ACCESS_WRITE);
+              f->cause == 12   ? ACCESS_EXEC
+              : f->cause == 13 ? ACCESS_READ
+                               : ACCESS_WRITE);
         if (f->r < 0 && !task_killed(t))
             page_fault_failed(f->th, f->r);
     } else {

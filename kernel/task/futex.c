@@ -13,16 +13,27 @@
 #include "task/time.h"
 
 enum {
-    FUTEX_WAIT, FUTEX_WAKE, FUTEX_FD, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP,
-    FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET,
-    FUTEX_PRIVATE = 128, FUTEX_REALTIME = 256, FUTEX_COMMAND = 127,
+    FUTEX_WAIT,
+    FUTEX_WAKE,
+    FUTEX_FD,
+    FUTEX_REQUEUE,
+    FUTEX_CMP_REQUEUE,
+    FUTEX_WAKE_OP,
+    FUTEX_LOCK_PI,
+    FUTEX_UNLOCK_PI,
+    FUTEX_TRYLOCK_PI,
+    FUTEX_WAIT_BITSET,
+    FUTEX_WAKE_BITSET,
+    FUTEX_PRIVATE = 128,
+    FUTEX_REALTIME = 256,
+    FUTEX_COMMAND = 127,
 };
 
 struct futex_waiter {
     struct list link;
     struct task *task;
     struct futex_key key;
-    struct futex_bucket *bucket;    // where it is queued; changed by requeue under both locks
+    struct futex_bucket *bucket; // where it is queued; changed by requeue under both locks
     uint32_t bits;
     uint32_t queued;
 };
@@ -46,7 +57,8 @@ INIT(INIT_CORE, futex_init);
 
 static struct futex_bucket *bucket_of(const struct futex_key *k)
 {
-    uint64_t h = ((uint64_t)k->object >> 6) * 0x9e3779b97f4a7c15ul + (k->offset >> 2) * 0x85ebca6bul;
+    uint64_t h =
+        ((uint64_t)k->object >> 6) * 0x9e3779b97f4a7c15ul + (k->offset >> 2) * 0x85ebca6bul;
     return &buckets[(h >> 24) % BUCKETS];
 }
 
@@ -71,8 +83,7 @@ static long wake_key(const struct futex_key *key, uint32_t n, uint32_t bits)
     if (list_empty(&b->waiters))
         return 0;
     spin_lock(&b->lock);
-    LIST_FOREACH_SAFE(it, next, &b->waiters)
-    {
+    LIST_FOREACH_SAFE(it, next, &b->waiters) {
         struct futex_waiter *w = list_entry(it, struct futex_waiter, link);
         if ((uint32_t)woken >= n)
             break;
@@ -184,8 +195,8 @@ static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
 }
 
 // compare: NULL, or the value the first word must have.
-static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t move, bool private_,
-                    const uint32_t *compare)
+static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t move,
+                    bool private_, const uint32_t *compare)
 {
     struct futex_key k1, k2;
     long done = 0, r = space_futex_key(s, from, !private_, &k1);
@@ -198,11 +209,13 @@ static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t
     uint32_t now;
     if (compare) {
         r = user_load32_nofault(s, from, &now);
-        r = r == -EAGAIN ? task_note_commit(from, 4, ACCESS_READ) : r < 0 ? r : now != *compare ? -EAGAIN : 0;
+        r = r == -EAGAIN      ? task_note_commit(from, 4, ACCESS_READ)
+            : r < 0           ? r
+            : now != *compare ? -EAGAIN
+                              : 0;
     }
     if (!r)
-        LIST_FOREACH_SAFE(it, next, &b1->waiters)
-        {
+        LIST_FOREACH_SAFE(it, next, &b1->waiters) {
             struct futex_waiter *w = list_entry(it, struct futex_waiter, link);
             if (!same_key(&w->key, &k1))
                 continue;
@@ -236,8 +249,11 @@ static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2,
         long r = user_load32_nofault(s, va2, &seen);
         if (r == 0) {
             uint32_t a = (uint32_t)oparg;
-            want = (op & 7) == 0 ? a : (op & 7) == 1 ? seen + a : (op & 7) == 2 ? seen | a
-                   : (op & 7) == 3 ? seen & ~a : seen ^ a;
+            want = (op & 7) == 0   ? a
+                   : (op & 7) == 1 ? seen + a
+                   : (op & 7) == 2 ? seen | a
+                   : (op & 7) == 3 ? seen & ~a
+                                   : seen ^ a;
             r = user_cmpxchg32_nofault(s, va2, seen, want, &old);
         }
         if (r == -EAGAIN)
@@ -248,8 +264,12 @@ static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2,
             break;
     }
     int32_t v = (int32_t)old;
-    bool hit = cmp == 0 ? v == cmparg : cmp == 1 ? v != cmparg : cmp == 2 ? v < cmparg
-               : cmp == 3 ? v <= cmparg : cmp == 4 ? v > cmparg : v >= cmparg;
+    bool hit = cmp == 0   ? v == cmparg
+               : cmp == 1 ? v != cmparg
+               : cmp == 2 ? v < cmparg
+               : cmp == 3 ? v <= cmparg
+               : cmp == 4 ? v > cmparg
+                          : v >= cmparg;
     long r = futex_wake(s, va, n, ~0u, is_private);
     if (r >= 0 && hit) {
         long r2 = futex_wake(s, va2, n2, ~0u, is_private);
@@ -304,7 +324,7 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
         ASYNC_RETURN(f->r);
     if (!timespec_valid(&f->ts))
         ASYNC_RETURN(-EINVAL);
-    f->until = timespec_ns(&f->ts);     // WAIT: relative; WAIT_BITSET: absolute
+    f->until = timespec_ns(&f->ts); // WAIT: relative; WAIT_BITSET: absolute
     if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)
         f->until = ns_until(f->until, f->a[1] & FUTEX_REALTIME);
     AWAIT_WITHIN(f->r, &f->d, f->until, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],

@@ -43,7 +43,8 @@ static void collect_environment(void)
     int n = 3;
     char *save = NULL;
     strncpy(words, boot_args(), sizeof words - 1);
-    for (char *w = strtok_r(words, " ", &save); w && n < ENV_MAX - 1; w = strtok_r(NULL, " ", &save))
+    for (char *w = strtok_r(words, " ", &save); w && n < ENV_MAX - 1;
+         w = strtok_r(NULL, " ", &save))
         if (!is_kernel_word(w))
             env[n++] = w;
 }
@@ -87,13 +88,21 @@ ASYNC(init_exec, long r; int i; struct file *file;)
 }
 
 static const struct rlimit_k default_limits[RLIM_COUNT] = {
-    [RLIMIT_CPU] = {UINT64_MAX, UINT64_MAX}, [RLIMIT_FSIZE] = {UINT64_MAX, UINT64_MAX},
-    [RLIMIT_DATA] = {UINT64_MAX, UINT64_MAX}, [RLIMIT_STACK] = {8 << 20, UINT64_MAX},
-    [RLIMIT_CORE] = {0, UINT64_MAX}, [RLIMIT_RSS] = {UINT64_MAX, UINT64_MAX},
-    [RLIMIT_NPROC] = {32768, 32768}, [RLIMIT_NOFILE] = {1024, 65536},
-    [RLIMIT_MEMLOCK] = {8 << 20, 8 << 20}, [RLIMIT_AS] = {UINT64_MAX, UINT64_MAX},
-    [RLIMIT_LOCKS] = {UINT64_MAX, UINT64_MAX}, [RLIMIT_SIGPENDING] = {4096, 4096},
-    [RLIMIT_MSGQUEUE] = {819200, 819200}, [RLIMIT_NICE] = {0, 0}, [RLIMIT_RTPRIO] = {0, 0},
+    [RLIMIT_CPU] = {UINT64_MAX, UINT64_MAX},
+    [RLIMIT_FSIZE] = {UINT64_MAX, UINT64_MAX},
+    [RLIMIT_DATA] = {UINT64_MAX, UINT64_MAX},
+    [RLIMIT_STACK] = {8 << 20, UINT64_MAX},
+    [RLIMIT_CORE] = {0, UINT64_MAX},
+    [RLIMIT_RSS] = {UINT64_MAX, UINT64_MAX},
+    [RLIMIT_NPROC] = {32768, 32768},
+    [RLIMIT_NOFILE] = {1024, 65536},
+    [RLIMIT_MEMLOCK] = {8 << 20, 8 << 20},
+    [RLIMIT_AS] = {UINT64_MAX, UINT64_MAX},
+    [RLIMIT_LOCKS] = {UINT64_MAX, UINT64_MAX},
+    [RLIMIT_SIGPENDING] = {4096, 4096},
+    [RLIMIT_MSGQUEUE] = {819200, 819200},
+    [RLIMIT_NICE] = {0, 0},
+    [RLIMIT_RTPRIO] = {0, 0},
     [RLIMIT_RTTIME] = {UINT64_MAX, UINT64_MAX},
 };
 

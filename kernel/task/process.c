@@ -50,8 +50,7 @@ static uint32_t choose_pid(void)
             continue;
         bool used = false;
         if (last_pid < 300) // only after a wrap can a group outlive its leader's number
-            LIST_FOREACH(it, &process_list)
-            {
+            LIST_FOREACH(it, &process_list) {
                 struct process *p = list_entry(it, struct process, all);
                 used |= p->pgid == last_pid || p->sid == last_pid;
             }
@@ -81,7 +80,7 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     struct process *p = kzalloc(sizeof *p);
     if (!p)
         return NULL;
-    if (parent) {       // inherited
+    if (parent) { // inherited
         p->pgid = parent->pgid;
         p->sid = parent->sid;
         p->cred = parent->cred;
@@ -126,7 +125,7 @@ void process_link(struct process *p, uint32_t pid)
         p->pgid = p->sid = p->pid;
     p->hash_next = pids[p->pid % HASH];
     pids[p->pid % HASH] = p;
-    struct list *at = process_list.prev;           // nearly always the end: numbers grow
+    struct list *at = process_list.prev; // nearly always the end: numbers grow
     while (at != &process_list && list_entry(at, struct process, all)->pid > p->pid)
         at = at->prev;
     list_insert_after(at, &p->all);
@@ -171,7 +170,8 @@ struct thread *thread_new(struct process *p, const char *name)
         kfree(th);
         return NULL;
     }
-    th->task.catcher = th->task.top;    // a kill that comes before the first poll ends in the user loop too
+    th->task.catcher =
+        th->task.top; // a kill that comes before the first poll ends in the user loop too
     th->task.thread = th;
     th->task.release = thread_release;
     process_get(p);
@@ -268,8 +268,7 @@ void process_visit(bool (*fn)(struct process *, void *), void *arg)
     while (more) {
         struct process *p = NULL;
         spin_lock(&process_tree_lock);
-        LIST_FOREACH(it, &process_list)
-        {
+        LIST_FOREACH(it, &process_list) {
             p = list_entry(it, struct process, all);
             if (p->pid >= from)
                 break;
@@ -289,8 +288,7 @@ void process_visit(bool (*fn)(struct process *, void *), void *arg)
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg)
 {
     spin_lock(&process_tree_lock);
-    LIST_FOREACH(it, &process_list)
-    {
+    LIST_FOREACH(it, &process_list) {
         struct process *p = list_entry(it, struct process, all);
         if (p->pid >= from && !fn(p, arg))
             break;

@@ -20,14 +20,14 @@ void thread_free_unlinked(struct thread *th);
 int thread_link(struct thread *th);
 void thread_start(struct thread *th);
 
-void process_notify_continued(struct process *p);   // attend.c
-void process_vfork_done(struct process *p);         // exec and exit let a vforking parent go on
+void process_notify_continued(struct process *p); // attend.c
+void process_vfork_done(struct process *p);       // exec and exit let a vforking parent go on
 struct process *process_find_locked(uint32_t pid);
 // process_tree_lock and process lock held.
 void thread_unlink_locked(struct thread *th);
 void thread_rename_locked(struct thread *th, uint32_t tid);
-extern struct list process_list;        // all, by pid; process_tree_lock
-extern struct process *process_init;    // pid 1, adopts orphans
+extern struct list process_list;     // all, by pid; process_tree_lock
+extern struct process *process_init; // pid 1, adopts orphans
 
 static inline struct thread *thread_of_task(struct task *t)
 {
@@ -36,4 +36,4 @@ static inline struct thread *thread_of_task(struct task *t)
 
 // Calls fn for each thread, under p->lock.
 #define PROCESS_THREADS(it, p) LIST_FOREACH(it, &(p)->threads)
-#define thread_entry(it) list_entry(it, struct thread, in_process)
+#define thread_entry(it)       list_entry(it, struct thread, in_process)

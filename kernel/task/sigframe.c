@@ -17,11 +17,11 @@ struct user_context {
     uint64_t stack_size;
     sigset mask;
     uint8_t reserved[120];
-    uint64_t pad1;              // sc_regs is 16-aligned
-    uint64_t regs[32];          // pc, x1 .. x31
-    uint64_t fp[32];            // d extension: f0 .. f31
+    uint64_t pad1;     // sc_regs is 16-aligned
+    uint64_t regs[32]; // pc, x1 .. x31
+    uint64_t fp[32];   // d extension: f0 .. f31
     uint32_t fcsr;
-    uint32_t pad2[67];          // rest of the union, sized for the q extension
+    uint32_t pad2[67]; // rest of the union, sized for the q extension
 };
 
 struct signal_frame {
@@ -53,8 +53,9 @@ static void fill_frame(struct signal_frame *fr, struct thread *th, const struct 
     siginfo_to_user(info, &fr->info);
     fr->uc.stack_sp = th->altstack_sp;
     fr->uc.stack_size = th->altstack_size;
-    fr->uc.stack_flags = th->altstack_flags & SS_DISABLE ? SS_DISABLE
-                         : on_altstack(th, tf_sp(&th->tf)) ? SS_ONSTACK : 0;
+    fr->uc.stack_flags = th->altstack_flags & SS_DISABLE   ? SS_DISABLE
+                         : on_altstack(th, tf_sp(&th->tf)) ? SS_ONSTACK
+                                                           : 0;
     fr->uc.mask = th->restore_blocked ? th->saved_blocked : th->blocked;
     memcpy(fr->uc.regs, th->tf.x, sizeof fr->uc.regs);
     if (th->fpu.used) {

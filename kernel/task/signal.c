@@ -15,11 +15,11 @@
 
 enum { SIGRTMIN_K = 32 };
 
-#define IGNORED_BY_DEFAULT                                                                     \
+#define IGNORED_BY_DEFAULT                                                                         \
     (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
 #define STOP_SIGNALS (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
-#define SYNCHRONOUS                                                                            \
-    (SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGFPE) | \
+#define SYNCHRONOUS                                                                                \
+    (SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGFPE) |   \
      SIGMASK(SIGSYS))
 
 TRACE_POINT(signal_send, "signal.send", "pid", "signal");
@@ -90,8 +90,7 @@ void sigpending_free(struct sigpending *p)
 static void flush_signals(struct sigpending *p, sigset which)
 {
     p->set &= ~which;
-    LIST_FOREACH_SAFE(it, next, &p->queue)
-    {
+    LIST_FOREACH_SAFE(it, next, &p->queue) {
         struct sigqueue *q = list_entry(it, struct sigqueue, link);
         if (SIGMASK(q->info.signo) & which) {
             list_remove(it);
@@ -120,8 +119,7 @@ static void dequeue_signal(struct sigpending *p, int sig, struct siginfo_k *info
 {
     bool more = false, found = false;
     *info = (struct siginfo_k){.signo = sig, .code = SI_USER};
-    LIST_FOREACH_SAFE(it, next, &p->queue)
-    {
+    LIST_FOREACH_SAFE(it, next, &p->queue) {
         struct sigqueue *q = list_entry(it, struct sigqueue, link);
         if (q->info.signo != sig)
             continue;
@@ -218,7 +216,7 @@ static bool dropped(const struct process *p, const struct thread *th, int sig)
     uint64_t h = p->sighand->action[sig - 1].handler;
     if (sig == SIGKILL || sig == SIGSTOP)
         return false;
-    if (p->pid == 1 && h == 0)      // init gets only what it has handlers for
+    if (p->pid == 1 && h == 0) // init gets only what it has handlers for
         return true;
     if (th && (th->blocked & SIGMASK(sig)))
         return false;
@@ -250,7 +248,7 @@ static void prepare(struct process *p, int sig)
         return;
     flush_signals(&p->pending, flush);
     PROCESS_THREADS(it, p)
-        flush_signals(&thread_entry(it)->pending, flush);
+    flush_signals(&thread_entry(it)->pending, flush);
 }
 
 static struct thread *choose_thread(struct process *p, int sig)
@@ -269,7 +267,7 @@ static void kill_now(struct process *p)
     p->exiting = 1;
     p->exit_status = status_signaled(SIGKILL);
     PROCESS_THREADS(it, p)
-        task_attention(&thread_entry(it)->task, ATTN_CANCEL);
+    task_attention(&thread_entry(it)->task, ATTN_CANCEL);
 }
 
 // process.lock and sighand.lock held. th NULL: to the process.
@@ -391,7 +389,7 @@ void signal_set_action(struct thread *th, int sig, const struct sigaction_k *new
     if (new->handler == 1 || (new->handler == 0 && (IGNORED_BY_DEFAULT & SIGMASK(sig)))) {
         flush_signals(&p->pending, SIGMASK(sig));
         PROCESS_THREADS(it, p)
-            flush_signals(&thread_entry(it)->pending, SIGMASK(sig));
+        flush_signals(&thread_entry(it)->pending, SIGMASK(sig));
     }
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);

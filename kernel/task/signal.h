@@ -6,15 +6,19 @@
 #include "task/thread.h"
 
 enum {
-    SA_NOCLDSTOP = 1, SA_NOCLDWAIT = 2, SA_SIGINFO = 4, SA_ONSTACK = 0x08000000,
-    SA_RESTART = 0x10000000, SA_NODEFER = 0x40000000,
+    SA_NOCLDSTOP = 1,
+    SA_NOCLDWAIT = 2,
+    SA_SIGINFO = 4,
+    SA_ONSTACK = 0x08000000,
+    SA_RESTART = 0x10000000,
+    SA_NODEFER = 0x40000000,
 };
 #define SA_RESETHAND 0x80000000u
 enum { SI_USER = 0, SI_KERNEL = 0x80, SI_QUEUE = -1, SI_TIMER = -2, SI_TKILL = -6 };
 enum { CLD_EXITED = 1, CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED };
 enum { SS_ONSTACK = 1, SS_DISABLE = 2, MINSIGSTKSZ_K = 2048 };
 
-#define SIGMASK(sig) (1ul << ((sig) - 1))
+#define SIGMASK(sig)    (1ul << ((sig)-1))
 #define SIG_UNBLOCKABLE (SIGMASK(SIGKILL) | SIGMASK(SIGSTOP))
 
 struct sigqueue {
@@ -23,7 +27,7 @@ struct sigqueue {
 };
 
 struct sighand *sighand_new(void);
-struct sighand *sighand_copy(struct sighand *from);     // fork; NULL: out of memory
+struct sighand *sighand_copy(struct sighand *from); // fork; NULL: out of memory
 void sighand_get(struct sighand *sh);
 void sighand_put(struct sighand *sh);
 void sigpending_init(struct sigpending *p);
@@ -39,7 +43,7 @@ void signal_set_blocked(struct thread *th, sigset blocked);
 // Sets or clears ATTN_SIGNAL by what is deliverable now.
 void signal_recalculate(struct thread *th);
 sigset signal_all_pending(struct thread *th);
-void signal_exec_reset(struct thread *th);              // handlers to default, altstack off
+void signal_exec_reset(struct thread *th); // handlers to default, altstack off
 
 // Linux's layout of siginfo, 128 bytes.
 struct siginfo_user {

@@ -23,15 +23,15 @@ struct vnode;
 struct process;
 
 enum { THREAD_ARENA = 1024, NSIG = 64 };
-typedef uint64_t sigset;    // bit n-1: signal n
+typedef uint64_t sigset; // bit n-1: signal n
 
 struct sigaction_k {
-    uint64_t handler;       // user address, 0 SIG_DFL, 1 SIG_IGN
+    uint64_t handler; // user address, 0 SIG_DFL, 1 SIG_IGN
     uint64_t flags;
     sigset mask;
 };
 
-struct siginfo_k {          // what a queued signal carries
+struct siginfo_k { // what a queued signal carries
     int32_t signo, code, error, pid;
     uint32_t uid;
     int32_t status;
@@ -40,13 +40,13 @@ struct siginfo_k {          // what a queued signal carries
 
 struct sigpending {
     sigset set;
-    struct list queue;      // struct sigqueue
+    struct list queue; // struct sigqueue
 };
 
 // Signal actions; shared by CLONE_SIGHAND.
 struct sighand {
     uint32_t refs;
-    struct spinlock lock;   // guards actions and the pending sets of its threads and process
+    struct spinlock lock; // guards actions and the pending sets of its threads and process
     struct sigaction_k action[NSIG];
 };
 
@@ -63,56 +63,57 @@ struct process {
     uint32_t refs;
     uint32_t pid;
     struct spinlock lock;
-    struct list threads;            // thread.in_process; process.lock
+    struct list threads; // thread.in_process; process.lock
     uint32_t nthreads;
-    struct process *parent;         // process_tree_lock
+    struct process *parent; // process_tree_lock
     struct list children, in_parent;
-    struct list all;                // list of processes, by pid; process_tree_lock
-    struct process *hash_next;      // pid table
+    struct list all;           // list of processes, by pid; process_tree_lock
+    struct process *hash_next; // pid table
     uint32_t pgid, sid;
     struct sighand *sighand;
-    struct sigpending pending;      // sent to the process as a whole
-    struct waitq child_exit;        // waiters in wait4; process_tree_lock guards
-    struct space *space;            // of the running image; NULL in a zombie
+    struct sigpending pending; // sent to the process as a whole
+    struct waitq child_exit;   // waiters in wait4; process_tree_lock guards
+    struct space *space;       // of the running image; NULL in a zombie
     struct vnode *exe;
     char exe_path[128];
     char comm[16];
     struct credentials cred;
     struct rlimit_k rlimit[RLIM_COUNT];
-    uint32_t exit_signal;           // sent to the parent, SIGCHLD mostly
-    uint32_t exit_status;           // as wait4 reports it
-    uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable, reaped_by_kernel;
+    uint32_t exit_signal; // sent to the parent, SIGCHLD mostly
+    uint32_t exit_status; // as wait4 reports it
+    uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable,
+        reaped_by_kernel;
     uint32_t group_exit_code;
-    struct event *vfork_done;       // in the parent's frame, set at exec or exit; under lock
-    struct event *exec_waiter;      // in the frame of a thread in exec: set when it is alone; lock
+    struct event *vfork_done;  // in the parent's frame, set at exec or exit; under lock
+    struct event *exec_waiter; // in the frame of a thread in exec: set when it is alone; lock
     uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
     uint64_t min_faults, maj_faults;
     va_t arg_start, arg_end, env_start, env_end;
     struct spinlock itimer_lock;
-    struct timer itimer_real;       // itimer_lock
+    struct timer itimer_real; // itimer_lock
     uint64_t itimer_interval_ns;
-    struct list itimer_fired;       // in the list of expired ones
+    struct list itimer_fired; // in the list of expired ones
     uint32_t no_new_privs, personality;
     int8_t nice;
 };
 
 struct thread {
-    struct trap_frame tf;           // first: the trap path knows
+    struct trap_frame tf; // first: the trap path knows
     struct fpu fpu;
     struct task task;
-    struct process *process;        // for the thread's life
-    struct space *space;            // referenced
-    struct fd_table *files;         // referenced; shared by CLONE_FILES
-    struct fs_context *fs;          // referenced; shared by CLONE_FS
+    struct process *process; // for the thread's life
+    struct space *space;     // referenced
+    struct fd_table *files;  // referenced; shared by CLONE_FILES
+    struct fs_context *fs;   // referenced; shared by CLONE_FS
     uint32_t tid;
     uint32_t exit_code;
     struct list in_process;
-    struct thread *hash_next;       // tid table; process_tree_lock
-    sigset blocked, saved_blocked;  // saved: restored after sigsuspend / ppoll
+    struct thread *hash_next;      // tid table; process_tree_lock
+    sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     bool restore_blocked;
-    int16_t restart;                // ERESTART* code of the call to be restarted, 0 none
-    uint64_t restart_until;         // ticks to which a restarted sleep goes on, 0: it starts
-    bool exec_kill;                 // another thread of the process runs exec: die quietly
+    int16_t restart;        // ERESTART* code of the call to be restarted, 0 none
+    uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts
+    bool exec_kill;         // another thread of the process runs exec: die quietly
     uint8_t stop_seen;
     struct sigpending pending;
     va_t altstack_sp;
@@ -120,9 +121,9 @@ struct thread {
     uint32_t altstack_flags;
     va_t clear_child_tid, set_child_tid;
     va_t robust_list;
-    va_t sigreturn_va;              // of the trampoline in this space
+    va_t sigreturn_va; // of the trampoline in this space
     uint64_t syscalls, faults;
-    uint64_t timer_slack;           // ns, as prctl was told
+    uint64_t timer_slack; // ns, as prctl was told
     char arena[THREAD_ARENA];
 };
 
@@ -153,18 +154,59 @@ void process_visit(bool (*fn)(struct process *, void *), void *arg);
 // info may be NULL (then SI_KERNEL). Any context. 0, -ESRCH, -EAGAIN (queue limit).
 int signal_send_process(struct process *p, int sig, const struct siginfo_k *info);
 int signal_send_thread(struct thread *th, int sig, const struct siginfo_k *info);
-int signal_send_group(uint32_t pgid, int sig, const struct siginfo_k *info);    // -ESRCH: none
+int signal_send_group(uint32_t pgid, int sig, const struct siginfo_k *info); // -ESRCH: none
 // A fault of the current thread: cannot be blocked or ignored.
 void signal_force_fault(struct thread *th, int sig, int code, uint64_t addr);
-bool signal_pending(const struct thread *th);   // something deliverable
+bool signal_pending(const struct thread *th); // something deliverable
 
 enum {
-    SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7,
-    SIGFPE = 8, SIGKILL = 9, SIGUSR1 = 10, SIGSEGV = 11, SIGUSR2 = 12, SIGPIPE = 13,
-    SIGALRM = 14, SIGTERM = 15, SIGSTKFLT = 16, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19,
-    SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22, SIGURG = 23, SIGXCPU = 24, SIGXFSZ = 25,
-    SIGVTALRM = 26, SIGPROF = 27, SIGWINCH = 28, SIGIO = 29, SIGPWR = 30, SIGSYS = 31,
+    SIGHUP = 1,
+    SIGINT = 2,
+    SIGQUIT = 3,
+    SIGILL = 4,
+    SIGTRAP = 5,
+    SIGABRT = 6,
+    SIGBUS = 7,
+    SIGFPE = 8,
+    SIGKILL = 9,
+    SIGUSR1 = 10,
+    SIGSEGV = 11,
+    SIGUSR2 = 12,
+    SIGPIPE = 13,
+    SIGALRM = 14,
+    SIGTERM = 15,
+    SIGSTKFLT = 16,
+    SIGCHLD = 17,
+    SIGCONT = 18,
+    SIGSTOP = 19,
+    SIGTSTP = 20,
+    SIGTTIN = 21,
+    SIGTTOU = 22,
+    SIGURG = 23,
+    SIGXCPU = 24,
+    SIGXFSZ = 25,
+    SIGVTALRM = 26,
+    SIGPROF = 27,
+    SIGWINCH = 28,
+    SIGIO = 29,
+    SIGPWR = 30,
+    SIGSYS = 31,
 };
-enum { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS, RLIMIT_NPROC,
-       RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING,
-       RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME };
+enum {
+    RLIMIT_CPU,
+    RLIMIT_FSIZE,
+    RLIMIT_DATA,
+    RLIMIT_STACK,
+    RLIMIT_CORE,
+    RLIMIT_RSS,
+    RLIMIT_NPROC,
+    RLIMIT_NOFILE,
+    RLIMIT_MEMLOCK,
+    RLIMIT_AS,
+    RLIMIT_LOCKS,
+    RLIMIT_SIGPENDING,
+    RLIMIT_MSGQUEUE,
+    RLIMIT_NICE,
+    RLIMIT_RTPRIO,
+    RLIMIT_RTTIME
+};

@@ -48,7 +48,10 @@ static inline const struct async_fn *async_handler(struct thread *th)
     return fn;
 }
 
-#define CALL_ARGS(tf) {(tf).x[10], (tf).x[11], (tf).x[12], (tf).x[13], (tf).x[14], (tf).x[15]}
+#define CALL_ARGS(tf)                                                                              \
+    {                                                                                              \
+        (tf).x[10], (tf).x[11], (tf).x[12], (tf).x[13], (tf).x[14], (tf).x[15]                     \
+    }
 
 // A call whose plain part found a user page absent, or that has not run yet: commits what is
 // absent and runs it again, or goes on with the async handler.
@@ -100,8 +103,8 @@ static inline void finish_call(struct thread *th, long r)
 
 // Room for all that fn may await. The kernel keeps a reserve of frames that user memory cannot take,
 // so this waits for others to give back at worst.
-#define RESERVE(fn)                                                                            \
-    while (unlikely(async_reserve(t, &fn##_fn)))                                               \
+#define RESERVE(fn)                                                                                \
+    while (unlikely(async_reserve(t, &fn##_fn)))                                                   \
     YIELD()
 
 ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)

@@ -8,21 +8,28 @@
 #include "task/signal.h"
 
 enum {
-    WNOHANG = 1, WUNTRACED = 2, WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WNOWAIT = 0x01000000,
-    WNOTHREAD = 0x20000000, WALL = 0x40000000, WCLONE = (int)0x80000000,
+    WNOHANG = 1,
+    WUNTRACED = 2,
+    WSTOPPED = 2,
+    WEXITED = 4,
+    WCONTINUED = 8,
+    WNOWAIT = 0x01000000,
+    WNOTHREAD = 0x20000000,
+    WALL = 0x40000000,
+    WCLONE = (int)0x80000000,
 };
 enum { P_ALL, P_PID, P_PGID };
 
 struct wait_request {
-    int which;              // P_*
+    int which; // P_*
     uint32_t id;
-    uint32_t options;       // W*
+    uint32_t options; // W*
 };
 
 struct wait_result {
     uint32_t pid, uid;
-    uint32_t status;        // as wait4 reports it
-    int code;               // CLD_*
+    uint32_t status; // as wait4 reports it
+    int code;        // CLD_*
     struct rusage_user usage;
 };
 
@@ -74,8 +81,7 @@ static long look(struct process *p, const struct wait_request *rq, struct wait_r
                  struct process **reaped)
 {
     long r = -ECHILD;
-    LIST_FOREACH(it, &p->children)
-    {
+    LIST_FOREACH(it, &p->children) {
         struct process *c = list_entry(it, struct process, in_parent);
         if (!matches(c, rq))
             continue;
@@ -124,7 +130,8 @@ ASYNC(wait_child, long r; struct waiter w; struct process *p; struct process *re
 ASYNC_SYSCALL(sys_wait4, long r; struct wait_request rq; struct wait_result out;)
 {
     ASYNC_BEGIN(sys_wait4);
-    if (f->a[2] & ~(uint64_t)(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | (uint32_t)WCLONE))
+    if (f->a[2] &
+        ~(uint64_t)(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | (uint32_t)WCLONE))
         ASYNC_RETURN(-EINVAL);
     if ((int32_t)f->a[0] == INT32_MIN)
         ASYNC_RETURN(-ESRCH);
@@ -167,17 +174,17 @@ ASYNC_SYSCALL(sys_waitid, long r; struct wait_request rq; struct wait_result out
     if (f->a[2]) {
         f->info = (struct siginfo_user){0};
         if (f->r > 0)
-            siginfo_to_user(&(struct siginfo_k){.signo = SIGCHLD,
-                                                .code = f->out.code,
-                                                .pid = (int)f->out.pid,
-                                                .uid = f->out.uid,
-                                                .status = f->out.code == CLD_EXITED ? (int)(f->out.status >> 8)
-                                                          : f->out.code == CLD_STOPPED
-                                                              ? (int)(f->out.status >> 8)
-                                                          : f->out.code == CLD_CONTINUED
-                                                              ? SIGCONT
-                                                              : (int)(f->out.status & 127)},
-                            &f->info);
+            siginfo_to_user(
+                &(struct siginfo_k){
+                    .signo = SIGCHLD,
+                    .code = f->out.code,
+                    .pid = (int)f->out.pid,
+                    .uid = f->out.uid,
+                    .status = f->out.code == CLD_EXITED      ? (int)(f->out.status >> 8)
+                              : f->out.code == CLD_STOPPED   ? (int)(f->out.status >> 8)
+                              : f->out.code == CLD_CONTINUED ? SIGCONT
+                                                             : (int)(f->out.status & 127)},
+                &f->info);
         AWAIT(f->r, user_write, t->thread->space, f->a[2], &f->info, sizeof f->info);
         if (f->r < 0)
             ASYNC_RETURN(f->r);

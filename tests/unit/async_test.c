@@ -5,15 +5,15 @@
 // flags: -DDEBUG -DASYNC_CHECKED
 #include "async/executor.h"
 #include "async/wait_async.h"
-#include "lib/local.h"
 #include "host.h"
+#include "lib/local.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-static char trail[256];     // what happened, one letter each
+static char trail[256]; // what happened, one letter each
 
 static void note(char c)
 {
@@ -246,9 +246,9 @@ static void cancelled_grant_is_passed_on(void **state)
     SPAWN("c", locker, 'c');
     run_all();
     assert_string_equal(trail, "a");
-    door.set = 1;                       // a goes on when polled; b is granted, then cancelled
+    door.set = 1; // a goes on when polled; b is granted, then cancelled
     event_set(&door);
-    assert_true(executor_step());       // a ends, unlocks: b is chosen
+    assert_true(executor_step()); // a ends, unlocks: b is chosen
     task_cancel(b);
     run_all();
     assert_string_equal(trail, "ac");
@@ -378,7 +378,8 @@ static void segment(bool cancel)
     event_init(&door);
     t = (struct task){0};
     assert_int_equal(task_init(&t, "small", arena, sizeof arena, &small_root_fn,
-                               &(struct small_root_args){&out}, sizeof(struct small_root_args)), 0);
+                               &(struct small_root_args){&out}, sizeof(struct small_root_args)),
+                     0);
     task_wake(&t);
     run_all();
     if (cancel)

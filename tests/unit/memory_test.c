@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // memcpy, memmove and memset against byte loops, at every alignment and many lengths.
 // flags: -fno-sanitize=address -Dmemcpy=k_memcpy -Dmemmove=k_memmove -Dmemset=k_memset
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include "../../kernel/lib/memory.c"

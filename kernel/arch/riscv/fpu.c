@@ -11,16 +11,16 @@
 #include <string.h>
 
 #define SSTATUS_FS (3ul << 13)
-#define FS_CLEAN (2ul << 13)
-#define FS_DIRTY (3ul << 13)
+#define FS_CLEAN   (2ul << 13)
+#define FS_DIRTY   (3ul << 13)
 
 void fpu_store_regs(struct fpu_state *s);
 void fpu_load_regs(const struct fpu_state *s);
 
-enum { QUIET = 8 };             // turns without a write before FS is turned off
+enum { QUIET = 8 }; // turns without a write before FS is turned off
 
-static _Thread_local struct fpu *held;      // whose registers this hart holds
-static _Thread_local uint32_t generation;   // of this hart's holdings
+static _Thread_local struct fpu *held;    // whose registers this hart holds
+static _Thread_local uint32_t generation; // of this hart's holdings
 
 static void set_fs(uint64_t fs)
 {
@@ -38,7 +38,7 @@ static bool holds(const struct fpu *fp)
 void fpu_save_slow(struct fpu *fp)
 {
     if (!holds(fp))
-        return;                 // what this hart holds is not this thread's
+        return; // what this hart holds is not this thread's
     if ((csr_read(sstatus) & SSTATUS_FS) == FS_DIRTY) {
         fpu_store_regs(fp->state);
         set_fs(FS_CLEAN);
@@ -68,7 +68,7 @@ void fpu_enter_slow(struct fpu *fp)
 bool fpu_fault(struct fpu *fp, bool *oom)
 {
     *oom = false;
-    if (fp->wanted)             // FS was on: it is not about FP
+    if (fp->wanted) // FS was on: it is not about FP
         return false;
     if (!fp->state && !(fp->state = kzalloc(sizeof *fp->state))) {
         *oom = true;

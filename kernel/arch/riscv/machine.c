@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Firmware services and inter-hart interrupts: SBI calls, IPIs, timer, power.
-#include "arch/cpu.h"
 #include "arch/atomic.h"
+#include "arch/cpu.h"
 #include "arch/sbi.h"
 #include "async/timer.h"
 #include "lib/dt.h"
@@ -40,7 +40,7 @@ uint64_t ns_to_ticks(uint64_t ns)
 void timer_program(uint64_t ticks)
 {
     if (has_sstc)
-        csr_write(0x14d, ticks);    // stimecmp
+        csr_write(0x14d, ticks); // stimecmp
     else
         sbi_call(SBI_EXT_TIME, 0, ticks, 0, 0, 0);
 }
@@ -96,7 +96,7 @@ void ipi_serve(void)
 void irq_poll_slow(uint64_t pending)
 {
     if (pending & SIP_SSIP) {
-        csr_clear(sip, SIP_SSIP);   // before the bits are taken, or a later IPI is lost
+        csr_clear(sip, SIP_SSIP); // before the bits are taken, or a later IPI is lost
         hart_self.ipis_taken++;
         ipi_run(atomic_swap32(&hart_self.ipi_pending, 0));
     }

@@ -34,13 +34,13 @@ uint32_t hart_count = 1;
 uint64_t *kernel_root;
 char boot_tls[TLS_MAX] __attribute__((aligned(64)));
 
-struct hart_start {         // boot.S reads the first four words
+struct hart_start { // boot.S reads the first four words
     uint64_t root_pa, sp, tp, entry;
     uint32_t index;
     uint64_t id;
 };
 
-extern struct hart_start *hart_starting;    // boot.S
+extern struct hart_start *hart_starting; // boot.S
 
 // ---- pages before frames
 
@@ -92,7 +92,8 @@ static void map_range(uint64_t va, pa_t pa, uint64_t size, uint64_t perm)
 {
     while (size) {
         int level = 2;
-        while (level && ((va | pa) & ((1ul << (12 + 9 * level)) - 1) || size < 1ul << (12 + 9 * level)))
+        while (level &&
+               ((va | pa) & ((1ul << (12 + 9 * level)) - 1) || size < 1ul << (12 + 9 * level)))
             level--;
         map_at(va, pa, level, perm);
         uint64_t step = 1ul << (12 + 9 * level);
@@ -112,7 +113,7 @@ static void kernel_map_build(const struct dt_range *ram, size_t n)
     pa_t image = kva_to_pa(__image_start), text = kva_to_pa(__text_end);
     pa_t rodata = kva_to_pa(__rodata_end), end = page_round_up(kva_to_pa(__image_end));
     kernel_root = pa_to_kva(early_page());
-    map_linear(0, 0x80000000, R | W);       // devices; RAM of `virt` starts behind them
+    map_linear(0, 0x80000000, R | W); // devices; RAM of `virt` starts behind them
     for (size_t i = 0; i < n; i++) {
         pa_t lo = page_round_up(ram[i].lo), hi = page_round_down(ram[i].hi);
         if (lo <= image && end <= hi) {
@@ -125,7 +126,7 @@ static void kernel_map_build(const struct dt_range *ram, size_t n)
         map_linear(lo, hi, R | W);
     }
     *kernel_pte((uint64_t)boot_stack_guard, 0) = 0;
-    kernel_pte(KSTACK_BASE, 1);             // so that every space shares this gigabyte's table
+    kernel_pte(KSTACK_BASE, 1); // so that every space shares this gigabyte's table
 }
 
 static void use_kernel_root(void)
@@ -139,7 +140,7 @@ void *kstack_alloc(size_t size)
     static struct spinlock lock = SPINLOCK_INIT("kstack");
     static uint64_t next = KSTACK_BASE;
     spin_lock(&lock);
-    uint64_t lo = next + PAGE_SIZE;         // the guard page stays unmapped
+    uint64_t lo = next + PAGE_SIZE; // the guard page stays unmapped
     next = lo + page_round_up(size);
     for (uint64_t va = lo; va < next; va += PAGE_SIZE)
         map_at(va, table_page(), 0, R | W);
@@ -156,7 +157,7 @@ static size_t subtract(struct dt_range *r, size_t n, size_t max, pa_t lo, pa_t h
         struct dt_range old = r[i];
         if (hi <= old.lo || old.hi <= lo)
             continue;
-        r[i].hi = lo > old.lo ? lo : old.lo;        // the part below; may be empty
+        r[i].hi = lo > old.lo ? lo : old.lo; // the part below; may be empty
         if (hi < old.hi && n < max)
             r[n++] = (struct dt_range){hi, old.hi}; // the part above
     }
@@ -188,7 +189,8 @@ static void memory_init(void)
     uint64_t bytes = 0;
     for (size_t i = 0; i < nf; i++)
         if (page_round_up(free[i].lo) < page_round_down(free[i].hi)) {
-            ranges[k++] = (struct frame_range){page_round_up(free[i].lo), page_round_down(free[i].hi)};
+            ranges[k++] =
+                (struct frame_range){page_round_up(free[i].lo), page_round_down(free[i].hi)};
             bytes += ranges[k - 1].hi - ranges[k - 1].lo;
         }
     qsort(ranges, k, sizeof *ranges, by_address);
@@ -260,12 +262,16 @@ static void harts_start(uint64_t boot_id)
         if (!s || !tls)
             panic("no memory for hart %lu", (unsigned long)list[i].id);
         uint64_t stack = (uint64_t)kstack_alloc(HART_STACK);
-        *s = (struct hart_start){kva_to_pa(kernel_root), stack + HART_STACK, (uint64_t)tls,
-                                 (uint64_t)secondary_main, index, list[i].id};
+        *s = (struct hart_start){kva_to_pa(kernel_root),
+                                 stack + HART_STACK,
+                                 (uint64_t)tls,
+                                 (uint64_t)secondary_main,
+                                 index,
+                                 list[i].id};
         harts[index] = (struct hart *)tls;
         store_release(&hart_starting, s);
-        struct sbi_ret r = sbi_call(SBI_EXT_HSM, 0, list[i].id, kva_to_pa(secondary_start),
-                                    (uint64_t)s, 0);
+        struct sbi_ret r =
+            sbi_call(SBI_EXT_HSM, 0, list[i].id, kva_to_pa(secondary_start), (uint64_t)s, 0);
         if (r.error)
             panic("hart %lu does not start: SBI error %ld", (unsigned long)list[i].id, r.error);
         while (!load_acquire(&harts[index]->online))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a trap does: interrupts and page faults from user mode, exceptions of the kernel itself.
-#include "arch/trap_frame.h"
 #include "arch/cpu.h"
+#include "arch/trap_frame.h"
 #include "async/executor.h"
 #include "async/task.h"
 #include "lib/log.h"
@@ -40,10 +40,22 @@ long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
 }
 
 static const char *const cause_names[] = {
-    "instruction address misaligned", "instruction access fault", "illegal instruction",
-    "breakpoint", "load address misaligned", "load access fault", "store address misaligned",
-    "store access fault", "user ecall", "supervisor ecall", "?", "?", "instruction page fault",
-    "load page fault", "?", "store page fault",
+    "instruction address misaligned",
+    "instruction access fault",
+    "illegal instruction",
+    "breakpoint",
+    "load address misaligned",
+    "load access fault",
+    "store address misaligned",
+    "store access fault",
+    "user ecall",
+    "supervisor ecall",
+    "?",
+    "?",
+    "instruction page fault",
+    "load page fault",
+    "?",
+    "store page fault",
 };
 
 void trap_kernel_exception(struct trap_frame *tf, uint64_t cause, uint64_t stval)

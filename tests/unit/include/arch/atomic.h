@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HOST_RMW(name, bits, builtin)                                                          \
-    static inline uint##bits##_t atomic_##name##bits(uint##bits##_t *p, uint##bits##_t v)      \
-    {                                                                                          \
-        return builtin(p, v, __ATOMIC_SEQ_CST);                                                \
+#define HOST_RMW(name, bits, builtin)                                                              \
+    static inline uint##bits##_t atomic_##name##bits(uint##bits##_t *p, uint##bits##_t v)          \
+    {                                                                                              \
+        return builtin(p, v, __ATOMIC_SEQ_CST);                                                    \
     }
 HOST_RMW(or, 32, __atomic_fetch_or)
 HOST_RMW(and, 32, __atomic_fetch_and)
@@ -42,9 +42,9 @@ static inline void atomic_release32(uint32_t *p, uint32_t v)
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
 
-#define load_relaxed(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define load_relaxed(p)     __atomic_load_n(p, __ATOMIC_RELAXED)
 #define store_relaxed(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
-#define load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define load_acquire(p)     __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 
 static inline void fence_full(void)

@@ -101,7 +101,7 @@ static inline uint64_t atomic_cas64(uint64_t *p, uint64_t expect, uint64_t want)
 // amoswap.w.aq of 1: true when the lock was free.
 static inline bool atomic_try_acquire32(uint32_t *p)
 {
-    int64_t old;    // sign-extended by the instruction, so that the test needs no more
+    int64_t old; // sign-extended by the instruction, so that the test needs no more
     __asm__ volatile("amoswap.w.aq %0, %2, %1" : "=r"(old), "+A"(*p) : "r"(1) : "memory");
     return old == 0;
 }
@@ -113,18 +113,18 @@ static inline void atomic_release32(uint32_t *p, uint32_t v)
     *(volatile uint32_t *)p = v;
 }
 
-#define load_relaxed(p) (*(const volatile __typeof__(*(p)) *)(p))
+#define load_relaxed(p)     (*(const volatile __typeof__(*(p)) *)(p))
 #define store_relaxed(p, v) (*(volatile __typeof__(*(p)) *)(p) = (v))
-#define load_acquire(p)                                                                        \
-    ({                                                                                         \
-        __typeof__(*(p)) v_ = load_relaxed(p);                                                 \
-        __asm__ volatile("fence r,rw" ::: "memory");                                           \
-        v_;                                                                                    \
+#define load_acquire(p)                                                                            \
+    ({                                                                                             \
+        __typeof__(*(p)) v_ = load_relaxed(p);                                                     \
+        __asm__ volatile("fence r,rw" ::: "memory");                                               \
+        v_;                                                                                        \
     })
-#define store_release(p, v)                                                                    \
-    do {                                                                                       \
-        __asm__ volatile("fence rw,w" ::: "memory");                                           \
-        store_relaxed(p, v);                                                                   \
+#define store_release(p, v)                                                                        \
+    do {                                                                                           \
+        __asm__ volatile("fence rw,w" ::: "memory");                                               \
+        store_relaxed(p, v);                                                                       \
     } while (0)
 
 static inline void fence_full(void)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MAX_HARTS = 64 };    // width of hart masks; the number in use comes from the device tree
+enum { MAX_HARTS = 64 }; // width of hart masks; the number in use comes from the device tree
 
 struct hart;
 struct task;
@@ -20,28 +20,28 @@ struct space;
 
 // What other harts and assembly need of a hart. One per hart, in its thread-local block.
 struct hart {
-    struct trap_frame *tf;      // trap frame of the thread in (or last in) user mode; asm offset 0
-    struct task *current;       // task being polled, NULL in idle
-    struct space *space;        // whose satp is loaded; NULL: kernel root
-    uint32_t index;             // 0 .. hart_count-1, boot hart is 0
-    uint32_t lock_depth;        // spinlocks held (counted in debug builds): no await, no Lua
-    uint64_t id;                // mhartid
+    struct trap_frame *tf; // trap frame of the thread in (or last in) user mode; asm offset 0
+    struct task *current;  // task being polled, NULL in idle
+    struct space *space;   // whose satp is loaded; NULL: kernel root
+    uint32_t index;        // 0 .. hart_count-1, boot hart is 0
+    uint32_t lock_depth;   // spinlocks held (counted in debug builds): no await, no Lua
+    uint64_t id;           // mhartid
     uint64_t stack_lo, stack_hi;
     uint64_t started_ns;
-    uint32_t ready;             // tasks in its run queue, under the queue's lock
-    uint32_t slice_armed;       // the timer of the present slice runs
-    uint32_t online;            // set by the hart itself
-    uint32_t ipi_pending;       // bits of enum ipi, set by others
-    uint32_t idle;              // 1 while it may sleep in wfi
-    uint32_t stop;              // panic asks it to stop
+    uint32_t ready;       // tasks in its run queue, under the queue's lock
+    uint32_t slice_armed; // the timer of the present slice runs
+    uint32_t online;      // set by the hart itself
+    uint32_t ipi_pending; // bits of enum ipi, set by others
+    uint32_t idle;        // 1 while it may sleep in wfi
+    uint32_t stop;        // panic asks it to stop
     uint64_t polls, steals, ipis_sent, ipis_taken, idle_ns, switches, user_entries;
-    uint64_t poll_start;        // time CSR at the start of the running poll, 0 when none
-    uint32_t icache_stale;      // fence.i before the next sret
-    uint32_t fs_on;             // sstatus.FS is not Off: the thread in user mode has its FP registers
-    uint32_t tlb_stale;         // set by others while it is idle: flush when it wakes
+    uint64_t poll_start;   // time CSR at the start of the running poll, 0 when none
+    uint32_t icache_stale; // fence.i before the next sret
+    uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers
+    uint32_t tlb_stale;    // set by others while it is idle: flush when it wakes
 };
 extern _Thread_local struct hart hart_self;
-extern struct hart *harts[MAX_HARTS];   // by index; filled at boot, never changes afterwards
+extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards
 extern uint32_t hart_count;
 
 #define this_hart() (&hart_self)
@@ -50,14 +50,14 @@ static inline uint32_t hart_index(void)
     return hart_self.index;
 }
 
-#define csr_read(r)                                                                            \
-    ({                                                                                         \
-        uint64_t v_;                                                                           \
-        __asm__ volatile("csrr %0, " #r : "=r"(v_)::"memory");                                 \
-        v_;                                                                                    \
+#define csr_read(r)                                                                                \
+    ({                                                                                             \
+        uint64_t v_;                                                                               \
+        __asm__ volatile("csrr %0, " #r : "=r"(v_)::"memory");                                     \
+        v_;                                                                                        \
     })
 #define csr_write(r, v) __asm__ volatile("csrw " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
-#define csr_set(r, v) __asm__ volatile("csrs " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
+#define csr_set(r, v)   __asm__ volatile("csrs " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
 #define csr_clear(r, v) __asm__ volatile("csrc " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
 
 enum { SIP_SSIP = 1 << 1, SIP_STIP = 1 << 5, SIP_SEIP = 1 << 9 };
@@ -71,7 +71,7 @@ static inline uint64_t time_ticks(void)
 }
 extern uint64_t timebase_hz;
 uint64_t ticks_to_ns(uint64_t ticks);
-uint64_t ns_to_ticks(uint64_t ns);      // rounds up
+uint64_t ns_to_ticks(uint64_t ns); // rounds up
 // Programs this hart's timer interrupt for an absolute tick count; UINT64_MAX: none.
 void timer_program(uint64_t ticks);
 
@@ -98,11 +98,11 @@ static inline void cpu_wait_for_interrupt(void)
 extern void (*irq_external)(void);
 
 enum ipi {
-    IPI_WAKE = 1,       // look at the run queue and at the running task's attention word
-    IPI_SHOOTDOWN = 2,  // serve the shootdown request (arch/riscv/shootdown.c)
-    IPI_STOP = 4,       // panic or halt: stop this hart
+    IPI_WAKE = 1,      // look at the run queue and at the running task's attention word
+    IPI_SHOOTDOWN = 2, // serve the shootdown request (arch/riscv/shootdown.c)
+    IPI_STOP = 4,      // panic or halt: stop this hart
     IPI_FENCE_I = 8,
-    IPI_PARK = 16,      // a freezer wants this hart between polls
+    IPI_PARK = 16, // a freezer wants this hart between polls
 };
 void ipi_send(uint32_t hart, uint32_t what);
 // Serves IPI_SHOOTDOWN and IPI_STOP only; safe under a spinlock. Called by everything that spins.

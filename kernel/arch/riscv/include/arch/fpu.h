@@ -18,12 +18,12 @@ struct fpu_state {
 
 // Part of struct thread. state is allocated at the first use of FP.
 struct fpu {
-    struct fpu_state *state;    // NULL: never used FP (registers read as zero)
-    uint32_t hart;              // that may still hold the registers
-    uint32_t generation;        // of that hart's ownership
+    struct fpu_state *state; // NULL: never used FP (registers read as zero)
+    uint32_t hart;           // that may still hold the registers
+    uint32_t generation;     // of that hart's ownership
     uint8_t used;
-    uint8_t quiet;              // turns in a row without a write
-    uint8_t wanted;             // used and not quiet: enter user mode with the registers loaded
+    uint8_t quiet;  // turns in a row without a write
+    uint8_t wanted; // used and not quiet: enter user mode with the registers loaded
 };
 
 struct thread;
@@ -44,7 +44,7 @@ static inline void fpu_save(struct fpu *fp)
 // The first FP instruction with FS Off traps as illegal instruction: gives FP to the thread.
 // True: it was that, run the instruction again. -ENOMEM is reported as false with oom set.
 bool fpu_fault(struct fpu *fp, bool *oom);
-void fpu_reset(struct fpu *fp);             // new image: registers zero
-void fpu_forget(struct fpu *fp);            // state was changed in memory: load it at the next entry
-void fpu_release(struct fpu *fp);           // end of the thread
+void fpu_reset(struct fpu *fp);   // new image: registers zero
+void fpu_forget(struct fpu *fp);  // state was changed in memory: load it at the next entry
+void fpu_release(struct fpu *fp); // end of the thread
 int fpu_copy(struct fpu *to, struct fpu *from); // fork

@@ -41,7 +41,7 @@ static inline pte_t pte_make(pa_t pa, uint64_t bits)
 
 static inline pa_t pte_pa(pte_t e)
 {
-    return e >> 10 << PAGE_SHIFT;   // bits 54 to 63 are never set here: no Svpbmt, no Svnapot
+    return e >> 10 << PAGE_SHIFT; // bits 54 to 63 are never set here: no Svpbmt, no Svnapot
 }
 
 static inline bool pte_is_leaf(pte_t e)

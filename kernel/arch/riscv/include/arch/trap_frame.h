@@ -6,36 +6,37 @@
 // first argument until a call is over, so restarting one only moves sepc back.
 #pragma once
 
-#define TF_X(n) (8 * (n))
-#define TF_SEPC 0
-#define TF_TP 256
-#define TF_KSP 264
-#define TF_KRA 272
-#define TF_TABLE 280
-#define TF_FLAGS 288
+#define TF_X(n)   (8 * (n))
+#define TF_SEPC   0
+#define TF_TP     256
+#define TF_KSP    264
+#define TF_KRA    272
+#define TF_TABLE  280
+#define TF_FLAGS  288
 #define TF_RESULT 296
-#define TF_CAUSE 304
-#define TF_STVAL 312
-#define TF_SIZE 320
+#define TF_CAUSE  304
+#define TF_STVAL  312
+#define TF_SIZE   320
 
-#define CAUSE_SYSCALL 8
-#define CAUSE_FLAGGED 64        // a plain handler ran, its result is in tf.result, flags are set
-#define CAUSE_INTERRUPTED 65    // an interrupt or fault was served, and flags are set
+#define CAUSE_SYSCALL     8
+#define CAUSE_FLAGGED     64 // a plain handler ran, its result is in tf.result, flags are set
+#define CAUSE_INTERRUPTED 65 // an interrupt or fault was served, and flags are set
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
 
 struct trap_frame {
-    uint64_t x[32];         // x[0]: sepc
-    uint64_t tp;            // kernel tp of the hart that entered user mode
-    uint64_t ksp, kra;      // kernel stack pointer and return address of user_enter
-    const void *table;      // entry per system call number
-    uint64_t *flags;        // &task.flags
-    uint64_t result;        // of a flagged plain call
+    uint64_t x[32];    // x[0]: sepc
+    uint64_t tp;       // kernel tp of the hart that entered user mode
+    uint64_t ksp, kra; // kernel stack pointer and return address of user_enter
+    const void *table; // entry per system call number
+    uint64_t *flags;   // &task.flags
+    uint64_t result;   // of a flagged plain call
     uint64_t cause, stval;
 };
-_Static_assert(offsetof(struct trap_frame, tp) == TF_TP && offsetof(struct trap_frame, ksp) == TF_KSP &&
+_Static_assert(offsetof(struct trap_frame, tp) == TF_TP &&
+                   offsetof(struct trap_frame, ksp) == TF_KSP &&
                    offsetof(struct trap_frame, kra) == TF_KRA &&
                    offsetof(struct trap_frame, table) == TF_TABLE &&
                    offsetof(struct trap_frame, flags) == TF_FLAGS &&
@@ -46,7 +47,7 @@ _Static_assert(offsetof(struct trap_frame, tp) == TF_TP && offsetof(struct trap_
                "trap.S knows these offsets");
 
 #define tf_sepc(tf) ((tf)->x[0])
-#define tf_sp(tf) ((tf)->x[2])
+#define tf_sp(tf)   ((tf)->x[2])
 #define tf_a(tf, n) ((tf)->x[10 + (n)])
 
 // Enters user mode; returns the cause of the trap that needs the user loop: CAUSE_SYSCALL (async

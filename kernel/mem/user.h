@@ -49,7 +49,8 @@ static inline __attribute__((always_inline)) void user_move_(void *dst, const vo
         ((volatile char *)dst)[i] = ((const volatile char *)src)[i];
 }
 
-static inline __attribute__((always_inline)) long user_copy_in(struct space *s, void *dst, va_t src, size_t n)
+static inline __attribute__((always_inline)) long user_copy_in(struct space *s, void *dst, va_t src,
+                                                               size_t n)
 {
     if (likely((src & PAGE_MASK) + n <= PAGE_SIZE && src < USER_TOP)) {
         spin_lock(&s->lock);
@@ -64,7 +65,8 @@ static inline __attribute__((always_inline)) long user_copy_in(struct space *s, 
     return user_copy_in_slow(s, dst, src, n);
 }
 
-static inline __attribute__((always_inline)) long user_copy_out(struct space *s, va_t dst, const void *src, size_t n)
+static inline __attribute__((always_inline)) long user_copy_out(struct space *s, va_t dst,
+                                                                const void *src, size_t n)
 {
     if (likely((dst & PAGE_MASK) + n <= PAGE_SIZE && dst < USER_TOP)) {
         spin_lock(&s->lock);

@@ -1,5 +1,5 @@
-// sources: kernel/page/frame.c kernel/page/heap.c kernel/lib/spinlock.c tests/unit/host.c
 // SPDX-License-Identifier: MIT
+// sources: kernel/page/frame.c kernel/page/heap.c kernel/lib/spinlock.c tests/unit/host.c
 // Frames and heap: nothing is handed out twice, everything comes back, exhaustion is NULL.
 #include <setjmp.h>
 #include <stdarg.h>

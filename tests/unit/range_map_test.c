@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: MIT
 // sources: kernel/mem/range_map.c tests/unit/host.c
 // flags: -idirafter /usr/lib/picolibc/riscv64-unknown-elf/include -D__unused= -Wno-unused-function
-// SPDX-License-Identifier: MIT
 // The interval map against an array with one payload per page, under random sequences.
 #include <setjmp.h>
 #include <stdarg.h>

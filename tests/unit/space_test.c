@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // sources: kernel/mem/space.c kernel/mem/map.c kernel/mem/zap.c kernel/mem/fault.c kernel/mem/fork.c
 // sources: kernel/mem/protect.c kernel/mem/remap.c kernel/mem/look.c kernel/mem/user.c kernel/mem/pin.c
 // sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/radix.c kernel/mem/range_map.c
@@ -7,7 +8,6 @@
 // sources: tests/unit/host.c tests/unit/host_mem.c
 // flags: -idirafter /usr/lib/picolibc/riscv64-unknown-elf/include -D__unused= -Wno-unused-function
 // flags: -DDEBUG -DASYNC_CHECKED
-// SPDX-License-Identifier: MIT
 // Address spaces against a model that is an array of pages, on harts whose TLBs forget nothing they
 // are not told to forget.
 #include "async/executor.h"

@@ -154,7 +154,8 @@ static void task_line(char *buf, size_t n, const struct class_key *key, const vo
     if (v->pid)
         snprintf(pid, sizeof pid, " pid %u", v->pid);
     if (v->wait[0] && strcmp(v->state, "waiting") == 0)
-        snprintf(buf, n, "%s%s waits for %s", v->name, pid, v->wait);
+        snprintf(buf, n, "%s%s waits for %s since %lu ms", v->name, pid, v->wait,
+                 (unsigned long)((clock_monotonic_ns() - v->since) / 1000000));
     else
         snprintf(buf, n, "%s%s %s on hart %u", v->name, pid, v->state, v->hart);
 }

@@ -7,6 +7,7 @@
 #include "session/session.h"
 
 #include "async/executor.h"
+#include "async/wait_async.h"
 #include "class/class.h"
 #include "lib/init.h"
 #include "lib/log.h"
@@ -24,8 +25,9 @@
 
 enum {
     HEAP = 1 << 20,
-    ARENA = 16 * 1024, // frames of the deepest call a binding may wait for
-    EVENT_MS = 5,      // how often events of probes are looked for
+    ARENA = 16 * 1024,  // frames of the deepest call a binding may wait for
+    CALLBACK_MS = 1000, // the longest k.sleep of a callback inside a call
+    EVENT_MS = 5,       // how often events of probes are looked for
     PANIC_ROWS = 8,
     STUBBORN = 20 * 1000 * 1000, // ticks a script may go on after it was told to stop
 };
@@ -40,6 +42,7 @@ static uint8_t request[RPC_MESSAGE], reply[RPC_MESSAGE]; // reply: outgoing call
 static size_t reply_len;
 static struct rpc_once once;
 static uint64_t next_call;
+static bool calling;     // a script waits for the host's answer
 static bool lost;        // the host went away or asked for a reset while a script ran
 static bool ready;       // there is a Lua state
 static bool preparing;   // a fresh state runs the prelude: nothing to interrupt yet
@@ -107,6 +110,10 @@ static void raise_stopped(lua_State *L, long error)
 void session_sleep(lua_State *L, uint64_t ms)
 {
     uint64_t till = clock_monotonic_ns() + ms * 1000000;
+    if (calling) { // in a probe's callback: the answer to the call must not be taken here
+        fiber_await(&fiber, sleep_ns, (ms < CALLBACK_MS ? ms : CALLBACK_MS) * 1000000, false);
+        return;
+    }
     for (;;) {
         uint64_t now = clock_monotonic_ns();
         if (now >= till)
@@ -142,8 +149,34 @@ static void fail_call(lua_State *L, struct cbor_in body)
     lua_error(L);
 }
 
+// Until the answer to our call comes; probes call back meanwhile, perhaps to let the guest go on.
+static void wait_for_answer(lua_State *L, uint64_t call, struct rpc_head *head)
+{
+    for (;;) {
+        long n = next_return(head, probes_active() ? EVENT_MS : 0);
+        if (n > 0 && head->id == call)
+            return;
+        raise_stopped(L, n);
+        if (n == -ETIMEDOUT)
+            probes_run(L);
+    }
+}
+
+static int protected_wait(lua_State *L)
+{
+    struct rpc_head *head = lua_touserdata(L, 1);
+    wait_for_answer(L, head->id, head);
+    return 0;
+}
+
 static int on_call(lua_State *L, const char *op)
 {
+    if (calling)
+        return luaL_error(
+            L,
+            "host.%s: a probe's callback cannot call the host while the host is being "
+            "waited for",
+            op);
     struct cbor_out o = {reply, sizeof reply, 0};
     uint64_t call = ++next_call;
     rpc_begin(&o, RPC_CALL, call, op);
@@ -158,11 +191,15 @@ static int on_call(lua_State *L, const char *op)
         return luaL_error(L, "host.%s: the arguments are too large", op);
     if (fiber_await(&fiber, link_send, WIRE_RPC, reply, o.len) < 0)
         return luaL_error(L, "host.%s: no host listens", op);
-    struct rpc_head head;
+    struct rpc_head head = {.id = call};
     bool ok;
-    do
-        raise_stopped(L, next_return(&head, 0));
-    while (head.kind != RPC_RETURN || head.id != call);
+    calling = true;
+    lua_pushcfunction(L, protected_wait);
+    lua_pushlightuserdata(L, &head);
+    int status = lua_pcall(L, 1, 0, 0);
+    calling = false;
+    if (status != LUA_OK)
+        return lua_error(L);
     if (!cbor_find_bool(head.body, "ok", &ok) || !ok)
         fail_call(L, head.body);
     if (!value_decode(L, &head.body))
@@ -327,6 +364,7 @@ static void fresh_state(void)
     journal_forget_dry_run();
     probes_reset();
     preparing = true;
+    calling = false;
     if (limits_open(&limits, heap, HEAP))
         panic("monitor: a fresh Lua state does not fit %d bytes", HEAP);
     if (eval_open(&limits, &host))

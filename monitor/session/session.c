@@ -15,8 +15,8 @@
 #include "session/eval.h"
 #include "session/journal.h"
 #include "session/link.h"
-#include "session/power.h"
 #include "session/probe.h"
+#include "session/request.h"
 #include "session/value.h"
 
 #include <lauxlib.h>
@@ -38,7 +38,7 @@ static struct fiber fiber;
 static struct lua_limits limits;
 static void *heap;
 
-static uint8_t request[RPC_MESSAGE], reply[RPC_MESSAGE]; // reply: outgoing calls, too
+static uint8_t request[RPC_MESSAGE], reply[RPC_MESSAGE], outgoing[RPC_MESSAGE];
 static size_t reply_len;
 static struct rpc_once once;
 static uint64_t next_call;
@@ -177,7 +177,7 @@ static int on_call(lua_State *L, const char *op)
             "host.%s: a probe's callback cannot call the host while the host is being "
             "waited for",
             op);
-    struct cbor_out o = {reply, sizeof reply, 0};
+    struct cbor_out o = {outgoing, sizeof outgoing, 0};
     uint64_t call = ++next_call;
     rpc_begin(&o, RPC_CALL, call, op);
     size_t at = cbor_open_map(&o);
@@ -189,7 +189,7 @@ static int on_call(lua_State *L, const char *op)
     cbor_close(&o, at, n);
     if (!cbor_fits(&o))
         return luaL_error(L, "host.%s: the arguments are too large", op);
-    if (fiber_await(&fiber, link_send, WIRE_RPC, reply, o.len) < 0)
+    if (fiber_await(&fiber, link_send, WIRE_RPC, outgoing, o.len) < 0)
         return luaL_error(L, "host.%s: no host listens", op);
     struct rpc_head head = {.id = call};
     bool ok;
@@ -243,120 +243,7 @@ MONITOR_API(session, "session", NULL, "this session's own heap: used, peak, size
 
 // ---- requests
 
-static void begin_reply(struct cbor_out *o, uint64_t id)
-{
-    *o = (struct cbor_out){reply, sizeof reply, 0};
-    rpc_begin(o, RPC_REPLY, id, NULL);
-}
-
-static void ok_reply(struct cbor_out *o, unsigned more)
-{
-    cbor_map(o, 1 + more);
-    cbor_str(o, "ok");
-    cbor_bool(o, true);
-}
-
-static bool text_arg(const struct rpc_head *head, const char *key, const char **s, size_t *n)
-{
-    return cbor_find_text(head->body, key, s, n);
-}
-
-static void do_eval(const struct rpc_head *head)
-{
-    static const char *const modes[] = {"text", "json", "script", "check"};
-    struct eval_request r = {.mode = EVAL_TEXT};
-    struct cbor_out o;
-    const char *chunk, *mode;
-    char name[96] = "=k";
-    size_t n;
-    if (!text_arg(head, "source", &r.source, &r.len)) {
-        o = (struct cbor_out){reply, sizeof reply, 0};
-        rpc_error(&o, head->id, "request", "eval needs a source");
-        reply_len = o.len;
-        return;
-    }
-    if (text_arg(head, "chunk", &chunk, &n) && n < sizeof name) {
-        memcpy(name, chunk, n);
-        name[n] = 0;
-    }
-    r.chunk = name;
-    if (text_arg(head, "mode", &mode, &n))
-        for (unsigned i = 0; i < 4; i++)
-            if (n == strlen(modes[i]) && memcmp(mode, modes[i], n) == 0)
-                r.mode = (enum eval_mode)i;
-    cbor_find(head->body, "args", &r.args);
-    static uint8_t result[RPC_MESSAGE]; // reply is used by calls until the script is done
-    struct cbor_out inner = {result, sizeof result - 64, 0};
-    eval_run(&limits, &r, &inner);
-    begin_reply(&o, head->id);
-    memcpy(reply + o.len, result, inner.len);
-    reply_len = o.len + inner.len;
-}
-
-static void do_line(const struct rpc_head *head)
-{
-    struct cbor_out o;
-    const char *s;
-    size_t n;
-    uint64_t cursor = 0;
-    begin_reply(&o, head->id);
-    if (strcmp(head->op, "help") == 0 && text_arg(head, "text", &s, &n)) {
-        eval_help(&limits, s, n, &o);
-    } else if (strcmp(head->op, "complete") == 0 && text_arg(head, "line", &s, &n)) {
-        if (!cbor_find_uint(head->body, "cursor", &cursor))
-            cursor = n;
-        eval_complete(&limits, s, n, cursor, &o);
-    } else {
-        o.len = 0;
-        rpc_error(&o, head->id, "request", "a text is missing");
-    }
-    reply_len = o.len;
-}
-
-static void do_mode(const struct rpc_head *head)
-{
-    struct cbor_out o;
-    const char *s;
-    char name[16] = "";
-    size_t n;
-    if (text_arg(head, "mode", &s, &n) && n < sizeof name)
-        memcpy(name, s, n);
-    begin_reply(&o, head->id);
-    if (monitor_mode_set(name)) {
-        ok_reply(&o, 1);
-        cbor_str(&o, "mode");
-        cbor_str(&o, monitor_mode_name());
-    } else {
-        o.len = 0;
-        rpc_error(&o, head->id, "request", "modes are ro, rw and unsafe");
-    }
-    reply_len = o.len;
-}
-
-static bool count_task(struct task *t, void *arg)
-{
-    (void)t;
-    ++*(uint64_t *)arg;
-    return true;
-}
-
-static void do_status(const struct rpc_head *head)
-{
-    struct cbor_out o;
-    uint64_t tasks = 0;
-    task_foreach(0, count_task, &tasks);
-    begin_reply(&o, head->id);
-    ok_reply(&o, 3);
-    cbor_str(&o, "mode");
-    cbor_str(&o, monitor_mode_name());
-    cbor_str(&o, "harts");
-    cbor_uint(&o, hart_count);
-    cbor_str(&o, "tasks");
-    cbor_uint(&o, tasks);
-    reply_len = o.len;
-}
-
-static void fresh_state(void)
+void session_fresh(void)
 {
     limits.yield = on_yield;
     limits.lock_depth = &hart_self.lock_depth;
@@ -373,46 +260,13 @@ static void fresh_state(void)
     ready = true;
 }
 
-static void do_reset(const struct rpc_head *head)
-{
-    struct cbor_out o;
-    fresh_state();
-    begin_reply(&o, head->id);
-    ok_reply(&o, 0);
-    reply_len = o.len;
-}
-
-static void do_poweroff(const struct rpc_head *head)
-{
-    struct cbor_out o;
-    begin_reply(&o, head->id);
-    ok_reply(&o, 0);
-    fiber_await(&fiber, link_send, WIRE_RPC, reply, o.len);
-    long e = fiber_await(&fiber, monitor_poweroff, false);
-    log_error("monitor: power off failed (error %ld)", -e);
-}
-
 static void do_request(const struct rpc_head *head)
 {
-    static const struct {
-        const char *op;
-        void (*run)(const struct rpc_head *);
-    } ops[] = {
-        {"eval", do_eval},     {"complete", do_line}, {"help", do_line},         {"mode", do_mode},
-        {"status", do_status}, {"reset", do_reset},   {"poweroff", do_poweroff},
-    };
     link_interrupt_clear();
     told_at = 0;
     if (!ready)
-        fresh_state();
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
-        if (strcmp(ops[i].op, head->op) == 0) {
-            ops[i].run(head);
-            return;
-        }
-    struct cbor_out o = {reply, sizeof reply, 0};
-    rpc_error(&o, head->id, "request", "no such operation");
-    reply_len = o.len;
+        session_fresh();
+    reply_len = request_run(&limits, head, reply, sizeof reply);
 }
 
 static void take_request(const uint8_t *data, size_t n)
@@ -446,7 +300,7 @@ static void forget(void)
     ready = false;
     probes_reset();
     if (link_connected())
-        fresh_state();
+        session_fresh();
 }
 
 // What the fiber before this one could not finish.

@@ -298,7 +298,7 @@ static void free_memory(struct vnode *v)
 void vnode_release(struct vnode *v)
 {
     v->flags |= VNODE_DYING;
-    bool no_pages = !v->pages || !v->pages->tree.root;
+    bool no_pages = !v->pages || (!v->pages->tree.root && list_empty(&v->pages->dirty_link));
     if (!v->ops->evict && no_pages && !(v->flags & VNODE_HASHED)) {
         free_memory(v);
         return;

@@ -12,7 +12,7 @@
 #include "lib/trace.h"
 #include "page/heap.h"
 
-enum { SLICE_US = 4000 };
+enum { SLICE_US = 4000, KICK_US = 100 };
 
 struct run_queue {
     struct spinlock lock;
@@ -25,8 +25,7 @@ static uint64_t idle_mask; // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
 
 static _Thread_local uint64_t slice_switches; // hart's switch count when the slice began
-static _Thread_local struct timer slice_timer;
-static _Thread_local bool slice_over;
+static _Thread_local bool slice_is_kick;
 
 TRACE_POINT(task_wake, "task.wake", "task", "hart");
 TRACE_POINT(task_poll, "task.poll", "task", "hart");
@@ -110,15 +109,59 @@ static struct task *steal(void)
     return NULL;
 }
 
-static uint32_t choose_hart(const struct task *t)
+// ---- slices and helpers: when somebody is ready, a timer runs
+//
+// A woken task stays on the waker's hart, which often waits next and then runs it without a word to
+// anybody. Only if it is still queued KICK later is a sleeping hart called to steal it; and if the
+// same user code still runs SLICE later while somebody is ready, it yields. The timer is left to
+// run over switches, so that ping-pong does not pay for it.
+// Invariant: a hart whose queue is not empty while it runs a task has a slice armed.
+
+static cold void slice_begin(void);
+
+static void call_helper(void)
 {
-    if (t->pinned >= 0)
-        return (uint32_t)t->pinned;
     uint64_t idle = load_relaxed(&idle_mask);
-    if (likely(!idle) || (!hart_self.current && !executor_has_ready()))
-        return hart_self.index;
-    return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
+    if (idle)
+        ipi_send((uint32_t)__builtin_ctzl(idle), IPI_WAKE);
 }
+
+static void slice_over(void)
+{
+    struct task *t = hart_self.current;
+    bool kick = slice_is_kick;
+    hart_self.slice_armed = 0;
+    if (!executor_has_ready())
+        return;
+    if (load_relaxed(&idle_mask))
+        call_helper();
+    else if (!kick && t && slice_switches == hart_self.switches)
+        atomic_or32(&t->attn, ATTN_RESCHED);
+    slice_begin();
+}
+
+static cold void slice_begin(void)
+{
+    slice_is_kick = load_relaxed(&idle_mask) != 0;
+    slice_switches = hart_self.switches;
+    hart_self.slice_armed = 1;
+    timer_slice((slice_is_kick ? KICK_US : SLICE_US) * 1000ul, slice_over);
+}
+
+static inline void push_here(struct task *t)
+{
+    push(hart_self.index, t);
+    if (unlikely(!hart_self.slice_armed))
+        slice_begin();
+}
+
+void executor_user_tick(void)
+{
+    if (executor_has_ready() && !hart_self.slice_armed)
+        slice_begin();
+}
+
+// ---- waking
 
 static cold void enqueue_elsewhere(struct task *t, uint32_t hart)
 {
@@ -129,13 +172,35 @@ static cold void enqueue_elsewhere(struct task *t, uint32_t hart)
         ipi_send(hart, IPI_WAKE);
 }
 
+// Not from a task but from an interrupt that found this hart idle: the first it wakes runs here, the
+// others go to harts that sleep.
+static cold uint32_t spread(const struct task *t)
+{
+    uint64_t idle = load_relaxed(&idle_mask) & ~(1ul << hart_self.index);
+    if (!idle || !executor_has_ready())
+        return hart_self.index;
+    return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
+}
+
+// Behind the others, on this hart unless it was pinned to another meanwhile.
+static cold void requeue(struct task *t)
+{
+    if (t->pinned >= 0 && (uint32_t)t->pinned != hart_self.index)
+        enqueue_elsewhere(t, (uint32_t)t->pinned);
+    else
+        push_here(t);
+}
+
 void executor_enqueue(struct task *t)
 {
-    uint32_t self = hart_self.index;
-    uint32_t hart = likely(t->pinned < 0 && !load_relaxed(&idle_mask)) ? self : choose_hart(t);
+    uint32_t self = hart_self.index, hart = self;
+    if (unlikely(t->pinned >= 0))
+        hart = (uint32_t)t->pinned;
+    else if (unlikely(!hart_self.current))
+        hart = spread(t);
     TRACE(task_wake, t->id, hart);
     if (likely(hart == self))
-        push(self, t);
+        push_here(t);
     else
         enqueue_elsewhere(t, hart);
 }
@@ -153,40 +218,6 @@ unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max)
         ids[n++] = t->id;
     spin_unlock(&queues[hart].lock);
     return n;
-}
-
-// ---- slices: user code only, and only when something else is ready
-
-static void slice_fire(struct timer *tm)
-{
-    (void)tm;
-    slice_over = true;
-}
-
-static void slice_arm(void)
-{
-    hart_self.slice_armed = 1;
-    slice_switches = hart_self.switches;
-    timer_arm(&slice_timer, SLICE_US * 1000ul, slice_fire);
-}
-
-void executor_slice_begin(void)
-{
-    if (!hart_self.slice_armed)
-        slice_arm();
-}
-
-// The slice timer is left to run over switches, so that ping-pong does not pay for it; a task that
-// started since gets a new slice.
-void executor_user_tick(void)
-{
-    if (slice_over) {
-        slice_over = false;
-        hart_self.slice_armed = 0;
-        if (slice_switches == hart_self.switches && executor_has_ready() && hart_self.current)
-            atomic_or32(&hart_self.current->attn, ATTN_RESCHED);
-    }
-    executor_user_entry();
 }
 
 // ---- running
@@ -259,6 +290,8 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     struct hart *h = this_hart();
     h->current = t;
     t->hart = h->index;
+    if (unlikely(executor_has_ready()))
+        executor_user_tick(); // others queued here, by harts that could not arm our slice
     h->switches++;
     t->polls++;
     t->started = time_ticks();
@@ -274,10 +307,9 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
         task_put(t);
     } else if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
-        push(t->pinned >= 0 ? (uint32_t)t->pinned : h->index, t);
-    } else {
-        if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)
-            push(t->pinned >= 0 ? (uint32_t)t->pinned : h->index, t);
+        requeue(t);
+    } else if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED) {
+        requeue(t);
     }
 }
 

@@ -17,12 +17,5 @@ void executor_set_idle_work(bool (*work)(void));
 uint32_t executor_queue_length(uint32_t hart);
 // Copies ids of queued tasks of a hart, in order.
 unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max);
-// Trap path, after an interrupt in user mode: the slice of the running task is over, or begins.
+// Trap path, after an interrupt in user mode.
 void executor_user_tick(void);
-// User loop, before entering user mode: starts a slice if somebody else is ready.
-void executor_slice_begin(void);
-static inline void executor_user_entry(void)
-{
-    if (unlikely(executor_has_ready()))
-        executor_slice_begin();
-}

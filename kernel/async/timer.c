@@ -9,7 +9,9 @@
 struct timer_heap {
     struct spinlock lock;
     struct timer *root;
-    uint64_t programmed; // ticks the interrupt is set for
+    // Of the hart itself, no lock: ticks the interrupt is set for, and the end of the present slice.
+    uint64_t programmed, slice_end;
+    void (*slice_over)(void);
 };
 
 static struct timer_heap heaps[MAX_HARTS];
@@ -146,8 +148,27 @@ void timers_run(void)
         tm->fire(tm);
     }
     h->programmed = h->root ? h->root->when : UINT64_MAX;
-    timer_program(h->programmed);
     spin_unlock(&h->lock);
+    if (h->slice_end && h->slice_end <= time_ticks()) {
+        h->slice_end = 0;
+        h->slice_over(); // may set the next one
+    }
+    if (h->slice_end && h->slice_end < h->programmed)
+        h->programmed = h->slice_end;
+    timer_program(h->programmed);
+}
+
+void timer_slice(uint64_t ns, void (*over)(void))
+{
+    struct timer_heap *h = &heaps[hart_self.index];
+    h->slice_end = time_ticks() + ns_to_ticks(ns);
+    h->slice_over = over;
+    if (!h->programmed)
+        h->programmed = UINT64_MAX;
+    if (h->slice_end < h->programmed) {
+        h->programmed = h->slice_end;
+        timer_program(h->programmed);
+    }
 }
 
 uint64_t timers_next(void)

@@ -121,7 +121,6 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
             if (f->r)
                 goto exit;
         }
-        executor_user_entry();
         space_activate(f->th->space);
         fpu_enter(&f->th->fpu);
         f->cause = user_enter(&f->th->tf);

@@ -9,7 +9,7 @@ for t in k.tasks() do
     local ok, row = pcall(function()
         return {
             id = t.id, pid = t.pid > 0 and t.pid or nil, name = t.name, state = t.state,
-            hart = t.hart.hart_id, polls = t.polls, waits_for = t.wait,
+            hart = t.hart.index, polls = t.polls, waits_for = t.wait,
             seconds = t.state == "running" and "-" or ("%.3f"):format((now - t.since) / 1e9), task = t,
         }
     end)

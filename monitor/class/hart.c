@@ -12,7 +12,7 @@
 struct hart_view {
     uint64_t hart_id, current, steals, ipis_sent, ipis_taken, idle_ns, switches, user_entries;
     uint64_t started_ns;
-    uint32_t queued;
+    uint32_t index, queued;
     bool online, idle;
 };
 
@@ -32,6 +32,7 @@ static long hart_copy(const struct class_key *key, void *out)
         .switches = h->switches,
         .user_entries = h->user_entries,
         .started_ns = h->started_ns,
+        .index = (uint32_t)key->id,
         .queued = executor_queue_length((uint32_t)key->id),
         .online = load_relaxed(&h->online),
         .idle = load_relaxed(&h->idle),
@@ -79,6 +80,7 @@ static void push_tls(lua_State *L, const struct class_key *key, const void *copy
 }
 
 static const struct class_field fields[] = {
+    FIELD(struct hart_view, index, "its place in k.harts"),
     FIELD(struct hart_view, hart_id, "mhartid, by which firmware knows it"),
     FIELD(struct hart_view, online, "it has entered its executor"),
     FIELD(struct hart_view, idle, "it sleeps, or is about to"),

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Page tables: walks as the hardware does them, leaves, and changing one entry's bits.
 //
-// PageTable#n is the table of Space#n; PageTable#0 is the kernel's. A Walk is an address in one of
-// them: it walks anew at each look, so that it shows a page come and go.
+// PageTable#n is the table of Space#n; PageTable#0 is the kernel's.
 #include "arch/start.h"
 #include "class/classes.h"
 #include "mem/space.h"
@@ -20,31 +19,31 @@ static const struct {
     uint16_t bit;
 } letters[] = {{'h', PTE_HELD}, {'d', PTE_D}, {'a', PTE_A}, {'g', PTE_G}, {'u', PTE_U},
                {'x', PTE_X},    {'w', PTE_W}, {'r', PTE_R}, {'v', PTE_V}};
-enum { LETTERS = sizeof letters / sizeof *letters };
+_Static_assert(sizeof letters / sizeof *letters == PTE_LETTERS, "one letter each");
 
-static void bits_text(char out[LETTERS + 1], pte_t e)
+void pte_bits_text(char out[PTE_LETTERS + 1], pte_t e)
 {
-    for (int i = 0; i < LETTERS; i++)
+    for (int i = 0; i < PTE_LETTERS; i++)
         out[i] = e & letters[i].bit ? letters[i].letter : '-';
-    out[LETTERS] = 0;
+    out[PTE_LETTERS] = 0;
 }
 
-static void push_bits(lua_State *L, pte_t e)
+void pte_push_bits(lua_State *L, pte_t e)
 {
-    char text[LETTERS + 1];
-    bits_text(text, e);
+    char text[PTE_LETTERS + 1];
+    pte_bits_text(text, e);
     lua_pushstring(L, text);
 }
 
-static pte_t check_bits(lua_State *L, int idx)
+pte_t pte_check_bits(lua_State *L, int idx)
 {
     const char *s = luaL_checkstring(L, idx);
     pte_t bits = 0;
     for (const char *p = s; *p; p++) {
         int i = 0;
-        while (i < LETTERS && letters[i].letter != *p)
+        while (i < PTE_LETTERS && letters[i].letter != *p)
             i++;
-        if (i < LETTERS)
+        if (i < PTE_LETTERS)
             bits |= letters[i].bit;
         else if (*p != '-')
             luaL_error(L, "bits of an entry are letters of vrwxugad and h: '%s'", s);
@@ -52,7 +51,7 @@ static pte_t check_bits(lua_State *L, int idx)
     return bits;
 }
 
-static void set_hex(lua_State *L, const char *name, uint64_t v)
+void class_set_hex(lua_State *L, const char *name, uint64_t v)
 {
     char text[24];
     snprintf(text, sizeof text, "%lx", (unsigned long)v);
@@ -92,7 +91,7 @@ static void table_line(char *buf, size_t n, const struct class_key *key, const v
 }
 
 // 0 steps: the space is gone.
-static unsigned walk(uint64_t space, va_t va, struct pt_step steps[PT_LEVELS])
+unsigned page_table_walk(uint64_t space, va_t va, struct pt_step *steps)
 {
     if (!space)
         return pt_walk(kernel_root, va, steps);
@@ -117,9 +116,9 @@ static int table_walk(lua_State *L)
 static void push_leaf(lua_State *L, const struct pte_info *e)
 {
     lua_createtable(L, 0, 4);
-    set_hex(L, "va", e->va);
-    set_hex(L, "pa", pte_pa(e->entry));
-    push_bits(L, e->entry);
+    class_set_hex(L, "va", e->va);
+    class_set_hex(L, "pa", pte_pa(e->entry));
+    pte_push_bits(L, e->entry);
     lua_setfield(L, -2, "bits");
     lua_pushinteger(L, load_relaxed(&page_of(pte_pa(e->entry))->refs));
     lua_setfield(L, -2, "refs");
@@ -168,15 +167,15 @@ static int table_leaves(lua_State *L)
 static long pte_validate(struct change *c)
 {
     struct pt_step steps[PT_LEVELS];
-    char bits[LETTERS + 1];
-    bits_text(bits, c->arg[2]);
+    char bits[PTE_LETTERS + 1];
+    pte_bits_text(bits, c->arg[2]);
     snprintf(c->text, sizeof c->text, "entry of %lx in Space#%lu: %s", (unsigned long)c->arg[1],
              (unsigned long)c->arg[0], bits);
     if (!c->arg[0] || c->arg[1] >= USER_TOP) {
         snprintf(c->why, sizeof c->why, "only entries of user addresses may change");
         return -EPERM;
     }
-    unsigned n = walk(c->arg[0], c->arg[1], steps);
+    unsigned n = page_table_walk(c->arg[0], c->arg[1], steps);
     pte_t now = n == PT_LEVELS ? steps[n - 1].entry : 0;
     if (!now)
         snprintf(c->why, sizeof c->why, "there is no frame at this address (level %u)",
@@ -223,10 +222,10 @@ static long pte_apply(struct change *c)
     return 0;
 }
 
-static void change_bits(lua_State *L, uint64_t space, va_t va, pte_t bits)
+void page_table_change(lua_State *L, uint64_t space, va_t va, pte_t bits)
 {
     struct pt_step steps[PT_LEVELS];
-    unsigned n = walk(space, va, steps);
+    unsigned n = page_table_walk(space, va, steps);
     pte_t now = n == PT_LEVELS ? steps[n - 1].entry : 0;
     change_make(L, &(struct change){.kind = &pte_kind,
                                     .arg = {space, va, (now & ~(pte_t)PTE_FLAGS) | bits}});
@@ -237,7 +236,7 @@ static int table_set(lua_State *L)
 {
     struct table_view v;
     struct class_key key = class_self(L, 1, class_page_table, &v);
-    change_bits(L, key.id, (va_t)luaL_checkinteger(L, 2), check_bits(L, 3));
+    page_table_change(L, key.id, (va_t)luaL_checkinteger(L, 2), pte_check_bits(L, 3));
     return 0;
 }
 
@@ -260,8 +259,8 @@ static const struct class_field table_fields[] = {
 };
 
 static const struct class_method table_methods[] = {
-    {"walk", "pt:walk(va) -> Walk", "the way from the root to va, or to where it stops",
-     "k.pid(1).space.pt:walk(0x10000)", table_walk},
+    {"walk", "pt:page_table_walk(va) -> Walk", "the way from the root to va, or to where it stops",
+     "k.pid(1).space.pt:page_table_walk(0x10000)", table_walk},
     {"leaves", "pt:leaves{lo=, hi=} -> list of {va, pa, bits, refs}",
      "the entries that have a frame, at most 4096", "k.pid(1).space.pt:leaves{hi = 0x20000}",
      table_leaves},
@@ -275,108 +274,6 @@ CLASS(page_table, .name = "PageTable", .doc = "a three-level Sv39 page table",
       .size = sizeof(struct table_view), .copy = table_copy, .line = table_line,
       .fields = table_fields, .methods = table_methods);
 
-// ---- walks
-
-struct walk_view {
-    struct pt_step step[PT_LEVELS];
-    uint64_t n, pa, pte;
-    char bits[LETTERS + 1], stops[64];
-};
-
-static long walk_copy(const struct class_key *key, void *out)
-{
-    struct walk_view *v = out;
-    memset(v, 0, sizeof *v);
-    v->n = walk(key->owner, key->id, v->step);
-    if (!v->n)
-        return -ENOENT;
-    v->pte = v->step[v->n - 1].entry;
-    bits_text(v->bits, v->pte);
-    unsigned level = PT_LEVELS - (unsigned)v->n;
-    if (v->pte & PTE_V)
-        v->pa = pte_pa(v->pte) | (key->id & ((PAGE_SIZE << 9 * level) - 1));
-    else
-        snprintf(v->stops, sizeof v->stops, "level %u: the entry %s", level,
-                 v->pte ? "keeps a frame but is not valid" : "is empty");
-    return 0;
-}
-
-static void walk_line(char *buf, size_t n, const struct class_key *key, const void *copy)
-{
-    const struct walk_view *v = copy;
-    (void)key;
-    if (v->pa)
-        snprintf(buf, n, "-> %lx %s", (unsigned long)v->pa, v->bits);
-    else
-        snprintf(buf, n, "stops at %s", v->stops);
-}
-
-static void push_steps(lua_State *L, const struct class_key *key, const void *copy)
-{
-    const struct walk_view *v = copy;
-    (void)key;
-    lua_newtable(L);
-    for (unsigned i = 0; i < v->n; i++) {
-        lua_createtable(L, 0, 5);
-        lua_pushinteger(L, PT_LEVELS - 1 - (int)i);
-        lua_setfield(L, -2, "level");
-        set_hex(L, "table", v->step[i].table);
-        lua_pushinteger(L, v->step[i].index);
-        lua_setfield(L, -2, "index");
-        set_hex(L, "entry", v->step[i].entry);
-        push_bits(L, v->step[i].entry);
-        lua_setfield(L, -2, "bits");
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    class_set_columns(L, "level> table> index> entry> bits");
-}
-
-static void push_pa(lua_State *L, const struct class_key *key, const void *copy)
-{
-    const struct walk_view *v = copy;
-    (void)key;
-    if (v->pa)
-        lua_pushinteger(L, (lua_Integer)v->pa);
-    else
-        lua_pushnil(L);
-}
-
-static void push_stops(lua_State *L, const struct class_key *key, const void *copy)
-{
-    const struct walk_view *v = copy;
-    (void)key;
-    lua_pushstring(L, *v->stops ? v->stops : NULL);
-}
-
-static void push_table(lua_State *L, const struct class_key *key, const void *copy)
-{
-    (void)copy;
-    class_push(L, class_page_table, (struct class_key){key->owner, 0});
-}
-
-static void set_bits(lua_State *L, const struct class_key *key, const void *copy, int value)
-{
-    (void)copy;
-    change_bits(L, key->owner, key->id, check_bits(L, value));
-}
-
-static const struct class_field walk_fields[] = {
-    FIELD_OTHER("pa", "address", "where the address leads; nil when the walk stops", push_pa),
-    FIELD_OTHER("stops", "string", "where and why it stops; nil when it does not", push_stops),
-    FIELD(struct walk_view, bits, "of the last entry: held dirty accessed global user x w r valid",
-          .set = set_bits),
-    FIELD_ADDRESS(struct walk_view, pte, "the last entry"),
-    FIELD_OTHER("steps", "list of {level, table, index, entry, bits}", "from the root down",
-                push_steps),
-    FIELD_OTHER("pt", "PageTable", "where it walks", push_table),
-    {0},
-};
-
-CLASS(walk, .name = "Walk", .doc = "an address on its way through a page table",
-      .place = "struct pt_step, kernel/arch/riscv/include/arch/pt.h", .gone = "has lost its table",
-      .hex = 1, .size = sizeof(struct walk_view), .copy = walk_copy, .line = walk_line,
-      .fields = walk_fields);
-
 // ---- k.pt, k.pte
 
 static int k_pt(lua_State *L)
@@ -384,15 +281,16 @@ static int k_pt(lua_State *L)
     class_push(L, class_page_table, (struct class_key){0, 0});
     return 1;
 }
-MONITOR_API(pt, "pt", NULL, "PageTable of the kernel", "k.pt:walk(0xffffffc080200000)", k_pt, NULL);
+MONITOR_API(pt, "pt", NULL, "PageTable of the kernel", "k.pt:page_table_walk(0xffffffc080200000)",
+            k_pt, NULL);
 
 // What an entry says, as a number from anywhere.
 static int k_pte(lua_State *L)
 {
     pte_t e = (pte_t)luaL_checkinteger(L, 1);
     lua_createtable(L, 0, 4);
-    set_hex(L, "pa", pte_pa(e));
-    push_bits(L, e);
+    class_set_hex(L, "pa", pte_pa(e));
+    pte_push_bits(L, e);
     lua_setfield(L, -2, "bits");
     lua_pushstring(L, !(e & PTE_V)     ? e ? "not valid, keeps a frame" : "empty"
                       : pte_is_leaf(e) ? "leaf"

@@ -7,7 +7,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-names=$(cd "$here" && ls ./*.c | sed 's|^\./||; s|\.c$||' | grep -vx run)
+names=$( (cd "$here" && ls ./*.c; cd "$here/../../user/rootfs/tests/abi" && ls ./*) | sed 's|^\./||; s|\.c$||' | grep -vx run)
 test=0
 
 for name in $names; do

@@ -185,13 +185,12 @@ static long path_into(const struct path *p, char *buf, size_t size)
     return (long)n;
 }
 
-static long exe_text(struct process *p, char *buf, size_t size)
+// Where exe, cwd or root leads, referenced. -ENOENT: a zombie, or it never executed anything.
+static int link_path(struct process *p, uint32_t which, struct path *out)
 {
-    size_t n = strlen(p->exe_path);
-    if (!p->exe || n == 0)
-        return -ENOENT;     // a zombie, or never executed anything
-    memcpy(buf, p->exe_path, n < size ? n : size);
-    return (long)(n < size ? n : size);
+    if (which == LINK_EXE)
+        return process_exe(p, out) ? 0 : -ENOENT;
+    return context_path(p, which == LINK_ROOT, out);
 }
 
 long proc_link_text(struct proc_node *node, char *buf, size_t size)
@@ -207,10 +206,8 @@ long proc_link_text(struct proc_node *node, char *buf, size_t size)
     struct path at;
     if (!p)
         return -ENOENT;
-    long r = -ENOENT;
-    if (node->which == WHICH_LINK + LINK_EXE) {
-        r = exe_text(p, buf, size);
-    } else if ((r = context_path(p, node->which == WHICH_LINK + LINK_ROOT, &at)) == 0) {
+    long r = link_path(p, node->which - WHICH_LINK, &at);
+    if (r == 0) {
         r = path_into(&at, buf, size);
         path_put(&at);
     }
@@ -228,18 +225,6 @@ static int nameless_path(const struct file *file, struct path *out)
     out->mount = root_path.mount;
     atomic_add32(&out->mount->refs, 1);
     return 0;
-}
-
-static int exe_path(struct process *p, struct path *out)
-{
-    struct walk w;
-    struct path root = root_path;
-    if (!p->exe)
-        return -ENOENT;
-    int r = path_walk_fast(fs_kernel, &root, p->exe_path, WALK_FOLLOW, &w);
-    if (r == 0)
-        *out = w.at;
-    return r == -EAGAIN ? -ENOENT : r;
 }
 
 int proc_link_follow(struct vnode *v, struct path *out)
@@ -262,10 +247,7 @@ int proc_link_follow(struct vnode *v, struct path *out)
     struct process *p = process_find(node->pid);
     if (!p)
         return -ENOENT;
-    if (node->which == WHICH_LINK + LINK_EXE)
-        r = exe_path(p, out);
-    else
-        r = context_path(p, node->which == WHICH_LINK + LINK_ROOT, out);
+    r = link_path(p, node->which - WHICH_LINK, out);
     process_put(p);
     return r;
 }

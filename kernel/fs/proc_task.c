@@ -163,8 +163,7 @@ PROC_TASK(statm, 0444, proc_task_statm);
 
 // ---- maps
 
-static const char *mapping_name(const struct process *p, const struct mapping_info *m, char *buf,
-                                size_t size)
+static const char *mapping_name(const struct mapping_info *m, char *buf, size_t size)
 {
     if (m->flags & MAPPING_STACK)
         return "[stack]";
@@ -174,16 +173,14 @@ static const char *mapping_name(const struct process *p, const struct mapping_in
         return "[vdso]";
     if (!m->owner)
         return "";
-    if (m->owner == p->exe)
-        return p->exe_path;
     const char *name = dentry_path_of_vnode(m->owner, buf, size);
     return name ? name : "";
 }
 
-static void map_line(struct text *out, const struct process *p, const struct mapping_info *m)
+static void map_line(struct text *out, const struct mapping_info *m)
 {
     char buf[256];
-    const char *name = mapping_name(p, m, buf, sizeof buf);
+    const char *name = mapping_name(m, buf, sizeof buf);
     text_printf(out, "%08lx-%08lx %c%c%c%c %08lx 00:00 0%s%s\n", (unsigned long)m->lo,
                 (unsigned long)m->hi, m->prot & ACCESS_READ ? 'r' : '-',
                 m->prot & ACCESS_WRITE ? 'w' : '-', m->prot & ACCESS_EXEC ? 'x' : '-',
@@ -200,7 +197,7 @@ static void proc_task_maps(struct text *out, struct process *p)
     out->failed |= !info;
     while (s && info && (n = space_mappings(s, from, info, MAPS_BATCH, false)) > 0) {
         for (size_t i = 0; i < n; i++)
-            map_line(out, p, &info[i]);
+            map_line(out, &info[i]);
         from = info[n - 1].hi;
     }
     kfree(info);

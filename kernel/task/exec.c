@@ -344,11 +344,13 @@ static bool claim_process(struct thread *th, struct event *alone)
 static void set_identity(struct thread *th, struct exec *x)
 {
     struct process *p = th->process;
-    struct vnode *v = x->file->vnode, *old = p->exe;
+    struct vnode *v = x->file->vnode;
+    struct path old;
     const char *base = strrchr(x->path, '/');
     spin_lock(&p->lock);
-    p->exe = vnode_get(v);
-    strlcpy(p->exe_path, x->path, sizeof p->exe_path);
+    old = p->exe;
+    p->exe = x->file->path;
+    path_get(&p->exe);
     memset(p->comm, 0, sizeof p->comm);
     strlcpy(p->comm, base ? base + 1 : x->path, sizeof p->comm);
     if (!p->no_new_privs && !(x->file->path.mount && (x->file->path.mount->flags & MS_NOSUID))) {
@@ -369,8 +371,8 @@ static void set_identity(struct thread *th, struct exec *x)
     spin_unlock(&p->lock);
     memset(th->task.name, 0, sizeof th->task.name);
     strlcpy(th->task.name, p->comm, sizeof th->task.name);
-    if (old)
-        vnode_put(old);
+    if (old.dentry)
+        path_put(&old);
 }
 
 static void start_image(struct thread *th, const struct exec *x)

@@ -81,6 +81,7 @@ static void process_finish(struct process *p)
     timer_cancel(&p->itimer_real);
     p->itimer_interval_ns = 0;
     spin_unlock(&p->itimer_lock);
+    process_drop_exe(p);    // a zombie keeps no file system busy
     spin_lock(&process_tree_lock);
     bool orphans = has_zombie(p);
     adopt_children(p, process_init);

@@ -70,9 +70,28 @@ void process_put(struct process *p)
         return;
     sigpending_free(&p->pending);
     sighand_put(p->sighand);
-    if (p->exe)
-        vnode_put(p->exe);
+    process_drop_exe(p);
     kfree(p);
+}
+
+void process_drop_exe(struct process *p)
+{
+    spin_lock(&p->lock);
+    struct path exe = p->exe;
+    p->exe = (struct path){0};
+    spin_unlock(&p->lock);
+    if (exe.dentry)
+        path_put(&exe);
+}
+
+bool process_exe(struct process *p, struct path *out)
+{
+    spin_lock(&p->lock);
+    *out = p->exe;
+    if (out->dentry)
+        path_get(out);
+    spin_unlock(&p->lock);
+    return out->dentry != NULL;
 }
 
 struct process *process_new(struct process *parent, struct sighand *sighand)
@@ -86,9 +105,7 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
         p->cred = parent->cred;
         memcpy(p->rlimit, parent->rlimit, sizeof p->rlimit);
         memcpy(p->comm, parent->comm, sizeof p->comm);
-        memcpy(p->exe_path, parent->exe_path, sizeof p->exe_path);
-        if (parent->exe)
-            p->exe = vnode_get(parent->exe);
+        process_exe(parent, &p->exe);
         p->dumpable = parent->dumpable;
         p->no_new_privs = parent->no_new_privs;
         p->personality = parent->personality;

@@ -14,6 +14,7 @@
 #include "arch/trap_frame.h"
 #include "async/task.h"
 #include "async/wait.h"
+#include "fs/path.h"
 #include "lib/list.h"
 
 struct space;
@@ -74,8 +75,7 @@ struct process {
     struct sigpending pending; // sent to the process as a whole
     struct waitq child_exit;   // waiters in wait4; process_tree_lock guards
     struct space *space;       // of the running image; NULL in a zombie
-    struct vnode *exe;
-    char exe_path[128];
+    struct path exe;           // of the running image, referenced; no dentry before the first exec; lock
     char comm[16];
     struct credentials cred;
     struct rlimit_k rlimit[RLIM_COUNT];
@@ -138,6 +138,9 @@ static inline struct process *process_current(void)
 
 extern struct spinlock process_tree_lock;
 
+// A reference to the program that p runs; false if there is none (*out has no dentry then).
+bool process_exe(struct process *p, struct path *out);
+void process_drop_exe(struct process *p);
 void process_get(struct process *p);
 void process_put(struct process *p);
 // Referenced, or NULL. By pid of a process; by tid of a thread.

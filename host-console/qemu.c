@@ -71,6 +71,7 @@ static void build_arguments(struct arguments *a, const struct machine *m, int fd
     add_pair(a, "-m", m->memory);
     add_pair(a, "-display", "none");
     add_pair(a, "-monitor", "none");
+    add_pair(a, "-nic", "none"); // its timers keep `-icount` from waiting for the line
     add(a, "-no-reboot");
     add_pair(a, "-global", "virtio-mmio.force-legacy=false");
     add_pair(a, "-kernel", m->kernel);

@@ -37,8 +37,16 @@ uint64_t ns_to_ticks(uint64_t ns)
     return s * timebase_hz + (r * timebase_hz + 999999999) / 1000000000;
 }
 
+// A hart looks at its timers once a minute whatever there is to do. QEMU's `-icount sleep=off` jumps
+// to the next deadline when all harts sleep; were there none but the firmware's at the end of time,
+// it would jump there, and its own devices' timers overflow.
+enum { TIMER_AT_MOST_S = 60 };
+
 void timer_program(uint64_t ticks)
 {
+    uint64_t most = time_ticks() + TIMER_AT_MOST_S * timebase_hz;
+    if (ticks > most)
+        ticks = most;
     if (has_sstc)
         csr_write(0x14d, ticks); // stimecmp
     else

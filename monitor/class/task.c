@@ -72,13 +72,35 @@ static void look_at_leaf(struct task *t, struct task_view *v)
         snprintf(v->wait, sizeof v->wait, "%s", f->at->what);
 }
 
+// The task may be in exec on another hart: its space is compared with those that live, not followed.
+struct space_search {
+    const struct space *wanted;
+    uint64_t id;
+};
+
+static bool is_wanted(struct space *s, void *arg)
+{
+    struct space_search *search = arg;
+    if (s == search->wanted)
+        search->id = s->id;
+    return !search->id;
+}
+
+static uint64_t space_id(const struct space *s)
+{
+    struct space_search search = {s, 0};
+    if (s)
+        space_foreach(0, is_wanted, &search);
+    return search.id;
+}
+
 static void look_at_thread(const struct thread *th, struct task_view *v)
 {
     const struct process *p = th->process;
     v->kind = "user";
     v->tid = th->tid;
     v->pid = p->pid;
-    v->space = th->space ? th->space->id : 0;
+    v->space = space_id(load_relaxed(&th->space));
     memcpy(v->name, p->comm, sizeof p->comm);
     v->name[sizeof p->comm - 1] = 0;
     spin_lock(&process_tree_lock);

@@ -288,6 +288,35 @@ TEST(the_hart_is_given_back_at_least_every_few_slices)
     }
 }
 
+TEST(long_work_inside_lua_yields_often)
+{
+    UNUSED_STATE;
+    static const struct {
+        const char *before, *code;
+        unsigned yields;
+    } cases[] = {
+        {"t = {} for i = 1, 5000 do t[i] = {i} end", "collectgarbage()", 8},
+        {"t = nil s = ('x'):rep(200000)", "local t = {[s] = 1}", 20},
+        {"s = ('x = 1 '):rep(20000)", "f = load(s)", 100},
+        {"t = {} for i = 1, 4096 do t[-i] = i end", "t.x = 1", 3},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        expect(cases[i].before, "nil");
+        unsigned before = yields;
+        expect(cases[i].code, "nil");
+        if (yields - before < cases[i].yields)
+            fail_msg("%s: %u yields", cases[i].code, yields - before);
+    }
+}
+
+TEST(the_compiler_is_interrupted)
+{
+    UNUSED_STATE;
+    expect("s = ('x = 1 '):rep(20000)", "nil");
+    interrupt_at = yields + 5;
+    expect("local f, message = load(s) f = 1", "interrupted");
+}
+
 TEST(no_way_out)
 {
     UNUSED_STATE;
@@ -368,6 +397,8 @@ int main(void)
         T(coroutines_do_not_swallow_an_interrupt),
         T(after_an_unwinding_all_is_as_before),
         T(the_hart_is_given_back_at_least_every_few_slices),
+        T(long_work_inside_lua_yields_often),
+        T(the_compiler_is_interrupted),
         T(no_way_out),
         T(works_in_the_smallest_heap_or_says_no),
         T(arena_keeps_its_invariants),

@@ -13,6 +13,7 @@
 
 #include "async/async.h"
 #include "fs/abi.h"
+#include "fs/path_ref.h"
 #include "fs/vnode.h"
 #include "lib/list.h"
 #include "lib/spinlock.h"
@@ -47,12 +48,6 @@ struct mount {
     struct dentry *point;       // in the parent; referenced
     struct list all;            // mount table, under dentry_lock
     bool attached;
-};
-
-// A place in the tree: both referenced unless said otherwise.
-struct path {
-    struct mount *mount;
-    struct dentry *dentry;
 };
 
 extern struct spinlock dentry_lock;

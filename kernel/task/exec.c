@@ -9,6 +9,7 @@
 #include "dev/random.h"
 #include "fs/file.h"
 #include "fs/fsctx.h"
+#include "fs/path.h"
 #include "lib/dt.h"
 #include "mem/user.h"
 #include "page/heap.h"

@@ -7,6 +7,7 @@
 
 #include "fs/file.h"
 #include "fs/fsctx.h"
+#include "fs/path.h"
 #include "lib/log.h"
 #include "mem/space.h"
 #include "page/heap.h"

@@ -14,7 +14,7 @@
 #include "arch/trap_frame.h"
 #include "async/task.h"
 #include "async/wait.h"
-#include "fs/path.h"
+#include "fs/path_ref.h"
 #include "lib/list.h"
 
 struct space;

@@ -32,6 +32,11 @@ enum {
     AT_SYMLINK_FOLLOW = 0x400, AT_NO_AUTOMOUNT = 0x800, AT_EMPTY_PATH = 0x1000,
     AT_STATX_FORCE_SYNC = 0x2000, AT_STATX_DONT_SYNC = 0x4000,
 };
+// The C library's <limits.h>, which Lua's headers bring in, has some of these as macros.
+#undef NAME_MAX
+#undef PATH_MAX
+#undef IOV_MAX
+#undef PIPE_BUF
 enum { NAME_MAX = 255, PATH_MAX = 4096, SYMLINKS_MAX = 40, IOV_MAX = 1024, PIPE_BUF = 4096 };
 enum { F_OK = 0, X_OK = 1, W_OK = 2, R_OK = 4 };
 enum { SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE };

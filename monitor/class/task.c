@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tasks: what runs, what each one waits for and since when, its frames; suspend and resume.
+#include "task/thread.h"
+
 #include "async/wait_async.h"
 #include "class/classes.h"
 #include "lib/errno.h"
@@ -7,7 +9,6 @@
 #include "mem/space.h"
 #include "session/journal.h"
 #include "session/session.h"
-#include "task/thread.h"
 
 #include <lauxlib.h>
 #include <stdio.h>

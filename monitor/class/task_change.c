@@ -3,10 +3,11 @@
 //
 // A suspended task parks the next time it is about to enter user mode; what it does in the kernel
 // until then it finishes, so that it holds no lock while it is away.
+#include "task/thread.h"
+
 #include "class/classes.h"
 #include "lib/errno.h"
 #include "session/journal.h"
-#include "task/thread.h"
 
 #include <stdio.h>
 

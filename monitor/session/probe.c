@@ -6,12 +6,13 @@
 // and must get by once: that is a pass.
 #include "session/probe.h"
 
+#include "task/thread.h"
+
 #include "async/task.h"
 #include "class/classes.h"
 #include "lib/local.h"
 #include "lib/spinlock.h"
 #include "lib/trace.h"
-#include "task/thread.h"
 
 #include <lauxlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 // through fork, copy on write, pipes, threads, mapping changes and files, with every result checked.
 //
 // It is deterministic in what it checks and not in what runs when; any wrong byte is named and fails it.
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,7 +20,8 @@
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            fprintf(stderr, "stress: %s:%d: not so: %s\n", __func__, __LINE__, #condition);        \
+            fprintf(stderr, "stress: %s:%d: not so: %s (%s)\n", __func__, __LINE__, #condition,    \
+                    strerror(errno));                                                              \
             return 1;                                                                              \
         }                                                                                          \
     } while (0)

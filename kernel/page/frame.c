@@ -58,12 +58,20 @@ bool hard_nomem_hit(void)
 #define NOMEM_HIT() false
 #endif
 
+// A frame outside the buddy lists that is FREE. Another hart may look at it just now, as the buddy of
+// what it gives back: it must not see FREE with the order of an earlier life.
+static inline void set_loose(struct page *pg)
+{
+    store_relaxed(&pg->order, FRAME_NO_ORDER);
+    store_release(&pg->kind, FRAME_FREE);
+}
+
 // ---- buddy; buddy_lock held
 
 static void block_add(struct page *pg, unsigned order)
 {
-    pg->kind = FRAME_FREE;
-    pg->order = (uint8_t)order;
+    store_relaxed(&pg->order, (uint8_t)order);
+    store_release(&pg->kind, FRAME_FREE);
     list_push_front(&free_blocks[order], &pg->link);
     buddy_free += 1ul << order;
 }
@@ -82,7 +90,7 @@ static void buddy_put(struct page *pg, unsigned order)
         if (other < frame_base || other + size > frame_end)
             break;
         struct page *b = page_of(other);
-        if (b->kind != FRAME_FREE || b->order != order)
+        if (load_acquire(&b->kind) != FRAME_FREE || load_relaxed(&b->order) != order)
             break;
         block_take(b);
         if (other < pa) {
@@ -164,8 +172,7 @@ static bool cache_fill(struct frame_cache *c, unsigned flags)
     cache_of_hart[hart_index()] = c;
     c->refills++;
     for (size_t i = 1ul << order; i-- > 0;) {
-        pg[i].kind = FRAME_FREE;
-        pg[i].order = FRAME_NO_ORDER;
+        set_loose(&pg[i]);
         c->frame[c->count++] = page_pa(&pg[i]);
     }
     return true;
@@ -204,7 +211,7 @@ pa_t frame_alloc(unsigned flags)
     c->allocs++;
     struct page *pg = page_of(pa);
     pg->refs = 1;
-    pg->kind = FRAME_KERNEL;
+    store_relaxed(&pg->kind, FRAME_KERNEL);
     return pa;
 }
 
@@ -236,9 +243,8 @@ static void page_reset(struct page *pg, pa_t pa)
         panic("frame 0x%lx is freed, but its kind is %u", (unsigned long)pa, pg->kind);
     pg->refs = 0;
     pg->pins = 0;
-    pg->kind = FRAME_FREE;
-    pg->order = FRAME_NO_ORDER;
     pg->flags = 0;
+    set_loose(pg);
 }
 
 void frame_free(pa_t pa)
@@ -294,8 +300,8 @@ static pa_t run_get(size_t n, unsigned order)
         pg[i].refs = 1;
         pg[i].pins = 0;
         pg[i].flags = 0;
-        pg[i].kind = FRAME_KERNEL;
-        pg[i].order = FRAME_NO_ORDER;
+        store_relaxed(&pg[i].kind, FRAME_KERNEL);
+        store_relaxed(&pg[i].order, FRAME_NO_ORDER);
     }
     return pg ? page_pa(pg) : 0;
 }

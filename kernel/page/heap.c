@@ -74,8 +74,8 @@ static void slab_add(unsigned c, pa_t pa)
     struct page *slab = page_of(pa);
     unsigned n = slab_objects(c);
     for (unsigned i = 0; i < 1u << shape[c].order; i++) {
-        slab[i].kind = FRAME_SLAB;
-        slab[i].order = (uint8_t)c;
+        store_relaxed(&slab[i].kind, FRAME_SLAB);
+        store_relaxed(&slab[i].order, (uint8_t)c);
         slab[i].flags = TAIL;
         slab[i].index = i;
     }
@@ -136,26 +136,25 @@ static void slab_give(void *p, unsigned c)
 static cold void *stack_refill(struct hart_stack *s, unsigned c)
 {
     struct size_class *k = &classes[c];
-    stacks_of_hart[hart_index()] = stacks;
-    if (load_relaxed(&k->partial.next) ==
-        &k->partial) { // a glance; frames are taken without the lock, because the
-        pa_t pa = frame_alloc_order(shape[c].order); // shrinker below them may kfree
+    store_relaxed(&stacks_of_hart[hart_index()], stacks);
+    spin_lock(&k->lock);
+    while (list_empty(&k->partial)) { // frames are taken without the lock: the shrinker below them
+        spin_unlock(&k->lock);        // may kfree, and others may be faster meanwhile
+        pa_t pa = frame_alloc_order(shape[c].order);
         if (!pa)
             return NULL;
         spin_lock(&k->lock);
         slab_add(c, pa);
-    } else {
-        spin_lock(&k->lock);
     }
     while (s->count < STACK_BATCH && !list_empty(&k->partial))
         s->object[s->count++] = slab_take(list_entry(k->partial.next, struct page, link), c);
     spin_unlock(&k->lock);
-    return s->count ? s->object[--s->count] : NULL;
+    return s->object[--s->count];
 }
 
 static cold void stack_drain(struct hart_stack *s, unsigned c, unsigned keep)
 {
-    stacks_of_hart[hart_index()] = stacks;
+    store_relaxed(&stacks_of_hart[hart_index()], stacks);
     spin_lock(&classes[c].lock);
     while (s->count > keep)
         slab_give(s->object[--s->count], c);
@@ -178,7 +177,7 @@ static cold void *large_alloc(size_t size)
                                                   : frame_alloc_run(n);
     if (!pa)
         return NULL;
-    page_of(pa)->kind = FRAME_HEAP;
+    store_relaxed(&page_of(pa)->kind, FRAME_HEAP);
     page_of(pa)->index = (uint32_t)n;
     spin_lock(&large_lock);
     large_blocks++;

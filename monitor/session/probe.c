@@ -4,15 +4,14 @@
 // One spinlock guards probes, ring and the passes. It is innermost: a point may fire under any
 // other lock. A task that was released comes to the same point again with the same first argument
 // and must get by once: that is a pass.
-#include "session/probe.h"
-
-#include "task/thread.h"
+#include "task/thread.h" // before Lua: <limits.h> defines names that the file system's ABI enumerates
 
 #include "async/task.h"
 #include "class/classes.h"
 #include "lib/local.h"
 #include "lib/spinlock.h"
 #include "lib/trace.h"
+#include "session/probe.h"
 
 #include <lauxlib.h>
 #include <string.h>

@@ -22,6 +22,7 @@ static const char usage[] =
     "       sh 'COMMAND LINE'        in the guest's shell; ends with its status\n"
     "\n"
     "       --timeout SECONDS|none   for any verb (60 s; none for tty)    --verbose  kernel log on stderr\n"
+    "       --icount                 count instructions instead of time; one hart unless --smp says more\n"
     "       --disk none              no disk; without --disk: build/disk.img, changes are not kept\n"
     "\n"
     "exit   0 ok, 1 Lua error, 2 usage, 3 cannot connect, 4 timeout, 5 kernel panic, 6 protocol,\n"
@@ -149,6 +150,8 @@ static void complete_machine(struct options *o, struct console *c)
 
     if (!m->kernel && !(m->kernel = built("kernel/tidepool.elf")))
         console_fail(c, EXIT_USAGE, "no kernel beside kmon (say make, or --kernel ELF)");
+    if (!m->harts)
+        m->harts = m->icount ? 1 : 4;
     if (!m->initrd)
         m->initrd = built("initrd.cpio");
     if (!m->disk) {
@@ -200,7 +203,7 @@ void options_parse(struct options *o, struct console *c, int argc, char **argv)
 {
     char **at = argv + 1;
 
-    *o = (struct options){.machine = {.harts = 4, .memory = "512M"}};
+    *o = (struct options){.machine = {.memory = "512M"}};
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         fputs(usage, argc < 2 ? stderr : stdout);
         exit(argc < 2 ? EXIT_USAGE : EXIT_OK);

@@ -120,7 +120,7 @@ static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping 
 {
     pa_t old = pte_pa(*slot), pa;
     struct page *pg = page_of(old);
-    if (pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == 1) {
+    if (page_is_own(pg)) {
         *slot = pte_make(old, m->pte_bits); // the last owner; others' entries allow less
         tlb_flush_page(va);
         return 0;

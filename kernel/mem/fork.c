@@ -28,12 +28,14 @@ static inline int copy_entry(struct fork_step *w, pte_t *src, pte_t *dst)
 {
     pte_t e = *src;
     struct page *pg = page_of(pte_pa(e));
-    if (e & PTE_W && !(w->m->flags & MAPPING_SHARED)) {
-        if (unlikely(load_relaxed(&pg->pins) != 0))
+    if (!(w->m->flags & MAPPING_SHARED)) {
+        if (unlikely(load_relaxed(&pg->pins) != 0 && pg->kind == FRAME_ANON))
             return copy_pinned(pg, e, dst);
-        e &= ~(pte_t)(PTE_W | PTE_D);
-        *src = e;
-        w->downgraded = true;
+        if (e & PTE_W) {
+            e &= ~(pte_t)(PTE_W | PTE_D);
+            *src = e;
+            w->downgraded = true;
+        }
     }
     page_ref(pg);
     *dst = e;

@@ -64,13 +64,18 @@ static inline void mapping_set_prot(struct mapping *m, uint32_t prot)
     m->pte_bits = pte_bits_of_prot(prot);
 }
 
+// Nobody but one entry, and I/O on its behalf, has this frame.
+static inline bool page_is_own(const struct page *pg)
+{
+    return pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == load_relaxed(&pg->pins) + 1;
+}
+
 // Rights an entry of m may have for this frame without a further fault: no W on what is shared by
 // copy on write or on clean file pages.
 static inline uint64_t mapping_bits_for(const struct mapping *m, const struct page *pg)
 {
-    bool own = m->phys && (m->flags & MAPPING_SHARED)
-                   ? m->phys->kind == PHYS_SHARED_ANON
-                   : pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == 1;
+    bool own = m->phys && (m->flags & MAPPING_SHARED) ? m->phys->kind == PHYS_SHARED_ANON
+                                                      : page_is_own(pg);
     return own ? m->pte_bits : m->pte_bits & ~(uint64_t)(PTE_W | PTE_D);
 }
 

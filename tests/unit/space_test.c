@@ -296,6 +296,14 @@ static void fork_copies_pinned_pages(void **state)
     assert_int_equal(v, 3);
     assert_int_equal(host_user_load(1, c, va, &v), 0);
     assert_int_equal(v, 1);
+    // Losing W and getting it back must not move the page away from the device.
+    host_on_hart(0);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, ACCESS_READ), 0);
+    assert_int_equal(space_protect_now(s, va, PAGE_SIZE, RW), 0);
+    assert_int_equal(host_user_store(0, s, va + 8, 5), 0);
+    *(uint64_t *)page_kva(pin.page[0]) = 4;
+    assert_int_equal(host_user_load(0, s, va, &v), 0);
+    assert_int_equal(v, 4);
     release(s);
     user_unpin(&pin);
     release(c);

@@ -42,7 +42,7 @@ static void append(lua_State *L)
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);
 }
 
-static int k_log(lua_State *L)
+static int log_lines(lua_State *L)
 {
     static struct log_line lines[LOG_MAX]; // one session
     lua_Integer want = luaL_optinteger(L, 1, 20);
@@ -60,8 +60,28 @@ static int k_log(lua_State *L)
     class_set_columns(L, "seconds> hart> text");
     return 1;
 }
-MONITOR_API(log, "log", "k.log([n]) -> list of {seconds, hart, text}",
-            "the newest lines of the kernel's log, 20 of at most 64", "k.log(5)", k_log, NULL);
+
+// k.log:tail(n) and k.log(n): the object itself comes first in both.
+static int log_tail_method(lua_State *L)
+{
+    lua_remove(L, 1);
+    return log_lines(L);
+}
+
+static int k_log(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, log_tail_method);
+    lua_setfield(L, -2, "tail");
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, log_tail_method);
+    lua_setfield(L, -2, "__call");
+    lua_setmetatable(L, -2);
+    return 1;
+}
+MONITOR_API(log, "log", NULL,
+            "the kernel's log; :tail([n]) gives its newest lines, 20 of at most 64",
+            "k.log:tail(5)", k_log, NULL);
 
 static int k_memory(lua_State *L)
 {
@@ -110,8 +130,9 @@ static int k_heap(lua_State *L)
     class_set_columns(L, "size> used> room> slabs> allocs> frees>");
     return 1;
 }
-MONITOR_API(heap, "heap", "k.heap() -> list of {size, used, room, slabs, allocs, frees}",
-            "the kernel heap by size class", "k.heap()", k_heap, NULL);
+MONITOR_API(heap, "heap", NULL,
+            "the kernel heap by size class: list of {size, used, room, slabs, ...}", "k.heap",
+            k_heap, NULL);
 
 static int k_devices(lua_State *L)
 {
@@ -309,3 +330,25 @@ static int k_hexdump(lua_State *L)
 MONITOR_API(hexdump, "hexdump", "k.hexdump(address [, n]) -> string",
             "n bytes (64) of kernel memory, sixteen to a line", "k.hexdump(0xffffffc080200000, 64)",
             k_hexdump, NULL);
+
+// k.mem:hexdump(address, n), k.mem:read(address, n)
+static int mem_hexdump(lua_State *L)
+{
+    lua_remove(L, 1);
+    return k_hexdump(L);
+}
+
+static int mem_read(lua_State *L)
+{
+    lua_remove(L, 1);
+    return k_peek(L);
+}
+
+static int k_mem(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"hexdump", mem_hexdump}, {"read", mem_read}, {NULL, NULL}};
+    luaL_newlib(L, methods);
+    return 1;
+}
+MONITOR_API(mem, "mem", NULL, "memory: :hexdump(address, n), :read(address, n)",
+            "print(k.mem:hexdump(0xffffffc080200000, 64))", k_mem, NULL);

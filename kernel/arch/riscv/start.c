@@ -229,6 +229,7 @@ static _Noreturn void secondary_main(struct hart_start *s)
     hart_init(s->index, s->id, s->sp - HART_STACK, s->sp);
     timer_program(UINT64_MAX);
     hart_online();
+    ipi_send(0, IPI_WAKE);
     executor_run();
 }
 
@@ -274,8 +275,10 @@ static void harts_start(uint64_t boot_id)
             sbi_call(SBI_EXT_HSM, 0, list[i].id, kva_to_pa(secondary_start), (uint64_t)s, 0);
         if (r.error)
             panic("hart %lu does not start: SBI error %ld", (unsigned long)list[i].id, r.error);
-        while (!load_acquire(&harts[index]->online))
-            cpu_relax();
+        while (!load_acquire(&harts[index]->online)) {
+            cpu_wait_for_interrupt(); // it sends one: under icount a spinning hart keeps others from running
+            irq_poll();
+        }
         index++;
     }
 }

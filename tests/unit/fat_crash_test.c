@@ -169,7 +169,7 @@ static void crash(const struct model *m, const uint8_t *start, uint64_t at)
 
 static void run(const char *options, uint64_t kib, unsigned seed)
 {
-    enum { BEFORE = 300, AFTER = 250, CRASHES = 50 };
+    enum { BEFORE = 300, AFTER = 250, CRASHES = 150 };
     const char *text = getenv("FAT_SEED");
     struct model m;
     model_init(&m);
@@ -213,11 +213,61 @@ static void large_clusters(void **state)
     run("-s 8", 32768, 21);
 }
 
+// Between any two sectors that a rename writes, the file is there under one name or both.
+static void renames(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"one/file", "two/another name of the file", "file",
+                                        "two/target"};
+    struct snap s = {.data = (uint8_t *)"durable", .size = 7};
+    struct vnode *v;
+    host_fat_init(31);
+    disk_open("-s 1", 8 << 20);
+    assert_int_equal(fat_host_mount(), 0);
+    assert_int_equal(fh_mkdir("one"), 0);
+    assert_int_equal(fh_mkdir("two"), 0);
+    assert_int_equal(fh_create(names[0]), 0);
+    assert_int_equal(fh_lookup(names[0], &v), 0);
+    assert_int_equal(fh_write(v, 0, s.data, s.size), s.size);
+    vnode_put(v);
+    for (int i = 0; i < 40; i++) {
+        if (i % 4 == 2)
+            assert_int_equal(fh_create("two/target"), 0); // is replaced
+        assert_int_equal(fh_sync(), 0);
+        uint8_t *start = malloc(disk_bytes), *end = malloc(disk_bytes);
+        memcpy(start, disk_image, disk_bytes);
+        model_clock = 0;
+        disk_watch = watch;
+        assert_int_equal(fh_rename(names[i % 4], names[(i + 1) % 4]), 0);
+        assert_int_equal(fh_sync(), 0);
+        disk_watch = NULL;
+        memcpy(end, disk_image, disk_bytes);
+        fat_host_unmount();
+        for (uint64_t at = 0, n = model_clock; at <= n; at++) {
+            memcpy(disk_image, start, disk_bytes);
+            for (uint64_t j = 0; j < at; j++)
+                memcpy(disk_image + written[j].sector * FAT_SECTOR, written[j].data, FAT_SECTOR);
+            assert_int_equal(fat_host_mount(), 0);
+            list_everything();
+            if (!is_anywhere(&s))
+                fail_msg("rename %d, after %lu sectors: the file is gone", i, (unsigned long)at);
+            fat_host_unmount();
+        }
+        memcpy(disk_image, end, disk_bytes);
+        assert_int_equal(fat_host_mount(), 0);
+        free(start);
+        free(end);
+    }
+    fat_host_unmount();
+    disk_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_clusters),
         cmocka_unit_test(large_clusters),
+        cmocka_unit_test(renames),
     };
     cmocka_set_test_filter(getenv("FAT_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 // SPDX-License-Identifier: MIT
 // The whole of FAT32 on a memory disk: what it writes is read back by mtools and passes fsck.vfat,
 // what mtools writes is read here.
+#define _GNU_SOURCE
 #include "fat_host.h"
 
 #include <setjmp.h>
@@ -252,6 +253,57 @@ static void many_alike(void **state)
     stop();
 }
 
+// What others left in a file's last sector behind its end never shows when the file grows.
+static void slack_of_others(void **state)
+{
+    (void)state;
+    struct vnode *v;
+    char back[9000];
+    start("-s 1", 16);
+    put("slack", "0123456789", 10);
+    fat_host_unmount();
+    uint8_t *at = memmem(disk_image, disk_bytes, "0123456789", 10);
+    assert_non_null(at);
+    memset(at + 10, 'G', FAT_SECTOR - 10);
+    for (int way = 0; way < 2; way++) {
+        assert_int_equal(fat_host_mount(), 0);
+        assert_int_equal(fh_lookup("slack", &v), 0);
+        if (way == 0)
+            assert_int_equal(fh_truncate(v, 9000), 0);
+        assert_int_equal(fh_read(v, 0, back, sizeof back), 9000);
+        for (int i = 10; i < 9000; i++)
+            assert_int_equal(back[i], 0);
+        vnode_put(v);
+        fat_host_unmount();
+    }
+    check_image();
+    disk_close();
+}
+
+// Behind the mark that ends a directory anything may lie.
+static void garbage_behind_the_end(void **state)
+{
+    (void)state;
+    struct fat_geometry g;
+    const char *why;
+    char seen[500] = {0}, name[64];
+    host_fat_init(4);
+    disk_open("-s 1", 16 << 20);
+    assert_int_equal(fat_geometry_parse(disk_image, disk.capacity, &g, &why), 0);
+    uint8_t *root = disk_image + fat_cluster_sector(&g, g.root_cluster) * FAT_SECTOR;
+    for (int i = 1; i < FAT_PER_SECTOR; i++)
+        memcpy(root + i * 32, "GARBAGE TXT                    ", 32);
+    assert_int_equal(fat_host_mount(), 0);
+    for (int i = 0; i < 9; i++) {
+        counted = 0;
+        assert_int_equal(fh_readdir("", 100, count_name, seen), 0);
+        assert_int_equal(counted, i);
+        snprintf(name, sizeof name, "the same beginning%d", i);
+        assert_int_equal(fh_create(name), 0);
+    }
+    stop();
+}
+
 static void refuses_what_is_not_fat32(void **state)
 {
     (void)state;
@@ -297,6 +349,8 @@ int main(void)
         cmocka_unit_test(rules_of_traps),
         cmocka_unit_test(no_space_changes_nothing),
         cmocka_unit_test(many_alike),
+        cmocka_unit_test(garbage_behind_the_end),
+        cmocka_unit_test(slack_of_others),
         cmocka_unit_test(refuses_what_is_not_fat32),
         cmocka_unit_test(write_errors_make_it_read_only),
     };

@@ -101,7 +101,8 @@ void disk_open(const char *mkfs_options, uint64_t bytes)
         close(mkstemp(image_path));
     }
     disk_bytes = bytes;
-    disk_image = calloc(1, bytes);
+    disk_image = malloc(bytes);
+    memset(disk_image, 0xdb, bytes); // what others left behind
     disk.capacity = bytes / SECTOR_SIZE;
     disk_writes = 0;
     disk_fail_after = UINT64_MAX;

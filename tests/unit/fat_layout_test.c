@@ -418,6 +418,13 @@ static void sets(void **state)
     assert_int_equal(make_set(e, longest), FAT_SLOTS_MAX);
 }
 
+static void checksums(void **state)
+{
+    (void)state;
+    assert_int_equal(fat_short_checksum((const uint8_t *)"README  TXT"), 0x73);
+    assert_int_equal(fat_short_checksum((const uint8_t *)"ALONGN~1TEX"), 0xbd);
+}
+
 static void torn_sets(void **state)
 {
     (void)state;
@@ -481,7 +488,8 @@ int main(void)
         cmocka_unit_test(utf8),          cmocka_unit_test(compare),
         cmocka_unit_test(short_names),   cmocka_unit_test(short_families),
         cmocka_unit_test(short_display), cmocka_unit_test(sets),
-        cmocka_unit_test(torn_sets),     cmocka_unit_test(scan_random),
+        cmocka_unit_test(checksums),     cmocka_unit_test(torn_sets),
+        cmocka_unit_test(scan_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

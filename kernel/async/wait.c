@@ -11,8 +11,8 @@ unsigned waitq_wake_all(struct waitq *q)
         struct waiter *w = list_entry(q->head.next, struct waiter, link);
         struct task *t = w->task;
         list_remove(&w->link);
-        store_release(&w->queued, 0); // not a grant: everybody was told
         task_wake(t);
+        store_release(&w->queued, 0); // not a grant: everybody was told
         n++;
     }
     return n;

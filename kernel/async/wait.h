@@ -75,8 +75,8 @@ static inline void waiter_grant_(struct waiter *w)
     struct task *t = w->task;
     list_remove(&w->link);
     w->granted = 1;
+    task_wake(t); // first: from queued = 0 on it may end without our lock
     store_release(&w->queued, 0);
-    task_wake(t);
 }
 
 static inline bool waitq_wake_one(struct waitq *q)

@@ -439,6 +439,8 @@ long sys_sched_setaffinity(int32_t pid, uint64_t size, va_t in)
     t->pinned = mask == all ? -1 : __builtin_ctzl(mask);
     if (t == current_task())
         t->local |= LOCAL_YIELD; // move now
+    else
+        task_attention(t, ATTN_RESCHED);
     if (th)
         thread_put(th);
     return 0;

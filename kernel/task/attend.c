@@ -106,7 +106,6 @@ ASYNC(user_attend, long r;)
 {
     ASYNC_BEGIN(user_attend);
     t->local = 0;
-    fpu_save(&f->th->fpu);
     if (t->attn & ATTN_CANCEL)
         ASYNC_RETURN(1);
     if (t->attn & ATTN_RESCHED) {

@@ -45,6 +45,8 @@ static int check_flags(uint64_t flags)
         return -EINVAL;
     if ((flags & (CLONE_FS | CLONE_NEWNS)) == (CLONE_FS | CLONE_NEWNS))
         return -EINVAL;
+    if ((flags & CLONE_THREAD) && (flags & CLONE_VFORK))
+        return -EINVAL; // only a process has an end its parent can wait for
     if (flags & CLONE_NAMESPACES)
         return -EPERM; // as for a caller who may not make namespaces
     if (flags & (CLONE_PIDFD | CLONE_PTRACE))
@@ -147,13 +149,17 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct event 
         f->p->space = f->new->space;
         process_link(f->p, 0);
     }
-    if ((f->r = thread_link(f->new)))
-        ASYNC_RETURN(f->r); // only a thread's process can be exiting
+    task_get(&f->new->task); // once linked, a kill may start and end it
+    if ((f->r = thread_link(f->new))) {
+        thread_put(f->new);
+        ASYNC_RETURN(f->r);
+    }
     SHIELD_BEGIN();
     f->tid = f->new->tid;
     if (f->rq->flags & CLONE_PARENT_SETTID)
         AWAIT(f->r, user_write, t->thread->space, f->rq->parent_tid, &f->tid, 4);
     thread_start(f->new);
+    thread_put(f->new);
     f->new = NULL;
     SHIELD_END();
     if (f->rq->flags & CLONE_VFORK)

@@ -389,6 +389,19 @@ static void start_image(struct thread *th, const struct exec *x)
         harts[i]->icache_stale = 1;
 }
 
+// Senders hold process.lock from finding the table to unlocking it; a child that ends looks at its
+// parent's under process_tree_lock.
+static struct sighand *replace_sighand(struct process *p, struct sighand *fresh)
+{
+    spin_lock(&process_tree_lock);
+    spin_lock(&p->lock);
+    struct sighand *old = p->sighand;
+    p->sighand = fresh;
+    spin_unlock(&p->lock);
+    spin_unlock(&process_tree_lock);
+    return old;
+}
+
 // Gives up the old image. Shielded by the caller.
 ASYNC_DECL(exec_commit, struct exec *x; struct sighand *fresh;);
 ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t zero;)
@@ -402,8 +415,7 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
             futex_wake(t->thread->space, t->thread->clear_child_tid, 1, ~0u, false);
     }
     if (f->fresh) {
-        f->shared = t->thread->process->sighand;
-        t->thread->process->sighand = f->fresh;
+        f->shared = replace_sighand(t->thread->process, f->fresh);
         sighand_put(f->shared);
     }
     signal_exec_reset(t->thread);

@@ -81,12 +81,11 @@ static void process_finish(struct process *p)
     timer_cancel(&p->itimer_real);
     p->itimer_interval_ns = 0;
     spin_unlock(&p->itimer_lock);
-    process_drop_exe(p);    // a zombie keeps no file system busy
+    process_drop_exe(p); // a zombie keeps no file system busy
     spin_lock(&process_tree_lock);
     bool orphans = has_zombie(p);
     adopt_children(p, process_init);
     p->zombie = 1;
-    p->space = NULL;
     struct process *parent = p->parent;
     process_get(parent);
     bool gone = auto_reaped(parent, p->exit_signal);
@@ -131,7 +130,27 @@ ASYNC(clear_child_tid, long r; uint32_t zero;)
     ASYNC_END;
 }
 
-ASYNC(thread_exit, long r; bool last;)
+// Takes the space from the thread. With the last one the process has none, and says so before the
+// space can go: others look at process.space under process.lock.
+static struct space *leave_space(struct thread *th, bool *last)
+{
+    struct process *p = th->process;
+    struct space *s = th->space;
+    spin_lock(&p->lock);
+    th->space = NULL;
+    *last = true;
+    PROCESS_THREADS(it, p)
+    if (thread_entry(it)->space) {
+        *last = false;
+        break;
+    }
+    if (*last)
+        p->space = NULL;
+    spin_unlock(&p->lock);
+    return s;
+}
+
+ASYNC(thread_exit, long r; struct space *space; bool last;)
 {
     ASYNC_BEGIN(thread_exit);
     if (f->th->clear_child_tid && load_relaxed(&f->th->space->refs) > 1)
@@ -140,10 +159,10 @@ ASYNC(thread_exit, long r; bool last;)
     f->th->files = NULL;
     fs_context_put(f->th->fs);
     f->th->fs = NULL;
-    if (f->th->process->nthreads == 1)
+    f->space = leave_space(f->th, &f->last);
+    if (f->last)
         process_vfork_done(f->th->process);
-    AWAIT(f->r, space_release, f->th->space);
-    f->th->space = NULL;
+    AWAIT(f->r, space_release, f->space);
     spin_lock(&process_tree_lock);
     spin_lock(&f->th->process->lock);
     thread_unlink_locked(f->th);

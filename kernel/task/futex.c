@@ -115,16 +115,19 @@ static struct futex_bucket *lock_waiter(struct futex_waiter *w)
     }
 }
 
-static void leave(struct futex_waiter *w)
+// False: it was not queued, or is no more.
+static bool leave(struct futex_waiter *w)
 {
     if (!load_acquire(&w->queued))
-        return;
+        return false;
     struct futex_bucket *b = lock_waiter(w);
-    if (w->queued) {
+    bool was = w->queued;
+    if (was) {
         list_remove(&w->link);
         w->queued = 0;
     }
     spin_unlock(&b->lock);
+    return was;
 }
 
 // 0: queued. -EAGAIN: the word has another value. -ECOMMIT: it is not there now.
@@ -147,11 +150,13 @@ static long enter(struct futex_waiter *w, struct task *t, struct space *s, va_t 
     return r;
 }
 
-ASYNC_DECL(futex_wait, va_t va; uint32_t value; uint32_t bits; bool is_private;);
-ASYNC(futex_wait, long r; struct futex_waiter w;)
+// *woken: a wake has chosen this waiter. It may be unwound by its deadline even so.
+ASYNC_DECL(futex_wait, va_t va; uint32_t value; uint32_t bits; bool is_private; bool *woken;);
+ASYNC(futex_wait, long r; struct futex_waiter w; bool waits;)
 {
     ASYNC_BEGIN(futex_wait);
     f->w.queued = 0;
+    f->waits = false;
     f->w.bits = f->bits;
     for (;;) {
         f->r = space_futex_key(t->thread->space, f->va, !f->is_private, &f->w.key);
@@ -165,18 +170,20 @@ ASYNC(futex_wait, long r; struct futex_waiter w;)
     }
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    f->waits = true;
     while (load_acquire(&f->w.queued)) {
         if (task_interrupted(t))
             break;
         SUSPEND("futex");
     }
-    if (load_acquire(&f->w.queued)) {
-        leave(&f->w);
+    if (leave(&f->w)) {
+        f->waits = false;
         ASYNC_RETURN(-ERESTARTSYS);
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
-    leave(&f->w);
+    if (!leave(&f->w) && f->waits)
+        *f->woken = true;
     ASYNC_END;
 }
 
@@ -307,16 +314,18 @@ long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, 
     }
 }
 
-ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct deadline d;)
+ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct deadline d;
+              bool woken;)
 {
     ASYNC_BEGIN(sys_futex);
+    f->woken = false;
     if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT)
         f->a[5] = ~0u;
     if (!(uint32_t)f->a[5])
         ASYNC_RETURN(-EINVAL);
     if (!f->a[3]) {
         AWAIT(f->r, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],
-              f->a[1] & FUTEX_PRIVATE);
+              f->a[1] & FUTEX_PRIVATE, &f->woken);
         ASYNC_RETURN(f->r);
     }
     AWAIT(f->r, user_read, t->thread->space, &f->ts, f->a[3], sizeof f->ts);
@@ -328,7 +337,9 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
     if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)
         f->until = ns_until(f->until, f->a[1] & FUTEX_REALTIME);
     AWAIT_WITHIN(f->r, &f->d, f->until, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],
-                 f->a[1] & FUTEX_PRIVATE);
+                 f->a[1] & FUTEX_PRIVATE, &f->woken);
+    if (f->r == -ETIMEDOUT && f->woken) // both at once: the waker has counted this one
+        ASYNC_RETURN(0);
     ASYNC_RETURN(f->r == -ERESTARTSYS ? -EINTR : f->r);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -208,13 +208,23 @@ void thread_free_unlinked(struct thread *th)
     task_put(&th->task);
 }
 
+// What was sent to the process while this thread was none of its threads.
+static void catch_up_locked(struct thread *th)
+{
+    const struct process *p = th->process;
+    uint32_t bits = (p->exiting ? ATTN_CANCEL : 0) | (p->stopped ? ATTN_STOP : 0) |
+                    (p->pending.set ? ATTN_SIGNAL : 0);
+    if (bits)
+        atomic_or32(&th->task.attn, bits);
+}
+
 int thread_link(struct thread *th)
 {
     struct process *p = th->process;
     int e = 0;
     spin_lock(&process_tree_lock);
     spin_lock(&p->lock);
-    if (p->exiting || p->exec_waiter) {
+    if (p->nthreads && (p->exiting || p->exec_waiter)) {
         e = -EAGAIN;
     } else {
         th->tid = p->nthreads ? choose_pid() : p->pid;
@@ -222,6 +232,7 @@ int thread_link(struct thread *th)
         tids[th->tid % HASH] = th;
         list_push_back(&p->threads, &th->in_process);
         p->nthreads++;
+        catch_up_locked(th);
     }
     spin_unlock(&p->lock);
     spin_unlock(&process_tree_lock);

@@ -115,6 +115,7 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
     task_trim(t);
     for (;;) {
         while (unlikely(t->flags != 0)) {
+            fpu_save(&f->th->fpu); // even RESERVE may let others run
             RESERVE(user_attend);
             AWAIT(f->r, user_attend, f->th);
             task_trim(t);
@@ -140,6 +141,7 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
                 f->r = call_plain(syscall_entries[f->th->tf.x[17]], &f->th->tf);
             }
             if (unlikely(t->local & LOCAL_COMMIT) && f->r == -ECOMMIT) {
+                fpu_save(&f->th->fpu);
                 RESERVE(syscall_run);
                 AWAIT(f->r, syscall_run, f->th, true);
                 task_trim(t);

@@ -7,6 +7,7 @@
 #include "dev/block.h"
 #include "fs/devfs.h"
 #include "fs/file.h"
+#include "fs/proc.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "mem/phys.h"
@@ -247,6 +248,19 @@ const struct file_ops file_ops_block = {
     .release = bdev_release,
     .seek = bdev_seek,
 };
+
+static void proc_partitions(struct text *out)
+{
+    unsigned minor = 0;
+    text_printf(out, "major minor  #blocks  name\n\n");
+    LIST_FOREACH (it, &block_devices) {
+        const struct block_device *bdev = list_entry(it, struct block_device, link);
+        text_printf(out, "%4u %7u %10lu %s\n", BLOCK_MAJOR, minor,
+                    (unsigned long)(disk_bytes(bdev) / 1024), bdev->name);
+        minor += BLOCK_MINORS;
+    }
+}
+PROC(partitions, proc_partitions);
 
 static const struct filesystem bdev_fs = {.name = "bdev"};
 static const struct super_ops bdev_super_ops = {.statfs = NULL};

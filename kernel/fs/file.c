@@ -45,6 +45,14 @@ void file_release(struct file *file)
     kfree(file);
 }
 
+void file_accessed_slow(struct file *file)
+{
+    const struct mount *m = file->path.mount;
+    bool fixed = m && ((m->flags & (MS_NOATIME | MS_RDONLY)) || (m->super->flags & SUPER_RDONLY));
+    if (!fixed && !(file->flags & O_NOATIME))
+        store_relaxed(&file->vnode->atime_ns, vnode_now_ns());
+}
+
 long file_seek_default(struct file *file, int64_t offset, int whence)
 {
     int64_t size = (int64_t)file->data->size, base;

@@ -42,6 +42,15 @@ static inline void file_put(struct file *file)
         file_release(file);
 }
 
+// Was read: sets the access time when it is not newer than the last change (relatime).
+void file_accessed_slow(struct file *file);
+static inline void file_accessed(struct file *file)
+{
+    const struct vnode *v = file->vnode;
+    if (unlikely(v->atime_ns <= v->mtime_ns || v->atime_ns <= v->ctime_ns))
+        file_accessed_slow(file);
+}
+
 // Reads kernel memory from a file, for exec: up to n bytes at pos. Bytes, 0 at the end, or an error.
 ASYNC_DECL(file_read_kernel, struct file *file; uint64_t pos; void *dst; size_t n;);
 // Opens for the kernel (exec, init): flags as open(2); 0 and *out referenced. at may be NULL (root

@@ -117,7 +117,7 @@ ASYNC(super_shutdown, long r;)
     while (dentry_forget_super(f->super))
         YIELD();
     if (f->super->ops && f->super->ops->empty)
-        f->super->ops->empty(f->super);
+        AWAIT_VIA(f->r, super_sync, f->super->ops->empty, f->super);
     AWAIT(f->r, vnode_reaper_flush, 0);
     if (f->super->ops && f->super->ops->sync) {
         AWAIT_VIA(f->r, super_sync, f->super->ops->sync, f->super);

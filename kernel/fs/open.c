@@ -51,7 +51,7 @@ long vfs_open_fast(struct fs_context *fs, const struct path *start, const char *
                    uint32_t flags, struct file **out)
 {
     struct walk w;
-    if (flags & (O_CREAT | O_TRUNC | O_PATH | O_TMPFILE_BIT))
+    if (flags & (O_CREAT | O_TRUNC | O_PATH | O_TMPFILE_BIT | O_DIRECT))
         return -EAGAIN;
     int r = path_walk_fast(fs, start, text, walk_flags(flags), &w);
     if (r < 0)
@@ -189,6 +189,8 @@ static int check_flags(uint32_t *flags)
         return -EOPNOTSUPP;
     if ((*flags & O_CREAT) && (*flags & O_DIRECTORY))
         return -EINVAL;
+    if (*flags & O_DIRECT)
+        return -EINVAL;     // no transfer here goes past the page cache
     return 0;
 }
 

@@ -41,6 +41,7 @@ static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t 
             return r;
         done += part;
     }
+    file_accessed(file);
     return (long)n;
 }
 
@@ -123,6 +124,7 @@ ASYNC_IMPL(pagecache_read, file_read, struct page *page; uint64_t size; size_t o
     }
     if (f->r < 0 && f->buf->done == f->before)
         ASYNC_RETURN(f->r);
+    file_accessed(f->file);
     ASYNC_RETURN((long)(f->buf->done - f->before));
     ASYNC_FINALLY;
     ASYNC_END;

@@ -27,11 +27,15 @@ void text_write(struct text *out, const void *p, size_t n);
 void text_free(struct text *out);
 
 struct proc_entry {
-    const char *name;           // in /proc; may contain one slash: "sys/hostname"
+    const char *name;           // in /proc; slashes make directories: "sys/kernel/ostype"
     void (*show)(struct text *out);
 };
 SET_DECLARE(proc_entries, struct proc_entry);
 #define PROC(ident, fn) SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {#ident, fn}
+
+// An entry in a directory: PROC_AT(ostype, "sys/kernel/ostype", fn)
+#define PROC_AT(ident, path, fn)                                                               \
+    SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {path, fn}
 
 struct proc_task_entry {
     const char *name;           // in /proc/PID

@@ -160,6 +160,18 @@ static void proc_version(struct text *out)
 }
 PROC(version, proc_version);
 
+static void proc_ostype(struct text *out)
+{
+    text_printf(out, "Linux\n");
+}
+PROC_AT(ostype, "sys/kernel/ostype", proc_ostype);
+
+static void proc_osrelease(struct text *out)
+{
+    text_printf(out, "6.12.0-tidepool\n");
+}
+PROC_AT(osrelease, "sys/kernel/osrelease", proc_osrelease);
+
 static void proc_cmdline(struct text *out)
 {
     text_printf(out, "%s\n", boot_args());

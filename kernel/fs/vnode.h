@@ -195,8 +195,9 @@ enum file_ops_flag {
 struct super_ops {
     // Fills type, bsize, blocks, bfree, bavail, files, ffree, namelen. Plain. NULL: zeros.
     void (*statfs)(struct super *super, struct statfs_k *st);
-    // Unmount, first: drops what keeps vnodes alive but no store (a tree in memory). Plain, NULL: nothing.
-    void (*empty)(struct super *super);
+    // super_sync: at unmount, first: drops what keeps vnodes alive but has no store (a tree in
+    // memory). NULL: nothing.
+    const struct async_fn *empty;
     const struct async_fn *sync;        // super_sync: all that is dirty, durable. NULL: nothing
     const struct async_fn *unmount;     // super_unmount: after sync, no vnode left. NULL: nothing
 };

@@ -24,21 +24,31 @@ struct poll_set {
     struct poll_list list;
 };
 
+static uint32_t ask(struct file *file, struct poll_list *list)
+{
+    if (unlikely(file->flags & O_PATH))
+        return POLLNVAL;
+    return file->ops->poll ? file->ops->poll(file, list) : POLL_DEFAULT;
+}
+
 static uint32_t poll_one(struct poll_set *set, uint32_t i, struct fd_table *table, bool waiting)
 {
     struct pollfd_k *p = &set->fds[i];
+    uint32_t mask = POLLNVAL;
     if (p->fd < 0)
         return 0;
-    struct file *file = waiting && set->files[i] ? file_get(set->files[i]) : fd_get(table, p->fd);
-    if (!file)
-        return POLLNVAL;
-    uint32_t mask = file->flags & O_PATH ? POLLNVAL
-                    : file->ops->poll    ? file->ops->poll(file, waiting ? &set->list : NULL)
-                                         : POLL_DEFAULT;
-    if (waiting && !set->files[i])
-        set->files[i] = file;
-    else
-        file_put(file);
+    if (waiting) {
+        if (!set->files[i])
+            set->files[i] = fd_get(table, p->fd);
+        if (set->files[i])
+            mask = ask(set->files[i], &set->list);
+    } else {
+        struct file *file = fd_borrow(table, (uint32_t)p->fd);
+        if (file) {
+            mask = ask(file, NULL);
+            fd_unborrow(table, file);
+        }
+    }
     return mask & ((uint16_t)p->events | POLL_ALWAYS);
 }
 

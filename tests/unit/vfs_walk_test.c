@@ -1,7 +1,7 @@
 // sources: kernel/fs/dentry.c kernel/fs/walk.c kernel/fs/perm.c kernel/fs/names.c
 // sources: kernel/fs/rename.c kernel/fs/mount.c kernel/fs/fsctx.c kernel/fs/vnode.c
 // sources: kernel/fs/file.c kernel/fs/fdtable.c kernel/fs/lock.c kernel/fs/open.c
-// sources: kernel/fs/pagecache.c kernel/fs/tmpfs.c kernel/fs/iobuf.c kernel/fs/pipe.c
+// sources: kernel/fs/pagecache.c kernel/fs/tmpfs.c kernel/fs/tmpfs_dir.c kernel/fs/iobuf.c kernel/fs/pipe.c
 // sources: kernel/fs/pipe_end.c kernel/fs/cpio.c kernel/mem/phys.c kernel/mem/phys_io.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/lib/init.c kernel/lib/local.c
 // sources: kernel/lib/spinlock.c kernel/async/async.c kernel/async/task.c
@@ -299,6 +299,7 @@ static void mounting(void **state)
     assert_int_equal(RUN(vfs_mount, fs_kernel, "x", "/none", "tmpfs", 0, ""), -ENOENT);
     assert_int_equal(find("/m/below"), -ENOENT);
     assert_int_equal(touch("/m/f"), 0);
+    assert_int_equal(mkdir_("/m/x") + mkdir_("/m/x/y") + mkdir_("/m/x/z") + touch("/m/x/z/f"), 0);
     assert_int_equal(ino_of("/m/..", true), ino_of("/", true));
     assert_int_equal(rename_("/m/f", "/f", 0), -EXDEV);
     assert_int_equal(v_remove("/m", true), -EBUSY);

@@ -6,31 +6,63 @@
 #include <stdint.h>
 
 enum {
-    O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_ACCMODE = 3, O_CREAT = 0100, O_EXCL = 0200,
-    O_NOCTTY = 0400, O_TRUNC = 01000, O_APPEND = 02000, O_NONBLOCK = 04000, O_DSYNC = 010000,
-    O_ASYNC = 020000, O_DIRECT = 040000, O_LARGEFILE = 0100000, O_DIRECTORY = 0200000,
-    O_NOFOLLOW = 0400000, O_NOATIME = 01000000, O_CLOEXEC = 02000000, O_SYNC_BIT = 04000000,
-    O_SYNC = 04010000, O_PATH = 010000000, O_TMPFILE_BIT = 020000000,
+    O_RDONLY = 0,
+    O_WRONLY = 1,
+    O_RDWR = 2,
+    O_ACCMODE = 3,
+    O_CREAT = 0100,
+    O_EXCL = 0200,
+    O_NOCTTY = 0400,
+    O_TRUNC = 01000,
+    O_APPEND = 02000,
+    O_NONBLOCK = 04000,
+    O_DSYNC = 010000,
+    O_ASYNC = 020000,
+    O_DIRECT = 040000,
+    O_LARGEFILE = 0100000,
+    O_DIRECTORY = 0200000,
+    O_NOFOLLOW = 0400000,
+    O_NOATIME = 01000000,
+    O_CLOEXEC = 02000000,
+    O_SYNC_BIT = 04000000,
+    O_SYNC = 04010000,
+    O_PATH = 010000000,
+    O_TMPFILE_BIT = 020000000,
 };
 
 enum {
-    S_IFMT = 0170000, S_IFSOCK = 0140000, S_IFLNK = 0120000, S_IFREG = 0100000,
-    S_IFBLK = 0060000, S_IFDIR = 0040000, S_IFCHR = 0020000, S_IFIFO = 0010000,
-    S_ISUID = 04000, S_ISGID = 02000, S_ISVTX = 01000, S_IALLUGO = 07777,
+    S_IFMT = 0170000,
+    S_IFSOCK = 0140000,
+    S_IFLNK = 0120000,
+    S_IFREG = 0100000,
+    S_IFBLK = 0060000,
+    S_IFDIR = 0040000,
+    S_IFCHR = 0020000,
+    S_IFIFO = 0010000,
+    S_ISUID = 04000,
+    S_ISGID = 02000,
+    S_ISVTX = 01000,
+    S_IALLUGO = 07777,
 };
-#define S_ISREG(m) (((m)&S_IFMT) == S_IFREG)
-#define S_ISDIR(m) (((m)&S_IFMT) == S_IFDIR)
-#define S_ISLNK(m) (((m)&S_IFMT) == S_IFLNK)
-#define S_ISCHR(m) (((m)&S_IFMT) == S_IFCHR)
-#define S_ISBLK(m) (((m)&S_IFMT) == S_IFBLK)
-#define S_ISSOCK(m) (((m)&S_IFMT) == S_IFSOCK)
-#define S_ISFIFO(m) (((m)&S_IFMT) == S_IFIFO)
-#define DT_OF_MODE(m) (((m)&S_IFMT) >> 12)  // d_type of a mode
+#define S_ISREG(m)    (((m)&S_IFMT) == S_IFREG)
+#define S_ISDIR(m)    (((m)&S_IFMT) == S_IFDIR)
+#define S_ISLNK(m)    (((m)&S_IFMT) == S_IFLNK)
+#define S_ISCHR(m)    (((m)&S_IFMT) == S_IFCHR)
+#define S_ISBLK(m)    (((m)&S_IFMT) == S_IFBLK)
+#define S_ISSOCK(m)   (((m)&S_IFMT) == S_IFSOCK)
+#define S_ISFIFO(m)   (((m)&S_IFMT) == S_IFIFO)
+#define DT_OF_MODE(m) (((m)&S_IFMT) >> 12) // d_type of a mode
 
 enum {
-    AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_EACCESS = 0x200, AT_REMOVEDIR = 0x200,
-    AT_SYMLINK_FOLLOW = 0x400, AT_NO_AUTOMOUNT = 0x800, AT_EMPTY_PATH = 0x1000,
-    AT_STATX_FORCE_SYNC = 0x2000, AT_STATX_DONT_SYNC = 0x4000,
+    AT_FDCWD = -100,
+    AT_SYMLINK_NOFOLLOW = 0x100,
+    AT_EACCESS = 0x200,
+    AT_REMOVEDIR = 0x200,
+    AT_SYMLINK_FOLLOW = 0x400,
+    AT_NO_AUTOMOUNT = 0x800,
+    AT_EMPTY_PATH = 0x1000,
+    AT_STATX_FORCE_SYNC = 0x2000,
+    AT_STATX_DONT_SYNC = 0x4000,
 };
 // The C library's <limits.h>, which Lua's headers bring in, has some of these as macros.
 #undef NAME_MAX
@@ -42,21 +74,51 @@ enum { F_OK = 0, X_OK = 1, W_OK = 2, R_OK = 4 };
 enum { SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE };
 enum { RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2, RENAME_WHITEOUT = 4 };
 enum {
-    POLLIN = 1, POLLPRI = 2, POLLOUT = 4, POLLERR = 8, POLLHUP = 16, POLLNVAL = 32,
-    POLLRDNORM = 64, POLLRDBAND = 128, POLLWRNORM = 256, POLLRDHUP = 0x2000,
+    POLLIN = 1,
+    POLLPRI = 2,
+    POLLOUT = 4,
+    POLLERR = 8,
+    POLLHUP = 16,
+    POLLNVAL = 32,
+    POLLRDNORM = 64,
+    POLLRDBAND = 128,
+    POLLWRNORM = 256,
+    POLLRDHUP = 0x2000,
 };
 enum {
-    F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_GETLK = 5, F_SETLK = 6,
-    F_SETLKW = 7, F_SETOWN = 8, F_GETOWN = 9, F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032,
-    F_DUPFD_CLOEXEC = 1030, FD_CLOEXEC = 1,
+    F_DUPFD = 0,
+    F_GETFD = 1,
+    F_SETFD = 2,
+    F_GETFL = 3,
+    F_SETFL = 4,
+    F_GETLK = 5,
+    F_SETLK = 6,
+    F_SETLKW = 7,
+    F_SETOWN = 8,
+    F_GETOWN = 9,
+    F_SETPIPE_SZ = 1031,
+    F_GETPIPE_SZ = 1032,
+    F_DUPFD_CLOEXEC = 1030,
+    FD_CLOEXEC = 1,
 };
 enum {
-    MS_RDONLY = 1, MS_NOSUID = 2, MS_NODEV = 4, MS_NOEXEC = 8, MS_SYNCHRONOUS = 16,
-    MS_REMOUNT = 32, MS_NOATIME = 1024, MS_NODIRATIME = 2048, MS_BIND = 4096, MS_MOVE = 8192,
-    MS_REC = 16384, MS_SILENT = 32768, MS_RELATIME = 1 << 21, MS_STRICTATIME = 1 << 24,
+    MS_RDONLY = 1,
+    MS_NOSUID = 2,
+    MS_NODEV = 4,
+    MS_NOEXEC = 8,
+    MS_SYNCHRONOUS = 16,
+    MS_REMOUNT = 32,
+    MS_NOATIME = 1024,
+    MS_NODIRATIME = 2048,
+    MS_BIND = 4096,
+    MS_MOVE = 8192,
+    MS_REC = 16384,
+    MS_SILENT = 32768,
+    MS_RELATIME = 1 << 21,
+    MS_STRICTATIME = 1 << 24,
 };
 enum { MNT_FORCE = 1, MNT_DETACH = 2, MNT_EXPIRE = 4, UMOUNT_NOFOLLOW = 8 };
-#define UTIME_NOW 0x3fffffffl
+#define UTIME_NOW  0x3fffffffl
 #define UTIME_OMIT 0x3ffffffel
 
 struct timespec_k {
@@ -99,7 +161,7 @@ struct statx_k {
 };
 _Static_assert(sizeof(struct statx_k) == 256, "struct statx");
 
-struct dirent64_k {     // followed by the name and a NUL, padded to 8
+struct dirent64_k { // followed by the name and a NUL, padded to 8
     uint64_t ino;
     int64_t off;
     uint16_t reclen;
@@ -116,7 +178,7 @@ struct pollfd_k {
 };
 
 // Device numbers as user space has them: minor 7..0 and 31..20, major 19..8.
-#define MAKEDEV(major, minor) \
-    ((uint64_t)(((major)&0xfff) << 8 | ((minor)&0xff) | ((uint64_t)((minor)&~0xff) << 12)))
+#define MAKEDEV(major, minor)                                                                      \
+    ((uint64_t)(((major)&0xfff) << 8 | ((minor)&0xff) | ((uint64_t)((minor) & ~0xff) << 12)))
 #define DEV_MAJOR(d) ((uint32_t)((d) >> 8 & 0xfff))
 #define DEV_MINOR(d) ((uint32_t)(((d)&0xff) | ((d) >> 12 & 0xfff00)))

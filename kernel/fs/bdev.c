@@ -16,19 +16,24 @@
 #include "task/thread.h"
 
 enum { SECTORS_PER_PAGE = PAGE_SIZE / SECTOR_SIZE };
-enum { BLKROGET = 0x125e, BLKGETSIZE = 0x1260, BLKFLSBUF = 0x1261, BLKSSZGET = 0x1268,
-       BLKPBSZGET = 0x127b };
+enum {
+    BLKROGET = 0x125e,
+    BLKGETSIZE = 0x1260,
+    BLKFLSBUF = 0x1261,
+    BLKSSZGET = 0x1268,
+    BLKPBSZGET = 0x127b
+};
 #define BLKBSZGET    0x80081270u
 #define BLKGETSIZE64 0x80081272u
 
 struct disk {
-    struct vnode v;             // first
+    struct vnode v; // first
     struct phys pages;
     struct block_device *bdev;
 };
 
 static struct super *bdev_super;
-static struct mutex bdev_mutex;     // one open at a time, so that a disk gets one vnode
+static struct mutex bdev_mutex; // one open at a time, so that a disk gets one vnode
 
 static uint64_t disk_bytes(const struct block_device *bdev)
 {
@@ -253,7 +258,7 @@ static void proc_partitions(struct text *out)
 {
     unsigned minor = 0;
     text_printf(out, "major minor  #blocks  name\n\n");
-    LIST_FOREACH (it, &block_devices) {
+    LIST_FOREACH(it, &block_devices) {
         const struct block_device *bdev = list_entry(it, struct block_device, link);
         text_printf(out, "%4u %7u %10lu %s\n", BLOCK_MAJOR, minor,
                     (unsigned long)(disk_bytes(bdev) / 1024), bdev->name);

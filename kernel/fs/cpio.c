@@ -10,8 +10,21 @@
 #include "page/heap.h"
 
 enum { HEADER = 110, FIELDS = 13, LINKS_MAX = 64 };
-enum { F_INO, F_MODE, F_UID, F_GID, F_NLINK, F_MTIME, F_SIZE, F_DEVMAJ, F_DEVMIN, F_RMAJ, F_RMIN,
-       F_NAMESIZE, F_CHECK };
+enum {
+    F_INO,
+    F_MODE,
+    F_UID,
+    F_GID,
+    F_NLINK,
+    F_MTIME,
+    F_SIZE,
+    F_DEVMAJ,
+    F_DEVMIN,
+    F_RMAJ,
+    F_RMIN,
+    F_NAMESIZE,
+    F_CHECK
+};
 
 static bool hex_field(const char *p, uint32_t *out)
 {

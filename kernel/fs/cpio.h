@@ -9,9 +9,9 @@
 struct cpio_entry {
     uint32_t ino, mode, uid, gid, nlink, mtime, rdev_major, rdev_minor;
     uint64_t size;
-    const char *name;       // NUL terminated, inside the archive
+    const char *name; // NUL terminated, inside the archive
     const char *data;
-    size_t next;            // offset of the following header
+    size_t next; // offset of the following header
 };
 // Decodes the header at `at`. 1: an entry; 0: the trailer; -EINVAL: damaged or cut short.
 int cpio_parse(const char *archive, size_t size, size_t at, struct cpio_entry *out);

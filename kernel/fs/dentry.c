@@ -18,8 +18,8 @@ struct dentry **dentry_table;
 uint32_t dentry_mask;
 
 static struct list all_dentries = LIST_INIT(all_dentries);
-static uint32_t cached;         // hashed dentries
-static uint32_t cached_max;     // sweep above this many
+static uint32_t cached;     // hashed dentries
+static uint32_t cached_max; // sweep above this many
 
 struct dentry *dentry_new(struct dentry *parent, const char *name, size_t len, uint32_t hash,
                           struct super *super)
@@ -164,7 +164,7 @@ void dentry_set_vnode(struct dentry *d, struct vnode *v)
 
 static void forget_children_locked(struct dentry *d, struct dentry **chain)
 {
-    LIST_FOREACH_SAFE (it, next, &d->children)
+    LIST_FOREACH_SAFE(it, next, &d->children)
         forget_locked(list_entry(it, struct dentry, sibling), chain);
 }
 
@@ -174,7 +174,7 @@ static void forget_aliases_locked(const struct dentry *d, struct dentry **chain)
 {
     if (!(d->super->flags & SUPER_ALIASES) || !d->vnode)
         return;
-    LIST_FOREACH_SAFE (it, next, &all_dentries) {
+    LIST_FOREACH_SAFE(it, next, &all_dentries) {
         struct dentry *other = list_entry(it, struct dentry, all);
         if (other != d && other->vnode == d->vnode)
             forget_locked(other, chain);
@@ -189,7 +189,7 @@ void dentry_removed(struct dentry *d)
     forget_aliases_locked(d, &chain);
     bool keep = d->hashed && load_relaxed(&d->refs) == 2 && d->super->flags & SUPER_NEGATIVE;
     if (keep && list_empty(&d->children)) {
-        old = d->vnode;         // only the cache and the caller: the dentry now says "absent"
+        old = d->vnode; // only the cache and the caller: the dentry now says "absent"
         d->vnode = NULL;
     } else {
         d->gone = 1;
@@ -297,7 +297,7 @@ bool dentry_forget_super(struct super *super)
     struct dentry *chain = NULL;
     unsigned dropped = 0;
     spin_lock(&dentry_lock);
-    LIST_FOREACH_SAFE (it, next, &all_dentries) {
+    LIST_FOREACH_SAFE(it, next, &all_dentries) {
         struct dentry *d = list_entry(it, struct dentry, all);
         if (d->super == super && load_relaxed(&d->refs) == 1) {
             forget_locked(d, &chain);
@@ -314,7 +314,7 @@ char *dentry_path_of_vnode(const void *v, char *buf, size_t size)
 {
     struct path p = {NULL, NULL};
     spin_lock(&dentry_lock);
-    LIST_FOREACH (it, &all_dentries) {
+    LIST_FOREACH(it, &all_dentries) {
         struct dentry *d = list_entry(it, struct dentry, all);
         if (d->vnode == v) {
             p.dentry = dentry_get(d);

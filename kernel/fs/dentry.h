@@ -10,7 +10,7 @@ extern struct dentry **dentry_table;
 extern uint32_t dentry_mask;
 
 // The hash of a name is computed byte by byte while a component is scanned.
-#define NAME_HASH_STEP(h, c) ((h) * 31 + (uint8_t)(c))
+#define NAME_HASH_STEP(h, c) ((h)*31 + (uint8_t)(c))
 static inline uint32_t name_hash(const char *name, size_t len)
 {
     uint32_t h = 0;
@@ -50,8 +50,8 @@ void dentry_removed(struct dentry *d);
 // d now has target's parent and name; target's name is gone.
 void dentry_moved(struct dentry *d, struct dentry *target);
 void dentry_exchanged(struct dentry *a, struct dentry *b);
-bool dentry_is_ancestor(const struct dentry *of, const struct dentry *a);  // or the same
-bool dentry_forget_super(struct super *super);  // drops unused ones; false: none was left
+bool dentry_is_ancestor(const struct dentry *of, const struct dentry *a); // or the same
+bool dentry_forget_super(struct super *super); // drops unused ones; false: none was left
 uint32_t dentry_count(void);
 // Some path of a vnode that may be gone already (compared only). NULL: no cached name.
 char *dentry_path_of_vnode(const void *v, char *buf, size_t size);
@@ -70,8 +70,8 @@ void vnode_own_by_caller(struct vnode *v, const struct vnode *dir);
 
 // mount.c
 struct mount *mount_on_locked(const struct mount *parent, const struct dentry *point);
-struct mount *mount_of_super(const struct super *super);    // referenced; NULL: none
+struct mount *mount_of_super(const struct super *super); // referenced; NULL: none
 int mount_root(struct super *super);
 const struct filesystem *filesystem_find(const char *name);
-extern struct path root_path;       // of the whole tree; never changes after boot
-extern struct mutex super_mutex;    // held by who goes through all supers, and by unmount
+extern struct path root_path;    // of the whole tree; never changes after boot
+extern struct mutex super_mutex; // held by who goes through all supers, and by unmount

@@ -16,7 +16,7 @@
 
 static struct block_device *nth_block_device(uint32_t n)
 {
-    LIST_FOREACH (it, &block_devices)
+    LIST_FOREACH(it, &block_devices)
         if (n-- == 0)
             return list_entry(it, struct block_device, link);
     return NULL;
@@ -34,11 +34,12 @@ static bool fill(struct vnode *root)
 {
     bool ok = true;
     uint32_t minor = 0;
-    SET_FOREACH (chardevs, struct chardev, c)
+    SET_FOREACH(chardevs, struct chardev, c)
         ok &= tmpfs_add(root, c->name, S_IFCHR | (uint32_t)c->mode, c->dev, NULL) != NULL;
-    LIST_FOREACH (it, &block_devices) {
+    LIST_FOREACH(it, &block_devices) {
         struct block_device *bdev = list_entry(it, struct block_device, link);
-        ok &= tmpfs_add(root, bdev->name, S_IFBLK | 0660, MAKEDEV(BLOCK_MAJOR, minor), NULL) != NULL;
+        ok &=
+            tmpfs_add(root, bdev->name, S_IFBLK | 0660, MAKEDEV(BLOCK_MAJOR, minor), NULL) != NULL;
         minor += BLOCK_MINORS;
     }
     ok &= tmpfs_add(root, "fd", S_IFLNK | 0777, 0, "/proc/self/fd") != NULL;

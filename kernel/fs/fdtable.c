@@ -214,8 +214,8 @@ struct file *fd_remove(struct fd_table *table, int32_t fd)
     return file;
 }
 
-int fd_replace(struct fd_table *table, struct file *file, uint32_t fd, uint64_t limit,
-               bool cloexec, struct file **old)
+int fd_replace(struct fd_table *table, struct file *file, uint32_t fd, uint64_t limit, bool cloexec,
+               struct file **old)
 {
     if (fd >= limit)
         return -EBADF;

@@ -13,18 +13,18 @@
 #include "fs/vnode.h"
 #include "lib/spinlock.h"
 
-enum { FILE_APPEND_ETC = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME };  // F_SETFL
+enum { FILE_APPEND_ETC = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME }; // F_SETFL
 
 struct file {
-    uint32_t refs;              // atomic
-    uint32_t flags;             // O_*: access mode and status; changed by F_SETFL with plain stores
+    uint32_t refs;  // atomic
+    uint32_t flags; // O_*: access mode and status; changed by F_SETFL with plain stores
     const struct file_ops *ops;
-    struct vnode *vnode;        // referenced, directly or through path
-    struct vnode *data;         // whose pages are read and written: vnode, except for disks
-    struct path path;           // dentry NULL: anonymous (pipe, socket)
+    struct vnode *vnode; // referenced, directly or through path
+    struct vnode *data;  // whose pages are read and written: vnode, except for disks
+    struct path path;    // dentry NULL: anonymous (pipe, socket)
     uint64_t pos;
-    struct mutex pos_lock;      // held across read/write/readdir of files with a position
-    void *priv;                 // the driver's
+    struct mutex pos_lock; // held across read/write/readdir of files with a position
+    void *priv;            // the driver's
     bool readable, writable;
 };
 
@@ -65,21 +65,21 @@ long file_seek_default(struct file *file, int64_t offset, int whence);
 enum { FD_INLINE = 32, FD_LIMIT = 65536 };
 
 struct fd_table {
-    uint32_t refs;              // threads; atomic
-    uint32_t capacity;          // multiple of 64, except the inline start of 32
+    uint32_t refs;     // threads; atomic
+    uint32_t capacity; // multiple of 64, except the inline start of 32
     struct spinlock lock;
-    struct file **file;         // [capacity]
-    uint64_t *used, *cloexec;   // bit maps
-    uint32_t first_free;        // no free number below
-    uint32_t open;              // how many
+    struct file **file;       // [capacity]
+    uint64_t *used, *cloexec; // bit maps
+    uint32_t first_free;      // no free number below
+    uint32_t open;            // how many
     struct file *file0[FD_INLINE];
     uint64_t used0, cloexec0;
 };
 
-struct fd_table *fd_table_new(void);                        // empty; NULL: out of memory
-struct fd_table *fd_table_copy(struct fd_table *from);      // fork; NULL: out of memory
+struct fd_table *fd_table_new(void);                   // empty; NULL: out of memory
+struct fd_table *fd_table_copy(struct fd_table *from); // fork; NULL: out of memory
 void fd_table_get(struct fd_table *table);
-void fd_table_put(struct fd_table *table);                  // the last one closes all files
+void fd_table_put(struct fd_table *table); // the last one closes all files
 void fd_table_close_on_exec(struct fd_table *table);
 // For CLONE_FILES threads that exec: a table of one's own. 0 or -ENOMEM. Takes over *table.
 int fd_table_unshare(struct fd_table **table);
@@ -93,12 +93,12 @@ int fd_install(struct fd_table *table, struct file *file, uint32_t from, uint64_
 // Takes fd out of the table: the file with its reference, or NULL.
 struct file *fd_remove(struct fd_table *table, int32_t fd);
 // dup3: at exactly `fd`; *old is what was there (the caller puts it), may be NULL.
-int fd_replace(struct fd_table *table, struct file *file, uint32_t fd, uint64_t limit,
-               bool cloexec, struct file **old);
+int fd_replace(struct fd_table *table, struct file *file, uint32_t fd, uint64_t limit, bool cloexec,
+               struct file **old);
 
-int fd_get_cloexec(struct fd_table *table, int32_t fd);              // 0, 1, or -EBADF
-int fd_set_cloexec(struct fd_table *table, int32_t fd, bool on);     // 0 or -EBADF
-int fd_next_open(struct fd_table *table, uint32_t from);             // an open number >= from, or -1
+int fd_get_cloexec(struct fd_table *table, int32_t fd);          // 0, 1, or -EBADF
+int fd_set_cloexec(struct fd_table *table, int32_t fd, bool on); // 0 or -EBADF
+int fd_next_open(struct fd_table *table, uint32_t from);         // an open number >= from, or -1
 
 // Plain handlers only. A file, borrowed or referenced; return it with fd_unborrow. NULL: -EBADF.
 static inline struct file *fd_borrow(struct fd_table *table, uint64_t fd)

@@ -7,14 +7,14 @@
 #include "lib/spinlock.h"
 
 struct fs_context {
-    uint32_t refs;              // threads; atomic
+    uint32_t refs; // threads; atomic
     uint32_t umask;
-    struct spinlock lock;       // guards root and cwd against other threads that share this
-    struct path root, cwd;      // referenced
+    struct spinlock lock;  // guards root and cwd against other threads that share this
+    struct path root, cwd; // referenced
 };
 
-struct fs_context *fs_context_new(void);                        // at the root of the tree; NULL: ENOMEM
-struct fs_context *fs_context_copy(struct fs_context *from);    // NULL: ENOMEM
+struct fs_context *fs_context_new(void); // at the root of the tree; NULL: ENOMEM
+struct fs_context *fs_context_copy(struct fs_context *from); // NULL: ENOMEM
 void fs_context_get(struct fs_context *fs);
 void fs_context_put(struct fs_context *fs);
 // Replaces &fs->root or &fs->cwd; the reference on `to` is taken over.

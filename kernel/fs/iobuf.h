@@ -47,9 +47,9 @@ void iobuf_iovec(struct iobuf *b, struct space *space, const struct iovec_k *iov
 // -EFAULT when not even one could be moved.
 long iobuf_out(struct iobuf *b, const void *src, size_t n);
 long iobuf_in(struct iobuf *b, void *dst, size_t n);
-long iobuf_zero(struct iobuf *b, size_t n);     // iobuf_out of zeros
+long iobuf_zero(struct iobuf *b, size_t n); // iobuf_out of zeros
 // Takes back the last n bytes moved, for a transfer whose second half failed. Within one range.
-void iobuf_skip(struct iobuf *b, size_t n);     // advances without moving
+void iobuf_skip(struct iobuf *b, size_t n); // advances without moving
 
 // Makes the next page present and accessible: for_write when the kernel is going to write to it
 // (the user's buffer of a read). 0 or -EFAULT, -ENOMEM, -EIO, -EINTR.

@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct flock_k) == 32, "struct flock of riscv64");
 struct file_lock {
     struct file_lock *next;
     const void *owner;
-    uint64_t start, end;        // inclusive
+    uint64_t start, end; // inclusive
     uint32_t pid;
     uint8_t type, flock;
 };

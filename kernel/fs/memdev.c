@@ -6,7 +6,7 @@
 #include "syscall/syscall.h"
 #include "task/thread.h"
 
-enum { ZERO_MAX = 64 * 1024, RANDOM_CHUNK = 256 };  // per plain call: longer ones come back for more
+enum { ZERO_MAX = 64 * 1024, RANDOM_CHUNK = 256 }; // per plain call: longer ones come back for more
 
 // ---- reading nothing, writing into nothing
 
@@ -82,7 +82,7 @@ ASYNC_IMPL(zero_read, file_read, size_t moved; long r;)
 static int zero_mmap(struct file *file, uint32_t prot, uint32_t flags, struct phys **out)
 {
     (void)file, (void)prot, (void)flags;
-    *out = NULL;    // anonymous
+    *out = NULL; // anonymous
     return 0;
 }
 

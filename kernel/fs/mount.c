@@ -13,13 +13,14 @@
 
 struct path root_path;
 static struct list mounts = LIST_INIT(mounts);
-struct mutex super_mutex = {.lock = SPINLOCK_INIT("supers"), .name = "supers",
+struct mutex super_mutex = {.lock = SPINLOCK_INIT("supers"),
+                            .name = "supers",
                             .waiters = {LIST_INIT(super_mutex.waiters.head)}};
 static uint32_t last_mount_id;
 
 struct mount *mount_on_locked(const struct mount *parent, const struct dentry *point)
 {
-    LIST_FOREACH (it, &mounts) {
+    LIST_FOREACH(it, &mounts) {
         struct mount *m = list_entry(it, struct mount, all);
         if (m->parent == parent && m->point == point)
             return m;
@@ -31,7 +32,7 @@ struct mount *mount_of_super(const struct super *super)
 {
     struct mount *found = NULL;
     spin_lock(&dentry_lock);
-    LIST_FOREACH (it, &mounts) {
+    LIST_FOREACH(it, &mounts) {
         struct mount *m = list_entry(it, struct mount, all);
         if (m->super == super) {
             atomic_add32(&m->refs, 1);
@@ -46,7 +47,7 @@ struct mount *mount_of_super(const struct super *super)
 void mount_foreach(bool (*fn)(const struct mount *m, void *arg), void *arg)
 {
     spin_lock(&dentry_lock);
-    LIST_FOREACH (it, &mounts)
+    LIST_FOREACH(it, &mounts)
         if (!fn(list_entry(it, struct mount, all), arg))
             break;
     spin_unlock(&dentry_lock);
@@ -103,7 +104,7 @@ int mount_root(struct super *super)
 
 const struct filesystem *filesystem_find(const char *name)
 {
-    SET_FOREACH (filesystems, struct filesystem, fs)
+    SET_FOREACH(filesystems, struct filesystem, fs)
         if (strcmp(fs->name, name) == 0)
             return fs;
     return NULL;
@@ -191,7 +192,7 @@ static bool device_mounted(const struct block_device *bdev)
 {
     bool found = false;
     spin_lock(&dentry_lock);
-    LIST_FOREACH (it, &mounts)
+    LIST_FOREACH(it, &mounts)
         found |= list_entry(it, struct mount, all)->super->bdev == bdev;
     spin_unlock(&dentry_lock);
     return found;
@@ -222,7 +223,7 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
             ASYNC_RETURN(f->r);
         if (device_mounted(f->bdev))
             ASYNC_RETURN(-EBUSY);
-        AWAIT(f->r, vnode_reaper_flush, 0);     // what was written to the disk as a file is on it
+        AWAIT(f->r, vnode_reaper_flush, 0); // what was written to the disk as a file is on it
     }
     SHIELD_BEGIN();
     AWAIT(f->r, mutex_lock, &super_mutex, false);
@@ -233,7 +234,7 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
             strncpy(f->super->source, f->source, sizeof f->super->source - 1);
         f->r = mount_attach(f->super, &f->w.at, f->flags & MOUNT_KEPT) ? 0 : -ENOMEM;
         if (f->r == 0) {
-            f->walked = false;      // the mount holds the directory and the mount above it
+            f->walked = false; // the mount holds the directory and the mount above it
             walk_finish(&f->w);
         } else {
             AWAIT(f->r, super_shutdown, f->super);
@@ -259,7 +260,7 @@ static int detach(struct mount *m)
 {
     int r = 0;
     spin_lock(&dentry_lock);
-    LIST_FOREACH (it, &mounts)
+    LIST_FOREACH(it, &mounts)
         if (list_entry(it, struct mount, all)->parent == m)
             r = -EBUSY;
     if (load_relaxed(&m->refs) > 2)
@@ -268,7 +269,7 @@ static int detach(struct mount *m)
         list_remove(&m->all);
         m->attached = false;
         m->point->mounted = 0;
-        LIST_FOREACH (it, &mounts)  // something else may be mounted on the same name elsewhere
+        LIST_FOREACH(it, &mounts) // something else may be mounted on the same name elsewhere
             if (list_entry(it, struct mount, all)->point == m->point)
                 m->point->mounted = 1;
     }

@@ -252,7 +252,7 @@ ASYNC(vfs_unlink, struct name_op op; struct vnode *dir; struct vnode *v; long r;
     f->dir = f->op.walk.at.dentry->vnode;
     f->v = vnode_get(f->op.d->vnode);
     if (f->directory)
-        AWAIT(f->r, mutex_lock, &f->v->lock, false);    // nobody creates in it meanwhile
+        AWAIT(f->r, mutex_lock, &f->v->lock, false); // nobody creates in it meanwhile
     SHIELD_BEGIN();
     f->r = -EPERM;
     if (f->directory && f->dir->ops->rmdir)

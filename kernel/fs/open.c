@@ -190,7 +190,7 @@ static int check_flags(uint32_t *flags)
     if ((*flags & O_CREAT) && (*flags & O_DIRECTORY))
         return -EINVAL;
     if (*flags & O_DIRECT)
-        return -EINVAL;     // no transfer here goes past the page cache
+        return -EINVAL; // no transfer here goes past the page cache
     return 0;
 }
 

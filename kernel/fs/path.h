@@ -24,29 +24,29 @@ enum { DENTRY_INLINE = 32 };
 
 struct dentry {
     struct dentry *hash_next;
-    uint32_t refs;              // atomic; from 0 never back
+    uint32_t refs; // atomic; from 0 never back
     uint32_t hash;
-    struct dentry *parent;      // referenced; itself for a root
-    struct vnode *vnode;        // referenced; NULL: the name is absent
+    struct dentry *parent; // referenced; itself for a root
+    struct vnode *vnode;   // referenced; NULL: the name is absent
     uint16_t len;
-    uint8_t hashed, mounted;    // mounted: some mount has it as its mount point
-    uint8_t gone, recent;       // gone: its name was removed; recent: looked up since the last sweep
+    uint8_t hashed, mounted; // mounted: some mount has it as its mount point
+    uint8_t gone, recent;    // gone: its name was removed; recent: looked up since the last sweep
     struct list children, sibling;
-    struct list all;            // every cached one, for the shrinker
+    struct list all; // every cached one, for the shrinker
     struct super *super;
-    char *name;                 // inline_name or the heap
+    char *name; // inline_name or the heap
     char inline_name[DENTRY_INLINE];
 };
 
 struct mount {
-    uint32_t refs;              // atomic: paths; plus 1 while attached
+    uint32_t refs; // atomic: paths; plus 1 while attached
     uint32_t id;
-    uint32_t flags;             // MS_RDONLY, MS_NOEXEC ...
+    uint32_t flags; // MS_RDONLY, MS_NOEXEC ...
     struct super *super;
-    struct dentry *root;        // referenced
-    struct mount *parent;       // NULL: root of the tree
-    struct dentry *point;       // in the parent; referenced
-    struct list all;            // mount table, under dentry_lock
+    struct dentry *root;  // referenced
+    struct mount *parent; // NULL: root of the tree
+    struct dentry *point; // in the parent; referenced
+    struct list all;      // mount table, under dentry_lock
     bool attached;
 };
 
@@ -57,7 +57,7 @@ static inline struct dentry *dentry_get(struct dentry *d)
     atomic_add32(&d->refs, 1);
     return d;
 }
-void dentry_free(struct dentry *d);     // the slow end of dentry_put
+void dentry_free(struct dentry *d); // the slow end of dentry_put
 static inline void dentry_put(struct dentry *d)
 {
     if (atomic_add32(&d->refs, -1u) == 1)
@@ -79,22 +79,22 @@ static inline void path_put(const struct path *p)
 // ---- walking
 
 enum walk_flag {
-    WALK_FOLLOW = 1,        // follow a symbolic link in last place
-    WALK_PARENT = 2,        // stop before the last component: walk.last names it
-    WALK_DIRECTORY = 4,     // the result must be a directory
-    WALK_EMPTY = 8,         // AT_EMPTY_PATH: "" is the start itself
-    WALK_NO_MOUNT = 16,     // do not step onto a mount at the last component (umount2)
+    WALK_FOLLOW = 1,    // follow a symbolic link in last place
+    WALK_PARENT = 2,    // stop before the last component: walk.last names it
+    WALK_DIRECTORY = 4, // the result must be a directory
+    WALK_EMPTY = 8,     // AT_EMPTY_PATH: "" is the start itself
+    WALK_NO_MOUNT = 16, // do not step onto a mount at the last component (umount2)
 };
 
 struct walk {
-    struct path at;             // result, referenced (only when the call returned 0)
-    const char *last;           // WALK_PARENT: last component, inside the text walked
+    struct path at;   // result, referenced (only when the call returned 0)
+    const char *last; // WALK_PARENT: last component, inside the text walked
     uint32_t last_len;
-    bool last_slash;            // it was followed by a slash
-    bool last_special;          // it is "." or "..", or the path is all slashes
-    char *buffer;               // owns link text that `last` may point into; see walk_finish
+    bool last_slash;   // it was followed by a slash
+    bool last_special; // it is "." or "..", or the path is all slashes
+    char *buffer;      // owns link text that `last` may point into; see walk_finish
 };
-void walk_finish(struct walk *w);   // frees buffer; the path stays the caller's
+void walk_finish(struct walk *w); // frees buffer; the path stays the caller's
 
 // Walks text (kernel memory, NUL terminated, < PATH_MAX) from `start`, NULL: the context's cwd; an
 // absolute text starts at the context's root. Plain: only what is cached; -EAGAIN when it would
@@ -116,8 +116,8 @@ char *path_text(const struct path *path, struct fs_context *fs, char *buf, size_
 // May the calling task do this (R_OK | W_OK | X_OK) to v? 0, -EACCES; -EROFS for W_OK on a file,
 // directory or link of a read-only mount is the caller's check (path_writable).
 int vnode_permission(const struct vnode *v, uint32_t want);
-bool fs_superuser(void);            // the calling task may do everything (a kernel task: always)
-bool vnode_owner(const struct vnode *v);    // it owns v, or is the superuser
+bool fs_superuser(void); // the calling task may do everything (a kernel task: always)
+bool vnode_owner(const struct vnode *v); // it owns v, or is the superuser
 // May it remove or rename v, a name in dir? -EACCES, -EPERM (sticky directory).
 int vnode_may_remove(const struct vnode *dir, const struct vnode *v);
 static inline int path_writable(const struct path *p)
@@ -129,8 +129,8 @@ static inline int path_writable(const struct path *p)
 
 // A directory locked for a change of one name in it. Zero it first; name_finish in FINALLY.
 struct name_op {
-    struct walk walk;           // at: the directory; last: the name
-    struct dentry *d;           // the name, referenced; vnode NULL when absent
+    struct walk walk; // at: the directory; last: the name
+    struct dentry *d; // the name, referenced; vnode NULL when absent
     bool walked;
 };
 // Walks to the parent, locks it, checks that it may be changed, looks the last name up. Special
@@ -160,7 +160,7 @@ ASYNC_DECL(vfs_rename, struct fs_context *fs; const struct path *start; const ch
 ASYNC_DECL(vfs_mount, struct fs_context *fs; const char *source; const char *target;
            const char *fstype; uint32_t flags; const char *options;);
 ASYNC_DECL(vfs_umount, struct fs_context *fs; const char *target; uint32_t flags;);
-ASYNC_DECL(vfs_sync, bool dummy;);      // every super
+ASYNC_DECL(vfs_sync, bool dummy;); // every super
 
 // Mounts in order, for /proc/mounts and the monitor: called under dentry_lock until false.
 void mount_foreach(bool (*fn)(const struct mount *m, void *arg), void *arg);

@@ -45,7 +45,7 @@ static cold void drop_page(struct pipe *p, uint64_t i)
 {
     uint64_t next = page_index(p->head);
     if (next == i)
-        return;     // the writer has come round to it
+        return; // the writer has come round to it
     if (!p->page[next])
         p->page[next] = p->page[i];
     else
@@ -57,7 +57,7 @@ static inline void consume(struct pipe *p, uint64_t n)
 {
     uint64_t left = in_page(p->tail), i = page_index(p->tail);
     p->tail += n;
-    if (p->tail == p->head)     // empty: start over in the same page
+    if (p->tail == p->head) // empty: start over in the same page
         p->head = p->tail = (p->tail - 1) & ~(uint64_t)PAGE_MASK;
     else if (unlikely(n == left))
         drop_page(p, i);
@@ -73,7 +73,8 @@ static inline bool has_room(const struct pipe *p, size_t left)
 // ---- plain
 
 // lock held, not empty: one run of bytes within a page. -ERETRY: they are in more than one page.
-static inline __attribute__((always_inline)) long read_run(struct pipe *p, struct space *space, va_t va, size_t len)
+static inline __attribute__((always_inline)) long read_run(struct pipe *p, struct space *space,
+                                                           va_t va, size_t len)
 {
     uint64_t fill = fill_of(p), n = min(len, in_page(p->tail));
     if (unlikely(fill > n && n < len))
@@ -90,7 +91,7 @@ static inline __attribute__((always_inline)) long read_run(struct pipe *p, struc
 
 // A reader of an empty pipe waits here, in a small frame, and takes what comes.
 // While it waits nobody else can close the descriptor of a table that is not shared.
-ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file *file; struct pipe *p; long r;
+ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file * file; struct pipe * p; long r;
               bool owned;)
 {
     ASYNC_BEGIN(pipe_read_empty);
@@ -119,7 +120,7 @@ ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file *file; struct pipe *
     if (likely(f->r >= 0)) {
         waitq_remove(&f->p->readable, &f->w);
         if (unlikely(fill_of(f->p) && !waitq_empty(&f->p->readable)))
-            waitq_wake_one(&f->p->readable);    // what is left is the next reader's
+            waitq_wake_one(&f->p->readable); // what is left is the next reader's
     }
     spin_unlock(&f->p->lock);
     ASYNC_RETURN(f->r);
@@ -147,7 +148,8 @@ long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
     (void)pos;
     if (unlikely(len == 0))
         return 0;
-    if (load_relaxed(&p->head) == load_relaxed(&p->tail))   // a glance; looked at again under the lock
+    if (load_relaxed(&p->head) ==
+        load_relaxed(&p->tail)) // a glance; looked at again under the lock
         return syscall_go_to(&pipe_read_empty_fn);
     return read_now(p, va, len);
 }
@@ -169,7 +171,7 @@ long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
         pipe_wake_readers(p);
         r = (long)len;
     } else if (r == 1) {
-        r = syscall_go_async();     // no room, no reader, or more than one page
+        r = syscall_go_async(); // no room, no reader, or more than one page
     }
     spin_unlock(&p->lock);
     return r;
@@ -219,10 +221,10 @@ ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long r;)
     spin_lock(&f->p->lock);
     for (;;) {
         while (fill_of(f->p) == 0) {
-            f->r = f->p->writers == 0                ? 0
-                   : f->file->flags & O_NONBLOCK     ? -EAGAIN
-                   : task_interrupted(t)             ? -ERESTARTSYS
-                                                     : 1;
+            f->r = f->p->writers == 0            ? 0
+                   : f->file->flags & O_NONBLOCK ? -EAGAIN
+                   : task_interrupted(t)         ? -ERESTARTSYS
+                                                 : 1;
             if (f->r <= 0) {
                 spin_unlock(&f->p->lock);
                 ASYNC_RETURN(f->r);
@@ -245,7 +247,7 @@ ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long r;)
     if (f->r > 0)
         pipe_wake_writers(f->p);
     if (fill_of(f->p) && !waitq_empty(&f->p->readable))
-        waitq_wake_one(&f->p->readable);    // what is left is the next reader's
+        waitq_wake_one(&f->p->readable); // what is left is the next reader's
     spin_unlock(&f->p->lock);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
@@ -317,7 +319,7 @@ ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf absent; struct 
     }
     waitq_remove(&f->p->writable, &f->w);
     if (f->p->readers == 0 || fill_of(f->p) < PIPE_BYTES)
-        pipe_wake_writers(f->p);    // whoever waits behind this one looks for itself
+        pipe_wake_writers(f->p); // whoever waits behind this one looks for itself
     spin_unlock(&f->p->lock);
     if (f->r == -EPIPE && t->thread)
         signal_send_thread(t->thread, SIGPIPE, NULL);

@@ -165,7 +165,7 @@ long pipe_fcntl(struct file *file, uint32_t cmd, uint64_t arg)
     if (file->ops->poll != pipe_poll)
         return -EBADF;
     if (cmd == F_SETPIPE_SZ && arg > PIPE_BYTES)
-        return -EPERM;      // the size is fixed: asking for no more than there is succeeds
+        return -EPERM; // the size is fixed: asking for no more than there is succeeds
     return PIPE_BYTES;
 }
 
@@ -193,7 +193,7 @@ static void fifo_release(struct file *file)
 {
     struct pipe *p = pipe_of(file);
     if (!p)
-        return;             // never attached
+        return; // never attached
     spin_lock(&fifo_lock);
     bool last = end_closed(p, file);
     if (last)

@@ -9,13 +9,13 @@ enum { PIPE_PAGES = 16, PIPE_BYTES = PIPE_PAGES * 4096 };
 
 struct pipe {
     struct spinlock lock;
-    uint64_t head, tail;        // next byte to write, to read; head - tail <= PIPE_BYTES
-    uint32_t readers, writers;  // open ends
+    uint64_t head, tail;       // next byte to write, to read; head - tail <= PIPE_BYTES
+    uint32_t readers, writers; // open ends
     struct waitq readable, writable, pollers;
-    struct waitq opened;        // FIFO opens that wait for the other end
-    uint32_t reader_opens, writer_opens;    // how many there have been
+    struct waitq opened;                 // FIFO opens that wait for the other end
+    uint32_t reader_opens, writer_opens; // how many there have been
     char *page[PIPE_PAGES];
-    struct vnode vnode;         // of an anonymous pipe; a FIFO's is the file system's
+    struct vnode vnode; // of an anonymous pipe; a FIFO's is the file system's
 };
 
 static inline struct pipe *pipe_of(const struct file *file)

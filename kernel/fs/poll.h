@@ -15,16 +15,16 @@ struct file;
 
 struct poll_entry {
     struct waiter w;
-    struct spinlock *lock;      // guards q
+    struct spinlock *lock; // guards q
     struct waitq *q;
-    struct file *file;          // referenced while registered
+    struct file *file; // referenced while registered
 };
 
 struct poll_list {
     struct task *task;
     uint32_t used, max;
     struct poll_entry *entry;
-    uint32_t overflow;          // an operation asked for more entries than there are
+    uint32_t overflow; // an operation asked for more entries than there are
 };
 
 // lock is held by the caller and guards q.

@@ -27,21 +27,21 @@ void text_write(struct text *out, const void *p, size_t n);
 void text_free(struct text *out);
 
 struct proc_entry {
-    const char *name;           // in /proc; slashes make directories: "sys/kernel/ostype"
+    const char *name; // in /proc; slashes make directories: "sys/kernel/ostype"
     void (*show)(struct text *out);
 };
 SET_DECLARE(proc_entries, struct proc_entry);
 #define PROC(ident, fn) SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {#ident, fn}
 
 // An entry in a directory: PROC_AT(ostype, "sys/kernel/ostype", fn)
-#define PROC_AT(ident, path, fn)                                                               \
+#define PROC_AT(ident, path, fn)                                                                   \
     SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {path, fn}
 
 struct proc_task_entry {
-    const char *name;           // in /proc/PID
+    const char *name; // in /proc/PID
     uint64_t mode;
     void (*show)(struct text *out, struct process *p);
 };
 SET_DECLARE(proc_task_entries, struct proc_task_entry);
-#define PROC_TASK(ident, mode, fn)                                                             \
+#define PROC_TASK(ident, mode, fn)                                                                 \
     SET_ITEM(proc_task_entries, struct proc_task_entry, proc_task_item_##ident) = {#ident, mode, fn}

@@ -62,7 +62,7 @@ long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struc
     for (uint32_t i = 0; i < LINKS && !node; i++)
         if (strcmp(text, link_name[i]) == 0)
             node = proc_node_for(super, PROC_TASK_LINK, dir->pid, WHICH_LINK + i, S_IFLNK | 0777);
-    SET_FOREACH (proc_task_entries, struct proc_task_entry, e)
+    SET_FOREACH(proc_task_entries, struct proc_task_entry, e)
         if (!node && strcmp(text, e->name) == 0)
             entry = e;
     if (entry)

@@ -78,7 +78,7 @@ static bool count_process(struct process *p, void *arg)
     struct census *c = arg;
     c->last_pid = p->pid;
     spin_lock(&p->lock);
-    LIST_FOREACH (it, &p->threads) {
+    LIST_FOREACH(it, &p->threads) {
         const struct thread *th = list_entry(it, struct thread, in_process);
         c->total++;
         c->running += (load_relaxed(&th->task.state) & (TASK_RUNNING | TASK_QUEUED)) != 0;
@@ -99,7 +99,7 @@ static struct census count_all(void)
 static void proc_loadavg(struct text *out)
 {
     static struct spinlock lock = SPINLOCK_INIT("load");
-    static uint64_t last_ns, average[3];        // in thousandths
+    static uint64_t last_ns, average[3]; // in thousandths
     static const uint64_t window_s[3] = {60, 300, 900};
     struct census c = count_all();
     uint64_t now = clock_monotonic_ns(), load = c.running * 1000ul;
@@ -137,8 +137,8 @@ static void proc_stat(struct text *out)
         switches += harts[i]->switches;
     }
     text_printf(out, "ctxt %lu\nbtime %lu\nprocesses %u\nprocs_running %u\nprocs_blocked 0\n",
-                (unsigned long)switches,
-                (unsigned long)((clock_realtime_ns() - now) / 1000000000), c.last_pid, c.running);
+                (unsigned long)switches, (unsigned long)((clock_realtime_ns() - now) / 1000000000),
+                c.last_pid, c.running);
 }
 PROC(stat, proc_stat);
 
@@ -180,7 +180,7 @@ PROC(cmdline, proc_cmdline);
 
 static void proc_filesystems(struct text *out)
 {
-    SET_FOREACH (filesystems, struct filesystem, fs)
+    SET_FOREACH(filesystems, struct filesystem, fs)
         text_printf(out, "%s\t%s\n", fs->flags & FS_NEEDS_DEVICE ? "" : "nodev", fs->name);
 }
 PROC(filesystems, proc_filesystems);
@@ -189,7 +189,7 @@ PROC(filesystems, proc_filesystems);
 
 struct mount_row {
     uint32_t id;
-    struct path root;               // referenced
+    struct path root; // referenced
     uint32_t flags;
 };
 

@@ -32,7 +32,7 @@ static uint64_t clock_ticks(uint64_t hart_ticks)
 struct task_view {
     uint32_t threads, ppid;
     char state;
-    uint64_t ticks;                 // of living and ended threads
+    uint64_t ticks; // of living and ended threads
     sigset pending, blocked;
     uint32_t hart;
 };
@@ -53,7 +53,7 @@ static void look(struct process *p, struct task_view *v)
     v->ppid = p->parent ? p->parent->pid : 0;
     spin_unlock(&process_tree_lock);
     spin_lock(&p->lock);
-    LIST_FOREACH (it, &p->threads) {
+    LIST_FOREACH(it, &p->threads) {
         const struct thread *th = list_entry(it, struct thread, in_process);
         if (load_relaxed(&th->task.state) & (TASK_RUNNING | TASK_QUEUED))
             v->state = 'R';
@@ -109,8 +109,7 @@ static void proc_task_status(struct text *out, struct process *p)
     look(p, &v);
     signal_sets(p, &ignored, &caught);
     text_printf(out, "Name:\t%s\nState:\t%s\nTgid:\t%u\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
-                p->comm, state_name(v.state), (unsigned)p->pid, (unsigned)p->pid,
-                (unsigned)v.ppid);
+                p->comm, state_name(v.state), (unsigned)p->pid, (unsigned)p->pid, (unsigned)v.ppid);
     text_printf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", (unsigned)c->uid,
                 (unsigned)c->euid, (unsigned)c->suid, (unsigned)c->fsuid, (unsigned)c->gid,
                 (unsigned)c->egid, (unsigned)c->sgid, (unsigned)c->fsgid);
@@ -134,8 +133,8 @@ static void proc_task_stat(struct text *out, struct process *p)
         rss = s->resident;
         space_unref(s);
     }
-    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu 0 %lu 0 ", (unsigned)p->pid, p->comm,
-                v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
+    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu 0 %lu 0 ", (unsigned)p->pid, p->comm, v.state,
+                (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
                 (unsigned)tty_of_session((int32_t)p->sid), (int)tty_foreground_pgrp(),
                 (unsigned long)p->min_faults, (unsigned long)p->maj_faults);
     text_printf(out, "%lu %lu %lu %lu 20 %d %u 0 %lu %lu %lu %lu ",

@@ -46,13 +46,14 @@ static bool part_matches(const char *e, const char *prefix, size_t n, const char
 static long lookup_entry(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
 {
     uint64_t ino = INO_ENTRIES;
-    SET_FOREACH (proc_entries, struct proc_entry, e) {
+    SET_FOREACH(proc_entries, struct proc_entry, e) {
         ino++;
         if (!part_matches(e->name, dir->prefix, dir->prefix_len, name, len))
             continue;
         bool file = e->name[dir->prefix_len + len] == '\0';
-        struct proc_node *node = file ? node_new(dir->v.super, PROC_FILE, ino, S_IFREG | 0444)
-                                      : node_new(dir->v.super, PROC_DIR, ino + 1024, S_IFDIR | 0555);
+        struct proc_node *node = file
+                                     ? node_new(dir->v.super, PROC_FILE, ino, S_IFREG | 0444)
+                                     : node_new(dir->v.super, PROC_DIR, ino + 1024, S_IFDIR | 0555);
         if (!node)
             return -ENOMEM;
         node->entry = e;
@@ -67,7 +68,7 @@ static long lookup_entry(struct proc_node *dir, const char *name, size_t len, st
 // Is e the first entry that shows this part? Directories appear once.
 static bool first_of_part(const struct proc_entry *e, size_t prefix_len, size_t len)
 {
-    SET_FOREACH (proc_entries, struct proc_entry, other) {
+    SET_FOREACH(proc_entries, struct proc_entry, other) {
         if (other == e)
             return true;
         if (part_matches(other->name, e->name, prefix_len, e->name + prefix_len, len))
@@ -209,7 +210,8 @@ ASYNC_IMPL(proc_readdir, vnode_readdir, )
 {
     ASYNC_BEGIN(proc_readdir);
     struct proc_node *dir = proc_node_of(f->dir);
-    if (!dir_emit_dots(f->sink, f->dir, dir->kind == PROC_FD_DIR ? task_ino(dir->pid, 0) : INO_ROOT))
+    if (!dir_emit_dots(f->sink, f->dir,
+                       dir->kind == PROC_FD_DIR ? task_ino(dir->pid, 0) : INO_ROOT))
         ASYNC_RETURN(0);
     switch (dir->kind) {
     case PROC_ROOT:

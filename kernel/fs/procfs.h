@@ -9,24 +9,24 @@
 
 enum proc_kind {
     PROC_ROOT,
-    PROC_DIR,           // a directory of plain entries: "sys"
-    PROC_FILE,          // a plain entry
+    PROC_DIR,  // a directory of plain entries: "sys"
+    PROC_FILE, // a plain entry
     PROC_SELF,
     PROC_TASK_DIR,
     PROC_TASK_FILE,
-    PROC_TASK_LINK,     // exe, cwd, root
+    PROC_TASK_LINK, // exe, cwd, root
     PROC_FD_DIR,
     PROC_FD_LINK,
 };
 
 struct proc_node {
-    struct vnode v;                             // first
+    struct vnode v; // first
     enum proc_kind kind;
     uint32_t pid;
-    uint32_t which;                             // number within the process's directory; descriptor
-    const struct proc_entry *entry;             // PROC_FILE
-    const struct proc_task_entry *task_entry;   // PROC_TASK_FILE
-    const char *prefix;                         // PROC_DIR: its entries' names begin with this
+    uint32_t which;                           // number within the process's directory; descriptor
+    const struct proc_entry *entry;           // PROC_FILE
+    const struct proc_task_entry *task_entry; // PROC_TASK_FILE
+    const char *prefix;                       // PROC_DIR: its entries' names begin with this
     size_t prefix_len;
 };
 

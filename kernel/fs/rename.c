@@ -10,8 +10,8 @@
 struct rename_op {
     struct walk from, to;
     bool from_walked, to_walked, super_locked, target_locked;
-    struct dentry *d, *target;      // referenced
-    struct vnode *v, *target_v;     // of the two; referenced
+    struct dentry *d, *target;  // referenced
+    struct vnode *v, *target_v; // of the two; referenced
 };
 
 static struct vnode *dir_of(const struct walk *w)
@@ -106,8 +106,7 @@ ASYNC(rename_prepare, struct mutex *first; struct mutex *second; long r;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->op->from_walked = true;
-    AWAIT(f->r, path_walk, f->fs, f->new_start, f->new_text, WALK_PARENT | WALK_FOLLOW,
-          &f->op->to);
+    AWAIT(f->r, path_walk, f->fs, f->new_start, f->new_text, WALK_PARENT | WALK_FOLLOW, &f->op->to);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->op->to_walked = true;
@@ -150,7 +149,7 @@ ASYNC(vfs_rename, struct rename_op op; long r;)
     f->op.v = vnode_get(f->op.d->vnode);
     f->op.target_v = f->op.target->vnode ? vnode_get(f->op.target->vnode) : NULL;
     if (f->op.v == f->op.target_v)
-        ASYNC_RETURN(0);    // two names of one file: POSIX wants nothing done
+        ASYNC_RETURN(0); // two names of one file: POSIX wants nothing done
     if (f->op.target_v && S_ISDIR(f->op.target_v->mode) && !(f->flags & RENAME_EXCHANGE)) {
         AWAIT(f->r, mutex_lock, &f->op.target_v->lock, false);
         f->op.target_locked = true;

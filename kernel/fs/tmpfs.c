@@ -99,7 +99,7 @@ static struct tmpfs_node *empty_step(struct tmpfs_node *dir, const struct tmpfs_
     struct tmpfs_entry *e = list_entry(from->entries.next, struct tmpfs_entry, by_cookie);
     if (dir->count && S_ISDIR(e->node->v.mode) && e->node->count)
         return e->node;
-    tmpfs_remove_name(&from->v, e->name, e->len);   // from parent: `dir`, which is its first entry
+    tmpfs_remove_name(&from->v, e->name, e->len); // from parent: `dir`, which is its first entry
     return from;
 }
 
@@ -170,7 +170,7 @@ struct vnode *tmpfs_add(struct vnode *dir, const char *name, uint32_t mode, uint
     }
     if (tmpfs_add_entry(dir, name, strlen(name), node, &v) < 0)
         return NULL;
-    vnode_put(v);   // the directory's reference keeps it
+    vnode_put(v); // the directory's reference keeps it
     return v;
 }
 

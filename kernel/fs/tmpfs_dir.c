@@ -31,8 +31,8 @@ static bool dir_grow(struct tmpfs_node *dir)
     uint32_t n = dir->buckets ? dir->buckets * 4 : 8;
     struct tmpfs_entry **bucket = kzalloc(n * sizeof *bucket);
     if (!bucket)
-        return dir->buckets > 0;    // longer chains will do
-    LIST_FOREACH (it, &dir->entries) {
+        return dir->buckets > 0; // longer chains will do
+    LIST_FOREACH(it, &dir->entries) {
         struct tmpfs_entry *e = list_entry(it, struct tmpfs_entry, by_cookie);
         e->hash_next = bucket[e->hash & (n - 1)];
         bucket[e->hash & (n - 1)] = e;
@@ -91,7 +91,7 @@ static struct tmpfs_node *entry_remove(struct tmpfs_node *dir, struct tmpfs_entr
 }
 
 long tmpfs_add_entry(struct vnode *dir, const char *name, size_t len, struct tmpfs_node *node,
-                struct vnode **out)
+                     struct vnode **out)
 {
     struct tmpfs_entry *e = node ? entry_new(tmpfs_node_of(dir), name, len) : NULL;
     if (!e) {
@@ -130,7 +130,8 @@ ASYNC_IMPL(tmpfs_create, vnode_create, )
 ASYNC_IMPL(tmpfs_mkdir, vnode_mkdir, )
 {
     ASYNC_BEGIN(tmpfs_mkdir);
-    ASYNC_RETURN(tmpfs_add_entry(f->dir, f->name, f->len, tmpfs_node_new(f->dir->super, f->mode), f->out));
+    ASYNC_RETURN(
+        tmpfs_add_entry(f->dir, f->name, f->len, tmpfs_node_new(f->dir->super, f->mode), f->out));
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -228,7 +229,7 @@ ASYNC_IMPL(tmpfs_rename, vnode_rename, )
         exchange(from, *old, to, *new);
         ASYNC_RETURN(0);
     }
-    if (new && S_ISDIR((*new)->node->v.mode) && (*new)->node->count)
+    if (new &&S_ISDIR((*new)->node->v.mode) && (*new)->node->count)
         ASYNC_RETURN(-ENOTEMPTY);
     struct tmpfs_entry *e = entry_new(to, f->new_name, f->new_len);
     if (!e)

@@ -5,31 +5,31 @@
 #include "fs/tmpfs.h"
 #include "mem/phys.h"
 
-enum { TMPFS_FIRST_COOKIE = 2 };    // after "." and ".."
+enum { TMPFS_FIRST_COOKIE = 2 }; // after "." and ".."
 
 struct tmpfs_entry {
     struct tmpfs_entry *hash_next;
     struct list by_cookie;
     int64_t cookie;
-    struct tmpfs_node *node;    // holds one reference on its vnode
+    struct tmpfs_node *node; // holds one reference on its vnode
     uint32_t hash;
     uint16_t len;
     char name[];
 };
 
 struct tmpfs_node {
-    struct vnode v;             // first
+    struct vnode v; // first
     union {
-        struct phys pages;      // regular file
-        struct {                // directory
+        struct phys pages; // regular file
+        struct {           // directory
             struct tmpfs_entry **bucket;
             uint32_t buckets, count;
             struct list entries;
             int64_t next_cookie;
-            struct tmpfs_entry *hint;   // where the last readdir stopped
-            struct tmpfs_node *parent;  // not referenced: alive while it has this entry
+            struct tmpfs_entry *hint;  // where the last readdir stopped
+            struct tmpfs_node *parent; // not referenced: alive while it has this entry
         };
-        char *target;           // symbolic link
+        char *target; // symbolic link
     };
 };
 

@@ -37,11 +37,12 @@ ASYNC_IFACE_DEFINE(fs_mount);
 
 enum { VNODE_BUCKETS = 256 };
 
-static struct spinlock vnode_lock = SPINLOCK_INIT("vnode hash");   // guards the three below
+static struct spinlock vnode_lock = SPINLOCK_INIT("vnode hash"); // guards the three below
 static struct list vnode_hash[VNODE_BUCKETS];
 static struct list reap_queue = LIST_INIT(reap_queue);
-static struct waitq reap_waiters = {LIST_INIT(reap_waiters.head)};  // the reaper, and who waits for it
-static uint32_t reaping;                                            // vnodes queued or being evicted
+static struct waitq reap_waiters = {
+    LIST_INIT(reap_waiters.head)}; // the reaper, and who waits for it
+static uint32_t reaping;           // vnodes queued or being evicted
 
 // ---- supers
 
@@ -92,7 +93,7 @@ void vnode_touch(struct vnode *v)
 
 static const struct file_ops *device_file_ops(uint64_t dev)
 {
-    SET_FOREACH (chardevs, struct chardev, c)
+    SET_FOREACH(chardevs, struct chardev, c)
         if (c->dev == dev)
             return c->ops;
     return NULL;
@@ -220,7 +221,7 @@ static struct list *bucket_of(const struct super *super, uint64_t ino)
 
 static struct vnode *find_locked(struct super *super, uint64_t ino)
 {
-    LIST_FOREACH (it, bucket_of(super, ino)) {
+    LIST_FOREACH(it, bucket_of(super, ino)) {
         struct vnode *v = list_entry(it, struct vnode, hash);
         if (v->super == super && v->ino == ino)
             return v;

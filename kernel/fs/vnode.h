@@ -38,48 +38,55 @@ struct vnode;
 struct path;
 
 struct vnode {
-    uint32_t refs;                      // atomic
-    uint32_t mode;                      // S_IF* and permissions
+    uint32_t refs; // atomic
+    uint32_t mode; // S_IF* and permissions
     const struct vnode_ops *ops;
-    const struct file_ops *file_ops;    // of open files; NULL: chosen by mode (see vnode_init)
+    const struct file_ops *file_ops; // of open files; NULL: chosen by mode (see vnode_init)
     struct super *super;
     uint64_t ino;
     uint32_t nlink, uid, gid;
-    uint32_t flags;                     // enum vnode_flag
-    uint64_t size;                      // bytes; a page cache file: changed by vnode_set_size only
-    uint64_t blocks;                    // 512-byte units in use; 0: computed from size by getattr
-    uint64_t rdev;                      // device nodes
-    int64_t atime_ns, mtime_ns, ctime_ns;   // since 1970
-    struct phys *pages;                 // page cache of a regular file, embedded in the file
-                                        // system's own struct around the vnode; NULL: none
+    uint32_t flags;  // enum vnode_flag
+    uint64_t size;   // bytes; a page cache file: changed by vnode_set_size only
+    uint64_t blocks; // 512-byte units in use; 0: computed from size by getattr
+    uint64_t rdev;   // device nodes
+    int64_t atime_ns, mtime_ns, ctime_ns; // since 1970
+    struct phys *pages;                   // page cache of a regular file, embedded in the file
+                                          // system's own struct around the vnode; NULL: none
     struct mutex lock;
-    uint32_t writers;                   // open for writing; executing files: see deny_write
-    uint32_t deny_write;                // running as a program: open for write is ETXTBSY
-    struct list in_super;               // super->vnodes, under super->lock
-    struct list hash;                   // by (super, ino); see vnode_find
-    struct list reap;                   // the reaper's queue
-    struct pipe *pipe;                  // FIFO: while it is open
-    struct file_lock *locks;            // advisory locks (lock.c)
-    void *priv;                         // the file system's
+    uint32_t writers;        // open for writing; executing files: see deny_write
+    uint32_t deny_write;     // running as a program: open for write is ETXTBSY
+    struct list in_super;    // super->vnodes, under super->lock
+    struct list hash;        // by (super, ino); see vnode_find
+    struct list reap;        // the reaper's queue
+    struct pipe *pipe;       // FIFO: while it is open
+    struct file_lock *locks; // advisory locks (lock.c)
+    void *priv;              // the file system's
 };
 
 enum vnode_flag {
-    VNODE_HASHED = 1,       // vnode_find can return it
-    VNODE_DYING = 2,        // refs reached 0
-    VNODE_MAGIC_LINK = 4,   // symlink followed by ops->follow instead of by text
-    VNODE_DIRTY_ATTR = 8,   // the file system's use: attributes to be written back
+    VNODE_HASHED = 1,     // vnode_find can return it
+    VNODE_DYING = 2,      // refs reached 0
+    VNODE_MAGIC_LINK = 4, // symlink followed by ops->follow instead of by text
+    VNODE_DIRTY_ATTR = 8, // the file system's use: attributes to be written back
 };
 
 struct kstat {
-    struct stat_k st;       // as fstat reports it
+    struct stat_k st; // as fstat reports it
 };
 
 // What setattr is to change.
-enum { ATTR_MODE = 1, ATTR_UID = 2, ATTR_GID = 4, ATTR_SIZE = 8, ATTR_ATIME = 16, ATTR_MTIME = 32,
-       ATTR_CTIME = 64 };
+enum {
+    ATTR_MODE = 1,
+    ATTR_UID = 2,
+    ATTR_GID = 4,
+    ATTR_SIZE = 8,
+    ATTR_ATIME = 16,
+    ATTR_MTIME = 32,
+    ATTR_CTIME = 64
+};
 struct vattr {
     uint32_t mask;
-    uint32_t mode;          // permission bits only
+    uint32_t mode; // permission bits only
     uint32_t uid, gid;
     uint64_t size;
     int64_t atime_ns, mtime_ns, ctime_ns;
@@ -133,20 +140,20 @@ ASYNC_IFACE(vnode_fsync, struct vnode *v; bool data_only;);
 ASYNC_IFACE(vnode_evict, struct vnode *v;);
 
 struct vnode_ops {
-    const struct async_fn *lookup;      // NULL: -ENOENT
-    const struct async_fn *create;      // NULL: -EPERM (all that change names)
+    const struct async_fn *lookup; // NULL: -ENOENT
+    const struct async_fn *create; // NULL: -EPERM (all that change names)
     const struct async_fn *mkdir;
     const struct async_fn *symlink;
     const struct async_fn *link;
     const struct async_fn *unlink;
     const struct async_fn *rmdir;
     const struct async_fn *rename;
-    const struct async_fn *readlink;    // NULL: -EINVAL
-    const struct async_fn *readdir;     // NULL: -ENOTDIR
-    const struct async_fn *setattr;     // NULL: vnode_setattr_memory: fields only, pages truncated
-    const struct async_fn *reserve;     // NULL: storage is found when pages are written
-    const struct async_fn *fsync;       // NULL: nothing to do
-    const struct async_fn *evict;       // NULL: nothing to do
+    const struct async_fn *readlink; // NULL: -EINVAL
+    const struct async_fn *readdir;  // NULL: -ENOTDIR
+    const struct async_fn *setattr;  // NULL: vnode_setattr_memory: fields only, pages truncated
+    const struct async_fn *reserve;  // NULL: storage is found when pages are written
+    const struct async_fn *fsync;    // NULL: nothing to do
+    const struct async_fn *evict;    // NULL: nothing to do
     // Plain. NULL: from the vnode's fields (vnode_getattr_default).
     void (*getattr)(struct vnode *v, struct stat_k *st);
     // Where a magic link leads, referenced (see path.h). Plain. 0 or negative errno.
@@ -165,10 +172,10 @@ ASYNC_IFACE(file_write, struct file *file; struct iobuf *buf; uint64_t pos;);
 ASYNC_IFACE(file_ioctl, struct file *file; uint32_t cmd; uint64_t arg;);
 
 struct file_ops {
-    const struct async_fn *open;        // NULL: nothing to do
-    const struct async_fn *read;        // NULL: -EINVAL (directories -EISDIR)
-    const struct async_fn *write;       // NULL: -EINVAL
-    const struct async_fn *ioctl;       // NULL: -ENOTTY
+    const struct async_fn *open;  // NULL: nothing to do
+    const struct async_fn *read;  // NULL: -EINVAL (directories -EISDIR)
+    const struct async_fn *write; // NULL: -EINVAL
+    const struct async_fn *ioctl; // NULL: -ENOTTY
     // Plain first tries of read and write, from the trap path: short, nothing is held. Return
     // bytes, a negative errno, or syscall_go_async() (syscall.h) when they would have to wait.
     // va, len: the buffer in the calling thread's space. NULL: always the async one.
@@ -184,10 +191,10 @@ struct file_ops {
     // What a mapping of the file maps. NULL: vnode->pages, or -ENODEV when it has none. Returns a
     // referenced object; NULL in *out: anonymous zero pages.
     int (*mmap)(struct file *file, uint32_t prot, uint32_t flags, struct phys **out);
-    uint32_t flags;                     // enum file_ops_flag
+    uint32_t flags; // enum file_ops_flag
 };
 enum file_ops_flag {
-    FILE_OPS_STREAM = 1,    // no position: lseek and pread are -ESPIPE, no position lock is taken
+    FILE_OPS_STREAM = 1, // no position: lseek and pread are -ESPIPE, no position lock is taken
 };
 
 // ---- file systems
@@ -198,36 +205,36 @@ struct super_ops {
     // super_sync: at unmount, first: drops what keeps vnodes alive but has no store (a tree in
     // memory). NULL: nothing.
     const struct async_fn *empty;
-    const struct async_fn *sync;        // super_sync: all that is dirty, durable. NULL: nothing
-    const struct async_fn *unmount;     // super_unmount: after sync, no vnode left. NULL: nothing
+    const struct async_fn *sync;    // super_sync: all that is dirty, durable. NULL: nothing
+    const struct async_fn *unmount; // super_unmount: after sync, no vnode left. NULL: nothing
 };
 ASYNC_IFACE(super_sync, struct super *super;);
 ASYNC_IFACE(super_unmount, struct super *super;);
 
 struct super {
-    uint32_t refs;                      // mounts
-    uint32_t flags;                     // enum super_flag
+    uint32_t refs;  // mounts
+    uint32_t flags; // enum super_flag
     const struct filesystem *fs;
     const struct super_ops *ops;
-    struct block_device *bdev;          // NULL: none
-    uint64_t dev;                       // st_dev
-    uint64_t magic;                     // f_type of statfs
-    uint64_t max_file;                  // largest file size; 0: no limit of its own
-    struct vnode *root;                 // referenced
+    struct block_device *bdev; // NULL: none
+    uint64_t dev;              // st_dev
+    uint64_t magic;            // f_type of statfs
+    uint64_t max_file;         // largest file size; 0: no limit of its own
+    struct vnode *root;        // referenced
     struct dentry *root_dentry;
     struct mutex rename_lock;
-    struct spinlock lock;               // guards vnodes
+    struct spinlock lock; // guards vnodes
     struct list vnodes;
-    struct list all;                    // list of supers
+    struct list all; // list of supers
     char source[64];
     void *priv;
 };
 enum super_flag {
     SUPER_RDONLY = 1,
-    SUPER_NEGATIVE = 2,     // absent names may be remembered: every change goes through the VFS
-    SUPER_NO_CACHE = 4,     // names change by themselves (procfs): look up each time
-    SUPER_ALIASES = 8,      // a file answers to several spellings (FAT: case, 8.3 name): unlink, rmdir
-                            // and rename forget every cached name of the vnode in the directory
+    SUPER_NEGATIVE = 2, // absent names may be remembered: every change goes through the VFS
+    SUPER_NO_CACHE = 4, // names change by themselves (procfs): look up each time
+    SUPER_ALIASES = 8,  // a file answers to several spellings (FAT: case, 8.3 name): unlink, rmdir
+                        // and rename forget every cached name of the vnode in the directory
 };
 
 // A mount function: makes the super and its root vnode. `source` is the device path's last
@@ -239,14 +246,14 @@ ASYNC_IFACE(fs_mount, const struct filesystem *fs; struct block_device *bdev; co
 struct filesystem {
     const char *name;
     const struct async_fn *mount;
-    uint64_t flags;                     // enum filesystem_flag
+    uint64_t flags; // enum filesystem_flag
 };
 enum { FS_NEEDS_DEVICE = 1 };
 SET_DECLARE(filesystems, struct filesystem);
-#define FILESYSTEM(ident, mount_fn, flags)                                                     \
+#define FILESYSTEM(ident, mount_fn, flags)                                                         \
     SET_ITEM(filesystems, struct filesystem, filesystem_##ident) = {#ident, &mount_fn##_fn, flags}
 
-extern struct list super_list;          // super.all, under super_lock
+extern struct list super_list; // super.all, under super_lock
 extern struct spinlock super_lock;
 
 // A zeroed super with its locks and lists made, device number chosen. NULL: out of memory.
@@ -271,7 +278,7 @@ static inline struct vnode *vnode_get(struct vnode *v)
     atomic_add32(&v->refs, 1);
     return v;
 }
-void vnode_release(struct vnode *v);    // the slow end of vnode_put
+void vnode_release(struct vnode *v); // the slow end of vnode_put
 static inline void vnode_put(struct vnode *v)
 {
     if (atomic_add32(&v->refs, -1u) == 1)
@@ -280,16 +287,16 @@ static inline void vnode_put(struct vnode *v)
 
 // Identity, for file systems whose vnodes are made from disk: one vnode per (super, ino).
 // vnode_find: >= 0 and *out referenced or NULL; waits while a dying one of that number is evicted.
-ASYNC_DECL(vnode_reaper_flush, int unused;);    // until no released vnode waits for its evict
+ASYNC_DECL(vnode_reaper_flush, int unused;); // until no released vnode waits for its evict
 ASYNC_DECL(vnode_find, struct super *super; uint64_t ino; struct vnode **out;);
 void vnode_hash_insert(struct vnode *v);
-void vnode_hash_remove(struct vnode *v);            // e.g. unlinked: the number may be used again
-void vnode_rehash(struct vnode *v, uint64_t ino);   // renamed: its number changes
+void vnode_hash_remove(struct vnode *v);          // e.g. unlinked: the number may be used again
+void vnode_rehash(struct vnode *v, uint64_t ino); // renamed: its number changes
 
 void vnode_getattr_default(struct vnode *v, struct stat_k *st);
-const struct file_ops *vnode_file_ops(struct vnode *v);     // device nodes: by number
-int64_t vnode_now_ns(void);             // CLOCK_REALTIME, for time stamps
-void vnode_touch(struct vnode *v);      // mtime and ctime = now
+const struct file_ops *vnode_file_ops(struct vnode *v); // device nodes: by number
+int64_t vnode_now_ns(void);                             // CLOCK_REALTIME, for time stamps
+void vnode_touch(struct vnode *v);                      // mtime and ctime = now
 
 // Page cache of regular files (pagecache.c). The file system gives read_page and write_page to the
 // memory object it makes (mem/phys.h, phys_init with the vnode as owner); these keep vnode.size and
@@ -321,5 +328,5 @@ struct chardev {
     const struct file_ops *ops;
 };
 SET_DECLARE(chardevs, struct chardev);
-#define CHARDEV(ident, major, minor, mode, ops)                                                \
+#define CHARDEV(ident, major, minor, mode, ops)                                                    \
     SET_ITEM(chardevs, struct chardev, chardev_##ident) = {#ident, MAKEDEV(major, minor), mode, ops}

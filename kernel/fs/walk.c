@@ -15,17 +15,17 @@ enum { RUN_LOOKUP = 1, RUN_LINK = 2, LINK_BUFFER = 2 * PATH_MAX };
 
 struct walker {
     struct fs_context *fs;
-    struct path at;             // referenced while `held`, else only a start
-    const char *p;              // rest of the path
+    struct path at; // referenced while `held`, else only a start
+    const char *p;  // rest of the path
     uint32_t flags, links;
     bool held;
-    bool waits;                 // the async walk: keep references when stopping at a request
-    bool checked;               // not the superuser: search permission is looked at
-    const char *name;           // RUN_LOOKUP: what to look up in `at`
+    bool waits;       // the async walk: keep references when stopping at a request
+    bool checked;     // not the superuser: search permission is looked at
+    const char *name; // RUN_LOOKUP: what to look up in `at`
     uint32_t len, hash;
-    struct dentry *child;       // the answer; referenced
-    struct vnode *link;         // RUN_LINK: referenced
-    char *buffer;               // LINK_BUFFER bytes: link text and rest, once a link was met
+    struct dentry *child; // the answer; referenced
+    struct vnode *link;   // RUN_LINK: referenced
+    char *buffer;         // LINK_BUFFER bytes: link text and rest, once a link was met
 };
 
 void walk_finish(struct walk *w)
@@ -214,8 +214,8 @@ static int run(struct walker *w, struct walk *out)
     return r;
 }
 
-static int start(struct walker *w, struct fs_context *fs, const struct path *from,
-                 const char *text, uint32_t flags, struct walk *out)
+static int start(struct walker *w, struct fs_context *fs, const struct path *from, const char *text,
+                 uint32_t flags, struct walk *out)
 {
     *w = (struct walker){.fs = fs, .p = text, .flags = flags};
     w->checked = !fs_superuser();
@@ -227,8 +227,8 @@ static int start(struct walker *w, struct fs_context *fs, const struct path *fro
     return 0;
 }
 
-int path_walk_fast(struct fs_context *fs, const struct path *from, const char *text,
-                   uint32_t flags, struct walk *out)
+int path_walk_fast(struct fs_context *fs, const struct path *from, const char *text, uint32_t flags,
+                   struct walk *out)
 {
     struct walker w;
     int r = start(&w, fs, from, text, flags, out);
@@ -369,7 +369,7 @@ ASYNC(path_walk, struct walker w; long r;)
             ASYNC_RETURN(f->r);
     }
     if (f->r == 0) {
-        f->out->buffer = f->w.buffer;   // `last` may point into it
+        f->out->buffer = f->w.buffer; // `last` may point into it
         f->w.buffer = NULL;
     }
     ASYNC_RETURN(f->r);

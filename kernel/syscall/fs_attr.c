@@ -7,7 +7,7 @@
 
 // ---- size
 
-ASYNC_SYSCALL(sys_truncate, struct target target; struct vnode *v; long r;)
+ASYNC_SYSCALL(sys_truncate, struct target target; struct vnode * v; long r;)
 {
     ASYNC_BEGIN(sys_truncate);
     f->target = (struct target){.found = false};
@@ -112,7 +112,7 @@ static int may_chown(const struct vnode *v, struct vattr *attr)
     if (!fs_superuser() && (!vnode_owner(v) || gives_away || foreign))
         return -EPERM;
     if (S_ISREG(v->mode) && (v->mode & 0111) && (v->mode & (S_ISUID | S_ISGID))) {
-        attr->mask |= ATTR_MODE;    // a program that changes hands loses its privileges
+        attr->mask |= ATTR_MODE; // a program that changes hands loses its privileges
         attr->mode = v->mode & (S_IALLUGO & ~S_ISUID);
         if (v->mode & 010)
             attr->mode &= ~(uint32_t)S_ISGID;
@@ -233,7 +233,7 @@ static int may_set_times(const struct vnode *v, struct vattr *attr)
 {
     if (vnode_owner(v))
         return 0;
-    bool both_now = attr->mask == (ATTR_ATIME | ATTR_MTIME | ATTR_CTIME);   // see times_attr
+    bool both_now = attr->mask == (ATTR_ATIME | ATTR_MTIME | ATTR_CTIME); // see times_attr
     return both_now ? vnode_permission(v, W_OK) : -EPERM;
 }
 
@@ -254,8 +254,8 @@ static int times_attr(const struct timespec_k ts[2], struct vattr *attr)
     int64_t now = vnode_now_ns();
     if (!valid_time(&ts[0]) || !valid_time(&ts[1]))
         return -EINVAL;
-    attr->mask = (ts[0].nsec != UTIME_OMIT ? ATTR_ATIME : 0) |
-                 (ts[1].nsec != UTIME_OMIT ? ATTR_MTIME : 0);
+    attr->mask =
+        (ts[0].nsec != UTIME_OMIT ? ATTR_ATIME : 0) | (ts[1].nsec != UTIME_OMIT ? ATTR_MTIME : 0);
     if (ts[0].nsec == UTIME_NOW && ts[1].nsec == UTIME_NOW)
         attr->mask |= ATTR_CTIME;
     attr->atime_ns = time_of(&ts[0], now);

@@ -67,14 +67,15 @@ static int check_pair(const struct file *in, const struct file *out)
     return 0;
 }
 
-ASYNC_SYSCALL(sys_sendfile, struct file *in; struct file *out; uint64_t pos; size_t n; long r; long w;)
+ASYNC_SYSCALL(sys_sendfile, struct file *in; struct file * out; uint64_t pos; size_t n; long r;
+              long w;)
 {
     ASYNC_BEGIN(sys_sendfile);
     f->out = fd_get(t->thread->files, (int32_t)f->a[0]);
     f->in = fd_get(t->thread->files, (int32_t)f->a[1]);
     f->r = check_pair(f->in, f->out);
     if (f->r == 0 && (f->in->ops->flags & FILE_OPS_STREAM))
-        f->r = -EINVAL;     // as Linux: the source has pages or at least a position
+        f->r = -EINVAL; // as Linux: the source has pages or at least a position
     if (f->r == 0 && (f->out->flags & O_APPEND))
         f->r = -EINVAL;
     if (f->r == 0 && (int64_t)f->a[3] < 0)
@@ -117,7 +118,7 @@ static int check_range_copy(const struct file *in, const struct file *out, uint6
     return S_ISREG(in->vnode->mode) && S_ISREG(out->vnode->mode) ? 0 : -EINVAL;
 }
 
-ASYNC_SYSCALL(sys_copy_file_range, struct file *in; struct file *out; uint64_t in_pos;
+ASYNC_SYSCALL(sys_copy_file_range, struct file *in; struct file * out; uint64_t in_pos;
               uint64_t out_pos; size_t n; long r; long w;)
 {
     ASYNC_BEGIN(sys_copy_file_range);

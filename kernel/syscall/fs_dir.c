@@ -7,12 +7,12 @@
 
 // ---- getdents64
 
-enum { DENTS_CHUNK = 2048 };    // kernel buffer: at least one entry of the longest name fits
+enum { DENTS_CHUNK = 2048 }; // kernel buffer: at least one entry of the longest name fits
 
 struct dents {
     struct dir_sink sink;
-    size_t used, room;          // room: what is left of the user's buffer, at most DENTS_CHUNK
-    bool full;                  // an entry did not fit
+    size_t used, room; // room: what is left of the user's buffer, at most DENTS_CHUNK
+    bool full;         // an entry did not fit
     char *buf;
 };
 
@@ -93,7 +93,7 @@ ASYNC_SYSCALL(sys_getdents64, struct file *file; struct dents d; size_t done; si
     if (f->done)
         ASYNC_RETURN((long)f->done);
     if (f->r == 0 && f->d.full)
-        f->r = -EINVAL;     // not even one entry fits
+        f->r = -EINVAL; // not even one entry fits
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     kfree(f->d.buf);

@@ -23,7 +23,7 @@ ASYNC(text_arg, long r;)
 }
 
 #define MS_MGC_MASK 0xffff0000u
-#define MS_MGC_VAL 0xc0ed0000u
+#define MS_MGC_VAL  0xc0ed0000u
 
 ASYNC_SYSCALL(sys_mount, char *text[4]; uint32_t flags; long r;)
 {
@@ -121,7 +121,7 @@ ASYNC_SYSCALL(sys_fdatasync, long r;)
 }
 SYSCALL_ASYNC(83, fdatasync, 1);
 
-ASYNC_SYSCALL(sys_syncfs, struct file *file; struct super *super; long r;)
+ASYNC_SYSCALL(sys_syncfs, struct file *file; struct super * super; long r;)
 {
     ASYNC_BEGIN(sys_syncfs);
     f->file = fd_get(t->thread->files, (int32_t)f->a[0]);

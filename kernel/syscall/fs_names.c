@@ -109,8 +109,8 @@ ASYNC(rename_between, struct path_arg from; struct path_arg to; long r;)
     if (f->r >= 0)
         AWAIT(f->r, path_arg_get, f->new_dir, f->new, false, &f->to);
     if (f->r >= 0)
-        AWAIT(f->r, vfs_rename, t->thread->fs, f->from.start, f->from.text, f->to.start,
-              f->to.text, f->flags);
+        AWAIT(f->r, vfs_rename, t->thread->fs, f->from.start, f->from.text, f->to.start, f->to.text,
+              f->flags);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     path_arg_put(&f->from);

@@ -22,9 +22,11 @@ static int install(struct file *file, uint32_t from, bool cloexec)
 
 // ---- openat
 
-enum { OPEN_KNOWN = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |
-                    O_SYNC | O_ASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW |
-                    O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE_BIT };
+enum {
+    OPEN_KNOWN = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK |
+                 O_SYNC | O_ASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME |
+                 O_CLOEXEC | O_PATH | O_TMPFILE_BIT
+};
 
 static long try_openat(int32_t dirfd, va_t path, uint32_t flags)
 {
@@ -39,15 +41,15 @@ static long try_openat(int32_t dirfd, va_t path, uint32_t flags)
     return r < 0 ? r : install(file, 0, flags & O_CLOEXEC);
 }
 
-ASYNC_SYSCALL(sys_openat, struct path_arg arg; struct file *file; long r;)
+ASYNC_SYSCALL(sys_openat, struct path_arg arg; struct file * file; long r;)
 {
     ASYNC_BEGIN(sys_openat);
     f->arg = (struct path_arg){.dir = NULL};
     AWAIT(f->r, path_arg_get, (int32_t)f->a[0], f->a[1], false, &f->arg);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    AWAIT(f->r, vfs_open, t->thread->fs, f->arg.start, f->arg.text,
-          (uint32_t)f->a[2] & OPEN_KNOWN, (uint32_t)f->a[3], &f->file);
+    AWAIT(f->r, vfs_open, t->thread->fs, f->arg.start, f->arg.text, (uint32_t)f->a[2] & OPEN_KNOWN,
+          (uint32_t)f->a[3], &f->file);
     ASYNC_RETURN(f->r < 0 ? f->r : install(f->file, 0, f->a[2] & O_CLOEXEC));
     ASYNC_FINALLY;
     path_arg_put(&f->arg);
@@ -72,7 +74,7 @@ static long sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
 {
     struct fd_table *table = thread_current()->files;
     if (first > last || (flags & ~CLOSE_RANGE_CLOEXEC))
-        return -EINVAL;     // CLOSE_RANGE_UNSHARE is not supported
+        return -EINVAL; // CLOSE_RANGE_UNSHARE is not supported
     for (int fd = fd_next_open(table, first); fd >= 0 && (uint32_t)fd <= last;
          fd = fd_next_open(table, (uint32_t)fd + 1)) {
         if (flags & CLOSE_RANGE_CLOEXEC)
@@ -122,7 +124,7 @@ SYSCALL(24, dup3, 3);
 static long set_flags(struct file *file, uint32_t flags)
 {
     if (flags & (O_ASYNC | O_DIRECT) & ~file->flags)
-        return -EINVAL;     // neither signals on readiness nor uncached transfers exist here
+        return -EINVAL; // neither signals on readiness nor uncached transfers exist here
     if ((flags & O_NOATIME) && !vnode_owner(file->vnode))
         return -EPERM;
     file->flags = (file->flags & ~(uint32_t)FILE_APPEND_ETC) | (flags & FILE_APPEND_ETC);
@@ -219,7 +221,7 @@ ASYNC_SYSCALL(sys_pipe2, struct file *end[2]; int32_t fd[2]; long r;)
     if (f->a[1] & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         ASYNC_RETURN(-EINVAL);
     if (f->a[1] & O_DIRECT)
-        ASYNC_RETURN(-EINVAL);      // no packet mode
+        ASYNC_RETURN(-EINVAL); // no packet mode
     f->r = pipe_new((uint32_t)f->a[1] & O_NONBLOCK, f->end);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
@@ -232,7 +234,7 @@ ASYNC_SYSCALL(sys_pipe2, struct file *end[2]; int32_t fd[2]; long r;)
     if (f->r >= 0)
         AWAIT(f->r, user_write, t->thread->space, f->a[0], f->fd, sizeof f->fd);
     if (f->r >= 0)
-        f->fd[0] = f->fd[1] = -1;   // theirs now
+        f->fd[0] = f->fd[1] = -1; // theirs now
     ASYNC_RETURN(f->r < 0 ? f->r : 0);
     ASYNC_FINALLY;
     for (int i = 0; i < 2; i++) {

@@ -7,9 +7,9 @@
 #include "task/thread.h"
 
 struct path_arg {
-    char *text;                 // kernel copy
-    struct file *dir;           // referenced; NULL: the working directory, or text is absolute
-    const struct path *start;   // dir's path or NULL, as path_walk takes it
+    char *text;               // kernel copy
+    struct file *dir;         // referenced; NULL: the working directory, or text is absolute
+    const struct path *start; // dir's path or NULL, as path_walk takes it
 };
 
 // Copies the text in and resolves dirfd. empty_ok: with AT_EMPTY_PATH and "", dir may be any file.
@@ -31,7 +31,7 @@ enum { SHORT_PATH = 256 };
 struct short_path {
     char text[SHORT_PATH];
     struct fd_table *table;
-    struct file *dir;           // borrowed
+    struct file *dir; // borrowed
     const struct path *start;
 };
 long short_path_get(struct short_path *p, int32_t dirfd, va_t text);

@@ -20,7 +20,7 @@ enum { POLL_DEFAULT = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM };
 struct poll_set {
     struct pollfd_k *fds;
     uint32_t n;
-    struct file **files;        // referenced while waiters are registered
+    struct file **files; // referenced while waiters are registered
     struct poll_list list;
 };
 
@@ -208,7 +208,7 @@ ASYNC(poll_masked, struct thread *th; long r;)
     if (f->masked && f->r != -EINTR)
         signal_set_blocked(f->th, f->th->saved_blocked);
     else if (f->masked)
-        f->th->restore_blocked = true;  // not earlier: it keeps the attention bit set
+        f->th->restore_blocked = true; // not earlier: it keeps the attention bit set
     ASYNC_RETURN(f->r == -EINTR && f->ns < 0 ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -255,13 +255,13 @@ SYSCALL_ASYNC(73, ppoll, 5);
 
 enum { SELECT_SETS = 3, SELECT_MAX = 65536 };
 static const uint16_t select_events[SELECT_SETS] = {POLLIN | POLLRDNORM, POLLOUT | POLLWRNORM,
-                                                     POLLPRI};
-static const uint16_t select_ready[SELECT_SETS] = {
-    POLLIN | POLLRDNORM | POLLHUP | POLLERR, POLLOUT | POLLWRNORM | POLLERR, POLLPRI};
+                                                    POLLPRI};
+static const uint16_t select_ready[SELECT_SETS] = {POLLIN | POLLRDNORM | POLLHUP | POLLERR,
+                                                   POLLOUT | POLLWRNORM | POLLERR, POLLPRI};
 
 struct select {
-    uint32_t nfds, bytes;           // bytes of one bit map, a multiple of 8
-    uint64_t *map[SELECT_SETS];     // in one block, map[0] owns it; zeroed when not given
+    uint32_t nfds, bytes;       // bytes of one bit map, a multiple of 8
+    uint64_t *map[SELECT_SETS]; // in one block, map[0] owns it; zeroed when not given
     struct pollfd_k *fds;
     uint32_t n;
 };
@@ -362,7 +362,7 @@ ASYNC_SYSCALL(sys_pselect6, struct select s; struct sigmask_arg sig; int64_t ns;
     if ((int32_t)f->a[0] < 0)
         ASYNC_RETURN(-EINVAL);
     if (f->s.nfds > SELECT_MAX)
-        f->s.nfds = SELECT_MAX;     // no descriptor is larger
+        f->s.nfds = SELECT_MAX; // no descriptor is larger
     AWAIT(f->r, timeout_arg, f->a[4], &f->ns);
     if (f->r >= 0 && f->a[5])
         AWAIT(f->r, user_read, t->thread->space, &f->sig, f->a[5], sizeof f->sig);

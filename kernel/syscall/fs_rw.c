@@ -5,12 +5,12 @@
 // has no plain operation, comes to the async handlers. A file with a position that is shared
 // (dup, fork, threads) has its position lock held across the transfer.
 #include "fs/file.h"
-#include "page/heap.h"
 #include "mem/user.h"
+#include "page/heap.h"
 #include "syscall/syscall.h"
 #include "task/thread.h"
 
-enum { RW_MAX = 0x7ffff000 };   // as Linux: longer transfers are cut to this
+enum { RW_MAX = 0x7ffff000 }; // as Linux: longer transfers are cut to this
 
 // ---- plain tries
 
@@ -329,9 +329,8 @@ ASYNC_SYSCALL(sys_lseek, struct file *file; long r;)
     AWAIT(f->r, mutex_lock, &f->file->pos_lock, true);
     if (f->r < 0)
         ASYNC_RETURN(-ERESTARTSYS);
-    f->r = f->file->ops->seek
-               ? f->file->ops->seek(f->file, (int64_t)f->a[1], (int)f->a[2])
-               : file_seek_default(f->file, (int64_t)f->a[1], (int)f->a[2]);
+    f->r = f->file->ops->seek ? f->file->ops->seek(f->file, (int64_t)f->a[1], (int)f->a[2])
+                              : file_seek_default(f->file, (int64_t)f->a[1], (int)f->a[2]);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (f->file) {

@@ -167,8 +167,8 @@ ASYNC(access_at, struct target target; struct vnode *v; long r;)
     if (f->r < 0 || f->mode == F_OK)
         ASYNC_RETURN(f->r);
     f->v = f->target.at.dentry->vnode;
-    f->r = f->flags & AT_EACCESS ? vnode_permission(f->v, f->mode)
-                                 : access_by_real_ids(f->v, f->mode);
+    f->r =
+        f->flags & AT_EACCESS ? vnode_permission(f->v, f->mode) : access_by_real_ids(f->v, f->mode);
     bool stored = S_ISREG(f->v->mode) || S_ISDIR(f->v->mode) || S_ISLNK(f->v->mode);
     if (f->r == 0 && (f->mode & W_OK) && stored)
         f->r = path_writable(&f->target.at);
@@ -203,7 +203,7 @@ SYSCALL_ASYNC(439, faccessat2, 4);
 
 // ---- readlink
 
-ASYNC_SYSCALL(sys_readlinkat, struct target target; struct vnode *v; char *text; long r; long w;)
+ASYNC_SYSCALL(sys_readlinkat, struct target target; struct vnode * v; char *text; long r; long w;)
 {
     ASYNC_BEGIN(sys_readlinkat);
     f->text = NULL;

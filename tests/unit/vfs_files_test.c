@@ -209,7 +209,7 @@ static void damaged_archives(void **state)
     struct cpio_entry e;
     build_archive();
     for (size_t cut = 0; cut < archive_size - 128; cut++) {
-        char *copy = malloc(cut + 1);       // so that reading beyond the cut is seen
+        char *copy = malloc(cut + 1); // so that reading beyond the cut is seen
         memcpy(copy, archive, cut);
         size_t at = 0;
         int r;
@@ -251,7 +251,7 @@ static void flocks(void **state)
     struct task *t = START(lock_flock, a, EX);
     vfs_settle();
     assert_false(vfs_ended(t));
-    file_put(b);                // the last reference drops its lock
+    file_put(b); // the last reference drops its lock
     assert_int_equal(vfs_finish(t), 0);
     assert_int_equal(RUN(lock_flock, a, 77), -EINVAL);
     file_put(a);
@@ -280,7 +280,7 @@ static void ranges(void **state)
 {
     (void)state;
     enum { BYTES = 24 };
-    uint8_t held[2][BYTES] = {{0}};         // 0 none, 1 read, 2 write
+    uint8_t held[2][BYTES] = {{0}}; // 0 none, 1 read, 2 write
     struct fd_table *owner[2] = {fd_table_new(), fd_table_new()}, *own = vfs_thread.files;
     struct file *file;
     assert_int_equal(v_open("/ranges", O_CREAT | O_RDWR, 0644, &file), 0);
@@ -315,9 +315,9 @@ static void ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(descriptors),      cmocka_unit_test(no_memory_for_descriptors),
-        cmocka_unit_test(unpacking),        cmocka_unit_test(damaged_archives),
-        cmocka_unit_test(flocks),           cmocka_unit_test(ranges),
+        cmocka_unit_test(descriptors), cmocka_unit_test(no_memory_for_descriptors),
+        cmocka_unit_test(unpacking),   cmocka_unit_test(damaged_archives),
+        cmocka_unit_test(flocks),      cmocka_unit_test(ranges),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

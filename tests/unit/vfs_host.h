@@ -7,8 +7,8 @@
 #include "fs/fsctx.h"
 #include "task/thread.h"
 
-void vfs_host_init(void);           // once per program; makes the root
-unsigned vfs_random(unsigned n);    // 0 .. n-1
+void vfs_host_init(void);        // once per program; makes the root
+unsigned vfs_random(unsigned n); // 0 .. n-1
 extern unsigned vfs_seed;
 
 // Runs an async function as a task of its own until it ends: its result.
@@ -16,7 +16,8 @@ long vfs_run(const struct async_fn *fn, const void *args, size_t n);
 #define RUN(fn, ...) vfs_run(&fn##_fn, &(struct fn##_args){__VA_ARGS__}, sizeof(struct fn##_args))
 // In halves. vfs_settle: until nothing can run. vfs_finish: runs it to its end.
 struct task *vfs_start(const struct async_fn *fn, const void *args, size_t n);
-#define START(fn, ...) vfs_start(&fn##_fn, &(struct fn##_args){__VA_ARGS__}, sizeof(struct fn##_args))
+#define START(fn, ...)                                                                             \
+    vfs_start(&fn##_fn, &(struct fn##_args){__VA_ARGS__}, sizeof(struct fn##_args))
 void vfs_settle(void);
 bool vfs_ended(const struct task *t);
 long vfs_finish(struct task *t);

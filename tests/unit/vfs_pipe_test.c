@@ -113,10 +113,11 @@ static void against_a_model(void **state)
             if (!plain || vfs_try(end[1]->ops->try_write, end[1], buf, n, &r))
                 r = put(buf, n);
             size_t room = CAPACITY - (wrote - read);
-            long want = n == 0 ? 0 : n <= PIPE_BUF ? (room >= n ? (long)n : -EAGAIN)
-                        : room == 0                ? -EAGAIN
-                        : room < n                 ? (long)room
-                                                   : (long)n;
+            long want = n == 0          ? 0
+                        : n <= PIPE_BUF ? (room >= n ? (long)n : -EAGAIN)
+                        : room == 0     ? -EAGAIN
+                        : room < n      ? (long)room
+                                        : (long)n;
             assert_int_equal(r, want);
             wrote += r > 0 ? (uint64_t)r : 0;
         } else {
@@ -157,7 +158,7 @@ static void pages_given_back_are_not_used(void **state)
     enum { TAKEN = 64 };
     static uint8_t buf[CAPACITY];
     uint8_t *taken[TAKEN];
-    for (int i = 0; i < 10; i++) {      // round the ring, never empty: pages are dropped
+    for (int i = 0; i < 10; i++) { // round the ring, never empty: pages are dropped
         put(buf, 6 * PAGE_SIZE + 1);
         get(buf, 6 * PAGE_SIZE);
     }
@@ -183,7 +184,7 @@ static void ends(void **state)
     assert_int_equal(get(&c, 1), 1);
     char rest[8];
     assert_int_equal(get(rest, 8), 2);
-    assert_int_equal(get(rest, 8), 0);      // the end of the file
+    assert_int_equal(get(rest, 8), 0); // the end of the file
     drop(state);
     assert_int_equal(make(state), 0);
     close_end(0);
@@ -236,7 +237,7 @@ static void a_granted_reader_that_dies_passes_it_on(void **state)
     struct task *b = START(move_user, end[0], buf[1], 1, false);
     vfs_settle();
     long r;
-    assert_false(vfs_try(end[1]->ops->try_write, end[1], "x", 1, &r));     // grants the first
+    assert_false(vfs_try(end[1]->ops->try_write, end[1], "x", 1, &r)); // grants the first
     task_cancel(a);
     vfs_settle();
     assert_true(vfs_ended(a));
@@ -285,7 +286,7 @@ static void small_writes_go_in_whole(void **state)
     assert_false(vfs_ended(t));
     assert_int_equal(get(buf, 50), 50);
     vfs_settle();
-    assert_false(vfs_ended(t));     // 150 are free: not enough
+    assert_false(vfs_ended(t)); // 150 are free: not enough
     assert_int_equal(get(buf, 50), 50);
     assert_int_equal(vfs_finish(t), 200);
 }
@@ -316,7 +317,7 @@ static void absent_pages(void **state)
     vfs_absent(user + PAGE_SIZE, user + 2 * PAGE_SIZE);
     memset(user, 0, PAGE_SIZE * 2);
     long got = get(user + PAGE_SIZE - 100, 300);
-    assert_true(got == 300 || got == 100);      // the run before the absent page may come alone
+    assert_true(got == 300 || got == 100); // the run before the absent page may come alone
     // A bad buffer takes nothing out.
     drop(state);
     assert_int_equal(make(state), 0);
@@ -391,10 +392,17 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, make, drop)
     const struct CMUnitTest tests[] = {
-        TEST(against_a_model), TEST(no_page_is_lost),
-        TEST(pages_given_back_are_not_used), TEST(ends), TEST(a_reader_waits),
-        TEST(one_wake_per_reader), TEST(a_granted_reader_that_dies_passes_it_on),
-        TEST(a_writer_waits), TEST(small_writes_go_in_whole), TEST(absent_pages), TEST(polling),
+        TEST(against_a_model),
+        TEST(no_page_is_lost),
+        TEST(pages_given_back_are_not_used),
+        TEST(ends),
+        TEST(a_reader_waits),
+        TEST(one_wake_per_reader),
+        TEST(a_granted_reader_that_dies_passes_it_on),
+        TEST(a_writer_waits),
+        TEST(small_writes_go_in_whole),
+        TEST(absent_pages),
+        TEST(polling),
         TEST(fifos),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

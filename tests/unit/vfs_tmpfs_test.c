@@ -33,7 +33,7 @@ struct model_file {
 static struct model_file files[FILES];
 static struct {
     char path[PATH_LEN];
-    int file;               // index into files; -1: free
+    int file; // index into files; -1: free
 } names[PATHS];
 
 static int find_name(const char *path)
@@ -344,15 +344,15 @@ static void check_dir(const char *path)
     int children = 0, subdirs = 0;
     size_t n = strlen(path);
     for (int i = 0; i < PATHS; i++)
-        if (names[i].file >= 0 && strncmp(names[i].path, path, n) == 0 &&
-            names[i].path[n] == '/' && !strchr(names[i].path + n + 1, '/')) {
+        if (names[i].file >= 0 && strncmp(names[i].path, path, n) == 0 && names[i].path[n] == '/' &&
+            !strchr(names[i].path + n + 1, '/')) {
             children++;
             subdirs += files[names[i].file].dir;
         }
     assert_int_equal(v_open(*path ? path : "/", O_RDONLY | O_DIRECTORY, 0, &file), 0);
     struct seen s = {.sink.emit = see, .dir = path};
     do {
-        s.per_call = 1 + (int)vfs_random(4);    // in several calls, as getdents does
+        s.per_call = 1 + (int)vfs_random(4); // in several calls, as getdents does
         assert_int_equal(RUN(list_dir, file->vnode, &s.sink), 0);
     } while (s.per_call < 0);
     assert_int_equal(s.count, children);

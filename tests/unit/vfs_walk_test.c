@@ -113,7 +113,7 @@ static void names_of_any_length(void **state)
     assert_int_equal(touch(path), -ENAMETOOLONG);
     path[256] = '\0';
     assert_int_equal(v_remove(path, false), 0);
-    memset(path + 1, 'm', 31);      // around the length that lies inside the dentry
+    memset(path + 1, 'm', 31); // around the length that lies inside the dentry
     for (size_t n = 30; n < 34; n++) {
         path[n] = '\0';
         assert_int_equal(touch(path), 0);
@@ -206,7 +206,7 @@ static void the_plain_walk(void **state)
     assert_int_equal(fast("/p/l", WALK_FOLLOW), -EAGAIN);
     assert_int_equal(fast("/p/never-asked", 0), -EAGAIN);
     assert_int_equal(find("/p/never-asked"), -ENOENT);
-    assert_int_equal(fast("/p/never-asked", 0), -ENOENT);   // remembered as absent
+    assert_int_equal(fast("/p/never-asked", 0), -ENOENT); // remembered as absent
     assert_int_equal(touch("/p/never-asked"), 0);
     assert_int_equal(fast("/p/never-asked", 0), 0);
     assert_int_equal(v_remove("/p/never-asked", false), 0);
@@ -230,7 +230,7 @@ static void removing(void **state)
     assert_int_equal(v_remove("/", true), -EBUSY);
     assert_int_equal(v_open("/r/d/f", O_RDWR, 0, &file), 0);
     assert_int_equal(v_remove("/r/d/f", false), 0);
-    assert_int_equal(v_write(file, 0, "still", 5), 5);      // open files outlive their name
+    assert_int_equal(v_write(file, 0, "still", 5), 5); // open files outlive their name
     char buf[8] = "";
     assert_int_equal(v_read(file, 0, buf, 8), 5);
     assert_string_equal(buf, "still");
@@ -266,10 +266,10 @@ static void renaming(void **state)
     assert_int_equal(rename_("/n/.", "/n/x", 0), -EBUSY);
     assert_int_equal(rename_("/n/b/g", "/n/b/h/", 0), -ENOTDIR);
     assert_int_equal(touch("/n/t"), 0);
-    assert_int_equal(rename_("/n/b/g", "/n/t", 0), 0);      // replaces
+    assert_int_equal(rename_("/n/b/g", "/n/t", 0), 0); // replaces
     assert_int_equal(ino_of("/n/t", true), f);
     assert_int_equal(find("/n/b/g"), -ENOENT);
-    assert_int_equal(rename_("/n/b", "/n/a", 0), 0);        // over an empty directory
+    assert_int_equal(rename_("/n/b", "/n/a", 0), 0); // over an empty directory
     assert_int_equal(find("/n/b"), -ENOENT);
     // Names below a renamed directory follow it.
     assert_int_equal(mkdir_("/n/a/deep"), 0);
@@ -303,7 +303,7 @@ static void mounting(void **state)
     assert_int_equal(ino_of("/m/..", true), ino_of("/", true));
     assert_int_equal(rename_("/m/f", "/f", 0), -EXDEV);
     assert_int_equal(v_remove("/m", true), -EBUSY);
-    assert_int_equal(RUN(vfs_mount, fs_kernel, "t2", "/m", "tmpfs", 0, ""), 0);     // on top
+    assert_int_equal(RUN(vfs_mount, fs_kernel, "t2", "/m", "tmpfs", 0, ""), 0); // on top
     assert_int_equal(find("/m/f"), -ENOENT);
     assert_int_equal(RUN(vfs_umount, fs_kernel, "/m", 0), 0);
     assert_int_equal(v_open("/m/f", O_RDONLY, 0, &file), 0);
@@ -350,11 +350,16 @@ static void opening(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dots_and_slashes),     cmocka_unit_test(names_of_any_length),
-        cmocka_unit_test(links),                cmocka_unit_test(forty_links_and_no_more),
-        cmocka_unit_test(long_link_texts),      cmocka_unit_test(the_plain_walk),
-        cmocka_unit_test(removing),             cmocka_unit_test(renaming),
-        cmocka_unit_test(mounting),             cmocka_unit_test(opening),
+        cmocka_unit_test(dots_and_slashes),
+        cmocka_unit_test(names_of_any_length),
+        cmocka_unit_test(links),
+        cmocka_unit_test(forty_links_and_no_more),
+        cmocka_unit_test(long_link_texts),
+        cmocka_unit_test(the_plain_walk),
+        cmocka_unit_test(removing),
+        cmocka_unit_test(renaming),
+        cmocka_unit_test(mounting),
+        cmocka_unit_test(opening),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

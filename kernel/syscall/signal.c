@@ -254,6 +254,7 @@ ASYNC(signal_wait, int sig; sigset was;)
 {
     ASYNC_BEGIN(signal_wait);
     f->was = t->thread->blocked;
+    t->thread->waiting = f->set;
     signal_set_blocked(t->thread, f->was & ~f->set); // so that sending wakes us
     for (;;) {
         f->sig = signal_take_from(t->thread, f->set, f->info);
@@ -264,6 +265,7 @@ ASYNC(signal_wait, int sig; sigset was;)
     }
     ASYNC_RETURN(f->sig ? f->sig : -EINTR);
     ASYNC_FINALLY;
+    t->thread->waiting = 0;
     signal_set_blocked(t->thread, f->was);
     ASYNC_END;
 }

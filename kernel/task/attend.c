@@ -87,6 +87,8 @@ ASYNC(deliver_signals, long r; int sig; struct siginfo_k info; struct sigaction_
         }
         if (SIGMASK(f->sig) & HARMLESS)
             continue;
+        if (f->th->process->pid == 1 && f->info.code <= 0)
+            continue; // sent while it was blocked: init gets only what it handles, and faults
         if (SIGMASK(f->sig) & STOPS) {
             stop_process(f->th->process, f->sig);
             break;

@@ -167,6 +167,7 @@ ASYNC(thread_exit, long r; struct space *space; bool last;)
     spin_lock(&f->th->process->lock);
     thread_unlink_locked(f->th);
     f->last = f->th->process->nthreads == 0;
+    signal_pass_on(f->th->process);
     f->th->process->utime_ticks += t->ticks;
     if (f->last && !f->th->process->exiting)
         f->th->process->exit_status = f->th->exit_code;

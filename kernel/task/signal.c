@@ -203,6 +203,15 @@ void signal_recalculate(struct thread *th)
     spin_unlock(&sh->lock);
 }
 
+void signal_pass_on(struct process *p)
+{
+    if (!p->pending.set || p->exiting)
+        return;
+    PROCESS_THREADS(it, p)
+    if (p->pending.set & ~thread_entry(it)->blocked)
+        task_attention(&thread_entry(it)->task, ATTN_SIGNAL);
+}
+
 void signal_set_blocked(struct thread *th, sigset blocked)
 {
     th->blocked = blocked & ~SIG_UNBLOCKABLE;
@@ -216,10 +225,10 @@ static bool dropped(const struct process *p, const struct thread *th, int sig)
     uint64_t h = p->sighand->action[sig - 1].handler;
     if (sig == SIGKILL || sig == SIGSTOP)
         return false;
+    if (th && ((th->blocked | th->waiting) & SIGMASK(sig)))
+        return false;
     if (p->pid == 1 && h == 0) // init gets only what it has handlers for
         return true;
-    if (th && (th->blocked & SIGMASK(sig)))
-        return false;
     return h == 1 || (h == 0 && (IGNORED_BY_DEFAULT & SIGMASK(sig)));
 }
 
@@ -280,6 +289,8 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
     if (sig == SIGCONT)
         continue_process(p);
     if (sig == SIGKILL) {
+        if (p->pid == 1 && info)
+            return 0; // nobody kills init but the kernel
         if (!p->exiting)
             kill_now(p);
         return 0;

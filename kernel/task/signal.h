@@ -39,6 +39,8 @@ int signal_take(struct thread *th, struct siginfo_k *info, struct sigaction_k *a
 // Takes a pending signal of `set` (sigtimedwait): its number or 0.
 int signal_take_from(struct thread *th, sigset set, struct siginfo_k *info);
 void signal_set_action(struct thread *th, int sig, const struct sigaction_k *new);
+// process.lock held: what was sent to the process and was to be taken by a thread that is gone.
+void signal_pass_on(struct process *p);
 void signal_set_blocked(struct thread *th, sigset blocked);
 // Sets or clears ATTN_SIGNAL by what is deliverable now.
 void signal_recalculate(struct thread *th);

@@ -75,7 +75,7 @@ struct process {
     struct sigpending pending; // sent to the process as a whole
     struct waitq child_exit;   // waiters in wait4; process_tree_lock guards
     struct space *space;       // of the running image; NULL in a zombie
-    struct path exe;           // of the running image, referenced; no dentry before the first exec; lock
+    struct path exe; // of the running image, referenced; no dentry before the first exec; lock
     char comm[16];
     struct credentials cred;
     struct rlimit_k rlimit[RLIM_COUNT];
@@ -110,6 +110,7 @@ struct thread {
     struct list in_process;
     struct thread *hash_next;      // tid table; process_tree_lock
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
+    sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
     bool restore_blocked;
     int16_t restart;        // ERESTART* code of the call to be restarted, 0 none
     uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts

@@ -128,8 +128,7 @@ static void test_never_restarted(void)
     YES("what remains is plausible", rest.tv_sec > 900 && rest.tv_sec < 1000);
     say_end("sender 4", pid);
     pid = start_sender(SIGUSR1, -1);
-    say("clock_nanosleep", "%s",
-        errno_name(clock_nanosleep(CLOCK_MONOTONIC, 0, &far_off, &rest)));
+    say("clock_nanosleep", "%s", errno_name(clock_nanosleep(CLOCK_MONOTONIC, 0, &far_off, &rest)));
     say_end("sender 5", pid);
     pid = start_sender(SIGUSR1, -1);
     VALUE("pause", pause());
@@ -150,6 +149,26 @@ static void test_never_restarted(void)
     int word = 0;
     VALUE("futex with a timeout", syscall(SYS_futex, &word, 0, 0, &far_off, NULL, 0));
     say_end("sender 11", pid);
+}
+
+// A blocked signal is waited for even if its default is to be ignored.
+static void test_wait_for_ignored(void)
+{
+    sigset_t set, old;
+    siginfo_t info;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    pid_t pid = fork();
+    if (!pid) {
+        usleep(50000);
+        _exit(3);
+    }
+    VALUE("sigtimedwait for SIGCHLD", sigtimedwait(&set, &info, &(struct timespec){20, 0}));
+    say("status of the child", "%d", info.si_status);
+    waitpid(pid, NULL, 0);
+    sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
 // A write that a signal stops in the middle says how far it came.
@@ -194,6 +213,7 @@ int main(void)
     test_read();
     test_wait();
     test_never_restarted();
+    test_wait_for_ignored();
     test_partial();
     test_sigpipe();
     return 0;

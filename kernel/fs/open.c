@@ -253,8 +253,9 @@ ASYNC(vnode_truncate, struct vattr attr; long r;)
         ASYNC_RETURN(-EISDIR);
     if (!S_ISREG(f->v->mode))
         ASYNC_RETURN(-EINVAL);
-    if (f->size > (f->v->super->max_file ? f->v->super->max_file : INT64_MAX))
-        ASYNC_RETURN(-EFBIG);
+    f->r = f->size > f->v->size ? vnode_size_allowed(f->v, f->size) : 0;
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     f->attr = (struct vattr){.mask = ATTR_SIZE, .size = f->size};
     AWAIT(f->r, vnode_change, f->v, &f->attr);
     ASYNC_RETURN(f->r);

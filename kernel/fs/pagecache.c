@@ -18,6 +18,12 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+// The largest size the calling task may make a file: its RLIMIT_FSIZE.
+static uint64_t file_limit(const struct task *t)
+{
+    return t->thread ? t->thread->process->rlimit[RLIMIT_FSIZE].cur : UINT64_MAX;
+}
+
 // ---- plain
 
 static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
@@ -83,7 +89,8 @@ static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t
         return 0;
     if (len > TRY_MAX || (file->flags & (O_APPEND | O_SYNC)) || pos > INT64_MAX - len)
         return syscall_go_async();
-    if (grows && (v->ops->reserve || v->super->max_file || S_ISBLK(v->mode)))
+    if (grows && (v->ops->reserve || v->super->max_file || S_ISBLK(v->mode) ||
+                  pos + len > file_limit(current_task())))
         return syscall_go_async();
     if (!mutex_trylock(&v->lock, current_task()))
         return syscall_go_async();
@@ -162,13 +169,27 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
     ASYNC_END;
 }
 
+int vnode_size_allowed(const struct vnode *v, uint64_t size)
+{
+    struct task *t = current_task();
+    if (size > (v->super->max_file ? v->super->max_file : INT64_MAX))
+        return -EFBIG;
+    if (size <= file_limit(t))
+        return 0;
+    signal_send_thread(t->thread, SIGXFSZ, NULL);
+    return -EFBIG;
+}
+
 // How much of [pos, pos + len) the file may have; or -EFBIG, for a disk, which does not grow, -ENOSPC.
 static int64_t allowed(const struct vnode *v, uint64_t pos, uint64_t len)
 {
-    uint64_t max = S_ISBLK(v->mode) ? v->size : v->super->max_file ? v->super->max_file : INT64_MAX;
-    if (pos >= max)
-        return S_ISBLK(v->mode) ? -ENOSPC : -EFBIG;
-    return (int64_t)min_size(len, max - pos);
+    if (S_ISBLK(v->mode))
+        return pos < v->size ? (int64_t)min_size(len, v->size - pos) : -ENOSPC;
+    uint64_t max = v->super->max_file ? v->super->max_file : INT64_MAX;
+    uint64_t limit = file_limit(current_task());
+    if (pos >= max || pos >= limit)
+        return vnode_size_allowed(v, pos + 1);
+    return (int64_t)min_size(len, (max < limit ? max : limit) - pos);
 }
 
 // Storage for a write of *n bytes at pos; *n becomes smaller when there is room for a part only.

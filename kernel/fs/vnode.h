@@ -311,6 +311,8 @@ extern const struct file_ops file_ops_pagecache, file_ops_directory, file_ops_no
 
 // Under vnode.lock, shielded: reserve where the file grows, then setattr. Rights are the caller's
 // business. vnode_truncate: -EISDIR, -EINVAL (no regular file), -EFBIG.
+// May the calling task make the file that large? -EFBIG, with SIGXFSZ when RLIMIT_FSIZE is why.
+int vnode_size_allowed(const struct vnode *v, uint64_t size);
 ASYNC_DECL(vnode_change, struct vnode *v; const struct vattr *attr;);
 ASYNC_DECL(vnode_truncate, struct vnode *v; uint64_t size;);
 

@@ -18,7 +18,7 @@
 unsigned vfs_seed = 1;
 struct thread vfs_thread;
 int vfs_signal;
-static struct process caller;
+static struct process caller = {.rlimit[RLIMIT_FSIZE].cur = UINT64_MAX};
 static struct space user_space;
 
 unsigned vfs_random(unsigned n)

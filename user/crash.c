@@ -10,7 +10,8 @@ static volatile char *volatile nowhere = NULL;
 static volatile char *volatile kernel_text = (volatile char *)0xffffffc080200000UL;
 static volatile char *volatile non_canonical = (volatile char *)0x8000000000000000UL;
 
-static volatile int bottom = -1; // is never reached; without it the compiler sees an endless recursion
+static volatile int bottom =
+    -1; // is never reached; without it the compiler sees an endless recursion
 
 static int overflow_stack(int n)
 {

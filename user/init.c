@@ -102,7 +102,8 @@ static char **run_instead(void)
     char *program = NULL, *rest;
     int n = 0;
 
-    for (char *word = strtok_r(command_line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+    for (char *word = strtok_r(command_line, " \n", &rest); word;
+         word = strtok_r(NULL, " \n", &rest)) {
         if (strncmp(word, "run=", 4) == 0)
             program = word + 4;
         else if (strcmp(word, "bench") == 0)

@@ -144,8 +144,8 @@ static int try_mappings(int seed)
     p[0] = p[3 * PAGE] = (uint8_t)seed;
     CHECK(pthread_create(&thread, NULL, look, (void *)&stop) == 0);
     for (int i = 0; i < 50; i++) {
-        CHECK(mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + PAGE);
+        CHECK(mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                   -1, 0) == p + PAGE);
         CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
         CHECK(p[PAGE] == 0);
     }

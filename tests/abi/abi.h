@@ -21,11 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define UNUSED __attribute__((unused))
+#define UNUSED       __attribute__((unused))
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define PAGE 4096UL
+#define PAGE         4096UL
 
-__attribute__((format(printf, 2, 3))) static UNUSED void say(const char *key, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static UNUSED void say(const char *key, const char *format,
+                                                             ...)
 {
     char line[512];
     va_list args;

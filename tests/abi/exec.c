@@ -140,8 +140,7 @@ static void test_state(void)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     CHILD("what exec keeps", signal(SIGUSR2, SIG_IGN); signal(SIGTERM, _exit);
-          sigprocmask(SIG_BLOCK, &set, NULL);
-          execl(self, "zero", "state", a, b, (char *)NULL));
+          sigprocmask(SIG_BLOCK, &set, NULL); execl(self, "zero", "state", a, b, (char *)NULL));
     pid_t pid;
     char *argv[] = {"zero", "exit", NULL}, *none[] = {NULL};
     say("spawn of an absent one", "%s",

@@ -62,7 +62,8 @@ static void test_names(void)
     holds("long in another case", "names/A RATHER LONG NAME.WITH.DOTS");
     holds("dot", "names/.profile");
     holds("no dot", "names/profile");
-    VALUE("exclusive in another case", open("names/mixedcase.txt", O_RDWR | O_CREAT | O_EXCL, 0644));
+    VALUE("exclusive in another case",
+          open("names/mixedcase.txt", O_RDWR | O_CREAT | O_EXCL, 0644));
     put("names/mixedcase.TXT", "changed");
     holds("same file", "names/MixedCase.Txt");
     list("still the same names", "names");

@@ -233,8 +233,7 @@ static void test_many(void)
         left++;
     closedir(d);
     say("many", "%d listed, %d odd, %d left", n, odd, left);
-    VALUE("getdents64 into too little",
-          syscall(SYS_getdents64, open("many", O_RDONLY), name, 10));
+    VALUE("getdents64 into too little", syscall(SYS_getdents64, open("many", O_RDONLY), name, 10));
     VALUE("getdents64 of a file", syscall(SYS_getdents64, open("second", O_RDONLY), name, 32));
     OK("empty now", rmdir("many"));
 }

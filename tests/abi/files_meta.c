@@ -35,7 +35,8 @@ static void test_stat(void)
     show("absent", "absent");
     stat("file", &a);
     fstat(fd, &b);
-    YES("stat and fstat agree", a.st_ino == b.st_ino && a.st_dev == b.st_dev && a.st_size == b.st_size);
+    YES("stat and fstat agree",
+        a.st_ino == b.st_ino && a.st_dev == b.st_dev && a.st_size == b.st_size);
     YES("it is mine", a.st_uid == geteuid());
     stat("dir", &b);
     YES("inode numbers differ", a.st_ino != b.st_ino);

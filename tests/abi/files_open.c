@@ -162,7 +162,8 @@ int main(void)
     test_append();
     test_directories();
     test_copies();
-    CHILD("limits", struct { uint64_t soft, hard; } most = {64, 64};
-          syscall(SYS_prlimit64, 0, 7, &most, NULL); test_limits());
+    CHILD(
+        "limits", struct { uint64_t soft, hard; } most = {64, 64};
+        syscall(SYS_prlimit64, 0, 7, &most, NULL); test_limits());
     return 0;
 }

@@ -108,8 +108,10 @@ static void test_file(void)
     char *reader = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
     say("read-only shared", "%c", reader[2]);
     VALUE("made writable", mprotect(reader, PAGE, RW));
-    VALUE("shared and writable from a read-only descriptor", mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0));
-    OK("private and writable from a read-only descriptor", mmap(NULL, PAGE, RW, MAP_PRIVATE, fd, 0));
+    VALUE("shared and writable from a read-only descriptor",
+          mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0));
+    OK("private and writable from a read-only descriptor",
+       mmap(NULL, PAGE, RW, MAP_PRIVATE, fd, 0));
     VALUE("unaligned offset", mmap(NULL, PAGE, RW, MAP_PRIVATE, fd, 100));
     int null = open("/", O_RDONLY);
     VALUE("a directory", mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, null, 0));

@@ -4,7 +4,7 @@
 #include <setjmp.h>
 #include <sys/mman.h>
 
-#define RW (PROT_READ | PROT_WRITE)
+#define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
 static sigjmp_buf after_fault;
@@ -149,8 +149,7 @@ static void test_brk(void)
     YES("brk shrinks", sbrk(-2 * (long)PAGE) == start + 3 * PAGE);
     YES("brk grows again", sbrk(2 * PAGE) == start + PAGE);
     say("new memory of brk is", "%d, the old %d", start[PAGE + 8], start[0]);
-    YES("brk below its start is refused",
-        syscall(SYS_brk, 0x1000) == (long)(start + 3 * PAGE));
+    YES("brk below its start is refused", syscall(SYS_brk, 0x1000) == (long)(start + 3 * PAGE));
     YES("brk into the sky is refused",
         syscall(SYS_brk, 0x7fffffffffffff) == (long)(start + 3 * PAGE));
 }

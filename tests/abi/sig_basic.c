@@ -31,7 +31,9 @@ static void look(int sig, siginfo_t *info, void *context)
     sigprocmask(SIG_SETMASK, NULL, &now);
     YES("handler gets its number", sig == info->si_signo);
     say("si_code of kill", "%s",
-        info->si_code == SI_USER ? "SI_USER" : info->si_code == SI_TKILL ? "SI_TKILL" : "other");
+        info->si_code == SI_USER    ? "SI_USER"
+        : info->si_code == SI_TKILL ? "SI_TKILL"
+                                    : "other");
     YES("si_pid", info->si_pid == getpid());
     YES("own signal is blocked in its handler", sigismember(&now, sig));
     YES("sa_mask is blocked too", sigismember(&now, SIGUSR2));
@@ -193,7 +195,8 @@ static void test_sigchld(void)
     set(SIGCHLD, count, 0);
     CHILD("child", (void)0);
     say("SIGCHLD", "%d", calls);
-    CHILD("a child runs its handler", set(SIGUSR1, count, 0); calls = 0; raise(SIGUSR1); _exit(calls));
+    CHILD("a child runs its handler", set(SIGUSR1, count, 0); calls = 0; raise(SIGUSR1);
+          _exit(calls));
     set(SIGCHLD, SIG_IGN, 0);
     pid_t pid = fork();
     if (pid == 0)

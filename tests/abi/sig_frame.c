@@ -14,8 +14,10 @@ static double spoil(double x)
 
     for (int i = 0; i < 40; i++)
         sum += x / (i + 1.5);
-    __asm__ volatile("fmv.d.x fs0, zero\n fmv.d.x fs5, zero\n fmv.d.x ft3, zero\n fmv.d.x fa2, zero\n"
-                     "fscsr zero" ::: "fs0", "fs5", "ft3", "fa2");
+    __asm__ volatile(
+        "fmv.d.x fs0, zero\n fmv.d.x fs5, zero\n fmv.d.x ft3, zero\n fmv.d.x fa2, zero\n"
+        "fscsr zero" ::
+            : "fs0", "fs5", "ft3", "fa2");
     return sum;
 }
 
@@ -98,8 +100,8 @@ static void on_stack(int sig)
     stack_t now, refused = {.ss_flags = SS_DISABLE};
 
     (void)sig;
-    on_alternate = &here >= (char *)alternate.ss_sp &&
-                   &here < (char *)alternate.ss_sp + alternate.ss_size;
+    on_alternate =
+        &here >= (char *)alternate.ss_sp && &here < (char *)alternate.ss_sp + alternate.ss_size;
     sigaltstack(NULL, &now);
     say("flags inside", "%s", now.ss_flags & SS_ONSTACK ? "ONSTACK" : "0");
     VALUE("changing it while on it", sigaltstack(&refused, NULL));
@@ -182,6 +184,7 @@ int main(void)
     test_alternate_stack();
     test_change_frame();
     CHILD("sigreturn without a frame", signal(SIGSEGV, SIG_DFL);
-          __asm__ volatile("li sp, 0x1000\n li a7, 139\n ecall\n" ::: "memory"));
+          __asm__ volatile("li sp, 0x1000\n li a7, 139\n ecall\n" ::
+                               : "memory"));
     return 0;
 }

@@ -107,8 +107,7 @@ static void test_ends(void)
           for (;;) pause());
     CHILD("leader leaves first", pthread_create(&thread, NULL, exit_late, NULL);
           syscall(SYS_exit, 3));
-    CHILD("last thread's code is the leader's",
-          syscall(SYS_exit, 4));
+    CHILD("last thread's code is the leader's", syscall(SYS_exit, 4));
     CHILD("return with a blocked thread", pthread_create(&thread, NULL, block_forever, NULL);
           exit(9));
     CHILD("fault of one kills all", pthread_create(&thread, NULL, fault, NULL); for (;;) pause());

@@ -40,7 +40,8 @@ static void test_clocks(void)
     for (size_t i = 0; i < COUNT(clocks); i++)
         OK(clocks[i].name, clock_gettime(clocks[i].clock, &t));
     VALUE("no such clock", clock_gettime(77, &t));
-    VALUE("setting a clock that cannot be", clock_settime(CLOCK_MONOTONIC, &(struct timespec){1, 0}));
+    VALUE("setting a clock that cannot be",
+          clock_settime(CLOCK_MONOTONIC, &(struct timespec){1, 0}));
     for (int64_t i = 0, last = 0, next; i < 1000; i++, last = next) {
         next = now(CLOCK_MONOTONIC);
         backwards += next < last;

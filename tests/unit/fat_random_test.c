@@ -49,7 +49,7 @@ static void check_point(struct model *m, unsigned kind)
         break;
     case 2: // unlinked files that are open hold clusters which fsck would call lost
         model_close_all(m);
-        host_settle();  // the flusher may have held the last reference of one
+        host_settle(); // the flusher may have held the last reference of one
         assert_int_equal(fh_sync(), 0);
         check_image();
         break;

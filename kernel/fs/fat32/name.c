@@ -112,8 +112,8 @@ uint16_t fat_fold(uint16_t c)
                         (c >= 0x460 && c <= 0x481) || (c >= 0x48a && c <= 0x4bf) ||
                         (c >= 0x4d0 && c <= 0x52f) || (c >= 0x1e00 && c <= 0x1e95) ||
                         (c >= 0x1ea0 && c <= 0x1eff);
-    bool even_is_lower = (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e) ||
-                         (c >= 0x4c1 && c <= 0x4ce);
+    bool even_is_lower =
+        (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17e) || (c >= 0x4c1 && c <= 0x4ce);
     if ((odd_is_lower && (c & 1)) || (even_is_lower && !(c & 1)))
         return c - 1;
     return c;
@@ -207,7 +207,7 @@ static unsigned basis_field(const uint16_t *name, size_t from, size_t to, uint8_
         if (c >= 0x80 || strchr("+,;=[]", c)) {
             seen |= SEEN_LOSS;
             if (c >= 0xdc00 && c < 0xe000)
-                continue;       // the pair counts once
+                continue; // the pair counts once
             c = '_';
         }
         seen |= c >= 'a' && c <= 'z' ? SEEN_LOWER : c >= 'A' && c <= 'Z' ? SEEN_UPPER : 0;
@@ -241,7 +241,7 @@ void fat_short_basis(const uint16_t *name, size_t len, struct fat_short *out)
 
 static uint32_t hash_name(const uint16_t *name, size_t len, uint32_t seed)
 {
-    uint32_t h = 0x811c9dc5 ^ seed * 0x9e3779b1;    // FNV-1a
+    uint32_t h = 0x811c9dc5 ^ seed * 0x9e3779b1; // FNV-1a
     for (size_t i = 0; i < len; i++)
         h = (h ^ fat_fold(name[i])) * 0x01000193;
     return h ^ h >> 16;
@@ -258,7 +258,7 @@ void fat_short_tail(const struct fat_short *basis, const uint16_t *name, size_t 
     if (family) {
         uint32_t h = hash_name(name, len, family);
         for (int i = 0; i < 4; i++, h >>= 4)
-            out[keep++] = (uint8_t)"0123456789ABCDEF"[h & 15];
+            out[keep++] = (uint8_t) "0123456789ABCDEF"[h & 15];
     }
     out[keep++] = '~';
     out[keep++] = (uint8_t)('0' + digit);

@@ -19,8 +19,9 @@ void fat_lfn_encode(struct fat_lfn *e, const uint16_t *name, size_t len, uint32_
     e->attr = FAT_LFN;
     e->checksum = checksum;
     for (size_t i = 0; i < FAT_LFN_CHARS; i++)
-        fat_put16((uint8_t *)e + char_offset[i],
-                  from + i < len ? name[from + i] : from + i == len ? 0 : 0xffff);
+        fat_put16((uint8_t *)e + char_offset[i], from + i < len    ? name[from + i]
+                                                 : from + i == len ? 0
+                                                                   : 0xffff);
 }
 
 static enum fat_scan_step feed_long(struct fat_scan *s, const struct fat_lfn *e, uint32_t index)

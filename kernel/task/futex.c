@@ -71,8 +71,10 @@ static void wake_waiter(struct futex_waiter *w)
 {
     struct task *task = w->task;
     list_remove(&w->link);
+    task_get(task); // once queued is 0 the waiter may return and its thread end
     store_release(&w->queued, 0);
     task_wake(task);
+    task_put(task);
 }
 
 static long wake_key(const struct futex_key *key, uint32_t n, uint32_t bits)

@@ -220,12 +220,13 @@ void signal_set_blocked(struct thread *th, sigset blocked)
 
 // ---- sending
 
+// th NULL: every thread blocks it. What is blocked is kept even if it would be ignored now.
 static bool dropped(const struct process *p, const struct thread *th, int sig)
 {
     uint64_t h = p->sighand->action[sig - 1].handler;
     if (sig == SIGKILL || sig == SIGSTOP)
         return false;
-    if (th && ((th->blocked | th->waiting) & SIGMASK(sig)))
+    if (!th || ((th->blocked | th->waiting) & SIGMASK(sig)))
         return false;
     if (p->pid == 1 && h == 0) // init gets only what it has handlers for
         return true;

@@ -162,6 +162,21 @@ static void test_suspend(void)
     YES("sigwaitinfo waits for another process", sigwaitinfo(&usr, &info) == SIGUSR2);
     YES("and says who", info.si_pid == pid);
     say_end("the sender", pid);
+    sigset_t chld;
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    block(SIG_BLOCK, SIGCHLD);
+    CHILD("child while SIGCHLD is blocked", (void)0);
+    sigpending(&empty);
+    say("blocked SIGCHLD is kept, though ignored by default", "%d", sigismember(&empty, SIGCHLD));
+    YES("and can be waited for", sigtimedwait(&chld, &info, &none) == SIGCHLD);
+    pid = fork();
+    if (pid == 0)
+        _exit(9);
+    YES("so can one that is still to come", sigwaitinfo(&chld, &info) == SIGCHLD);
+    say("its status", "%d", info.si_status);
+    say_end("who has ended", pid);
+    block(SIG_UNBLOCK, SIGCHLD);
     block(SIG_UNBLOCK, SIGUSR2);
 }
 

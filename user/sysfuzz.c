@@ -23,7 +23,7 @@
 enum { CALLS = 300, ARENA = 64 << 10 };
 
 static uint64_t state;
-static uint8_t *arena;  // memory that calls may read and write
+static uint8_t *arena; // memory that calls may read and write
 
 static uint64_t next(void) // xorshift64*, Vigna 2016
 {
@@ -39,10 +39,34 @@ static uint64_t below(uint64_t n)
 }
 
 static const char *const paths[] = {
-    "/",      ".",          "..",         "a",           "b",         "d",          "d/x",
-    "/tmp",   "/dev/null",  "/dev/zero",  "/proc/self/", "/mnt",      "/mnt/fuzz",  "/proc/self/maps",
-    "a/b",    "/dev/tty",   "/proc",      "",            "l",         "/proc/self", "/proc/self/fd/3",
-    "/dev",   "/etc/passwd", "/bin/hello", "/proc/meminfo", "/dev/urandom", "./././a", "/tmp/../tmp/a",
+    "/",
+    ".",
+    "..",
+    "a",
+    "b",
+    "d",
+    "d/x",
+    "/tmp",
+    "/dev/null",
+    "/dev/zero",
+    "/proc/self/",
+    "/mnt",
+    "/mnt/fuzz",
+    "/proc/self/maps",
+    "a/b",
+    "/dev/tty",
+    "/proc",
+    "",
+    "l",
+    "/proc/self",
+    "/proc/self/fd/3",
+    "/dev",
+    "/etc/passwd",
+    "/bin/hello",
+    "/proc/meminfo",
+    "/dev/urandom",
+    "./././a",
+    "/tmp/../tmp/a",
 };
 
 static uint64_t pointer(void)
@@ -69,10 +93,30 @@ static uint64_t pointer(void)
 
 static uint64_t argument(void)
 {
-    static const uint64_t edges[] = {0,          1,          2,          3,       4,          7,
-                                     8,          16,         255,        256,     4095,       4096,
-                                     4097,       65536,      1ul << 20,  1u << 31, (uint64_t)-1, (uint64_t)-100,
-                                     1ul << 32,  1ul << 38,  1ul << 39,  1ul << 63, 0x7fffffff, 0x7fffffffffffffff};
+    static const uint64_t edges[] = {0,
+                                     1,
+                                     2,
+                                     3,
+                                     4,
+                                     7,
+                                     8,
+                                     16,
+                                     255,
+                                     256,
+                                     4095,
+                                     4096,
+                                     4097,
+                                     65536,
+                                     1ul << 20,
+                                     1u << 31,
+                                     (uint64_t)-1,
+                                     (uint64_t)-100,
+                                     1ul << 32,
+                                     1ul << 38,
+                                     1ul << 39,
+                                     1ul << 63,
+                                     0x7fffffff,
+                                     0x7fffffffffffffff};
 
     switch (below(8)) {
     case 0:

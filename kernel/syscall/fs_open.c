@@ -31,7 +31,7 @@ enum {
 static long try_openat(int32_t dirfd, va_t path, uint32_t flags)
 {
     struct short_path p;
-    struct file *file;
+    struct file *file = NULL;
     long r = short_path_get(&p, dirfd, path);
     if (r == 0)
         r = vfs_open_fast(thread_current()->fs, p.start, p.text, flags & OPEN_KNOWN, &file);

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+// Random operations on a tmpfs tree beside a naive model: a table of paths and a table of files.
 // sources: kernel/fs/dentry.c kernel/fs/walk.c kernel/fs/perm.c kernel/fs/names.c
 // sources: kernel/fs/rename.c kernel/fs/mount.c kernel/fs/fsctx.c kernel/fs/vnode.c
 // sources: kernel/fs/file.c kernel/fs/fdtable.c kernel/fs/lock.c kernel/fs/open.c
@@ -8,8 +10,6 @@
 // sources: kernel/async/executor.c kernel/async/timer.c kernel/async/wait.c
 // sources: tests/unit/host.c tests/unit/vfs_host.c
 // flags: -DDEBUG -DASYNC_CHECKED -Ikernel/arch/riscv/include
-// SPDX-License-Identifier: MIT
-// Random operations on a tmpfs tree beside a naive model: a table of paths and a table of files.
 #include "vfs_host.h"
 
 #include "host.h"

@@ -1,3 +1,6 @@
+// SPDX-License-Identifier: MIT
+// The walk: dots, links, mounts, errors; the plain walk beside the one that waits; names that come
+// and go.
 // sources: kernel/fs/dentry.c kernel/fs/walk.c kernel/fs/perm.c kernel/fs/names.c
 // sources: kernel/fs/rename.c kernel/fs/mount.c kernel/fs/fsctx.c kernel/fs/vnode.c
 // sources: kernel/fs/file.c kernel/fs/fdtable.c kernel/fs/lock.c kernel/fs/open.c
@@ -8,9 +11,6 @@
 // sources: kernel/async/executor.c kernel/async/timer.c kernel/async/wait.c
 // sources: tests/unit/host.c tests/unit/vfs_host.c
 // flags: -DDEBUG -DASYNC_CHECKED -Ikernel/arch/riscv/include
-// SPDX-License-Identifier: MIT
-// The walk: dots, links, mounts, errors; the plain walk beside the one that waits; names that come
-// and go.
 #include "vfs_host.h"
 
 #include "host.h"

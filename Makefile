@@ -25,7 +25,7 @@ FDT    := build/third_party/dtc/libfdt
 LIBC   := /usr/lib/picolibc/riscv64-unknown-elf
 
 # ---- the kernel
-SRC     := $(sort $(shell find kernel $(if $(filter 1,$(MONITOR)),monitor) -name '*.[cS]' 2>/dev/null))
+SRC     := $(sort $(shell find kernel $(if $(filter 1,$(MONITOR)),monitor) -name '*.[cS]' -not -path kernel/task/vdso/code.c 2>/dev/null))
 FDT_SRC := fdt fdt_addresses fdt_ro fdt_rw fdt_strerror fdt_sw fdt_wip
 LUA_SRC := $(if $(filter 1,$(MONITOR)),lapi lauxlib lbaselib lcode lcorolib lctype ldebug ldo ldump lfunc lgc llex \
            lmathlib lmem lobject lopcodes lparser lstate lstring lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio)
@@ -55,6 +55,7 @@ ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-com
 
 $(O)/kernel/%.o: kernel/% | build/.third-party
 	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+$(O)/kernel/task/vdso/image.S.o: build/vdso.so
 $(O)/monitor/session/prelude_text.S.o build/unit/session_eval_test: $(wildcard monitor/session/prelude/*.lua)
 $(O)/monitor/%.o: monitor/% | build/.third-party
 	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
@@ -79,6 +80,10 @@ ABI   := $(patsubst %.c,build/%,$(wildcard tests/abi/*.c))
 UCC   := riscv64-linux-gnu-gcc
 UFLAGS = -O2 -g -std=gnu11 -Wall -Wextra -Werror -static -pthread $(DEPEND)
 
+build/vdso.so: kernel/task/vdso/code.c kernel/task/vdso/code.lds kernel/task/vdso/data.h | build/.need-build
+	@echo "  VDSO $@"; $(UCC) -O2 -std=gnu11 -Wall -Wextra -Werror -march=rv64imac -mabi=lp64 -ffreestanding -fPIC \
+	    -fno-stack-protector -fno-asynchronous-unwind-tables -shared -nostdlib -Wl,--hash-style=both,--build-id=none \
+	    -Wl,-Bsymbolic,--no-undefined,-soname=linux-vdso.so.1,-z,max-page-size=4096,-s,-T,$(word 2,$^) $< -o $@
 build/user/%: user/%.c | build/.need-build
 	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) $< -o $@
 build/tests/%: tests/%.c | build/.need-build

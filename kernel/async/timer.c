@@ -15,7 +15,7 @@ struct timer_heap {
 };
 
 static struct timer_heap heaps[MAX_HARTS];
-static uint64_t realtime_offset;
+static uint64_t boot_offset, *realtime_offset = &boot_offset;
 
 uint64_t clock_monotonic_ns(void)
 {
@@ -24,12 +24,18 @@ uint64_t clock_monotonic_ns(void)
 
 uint64_t clock_realtime_ns(void)
 {
-    return clock_monotonic_ns() + load_relaxed(&realtime_offset);
+    return clock_monotonic_ns() + load_relaxed(realtime_offset);
 }
 
 void clock_set_realtime(uint64_t ns)
 {
-    store_relaxed(&realtime_offset, ns - clock_monotonic_ns());
+    store_relaxed(realtime_offset, ns - clock_monotonic_ns());
+}
+
+void clock_publish_offset(uint64_t *where)
+{
+    store_relaxed(where, load_relaxed(realtime_offset));
+    realtime_offset = where;
 }
 
 static struct timer *meld(struct timer *a, struct timer *b)

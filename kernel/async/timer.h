@@ -21,6 +21,8 @@ struct timer {
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_realtime_ns(void);
 void clock_set_realtime(uint64_t ns); // by the RTC driver and clock_settime
+// The offset between the two clocks is kept in *where from now on, for readers in user mode.
+void clock_publish_offset(uint64_t *where);
 
 // when: absolute ticks. The timer must not be armed.
 void timer_arm_ticks(struct timer *tm, uint64_t when, void (*fire)(struct timer *));

@@ -183,8 +183,8 @@ static void map_line(struct text *out, const struct mapping_info *m)
     text_printf(out, "%08lx-%08lx %c%c%c%c %08lx 00:00 0%s%s\n", (unsigned long)m->lo,
                 (unsigned long)m->hi, m->prot & ACCESS_READ ? 'r' : '-',
                 m->prot & ACCESS_WRITE ? 'w' : '-', m->prot & ACCESS_EXEC ? 'x' : '-',
-                m->flags & MAPPING_SHARED ? 's' : 'p', (unsigned long)m->offset,
-                *name ? "                          " : "", name);
+                (m->flags & (MAPPING_SHARED | MAPPING_VDSO)) == MAPPING_SHARED ? 's' : 'p',
+                (unsigned long)m->offset, *name ? "                          " : "", name);
 }
 
 static void proc_task_maps(struct text *out, struct process *p)

@@ -44,6 +44,7 @@ enum {
     ENOSYS = 38,
     ENOTEMPTY = 39,
     ELOOP = 40,
+    ELIBBAD = 80,
     EILSEQ = 84,
     EOVERFLOW = 75,
     ENOTSOCK = 88,

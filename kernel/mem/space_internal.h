@@ -10,7 +10,7 @@ enum {
     NOW_BYTES = 8 << 20, // ranges up to here are done in a plain call
     NOW_MAPPINGS = 32,
     STACK_GAP = 256 * 4096, // free room kept below a growing stack
-    MAP_LOWEST = 0x10000,   // nothing is mapped below, so that NULL + offset faults
+    MAP_LOWEST = PAGE_SIZE, // nothing is mapped below, so that a NULL pointer faults
 };
 
 extern const struct range_ops mapping_range_ops;

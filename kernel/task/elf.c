@@ -13,6 +13,7 @@
 #include "page/heap.h"
 #include "task/exec.h"
 #include "task/signal.h"
+#include "task/vdso/vdso.h"
 
 #include <string.h>
 
@@ -194,9 +195,25 @@ ASYNC(load_map, long r; struct space_map m; va_t at;)
     ASYNC_END;
 }
 
-// Maps all segments of a checked file; a position-independent one goes where the space likes.
-ASYNC_DECL(elf_map, struct file *file; const struct elf *elf; struct space *space; va_t *bias;
-           va_t *end;);
+// Where a position-independent program goes: two thirds up and more, so that its heap has room to
+// grow below the mmap area.
+static va_t program_base(const struct elf *e)
+{
+    enum { RANDOM_PAGES = 1 << 23 };
+    uint64_t align = PAGE_SIZE;
+    for (int i = 0; i < e->header.phnum; i++) {
+        const struct elf_segment *s = &e->segment[i];
+        if (s->type == PT_LOAD && s->align > align && !(s->align & (s->align - 1)))
+            align = s->align;
+    }
+    va_t at = USER_TOP / 3 * 2 + (random_u64() % RANDOM_PAGES << PAGE_SHIFT);
+    return at & ~(align - 1);
+}
+
+// Maps all segments of a checked file; a position-independent one goes near `near`, or where the
+// space likes (0).
+ASYNC_DECL(elf_map, struct file *file; const struct elf *elf; struct space *space; va_t near;
+           va_t *bias; va_t *end;);
 ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va_t hi; va_t at;
       struct load load;)
 {
@@ -209,7 +226,7 @@ ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va
         ASYNC_RETURN(f->r);
     *f->bias = *f->end = 0;
     if (f->elf->header.type == ET_DYN) { // find room for all of it, then map into that
-        f->m = (struct space_map){.len = f->hi - f->lo};
+        f->m = (struct space_map){.at = f->near, .len = f->hi - f->lo};
         AWAIT(f->r, space_map, f->space, f->m, &f->at);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
@@ -230,22 +247,6 @@ ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va
     ASYNC_END;
 }
 
-// ---- the page every space has: code that calls sigreturn
-
-static struct phys *vdso;
-
-static void vdso_init(void)
-{
-    static const uint32_t code[2] = {0x08b00893, 0x00000073}; // li a7, 139; ecall
-    struct page *pg = NULL;
-    vdso = phys_new_shared(PAGE_SIZE);
-    if (!vdso || !(pg = phys_page_now(vdso, 0)))
-        panic("no memory for the signal trampoline");
-    memcpy(page_kva(pg), code, sizeof code);
-    page_put(pg);
-}
-INIT(INIT_FS, vdso_init);
-
 // Stack below the top of user space, mmap area below that, both at random.
 static void place_stack(struct space *s, struct image *image, uint64_t limit)
 {
@@ -257,11 +258,7 @@ ASYNC_DECL(image_furnish, struct image *image;);
 ASYNC(image_furnish, long r; struct space_map m; va_t at;)
 {
     ASYNC_BEGIN(image_furnish);
-    f->m = (struct space_map){.len = PAGE_SIZE,
-                              .prot = ACCESS_READ | ACCESS_EXEC,
-                              .flags = MAPPING_SHARED | MAPPING_VDSO,
-                              .phys = vdso};
-    AWAIT(f->r, space_map, f->image->space, f->m, &f->image->sigreturn);
+    AWAIT(f->r, vdso_map, f->image->space, &f->image->vdso);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->m = (struct space_map){.at = f->image->stack_top - 33 * PAGE_SIZE,
@@ -283,12 +280,14 @@ ASYNC(elf_load_interp, long r; struct file *file; va_t bias; va_t end;)
     AWAIT(f->r, file_open_kernel, f->elf->interp, O_RDONLY, 0, &f->file);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    if ((f->r = exec_check_file(f->file)))
+        ASYNC_RETURN(f->r);
     AWAIT(f->r, elf_read, f->file, f->elf);
     if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, &f->bias, &f->end);
+        ASYNC_RETURN(f->r == -ENOEXEC ? -ELIBBAD : f->r);
+    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, 0, &f->bias, &f->end);
     if (f->r < 0)
-        ASYNC_RETURN(f->r);
+        ASYNC_RETURN(f->r == -ENOEXEC ? -ELIBBAD : f->r);
     f->image->base = f->bias;
     f->image->entry = f->elf->header.entry + f->bias;
     ASYNC_RETURN(0);
@@ -322,7 +321,7 @@ ASYNC(elf_load, long r; struct elf *elf; va_t bias; va_t end;)
     if (!(f->image->space = space_new()))
         ASYNC_RETURN(-ENOMEM);
     place_stack(f->image->space, f->image, t->thread->process->rlimit[RLIMIT_STACK].cur);
-    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, &f->bias, &f->end);
+    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, program_base(f->elf), &f->bias, &f->end);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->image->program_entry = f->image->entry = f->elf->header.entry + f->bias;

@@ -18,6 +18,7 @@
 #include "task/futex.h"
 #include "task/process.h"
 #include "task/signal.h"
+#include "task/vdso/vdso.h"
 
 #include <string.h>
 
@@ -134,7 +135,7 @@ ASYNC(args_read, long r; uint64_t s;)
 
 // ---- the file
 
-static int check_program(struct file *file)
+int exec_check_file(struct file *file)
 {
     struct vnode *v = file->vnode;
     if (!S_ISREG(v->mode))
@@ -191,7 +192,7 @@ ASYNC(exec_open, long r; int depth;)
         AWAIT(f->r, file_open_kernel, f->x->path, O_RDONLY, 0, &f->x->file);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
-        if ((f->r = check_program(f->x->file)))
+        if ((f->r = exec_check_file(f->x->file)))
             ASYNC_RETURN(f->r);
         AWAIT(f->r, file_read_kernel, f->x->file, 0, f->x->line, SCRIPT_LINE);
         if (f->r < 2)
@@ -244,6 +245,7 @@ static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t
         {23, c->uid != c->euid || c->gid != c->egid},
         {25, random},
         {31, execfn},
+        {33, x->image.vdso},
         {51, 2048},
         {0, 0},
     };
@@ -382,7 +384,7 @@ static void start_image(struct thread *th, const struct exec *x)
     tf_sepc(&th->tf) = x->image.entry;
     tf_sp(&th->tf) = x->sp;
     fpu_reset(&th->fpu);
-    th->sigreturn_va = x->image.sigreturn;
+    th->sigreturn_va = vdso_sigreturn(x->image.vdso);
     th->clear_child_tid = th->set_child_tid = th->robust_list = 0;
     th->restart = 0;
     for (uint32_t i = 0; i < hart_count; i++)

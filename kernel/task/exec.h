@@ -16,11 +16,15 @@ struct image {
     uint16_t phent, phnum;
     va_t brk; // end of the data, page aligned
     va_t stack_top;
-    va_t sigreturn;
+    va_t vdso; // its ELF header
 };
 
+// 0: may be executed by the caller. -EACCES: no regular file, no permission, a noexec mount.
+int exec_check_file(struct file *file);
+
 // Loads an ELF file (and the interpreter it names) into a new space. 0; -ENOEXEC: not ELF for this
-// machine, or damaged; -ENOENT, -EACCES, -EIO, -ENOMEM. On failure image->space is NULL.
+// machine, or damaged; -ELIBBAD: its interpreter is; -ENOENT, -EACCES, -EIO, -ENOMEM. On failure
+// image->space is NULL.
 ASYNC_DECL(elf_load, struct file *file; struct image *image;);
 
 // Runs a program in the calling thread from kernel strings: process 1. argv and envp are NULL

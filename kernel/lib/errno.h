@@ -57,6 +57,7 @@ enum {
 
     // Never reach a user program.
     ERESTARTSYS = 512,    // interrupted: restart if the action has SA_RESTART, else EINTR
+    ERESTARTNOINTR = 513, // interrupted before anything was done: restart in any case
     ERESTARTNOHAND = 514, // interrupted: restart only if no handler runs
     EPROBE_DEFER = 517,   // a driver waits for another one
     ECOMMIT = 600,        // a user page is absent: commit it, then run the handler again

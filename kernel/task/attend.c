@@ -55,6 +55,8 @@ static void settle_restart(struct thread *th, const struct sigaction_k *handler)
     if (!code || !handler)
         return; // sepc is at the ecall already
     th->restart_until = 0;
+    if (code == ERESTARTNOINTR)
+        return;
     if (code == ERESTARTNOHAND || !(handler->flags & SA_RESTART)) {
         tf_sepc(&th->tf) += 4;
         th->tf.x[10] = (uint64_t)-EINTR;

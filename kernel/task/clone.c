@@ -147,7 +147,8 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct event 
     }
     if (!(f->rq->flags & CLONE_THREAD)) {
         f->p->space = f->new->space;
-        process_link(f->p, 0);
+        if ((f->r = process_link(f->p, 0)))
+            ASYNC_RETURN(f->r);
     }
     task_get(&f->new->task); // once linked, a kill may start and end it
     if ((f->r = thread_link(f->new))) {

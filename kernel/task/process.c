@@ -132,12 +132,19 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     return p;
 }
 
-void process_link(struct process *p, uint32_t pid)
+int process_link(struct process *p, uint32_t pid)
 {
-    process_get(p);
     spin_lock(&process_tree_lock);
-    if (pid)
+    if (pid) {
         last_pid = pid;
+    } else if (task_interrupted(current_task())) {
+        spin_unlock(&process_tree_lock);
+        return -ERESTARTNOINTR;
+    } else {
+        p->pgid = process_current()->pgid;
+        p->sid = process_current()->sid;
+    }
+    process_get(p);
     p->pid = pid ? pid : choose_pid();
     if (!p->pgid)
         p->pgid = p->sid = p->pid;
@@ -150,6 +157,7 @@ void process_link(struct process *p, uint32_t pid)
     if (p->parent)
         list_push_back(&p->parent->children, &p->in_parent);
     spin_unlock(&process_tree_lock);
+    return 0;
 }
 
 void process_reap_locked(struct process *p)

@@ -7,8 +7,10 @@
 // A process without threads, a child of parent (NULL: the first), with one reference, the
 // caller's. Takes a reference on sighand. NULL: no memory.
 struct process *process_new(struct process *parent, struct sighand *sighand);
-// Gives it a pid and makes it visible; the tree takes a reference. pid 0: choose one.
-void process_link(struct process *p, uint32_t pid);
+// Gives it a pid and makes it visible; the tree takes a reference. pid 0: choose one, and join the
+// caller's group and session. -ERESTARTNOINTR: the caller has a signal to take first. What is sent to
+// a group reaches the caller before the child is in it, or the child as well.
+int process_link(struct process *p, uint32_t pid);
 // Unlinks a zombie: the tree's reference goes. process_tree_lock held.
 void process_reap_locked(struct process *p);
 

@@ -9,6 +9,7 @@
 #include "async/executor.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "lib/stock.h"
 #include "mem/space_internal.h"
 #include "page/heap.h"
 
@@ -225,6 +226,14 @@ static void leave_dead_space(void)
     atomic_and64(&s->harts, ~(1ul << h->index));
     space_hold_drop(s);
 }
+
+static void flush_hart(void)
+{
+    leave_dead_space();
+    while (root_stock.count)
+        frame_unref(root_stock.root[--root_stock.count]);
+}
+STOCK(space_roots, flush_hart);
 
 static bool idle_work(void)
 {

@@ -9,6 +9,7 @@
 #include "page/frame.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "lib/stock.h"
 
 struct page *frame_pages;
 pa_t frame_base, frame_end, frame_zero;
@@ -236,6 +237,8 @@ void frame_flush_hart(void)
         buddy_put(page_of(c->zero[--c->zeroed]), 0);
     spin_unlock(&buddy_lock);
 }
+
+STOCK(frames, frame_flush_hart);
 
 static void page_reset(struct page *pg, pa_t pa)
 {

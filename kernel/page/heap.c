@@ -9,6 +9,7 @@
 #include "page/heap.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "lib/stock.h"
 #include "page/frame.h"
 
 #include <string.h>
@@ -166,6 +167,8 @@ void heap_flush_hart(void)
     for (unsigned c = 0; c < HEAP_CLASSES; c++)
         stack_drain(&stacks[c], c, 0);
 }
+
+STOCK(heap, heap_flush_hart);
 
 // ---- whole frames
 

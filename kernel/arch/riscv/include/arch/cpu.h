@@ -102,7 +102,8 @@ enum ipi {
     IPI_SHOOTDOWN = 2, // serve the shootdown request (arch/riscv/shootdown.c)
     IPI_STOP = 4,      // panic or halt: stop this hart
     IPI_FENCE_I = 8,
-    IPI_PARK = 16, // a freezer wants this hart between polls
+    IPI_PARK = 16,      // a freezer wants this hart between polls
+    IPI_GIVE_BACK = 32, // give back what this hart keeps of frames and heap (lib/stock.h)
 };
 void ipi_send(uint32_t hart, uint32_t what);
 // Serves IPI_SHOOTDOWN and IPI_STOP only; safe under a spinlock. Called by everything that spins.

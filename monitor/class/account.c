@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// k.account(): how much there is of everything that could leak, as exact counts.
+//
+// First the name cache is emptied of what nobody uses, and each hart gives back what it keeps of
+// frames and heap objects (lib/stock.h), so that equal states have equal counts. Slabs and free
+// frames are left out: how full slabs are is chance.
+#include "arch/cpu.h"
+#include "class/class.h"
+#include "fs/dentry.h"
+#include "fs/file.h"
+#include "lib/init.h"
+#include "lib/stock.h"
+#include "mem/space.h"
+#include "page/heap.h"
+#include "session/session.h"
+#include "task/process.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+
+static uint32_t answered; // harts that gave back since the last request
+
+static void give_back(void)
+{
+    stocks_give_back();
+    atomic_add32(&answered, 1);
+}
+
+static void account_init(void)
+{
+    ipi_register(IPI_GIVE_BACK, give_back);
+}
+INIT(INIT_HARTS, account_init);
+
+static void all_harts_give_back(void)
+{
+    store_relaxed(&answered, 0);
+    for (uint32_t i = 0; i < hart_count; i++)
+        if (i != hart_index())
+            ipi_send(i, IPI_GIVE_BACK);
+    stocks_give_back();
+    while (load_acquire(&answered) + 1 < hart_count)
+        fiber_yield(session_fiber());
+}
+
+static void empty_name_cache(void)
+{
+    if (session_await(mutex_lock, &super_mutex, false) < 0) // keeps supers from being unmounted
+        return;
+    LIST_FOREACH(it, &super_list)
+        while (dentry_forget_super(list_entry(it, struct super, all)))
+            fiber_yield(session_fiber());
+    mutex_unlock(&super_mutex, session_task());
+    session_await(vnode_reaper_flush, 0);
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t n)
+{
+    lua_pushinteger(L, (lua_Integer)n);
+    lua_setfield(L, -2, name);
+}
+
+static void count_frames(lua_State *L)
+{
+    static struct frame_stats s;
+    uint64_t pinned = 0, end = (frame_end - frame_base) >> PAGE_SHIFT;
+    frame_count_kinds(&s);
+    set_count(L, "frames anon", s.kind[FRAME_ANON]);
+    set_count(L, "frames table", s.kind[FRAME_TABLE]);
+    set_count(L, "frames kernel", s.kind[FRAME_KERNEL]);
+    set_count(L, "frames cache", s.kind[FRAME_CACHE]);
+    fiber_yield(session_fiber());
+    for (uint64_t i = 0; i < end; i++) {
+        const struct page *pg = &frame_pages[i];
+        uint8_t order = load_relaxed(&pg->order);
+        if (load_relaxed(&pg->kind) == FRAME_FREE && order <= FRAME_ORDER_MAX)
+            i += (1ul << order) - 1;
+        else
+            pinned += load_relaxed(&pg->pins);
+    }
+    set_count(L, "pins", pinned);
+}
+
+static void count_heap(lua_State *L)
+{
+    static struct heap_stats s;
+    char name[24];
+    heap_stats_get(&s);
+    for (int i = 0; i < HEAP_CLASSES; i++) {
+        snprintf(name, sizeof name, "heap %04u", s.cls[i].size);
+        set_count(L, name, s.cls[i].used);
+    }
+    set_count(L, "heap large", s.large_frames);
+}
+
+struct population {
+    uint64_t tasks, spaces, processes, threads, descriptors;
+};
+
+static bool count_task(struct task *t, void *arg)
+{
+    (void)t;
+    ((struct population *)arg)->tasks++;
+    return true;
+}
+
+static bool count_space(struct space *s, void *arg)
+{
+    (void)s;
+    ((struct population *)arg)->spaces++;
+    return true;
+}
+
+// Descriptors of a table that threads share count once for each.
+static bool count_process(struct process *p, void *arg)
+{
+    struct population *n = arg;
+    n->processes++;
+    n->threads += p->nthreads;
+    spin_lock(&p->lock);
+    PROCESS_THREADS(it, p)
+        if (thread_entry(it)->files)
+            n->descriptors += load_relaxed(&thread_entry(it)->files->open);
+    spin_unlock(&p->lock);
+    return true;
+}
+
+static void count_population(lua_State *L)
+{
+    struct population n = {0};
+    task_foreach(0, count_task, &n);
+    space_foreach(0, count_space, &n);
+    process_foreach(0, count_process, &n);
+    set_count(L, "tasks", n.tasks);
+    set_count(L, "spaces", n.spaces);
+    set_count(L, "processes", n.processes);
+    set_count(L, "threads", n.threads);
+    set_count(L, "descriptors", n.descriptors);
+}
+
+static void count_names(lua_State *L)
+{
+    uint64_t vnodes = 0, supers = 0;
+    spin_lock(&super_lock);
+    LIST_FOREACH(it, &super_list) {
+        struct super *super = list_entry(it, struct super, all);
+        supers++;
+        spin_lock(&super->lock);
+        LIST_FOREACH(v, &super->vnodes)
+            vnodes++;
+        spin_unlock(&super->lock);
+    }
+    spin_unlock(&super_lock);
+    set_count(L, "supers", supers);
+    set_count(L, "vnodes", vnodes);
+    set_count(L, "dentries", dentry_count());
+}
+
+static int k_account(lua_State *L)
+{
+    empty_name_cache();
+    all_harts_give_back();
+    lua_newtable(L);
+    count_population(L);
+    count_names(L);
+    count_frames(L);
+    count_heap(L);
+    return 1;
+}
+MONITOR_API(account, "account", "k.account() -> {name = count}",
+            "how much there is of all that could leak: what is equal before and after work",
+            "k.account()", k_account, NULL);

@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: MIT
+-- What programs used is given back to the last object: frames, heap, descriptors, tasks, spaces, names. An argument N
+-- makes it N times as long (make soak).
+-- harts: 1 4
+local baseline = require "lib.baseline"
+local times = tonumber((...)) or 1
+
+local function runs(what, n)
+    local command = ("churn %s %d"):format(what, n * times)
+    return function() is(host.sh(command, 3600000), 0, command) end
+end
+
+baseline.same("programs run and end", runs("exec", 200))
+baseline.same("pages are touched", runs("fault", 8192))
+baseline.same("signals storm", runs("signal", 1000))
+baseline.same("children are killed wherever they are", runs("kill", 60))
+baseline.same("files are opened and left open", runs("open", 100))
+done()

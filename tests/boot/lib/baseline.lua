@@ -1,0 +1,41 @@
+-- SPDX-License-Identifier: MIT
+-- baseline.same(name, work): after `work()` there is as much of everything as before, counted exactly (k.account).
+--
+-- work runs once before the count, so that caches hold what it uses. What ends in the background (a reaper, an orphan) is
+-- waited for by its effect: the counts are right at some moment of the next 20 s, or the difference is what leaked.
+local baseline = {}
+
+local function difference(before, after)
+    local lines = {}
+    for name, n in pairs(before) do
+        if after[name] ~= n then lines[#lines + 1] = ("%s: %d before, %d after"):format(name, n, after[name]) end
+    end
+    table.sort(lines)
+    return lines
+end
+
+-- The counts, once two in a row are equal: nothing ends in the background any more.
+local function settled()
+    local last = k.account()
+    eventually(function()
+        local now = k.account()
+        local still = #difference(last, now) == 0
+        last = now
+        return still
+    end, 20)
+    return last
+end
+
+function baseline.same(name, work)
+    work()
+    local before, lines = settled()
+    work()
+    eventually(function()
+        lines = difference(before, k.account())
+        return #lines == 0
+    end, 20)
+    ok(#lines == 0, name)
+    for _, line in ipairs(lines) do diag(line) end
+end
+
+return baseline

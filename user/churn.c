@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+// Things that come and go: `churn WHAT COUNT [WORKERS]` does COUNT of WHAT, shared by WORKERS processes (4).
+//
+//   exec     a child by fork or vfork that runs this program again and ends
+//   fault    a first touch of a page: anonymous, of a file, copied on write; given back in several ways
+//   signal   a signal sent to a process that handles, blocks, queues, ignores or waits for it
+//   kill     a child killed wherever it happens to be: in a pipe, a futex, a sleep, a wait, a fault, an exec
+//   open     files, pipes, directories opened, linked, duplicated, passed to children, closed by exit
+//
+// Every result is checked; afterwards nothing may be left of it. Ends with 0 if all was right.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE 4096UL
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "churn: %s:%d: not so: %s (%s)\n", __func__, __LINE__, #condition,     \
+                    strerror(errno));                                                              \
+            return 1;                                                                              \
+        }                                                                                          \
+    } while (0)
+
+static const char *self;
+
+// ---- exec
+
+static int ends_with(pid_t pid, int want)
+{
+    int status = -1;
+
+    CHECK(pid > 0);
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(status == want);
+    return 0;
+}
+
+static int do_exec(long i)
+{
+    char code[12];
+    pid_t pid;
+
+    snprintf(code, sizeof code, "%ld", i & 63);
+    if (i & 1)
+        pid = vfork();
+    else
+        pid = fork();
+    if (pid == 0) {
+        execl(self, self, "exit", code, NULL);
+        _exit(99);
+    }
+    return ends_with(pid, (int)(i & 63) << 8);
+}
+
+// ---- fault: 64 pages at a time
+
+static int touch_all(volatile uint8_t *p, size_t pages, int how)
+{
+    for (size_t i = 0; i < pages; i++) {
+        CHECK(p[i * PAGE] == 0);
+        if (how & 1)
+            p[i * PAGE] = 1;
+    }
+    return 0;
+}
+
+static int copy_on_write(uint8_t *p, size_t pages)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        for (size_t i = 0; i < pages; i++)
+            p[i * PAGE] = 2;
+        _exit(p[0] == 2 ? 0 : 1);
+    }
+    if (ends_with(pid, 0))
+        return 1;
+    for (size_t i = 0; i < pages; i++)
+        CHECK(p[i * PAGE] == 1);
+    return 0;
+}
+
+static int do_fault(long i)
+{
+    enum { PAGES = 64 };
+    int how = (int)(i >> 6);
+    size_t len = PAGES * PAGE;
+
+    if (i % PAGES)
+        return 0;
+    int fd = how % 4 == 3 ? open("/tmp/churn.pages", O_RDWR | O_CREAT, 0600) : -1;
+    if (fd >= 0)
+        CHECK(ftruncate(fd, (off_t)len) == 0);
+    uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | (fd < 0 ? MAP_ANONYMOUS : 0),
+                      fd, 0);
+    CHECK(p != MAP_FAILED);
+    if (touch_all(p, PAGES, how))
+        return 1;
+    if (how % 16 == 1 && copy_on_write(p, PAGES))
+        return 1;
+    if (how % 8 == 2) {
+        CHECK(madvise(p, len, MADV_DONTNEED) == 0);
+        CHECK(touch_all(p, PAGES, 1) == 0);
+    }
+    if (how % 8 == 5)
+        CHECK(munmap(p + 8 * PAGE, 8 * PAGE) == 0);
+    CHECK(munmap(p, len) == 0);
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
+// ---- signal: a child that takes what comes
+
+static volatile sig_atomic_t taken;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)info, (void)context;
+    taken++;
+}
+
+static void take_signals(long n)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct timespec patience = {0, 1000000};
+    sigset_t queued;
+
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGRTMIN, &action, NULL);
+    signal(SIGUSR2, SIG_IGN);
+    sigemptyset(&queued);
+    sigaddset(&queued, SIGRTMIN + 1);
+    sigprocmask(SIG_SETMASK, &queued, NULL); // all were blocked till now
+    for (;; n++) {
+        if (n % 3 == 0)
+            sigtimedwait(&queued, NULL, &patience);
+        else if (n % 3 == 1)
+            poll(NULL, 0, 1);
+        else
+            sched_yield();
+    }
+}
+
+static int do_signal(long i)
+{
+    enum { BURST = 50 };
+    static const int kinds[] = {SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, 0};
+    static pid_t child;
+
+    if (i % BURST == 0) {
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, NULL);
+        child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            take_signals(i);
+    }
+    int sig = i % 5 == 4 ? SIGRTMIN + (int)(i & 1) : kinds[i % 5];
+    if (i % 5 == 4) {
+        union sigval value = {.sival_int = (int)i};
+        CHECK(sigqueue(child, sig, value) == 0 || errno == EAGAIN);
+    } else if (i % 40 == 7) {
+        CHECK(kill(child, SIGSTOP) == 0 && kill(child, SIGCONT) == 0);
+    } else {
+        CHECK(kill(child, sig) == 0);
+    }
+    if (i % BURST == BURST - 1) {
+        CHECK(kill(child, SIGKILL) == 0);
+        return ends_with(child, SIGKILL);
+    }
+    return 0;
+}
+
+// ---- kill: a child busy with something, ended from outside
+
+static __attribute__((noreturn)) void *wait_for_ever(void *word)
+{
+    for (;;)
+        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+}
+
+static __attribute__((noreturn)) void be_busy(long i)
+{
+    static int word;
+    static uint8_t block[64 << 10];
+    struct timespec long_time = {1000, 0};
+    pthread_t thread;
+    int fds[2];
+
+    while (pipe(fds) < 0)
+        ;
+    switch (i % 10) {
+    case 0:
+        for (;;)
+            (void)!read(fds[0], block, sizeof block);
+    case 1:
+        for (;;)
+            (void)!write(fds[1], block, sizeof block);
+    case 2:
+        wait_for_ever(&word);
+    case 3:
+        for (;;)
+            nanosleep(&long_time, NULL);
+    case 4:
+        if (fork() == 0)
+            wait_for_ever(&word);
+        for (;;)
+            wait(NULL);
+    case 5:
+        for (;; i++) {
+            uint8_t *p = mmap(NULL, 256 * PAGE, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+            memset(p, (int)i, 256 * PAGE);
+            munmap(p, 256 * PAGE);
+        }
+    case 6:
+        for (;;)
+            if (vfork() == 0) {
+                execl(self, self, "exit", "0", NULL);
+                _exit(1);
+            }
+    case 7:
+        for (int n = 0; n < 4; n++)
+            pthread_create(&thread, NULL, wait_for_ever, &word);
+        wait_for_ever(&word);
+    case 8: {
+        struct pollfd pf[2] = {{fds[0], POLLIN, 0}, {0, POLLIN, 0}};
+        for (;;)
+            poll(pf, 1, -1);
+    }
+    default:
+        for (;;) {
+            int fd = open("/tmp/churn.busy", O_RDWR | O_CREAT, 0600);
+            (void)!write(fd, block, sizeof block);
+            unlink("/tmp/churn.busy");
+            close(fd);
+        }
+    }
+}
+
+static int do_kill(long i)
+{
+    struct timespec moment = {0, (i * 7919) % 2000000};
+    int status;
+    pid_t pid = fork();
+
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        setpgid(0, 0);
+        be_busy(i);
+    }
+    setpgid(pid, pid);
+    nanosleep(&moment, NULL);
+    CHECK(kill(-pid, SIGKILL) == 0);
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    return 0;
+}
+
+// ---- open
+
+static int do_open(long i)
+{
+    char a[64], b[64];
+    int fds[2];
+
+    snprintf(a, sizeof a, "/tmp/churn.a%d", (int)(i & 7));
+    snprintf(b, sizeof b, "/tmp/churn.b%d", (int)(i & 7));
+    CHECK(pipe2(fds, O_CLOEXEC) == 0);
+    int fd = open(a, O_RDWR | O_CREAT, 0600), twin = dup(fd);
+    CHECK(fd >= 0 && twin >= 0);
+    CHECK(write(fd, a, sizeof a) == (ssize_t)sizeof a);
+    (void)!link(a, b);
+    unlink(a);
+    pid_t pid = fork();
+    if (pid == 0) { // everything is left open
+        int dir = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+        _exit(dir < 0 || write(fds[1], "x", 1) != 1);
+    }
+    if (ends_with(pid, 0))
+        return 1;
+    CHECK(read(fds[0], a, 1) == 1 && a[0] == 'x');
+    unlink(b);
+    close(fd), close(twin), close(fds[0]), close(fds[1]);
+    return 0;
+}
+
+// ----
+
+static const struct {
+    const char *name;
+    int (*once)(long i);
+} kinds[] = {{"exec", do_exec}, {"fault", do_fault}, {"signal", do_signal}, {"kill", do_kill},
+             {"open", do_open}};
+
+static int work(int (*once)(long), long n)
+{
+    for (long i = 0; i < n; i++)
+        if (once(i))
+            return 1;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    long n = argc > 2 ? atol(argv[2]) : 100, workers = argc > 3 ? atol(argv[3]) : 4;
+    int (*once)(long) = NULL;
+    int wrong = 0;
+
+    self = argv[0][0] == '/' ? argv[0] : "/bin/churn";
+    if (argc > 2 && strcmp(argv[1], "exit") == 0)
+        return atoi(argv[2]);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (argc > 1 && strcmp(argv[1], kinds[i].name) == 0)
+            once = kinds[i].once;
+    if (!once) {
+        fprintf(stderr, "usage: churn exec|fault|signal|kill|open COUNT [WORKERS]\n");
+        return 2;
+    }
+    for (long i = 0; i < workers; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(work(once, n / workers));
+        wrong += pid < 0;
+    }
+    for (int status; wait(&status) > 0;)
+        wrong += status != 0;
+    unlink("/tmp/churn.pages");
+    unlink("/tmp/churn.busy");
+    printf("churn: %ld %s by %ld workers, %d wrong\n", n, argv[1], workers, wrong);
+    return wrong != 0;
+}

@@ -48,6 +48,14 @@ static size_t align4(size_t n)
     return (n + 3) & ~(size_t)3;
 }
 
+// Where the next archive begins behind a trailer that ends at `at`, or 0.
+static size_t following(const char *archive, size_t size, size_t at)
+{
+    while (at < size && !archive[at])
+        at++;
+    return at < size && size - at >= HEADER && !memcmp(archive + at, "070701", 6) ? at : 0;
+}
+
 int cpio_parse(const char *archive, size_t size, size_t at, struct cpio_entry *out)
 {
     uint32_t field[FIELDS];
@@ -61,8 +69,10 @@ int cpio_parse(const char *archive, size_t size, size_t at, struct cpio_entry *o
         archive[name + name_size - 1] != '\0')
         return -EINVAL;
     size_t data = align4(name + name_size);
-    if (strcmp(archive + name, "TRAILER!!!") == 0)
+    if (strcmp(archive + name, "TRAILER!!!") == 0) {
+        out->next = following(archive, size, data);
         return 0;
+    }
     if (data > size || size - data < field[F_SIZE])
         return -EINVAL;
     *out = (struct cpio_entry){
@@ -187,17 +197,29 @@ static const char *seen_before(struct link_seen *seen, uint32_t *count, const st
     return NULL;
 }
 
-ASYNC(cpio_unpack, struct cpio_entry e; struct link_seen *seen; uint32_t links; const char *first;
-      size_t at; long count; long r;)
+ASYNC(cpio_unpack, struct cpio_entry e; struct link_seen *seen; uint32_t links; uint32_t archives;
+      const char *first; size_t at; long count; long r;)
 {
     ASYNC_BEGIN(cpio_unpack);
     f->links = 0;
+    f->archives = 1;
     f->at = 0;
     f->count = 0;
     f->seen = kmalloc(LINKS_MAX * sizeof *f->seen);
     if (!f->seen)
         ASYNC_RETURN(-ENOMEM);
-    while ((f->r = cpio_parse(f->archive, f->size, f->at, &f->e)) > 0) {
+    for (;;) {
+        f->r = cpio_parse(f->archive, f->size, f->at, &f->e);
+        if (f->r == 0 && f->e.next) { // one more archive behind this one
+            f->at = f->e.next;
+            f->links = 0; // its inode numbers are its own
+            f->archives++;
+            continue;
+        }
+        if (f->r <= 0)
+            break;
+        if (f->archives > 1 && !S_ISDIR(f->e.mode))
+            AWAIT(f->r, vfs_unlink, f->fs, NULL, f->e.name, false); // replaced, if it is there
         f->first = seen_before(f->seen, &f->links, &f->e);
         if (f->first) {
             AWAIT(f->r, vfs_link, f->fs, NULL, f->first, NULL, f->e.name, 0);

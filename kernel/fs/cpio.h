@@ -13,9 +13,11 @@ struct cpio_entry {
     const char *data;
     size_t next; // offset of the following header
 };
-// Decodes the header at `at`. 1: an entry; 0: the trailer; -EINVAL: damaged or cut short.
+// Decodes the header at `at`. 1: an entry; 0: the trailer, out->next is then the offset of an archive
+// behind it or 0; -EINVAL: damaged or cut short.
 int cpio_parse(const char *archive, size_t size, size_t at, struct cpio_entry *out);
 
-// Creates what the archive holds below the context's root. Existing files are overwritten. The
-// number of entries, or the first error; *bad is then the offset of the entry concerned.
+// Creates what the archive holds below the context's root. Existing files are overwritten; what
+// further archives behind the first hold replaces what is there, directories apart. The number of
+// entries, or the first error; *bad is then the offset of the entry concerned.
 ASYNC_DECL(cpio_unpack, struct fs_context *fs; const char *archive; size_t size; size_t *bad;);

@@ -246,7 +246,7 @@ static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t
         {25, random},
         {31, execfn},
         {33, x->image.vdso},
-        {51, 2048},
+        {51, 1088}, // a signal frame: task/sigframe.c
         {0, 0},
     };
     _Static_assert(sizeof list / sizeof *list <= AUX_MAX, "auxiliary vector");

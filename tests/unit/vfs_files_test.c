@@ -202,6 +202,39 @@ static void unpacking(void **state)
     assert_int_equal(RUN(cpio_unpack, fs_kernel, archive, archive_size, &bad), -EEXIST);
 }
 
+// A second archive behind the first, with padding between: its files replace the first's, also a
+// symbolic link, through which nothing is written; inode numbers begin anew.
+static void two_archives(void **state)
+{
+    (void)state;
+    size_t bad = 0;
+    struct stat_k st;
+    archive_size = 0;
+    entry("d", S_IFDIR | 0755, 1, 2, "", 0);
+    entry("d/old", S_IFREG | 0644, 2, 1, "old contents", 12);
+    entry("d/target", S_IFREG | 0644, 3, 1, "target", 6);
+    entry("d/link", S_IFLNK | 0777, 4, 1, "target", 6);
+    entry("d/hard1", S_IFREG | 0600, 5, 2, "", 0);
+    entry("d/hard2", S_IFREG | 0600, 5, 2, "shared", 6);
+    entry("TRAILER!!!", 0, 0, 1, "", 0);
+    memset(archive + archive_size, 0, 512);
+    archive_size += 512;
+    entry("d", S_IFDIR | 0700, 1, 2, "", 0);
+    entry("d/old", S_IFREG | 0600, 2, 1, "new", 3);
+    entry("d/link", S_IFREG | 0644, 3, 1, "a file", 6);
+    entry("d/one", S_IFREG | 0644, 5, 2, "", 0);
+    entry("d/two", S_IFREG | 0644, 5, 2, "another", 7);
+    entry("TRAILER!!!", 0, 0, 1, "", 0);
+    assert_int_equal(RUN(cpio_unpack, fs_kernel, archive, archive_size, &bad), 11);
+    check_contents("/d/old", "new");
+    check_contents("/d/target", "target");
+    check_contents("/d/link", "a file");
+    check_contents("/d/hard1", "shared");
+    check_contents("/d/one", "another");
+    assert_int_equal(v_stat("/d", false, &st), 0);
+    assert_int_equal(st.mode, S_IFDIR | 0700);
+}
+
 // However the archive is cut or damaged: an error at an offset inside, or fewer entries.
 static void damaged_archives(void **state)
 {
@@ -315,9 +348,10 @@ static void ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(descriptors), cmocka_unit_test(no_memory_for_descriptors),
-        cmocka_unit_test(unpacking),   cmocka_unit_test(damaged_archives),
-        cmocka_unit_test(flocks),      cmocka_unit_test(ranges),
+        cmocka_unit_test(descriptors),      cmocka_unit_test(no_memory_for_descriptors),
+        cmocka_unit_test(unpacking),        cmocka_unit_test(two_archives),
+        cmocka_unit_test(damaged_archives), cmocka_unit_test(flocks),
+        cmocka_unit_test(ranges),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -100,7 +100,7 @@ SYSCALL(132, sigaltstack, 2);
 
 // ---- sending
 
-static bool may_signal(const struct process *to, int sig)
+bool may_signal(const struct process *to, int sig)
 {
     const struct credentials *me = &process_current()->cred, *c = &to->cred;
     return me->euid == 0 || me->euid == c->suid || me->euid == c->uid || me->uid == c->suid ||
@@ -128,7 +128,7 @@ static bool kill_one(struct process *p, void *arg)
     return true;
 }
 
-static struct siginfo_k info_of_caller(int code)
+struct siginfo_k info_of_caller(int code)
 {
     const struct process *me = process_current();
     return (struct siginfo_k){.code = code, .pid = (int)me->pid, .uid = me->cred.uid};
@@ -192,7 +192,7 @@ long sys_tgkill(int32_t tgid, int32_t tid, int32_t sig)
 }
 SYSCALL(131, tgkill, 3);
 
-static long queued_info(va_t va, int32_t pid, int32_t sig, struct siginfo_k *out)
+long queued_info(va_t va, int32_t pid, int32_t sig, struct siginfo_k *out)
 {
     struct siginfo_user in;
     long e = user_copy_in(thread_current()->space, &in, va, sizeof in);

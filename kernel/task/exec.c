@@ -427,7 +427,7 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
     t->thread->space = f->x->image.space;
     f->x->image.space = NULL;
     start_image(t->thread, f->x);
-    process_vfork_done(t->thread->process);
+    thread_vfork_done(t->thread);
     if (f->old)
         AWAIT(f->r, space_release, f->old);
     ASYNC_RETURN(0);

@@ -43,7 +43,7 @@ static void notify_parent(struct process *p, struct process *parent)
         .uid = p->cred.uid,
         .status = (int)(killed ? p->exit_status & 127 : p->exit_status >> 8),
     };
-    if (p->exit_signal)
+    if (p->exit_signal && p->exit_signal <= NSIG)
         signal_send_process(parent, (int)p->exit_signal, &info);
 }
 
@@ -95,6 +95,7 @@ static void process_finish(struct process *p)
         process_reap_locked(p);
     }
     waitq_wake_all(&parent->child_exit);
+    waitq_wake_all(&p->ended);
     if (orphans)
         waitq_wake_all(&process_init->child_exit);
     spin_unlock(&process_tree_lock);
@@ -108,13 +109,13 @@ static void process_finish(struct process *p)
         process_put(p);
 }
 
-void process_vfork_done(struct process *p)
+void thread_vfork_done(struct thread *th)
 {
-    spin_lock(&p->lock);
-    if (p->vfork_done)
-        event_set(p->vfork_done);
-    p->vfork_done = NULL;
-    spin_unlock(&p->lock);
+    spin_lock(&th->process->lock);
+    if (th->vfork_done)
+        event_set(th->vfork_done);
+    th->vfork_done = NULL;
+    spin_unlock(&th->process->lock);
 }
 
 ASYNC_DECL(clear_child_tid, struct thread *th;);
@@ -160,8 +161,7 @@ ASYNC(thread_exit, long r; struct space *space; bool last;)
     fs_context_put(f->th->fs);
     f->th->fs = NULL;
     f->space = leave_space(f->th, &f->last);
-    if (f->last)
-        process_vfork_done(f->th->process);
+    thread_vfork_done(f->th);
     AWAIT(f->r, space_release, f->space);
     spin_lock(&process_tree_lock);
     spin_lock(&f->th->process->lock);

@@ -117,9 +117,9 @@ static void init_start(void)
     strcpy(p->comm, "init");
     p->dumpable = 1;
     process_init = p;
-    process_link(p, 1);
+    process_link(p, NULL, false, 1);
     struct thread *th = thread_new(p, "init");
-    if (!th || !(th->files = fd_table_new()) || !(th->fs = fs_context_new()) || thread_link(th))
+    if (!th || !(th->files = fd_table_new()) || !(th->fs = fs_context_new()) || thread_link(th, 0))
         panic("no memory for init");
     thread_start(th);
 }

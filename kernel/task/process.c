@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { HASH = 256, PID_MAX = 4194304 };
+enum { HASH = 256 };
 
 struct spinlock process_tree_lock = SPINLOCK_INIT("process tree");
 struct process *process_init;
@@ -25,6 +25,7 @@ static struct process *pids[HASH];
 static struct thread *tids[HASH];
 struct list process_list = LIST_INIT(process_list);
 static uint32_t last_pid;
+static bool pids_were_chosen; // by clone3's set_tid
 
 struct process *process_find_locked(uint32_t pid)
 {
@@ -42,6 +43,16 @@ static struct thread *thread_find_locked(uint32_t tid)
     return th;
 }
 
+static bool names_group(uint32_t pid)
+{
+    LIST_FOREACH(it, &process_list) {
+        const struct process *p = list_entry(it, struct process, all);
+        if (p->pgid == pid || p->sid == pid)
+            return true;
+    }
+    return false;
+}
+
 // A number is free when neither process, thread, group nor session has it.
 static uint32_t choose_pid(void)
 {
@@ -49,15 +60,20 @@ static uint32_t choose_pid(void)
         last_pid = last_pid + 1 < PID_MAX ? last_pid + 1 : 2;
         if (process_find_locked(last_pid) || thread_find_locked(last_pid))
             continue;
-        bool used = false;
-        if (last_pid < 300) // only after a wrap can a group outlive its leader's number
-            LIST_FOREACH(it, &process_list) {
-                struct process *p = list_entry(it, struct process, all);
-                used |= p->pgid == last_pid || p->sid == last_pid;
-            }
-        if (!used)
+        // only after a wrap, or when somebody chose his own, can a group outlive its leader's number
+        if ((last_pid >= 300 && !pids_were_chosen) || !names_group(last_pid))
             return last_pid;
     }
+}
+
+// `wanted`, or a free number when that is 0. 0: the wanted one is taken.
+static uint32_t take_pid(uint32_t wanted)
+{
+    if (!wanted)
+        return choose_pid();
+    pids_were_chosen |= wanted > 1;
+    bool taken = process_find_locked(wanted) || thread_find_locked(wanted) || names_group(wanted);
+    return taken ? 0 : wanted;
 }
 
 void process_get(struct process *p)
@@ -101,8 +117,6 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     if (!p)
         return NULL;
     if (parent) { // inherited
-        p->pgid = parent->pgid;
-        p->sid = parent->sid;
         p->cred = parent->cred;
         memcpy(p->rlimit, parent->rlimit, sizeof p->rlimit);
         memcpy(p->comm, parent->comm, sizeof p->comm);
@@ -116,7 +130,6 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
         p->env_end = parent->env_end;
     }
     p->refs = 1;
-    p->parent = parent;
     p->sighand = sighand;
     sighand_get(sighand);
     spin_init(&p->lock, "process");
@@ -128,34 +141,47 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     spin_init(&p->itimer_lock, "itimer");
     sigpending_init(&p->pending);
     waitq_init(&p->child_exit);
+    waitq_init(&p->ended);
     p->start_ns = clock_monotonic_ns();
     return p;
 }
 
-int process_link(struct process *p, uint32_t pid)
+// process_tree_lock held.
+static void join_family(struct process *p, struct process *parent, bool sibling)
+{
+    if (!parent) {
+        p->pgid = p->sid = p->pid;
+        return;
+    }
+    p->pgid = parent->pgid;
+    p->sid = parent->sid;
+    if (sibling) {
+        p->exit_signal = parent->exit_signal;
+        parent = parent->parent;
+    }
+    p->parent = parent;
+    list_push_back(&parent->children, &p->in_parent);
+}
+
+int process_link(struct process *p, struct process *parent, bool sibling, uint32_t pid)
 {
     spin_lock(&process_tree_lock);
-    if (pid) {
-        last_pid = pid;
-    } else if (task_interrupted(current_task())) {
+    int e = parent && task_interrupted(current_task()) ? -ERESTARTNOINTR
+            : !(pid = take_pid(pid))                   ? -EEXIST
+                                                       : 0;
+    if (e) {
         spin_unlock(&process_tree_lock);
-        return -ERESTARTNOINTR;
-    } else {
-        p->pgid = process_current()->pgid;
-        p->sid = process_current()->sid;
+        return e;
     }
     process_get(p);
-    p->pid = pid ? pid : choose_pid();
-    if (!p->pgid)
-        p->pgid = p->sid = p->pid;
+    p->pid = pid;
+    join_family(p, parent, sibling);
     p->hash_next = pids[p->pid % HASH];
     pids[p->pid % HASH] = p;
     struct list *at = process_list.prev; // nearly always the end: numbers grow
     while (at != &process_list && list_entry(at, struct process, all)->pid > p->pid)
         at = at->prev;
     list_insert_after(at, &p->all);
-    if (p->parent)
-        list_push_back(&p->parent->children, &p->in_parent);
     spin_unlock(&process_tree_lock);
     return 0;
 }
@@ -168,6 +194,8 @@ void process_reap_locked(struct process *p)
     *at = p->hash_next;
     list_remove(&p->all);
     list_remove(&p->in_parent);
+    p->reaped = 1;
+    waitq_wake_all(&p->ended);
 }
 
 static void thread_release(struct task *t)
@@ -226,7 +254,7 @@ static void catch_up_locked(struct thread *th)
         atomic_or32(&th->task.attn, bits);
 }
 
-int thread_link(struct thread *th)
+int thread_link(struct thread *th, uint32_t tid)
 {
     struct process *p = th->process;
     int e = 0;
@@ -234,8 +262,10 @@ int thread_link(struct thread *th)
     spin_lock(&p->lock);
     if (p->nthreads && (p->exiting || p->exec_waiter)) {
         e = -EAGAIN;
+    } else if (!(tid = p->nthreads ? take_pid(tid) : p->pid)) {
+        e = -EEXIST;
     } else {
-        th->tid = p->nthreads ? choose_pid() : p->pid;
+        th->tid = tid;
         th->hash_next = tids[th->tid % HASH];
         tids[th->tid % HASH] = th;
         list_push_back(&p->threads, &th->in_process);

@@ -4,13 +4,16 @@
 
 #include "task/thread.h"
 
+enum { PID_MAX = 4194304 }; // numbers are below
+
 // A process without threads, a child of parent (NULL: the first), with one reference, the
 // caller's. Takes a reference on sighand. NULL: no memory.
 struct process *process_new(struct process *parent, struct sighand *sighand);
-// Gives it a pid and makes it visible; the tree takes a reference. pid 0: choose one, and join the
-// caller's group and session. -ERESTARTNOINTR: the caller has a signal to take first. What is sent to
-// a group reaches the caller before the child is in it, or the child as well.
-int process_link(struct process *p, uint32_t pid);
+// Gives it a pid and makes it visible, a child of `parent` (with `sibling`: of parent's parent, with
+// the exit signal that parent has), in parent's group and session; the tree takes a reference. pid 0:
+// choose one. -EEXIST: it is taken. -ERESTARTNOINTR: the caller has a signal to take first. What is
+// sent to a group reaches the caller before the child is in it, or the child as well.
+int process_link(struct process *p, struct process *parent, bool sibling, uint32_t pid);
 // Unlinks a zombie: the tree's reference goes. process_tree_lock held.
 void process_reap_locked(struct process *p);
 
@@ -18,12 +21,13 @@ void process_reap_locked(struct process *p);
 // to fill (references move in). NULL: no memory.
 struct thread *thread_new(struct process *p, const char *name);
 void thread_free_unlinked(struct thread *th);
-// Chooses a tid (the pid for the first thread), joins the process. -EAGAIN: the process is exiting.
-int thread_link(struct thread *th);
+// Joins the process with this tid (0: choose one; the first thread gets the pid). -EAGAIN: the process
+// is exiting. -EEXIST: the tid is taken.
+int thread_link(struct thread *th, uint32_t tid);
 void thread_start(struct thread *th);
 
 void process_notify_continued(struct process *p); // attend.c
-void process_vfork_done(struct process *p);       // exec and exit let a vforking parent go on
+void thread_vfork_done(struct thread *th);        // exec and exit let a vforking parent go on
 struct process *process_find_locked(uint32_t pid);
 // process_tree_lock and process lock held.
 void thread_unlink_locked(struct thread *th);

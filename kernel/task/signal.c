@@ -58,15 +58,19 @@ void sighand_put(struct sighand *sh)
         kfree(sh);
 }
 
-void signal_exec_reset(struct thread *th)
+void sighand_to_default(struct sighand *sh)
 {
-    struct sighand *sh = th->process->sighand;
     spin_lock(&sh->lock);
     for (int i = 0; i < NSIG; i++) {
         bool ignored = sh->action[i].handler == 1;
         sh->action[i] = (struct sigaction_k){.handler = ignored};
     }
     spin_unlock(&sh->lock);
+}
+
+void signal_exec_reset(struct thread *th)
+{
+    sighand_to_default(th->process->sighand);
     th->altstack_flags = SS_DISABLE;
     th->altstack_sp = th->altstack_size = 0;
 }

@@ -30,6 +30,7 @@ struct sighand *sighand_new(void);
 struct sighand *sighand_copy(struct sighand *from); // fork; NULL: out of memory
 void sighand_get(struct sighand *sh);
 void sighand_put(struct sighand *sh);
+void sighand_to_default(struct sighand *sh); // what is handled; ignored stays ignored
 void sigpending_init(struct sigpending *p);
 void sigpending_free(struct sigpending *p);
 
@@ -46,6 +47,12 @@ void signal_set_blocked(struct thread *th, sigset blocked);
 void signal_recalculate(struct thread *th);
 sigset signal_all_pending(struct thread *th);
 void signal_exec_reset(struct thread *th); // handlers to default, altstack off
+
+// What a caller may send, and as whom (syscall/signal.c).
+bool may_signal(const struct process *to, int sig);
+struct siginfo_k info_of_caller(int code);
+// The siginfo a caller gives for process `pid`: 0, -EINVAL, -EFAULT, -ECOMMIT; -EPERM: it is forged.
+long queued_info(va_t va, int32_t pid, int32_t sig, struct siginfo_k *out);
 
 // Linux's layout of siginfo, 128 bytes.
 struct siginfo_user {

@@ -81,10 +81,9 @@ struct process {
     struct rlimit_k rlimit[RLIM_COUNT];
     uint32_t exit_signal; // sent to the parent, SIGCHLD mostly
     uint32_t exit_status; // as wait4 reports it
-    uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable,
-        reaped_by_kernel;
-    uint32_t group_exit_code;
-    struct event *vfork_done;  // in the parent's frame, set at exec or exit; under lock
+    uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable;
+    uint8_t reaped;            // its pid is nobody's or another's now; process_tree_lock
+    struct waitq ended;        // pollers of its pidfds; process_tree_lock
     struct event *exec_waiter; // in the frame of a thread in exec: set when it is alone; lock
     uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
     uint64_t min_faults, maj_faults;
@@ -108,14 +107,13 @@ struct thread {
     uint32_t tid;
     uint32_t exit_code;
     struct list in_process;
+    struct event *vfork_done;      // in the parent's frame, set at exec or exit; process.lock
     struct thread *hash_next;      // tid table; process_tree_lock
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
     bool restore_blocked;
     int16_t restart;        // ERESTART* code of the call to be restarted, 0 none
     uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts
-    bool exec_kill;         // another thread of the process runs exec: die quietly
-    uint8_t stop_seen;
     struct sigpending pending;
     va_t altstack_sp;
     uint64_t altstack_size;

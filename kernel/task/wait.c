@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // wait4(2) and waitid(2).
+#include "fs/abi.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/exit.h"
+#include "task/pidfd.h"
 #include "task/process.h"
 #include "task/rusage.h"
 #include "task/signal.h"
@@ -18,12 +20,13 @@ enum {
     WALL = 0x40000000,
     WCLONE = (int)0x80000000,
 };
-enum { P_ALL, P_PID, P_PGID };
+enum { P_ALL, P_PID, P_PGID, P_PIDFD };
 
 struct wait_request {
     int which; // P_*
     uint32_t id;
-    uint32_t options; // W*
+    uint32_t options;        // W*
+    struct process *exactly; // P_PIDFD: referenced
 };
 
 struct wait_result {
@@ -36,6 +39,8 @@ struct wait_result {
 static bool matches(const struct process *c, const struct wait_request *rq)
 {
     if (rq->which == P_PID && c->pid != rq->id)
+        return false;
+    if (rq->which == P_PIDFD && c != rq->exactly)
         return false;
     if (rq->which == P_PGID && c->pgid != rq->id)
         return false;
@@ -130,11 +135,12 @@ ASYNC(wait_child, long r; struct waiter w; struct process *p; struct process *re
 ASYNC_SYSCALL(sys_wait4, long r; struct wait_request rq; struct wait_result out;)
 {
     ASYNC_BEGIN(sys_wait4);
-    if (f->a[2] &
-        ~(uint64_t)(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | (uint32_t)WCLONE))
+    if ((uint32_t)f->a[2] &
+        ~(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | (uint32_t)WCLONE))
         ASYNC_RETURN(-EINVAL);
     if ((int32_t)f->a[0] == INT32_MIN)
         ASYNC_RETURN(-ESRCH);
+    f->rq.exactly = NULL;
     f->rq.options = (uint32_t)f->a[2] | WEXITED;
     f->rq.which = (int32_t)f->a[0] == -1 ? P_ALL : (int32_t)f->a[0] > 0 ? P_PID : P_PGID;
     f->rq.id = (int32_t)f->a[0] > 0    ? (uint32_t)f->a[0]
@@ -154,37 +160,58 @@ ASYNC_SYSCALL(sys_wait4, long r; struct wait_request rq; struct wait_result out;
 }
 SYSCALL_ASYNC(260, wait4, 4);
 
+// Whom waitid(2) asks for. With a pidfd that does not block, *fd_flags says so.
+static long waitid_request(uint64_t which, int32_t id, uint32_t options, struct wait_request *rq,
+                           uint32_t *fd_flags)
+{
+    *fd_flags = 0;
+    *rq = (struct wait_request){(int)which, (uint32_t)id, options, NULL};
+    if (options & ~(WNOHANG | WEXITED | WSTOPPED | WCONTINUED | WNOWAIT | WNOTHREAD | WALL |
+                    (uint32_t)WCLONE))
+        return -EINVAL;
+    if (!(options & (WEXITED | WSTOPPED | WCONTINUED)) || which > P_PIDFD)
+        return -EINVAL;
+    if ((which == P_PID && id <= 0) || (which >= P_PGID && id < 0))
+        return -EINVAL;
+    if (which == P_PGID && !id)
+        rq->id = process_current()->pgid;
+    if (which == P_PIDFD && !(rq->exactly = pidfd_process(id, fd_flags)))
+        return -EBADF;
+    if (*fd_flags & O_NONBLOCK)
+        rq->options |= WNOHANG;
+    return 0;
+}
+
+static void waitid_info(const struct wait_result *r, struct siginfo_user *out)
+{
+    const struct siginfo_k info = {
+        .signo = SIGCHLD,
+        .code = r->code,
+        .pid = (int)r->pid,
+        .uid = r->uid,
+        .status = r->code == CLD_EXITED || r->code == CLD_STOPPED ? (int)(r->status >> 8)
+                  : r->code == CLD_CONTINUED                      ? SIGCONT
+                                                                  : (int)(r->status & 127),
+    };
+    siginfo_to_user(&info, out);
+}
+
 ASYNC_SYSCALL(sys_waitid, long r; struct wait_request rq; struct wait_result out;
-              struct siginfo_user info;)
+              struct siginfo_user info; uint32_t fd_flags;)
 {
     ASYNC_BEGIN(sys_waitid);
-    if (f->a[3] & ~(uint64_t)(WNOHANG | WEXITED | WSTOPPED | WCONTINUED | WNOWAIT | WNOTHREAD |
-                              WALL | (uint32_t)WCLONE))
-        ASYNC_RETURN(-EINVAL);
-    if (!(f->a[3] & (WEXITED | WSTOPPED | WCONTINUED)) || f->a[0] > P_PGID)
-        ASYNC_RETURN(-EINVAL);
-    if ((f->a[0] == P_PID && (int32_t)f->a[1] <= 0) || (f->a[0] == P_PGID && (int32_t)f->a[1] < 0))
-        ASYNC_RETURN(-EINVAL);
-    f->rq = (struct wait_request){(int)f->a[0], (uint32_t)f->a[1], (uint32_t)f->a[3]};
-    if (f->rq.which == P_PGID && !f->rq.id)
-        f->rq.id = t->thread->process->pgid;
+    f->r = waitid_request(f->a[0], (int32_t)f->a[1], (uint32_t)f->a[3], &f->rq, &f->fd_flags);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     AWAIT(f->r, wait_child, &f->rq, &f->out);
+    if (f->r == 0 && (f->fd_flags & O_NONBLOCK) && !(f->a[3] & WNOHANG))
+        ASYNC_RETURN(-EAGAIN);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     if (f->a[2]) {
         f->info = (struct siginfo_user){0};
         if (f->r > 0)
-            siginfo_to_user(
-                &(struct siginfo_k){
-                    .signo = SIGCHLD,
-                    .code = f->out.code,
-                    .pid = (int)f->out.pid,
-                    .uid = f->out.uid,
-                    .status = f->out.code == CLD_EXITED      ? (int)(f->out.status >> 8)
-                              : f->out.code == CLD_STOPPED   ? (int)(f->out.status >> 8)
-                              : f->out.code == CLD_CONTINUED ? SIGCONT
-                                                             : (int)(f->out.status & 127)},
-                &f->info);
+            waitid_info(&f->out, &f->info);
         AWAIT(f->r, user_write, t->thread->space, f->a[2], &f->info, sizeof f->info);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
@@ -194,6 +221,8 @@ ASYNC_SYSCALL(sys_waitid, long r; struct wait_request rq; struct wait_result out
         AWAIT(f->r, user_write, t->thread->space, f->a[4], &f->out.usage, sizeof f->out.usage);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
+    if (f->rq.exactly)
+        process_put(f->rq.exactly);
     ASYNC_END;
 }
 SYSCALL_ASYNC(95, waitid, 5);

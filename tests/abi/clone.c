@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: MIT
+// clone and clone3 with their flags, vfork, and pidfds: what is shared, what is refused, who is told.
+#include "abi.h"
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+enum { STACK = 64 << 10, PIDFD_SEND = 424, PIDFD_OPEN = 434, CLONE3 = 435 };
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+
+static char *stack;
+
+static int nothing(void *code)
+{
+    return (int)(long)code;
+}
+
+static pid_t start(int (*fn)(void *), void *arg, int flags)
+{
+    return clone(fn, stack + STACK, flags, arg);
+}
+
+static long clone3(void *args, size_t size)
+{
+    return syscall(CLONE3, args, size);
+}
+
+// ---- what is refused
+
+static void test_refused(void)
+{
+    static const struct {
+        const char *key;
+        unsigned long flags;
+    } bad[] = {
+        {"SIGHAND without VM", CLONE_SIGHAND},
+        {"THREAD without SIGHAND", CLONE_THREAD | CLONE_VM},
+        {"FS with NEWNS", CLONE_FS | CLONE_NEWNS},
+        {"PIDFD with DETACHED", CLONE_PIDFD | CLONE_DETACHED},
+        {"PIDFD with PARENT_SETTID", CLONE_PIDFD | CLONE_PARENT_SETTID},
+        {"THREAD with NEWPID", THREAD_FLAGS | CLONE_NEWPID},
+        {"FS with NEWUSER", CLONE_FS | CLONE_NEWUSER},
+        {"SYSVSEM with NEWIPC", CLONE_SYSVSEM | CLONE_NEWIPC},
+    };
+    static int word;
+
+    for (size_t i = 0; i < COUNT(bad); i++)
+        VALUE(bad[i].key, syscall(SYS_clone, bad[i].flags | SIGCHLD, 0, &word, 0, &word));
+    VALUE("PIDFD to nowhere", syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, 8, 0, 0));
+    VALUE("no child came of it", waitpid(-1, NULL, __WALL));
+    static const unsigned long fine[] = {CLONE_PTRACE, CLONE_DETACHED, CLONE_UNTRACED, CLONE_IO,
+                                         CLONE_SYSVSEM};
+    for (size_t i = 0; i < COUNT(fine); i++) {
+        char key[32];
+        pid_t pid = syscall(SYS_clone, fine[i] | SIGCHLD, 0, 0, 0, 0);
+        if (pid == 0)
+            _exit(20 + i);
+        snprintf(key, sizeof key, "fine with flag %zu", i);
+        say_end(key, pid);
+    }
+}
+
+// ---- what is shared
+
+static int change_all(void *fd)
+{
+    chdir("/");
+    umask(0);
+    close((int)(long)fd);
+    return open("/dev/null", O_RDONLY) == (int)(long)fd ? 3 : 4;
+}
+
+static void test_shared(int flags, const char *name)
+{
+    char key[64], here[256];
+    int fd = dup(1);
+
+    umask(022);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    chdir("/tmp");
+    snprintf(key, sizeof key, "child with %s", name);
+    say_end(key, start(change_all, (void *)(long)fd, flags | SIGCHLD));
+    snprintf(key, sizeof key, "directory and mask after %s", name);
+    say(key, "%s %o", getcwd(here, sizeof here), umask(022));
+    snprintf(key, sizeof key, "descriptor flags after %s", name);
+    VALUE(key, fcntl(fd, F_GETFD));
+    close(fd);
+}
+
+static void on_signal(int sig)
+{
+    (void)sig;
+}
+
+static int set_handler(void *unused)
+{
+    (void)unused;
+    signal(SIGUSR2, on_signal);
+    return 0;
+}
+
+static void test_handlers(void)
+{
+    struct sigaction now;
+
+    signal(SIGUSR2, SIG_DFL);
+    say_end("handler set by a copy", start(set_handler, NULL, CLONE_VM | SIGCHLD));
+    sigaction(SIGUSR2, NULL, &now);
+    YES("is the copy's alone", now.sa_handler == SIG_DFL);
+    say_end("handler set with SIGHAND",
+            start(set_handler, NULL, CLONE_VM | CLONE_SIGHAND | SIGCHLD));
+    sigaction(SIGUSR2, NULL, &now);
+    YES("is everybody's", now.sa_handler == on_signal);
+    signal(SIGUSR2, SIG_DFL);
+}
+
+static volatile int shared_word;
+
+static int set_word(void *unused)
+{
+    (void)unused;
+    shared_word = 1;
+    return 0;
+}
+
+static int check_tls(void *tls)
+{
+    void *tp;
+
+    __asm__ volatile("mv %0, tp" : "=r"(tp));
+    return tp == tls ? 0 : 1;
+}
+
+static void test_memory(void)
+{
+    static char tls[64];
+    static volatile int ptid, ctid;
+
+    shared_word = 0;
+    say_end("copy of memory", start(set_word, NULL, SIGCHLD));
+    say("word after a copy", "%d", shared_word);
+    say_end("shared memory", start(set_word, NULL, CLONE_VM | SIGCHLD));
+    say("word after sharing", "%d", shared_word);
+    pid_t pid = clone(check_tls, stack + STACK, CLONE_VM | CLONE_SETTLS | SIGCHLD, tls, NULL, tls);
+    say_end("SETTLS", pid);
+
+    pid =
+        syscall(SYS_clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, &ptid, 0, &ctid);
+    if (pid == 0)
+        _exit(ctid == getpid() ? 0 : 1);
+    YES("PARENT_SETTID", ptid == pid);
+    YES("CHILD_SETTID is in the child's copy only", ctid == 0);
+    say_end("CHILD_SETTID", pid);
+    pid = syscall(SYS_clone, CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, 8, 0, 8);
+    if (pid == 0)
+        _exit(9);
+    say_end("tids to nowhere are lost", pid);
+}
+
+// ---- exit signals
+
+static volatile sig_atomic_t told, told_code, told_pid;
+
+static void on_told(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    told = sig;
+    told_code = info->si_code;
+    told_pid = info->si_pid;
+}
+
+static void test_exit_signal(void)
+{
+    struct sigaction action = {.sa_sigaction = on_told, .sa_flags = SA_SIGINFO}, old;
+    sigset_t usr1, before;
+    int status = 0;
+
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    sigaction(SIGUSR1, &action, &old);
+    pid_t pid = start(nothing, (void *)5, SIGUSR1);
+    while (!told)
+        sched_yield();
+    say("exit signal", "%s, code %d", signal_name(told), told_code);
+    YES("from the child", told_pid == pid);
+    VALUE("wait does not see it", waitpid(pid, &status, 0));
+    VALUE("nor without pid", waitpid(-1, &status, WNOHANG));
+    YES("__WCLONE sees it", waitpid(pid, &status, __WCLONE) == pid);
+    say_status("its status", status);
+    pid = start(nothing, (void *)6, 0);
+    YES("__WALL sees one without exit signal", waitpid(pid, &status, __WALL) == pid);
+    pid = start(nothing, (void *)7, SIGCHLD);
+    VALUE("__WCLONE does not see an ordinary one", waitpid(pid, &status, __WCLONE));
+    YES("__WALL sees an ordinary one", waitpid(pid, &status, __WALL) == pid);
+    pid = start(nothing, (void *)8, 200);
+    YES("an exit signal that is none", waitpid(pid, &status, __WALL) == pid);
+    say_status("status of that", status);
+    sigaction(SIGUSR1, &old, NULL);
+    sigprocmask(SIG_UNBLOCK, &usr1, &before);
+}
+
+static void test_parent(void)
+{
+    int status = 0, pids[2] = {0, 0};
+    struct gate g = gate_make();
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        pids[0] = syscall(SYS_clone, CLONE_PARENT | SIGUSR1, 0, 0, 0, 0);
+        if (pids[0] == 0)
+            _exit(11);
+        pids[1] = waitpid(pids[0], NULL, __WALL) < 0 ? errno : 0;
+        if (write(g.fds[1], pids, sizeof pids) != sizeof pids)
+            _exit(1);
+        _exit(12);
+    }
+    if (read(g.fds[0], pids, sizeof pids) != sizeof pids)
+        say("harness", "no pids");
+    say("the cloner's own wait", "%s", errno_name(pids[1]));
+    YES("a sibling is the parent's child", waitpid(pids[0], &status, 0) == pids[0]);
+    say_status("with its cloner's exit signal", status);
+    say_end("its cloner", pid);
+}
+
+// ---- vfork
+
+static int late(void *word)
+{
+    for (int i = 0; i < 200; i++)
+        sched_yield();
+    *(volatile int *)word = 1;
+    return 0;
+}
+
+static int raw_late(void *word)
+{
+    late(word);
+    syscall(SYS_exit, 0);
+    return 0;
+}
+
+static volatile sig_atomic_t handled;
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    handled = 1;
+}
+
+static void test_vfork(void)
+{
+    volatile int word = 0;
+    int status;
+
+    pid_t pid = start(late, (void *)&word, CLONE_VM | CLONE_VFORK | SIGCHLD);
+    say("after a vforked child", "%d", word);
+    say_end("vforked", pid);
+    word = 0;
+    pid = start(late, (void *)&word, CLONE_VFORK | SIGCHLD);
+    YES("VFORK without VM waits, too", waitpid(pid, &status, WNOHANG) == pid || word == 0);
+    waitpid(pid, &status, 0);
+    word = 0;
+    int tid = start(raw_late, (void *)&word, THREAD_FLAGS | CLONE_VFORK | CLONE_SYSVSEM);
+    YES("a vforked thread", tid > 0);
+    say("has ended", "%d", word);
+
+    signal(SIGUSR1, on_alarm);
+    pid_t me = getpid();
+    pid = vfork();
+    if (pid == 0) {
+        kill(me, SIGUSR1);
+        for (int i = 0; i < 100; i++)
+            sched_yield();
+        _exit(handled ? 1 : 0);
+    }
+    YES("then its signal is handled", handled);
+    say_end("no signal while it waits", pid);
+    signal(SIGUSR1, SIG_DFL);
+
+    struct gate up = gate_make(), down = gate_make();
+    pid = fork();
+    if (pid == 0) {
+        if (vfork() == 0) {
+            pass(&up);
+            wait_for_pass(&down);
+            _exit(0);
+        }
+        _exit(1);
+    }
+    wait_for_pass(&up);
+    kill(pid, SIGKILL);
+    say_end("a vforking parent can be killed", pid);
+    pass(&down);
+}
+
+// ---- clone3
+
+static struct clone_args args_of(unsigned long flags)
+{
+    return (struct clone_args){.flags = flags, .exit_signal = SIGCHLD};
+}
+
+static void say_clone3(const char *key, struct clone_args *args, size_t size)
+{
+    errno = 0;
+    long pid = clone3(args, size);
+    if (pid == 0)
+        _exit(30);
+    if (pid < 0)
+        say(key, "%s", errno_name(errno));
+    else
+        say_end(key, pid);
+}
+
+static void test_clone3_sizes(void)
+{
+    struct {
+        struct clone_args args;
+        uint64_t more[600];
+    } big = {.args = args_of(0)};
+
+    say_clone3("clone3, 0 bytes", &big.args, 0);
+    say_clone3("clone3, 63 bytes", &big.args, 63);
+    say_clone3("clone3, 64 bytes", &big.args, 64);
+    say_clone3("clone3, 80 bytes", &big.args, 80);
+    say_clone3("clone3, 88 bytes", &big.args, 88);
+    say_clone3("clone3, 4096 bytes", &big.args, 4096);
+    say_clone3("clone3, 4097 bytes", &big.args, 4097);
+    big.more[3] = 1;
+    say_clone3("clone3, unknown field", &big.args, 200);
+    say_clone3("clone3, unknown field beyond", &big.args, 96);
+    VALUE("clone3 from nowhere", clone3(NULL, 88));
+}
+
+static void test_clone3_rules(void)
+{
+    static const struct {
+        const char *key;
+        struct clone_args args;
+    } bad[] = {
+        {"clone3, exit signal 65", {.exit_signal = 65}},
+        {"clone3, exit signal 64", {.exit_signal = 64, .stack = 1}},
+        {"clone3, exit signal 256", {.exit_signal = 256}},
+        {"clone3, signal in flags", {.flags = SIGCHLD, .exit_signal = SIGCHLD}},
+        {"clone3, DETACHED", {.flags = CLONE_DETACHED, .exit_signal = SIGCHLD}},
+        {"clone3, unknown flag", {.flags = 1ul << 40, .exit_signal = SIGCHLD}},
+        {"clone3, THREAD with exit signal", {.flags = THREAD_FLAGS, .exit_signal = SIGCHLD}},
+        {"clone3, PARENT with exit signal", {.flags = CLONE_PARENT, .exit_signal = SIGCHLD}},
+        {"clone3, stack without size", {.exit_signal = SIGCHLD, .stack = 4096}},
+        {"clone3, size without stack", {.exit_signal = SIGCHLD, .stack_size = 4096}},
+        {"clone3, stack nowhere", {.exit_signal = SIGCHLD, .stack = -4096ul, .stack_size = 4096}},
+        {"clone3, SIGHAND with CLEAR_SIGHAND",
+         {.flags = CLONE_VM | CLONE_SIGHAND | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD}},
+        {"clone3, set_tid without size", {.exit_signal = SIGCHLD, .set_tid = 4096}},
+        {"clone3, size without set_tid", {.exit_signal = SIGCHLD, .set_tid_size = 1}},
+        {"clone3, set_tid too deep", {.exit_signal = SIGCHLD, .set_tid = 8, .set_tid_size = 33}},
+        {"clone3, set_tid nowhere", {.exit_signal = SIGCHLD, .set_tid = 8, .set_tid_size = 1}},
+        {"clone3, into no cgroup",
+         {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = 77}},
+    };
+
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct clone_args args = bad[i].args;
+        say_clone3(bad[i].key, &args, sizeof args);
+    }
+    VALUE("still no child", waitpid(-1, NULL, __WALL));
+}
+
+static void test_set_tid(void)
+{
+    int32_t tid[2] = {29876, 29877};
+    struct clone_args args = args_of(0);
+
+    args.set_tid = (uintptr_t)tid;
+    args.set_tid_size = 1;
+    long pid = clone3(&args, sizeof args);
+    if (pid == 0)
+        _exit(getpid() == 29876 ? 0 : 1);
+    VALUE("set_tid", pid);
+    say_end("chosen pid", pid);
+    tid[0] = 1;
+    VALUE("set_tid that is taken", clone3(&args, sizeof args));
+    tid[0] = 0;
+    VALUE("set_tid 0", clone3(&args, sizeof args));
+    tid[0] = -5;
+    VALUE("set_tid negative", clone3(&args, sizeof args));
+    tid[0] = 29876;
+    args.set_tid_size = 2;
+    VALUE("set_tid in two namespaces", clone3(&args, sizeof args));
+    args.set_tid_size = 1;
+    CHILD("set_tid by nobody", {
+        if (setuid(1000) == 0)
+            VALUE("set_tid without right", clone3(&args, sizeof args));
+    });
+}
+
+// A clone3 with a stack of its own: the child runs fn(arg) there.
+static long clone3_run(struct clone_args *args, int (*fn)(void *), void *arg)
+{
+    register long a0 __asm__("a0") = (long)args;
+    register long a1 __asm__("a1") = sizeof *args;
+    register long a7 __asm__("a7") = CLONE3;
+    register void *s2 __asm__("s2") = fn;
+    register void *s3 __asm__("s3") = arg;
+
+    __asm__ volatile("ecall\n bnez a0, 1f\n mv a0, s3\n jalr s2\n li a7, 93\n ecall\n 1:"
+                     : "+r"(a0), "+r"(a1), "+r"(a7)
+                     : "r"(s2), "r"(s3)
+                     : "ra", "memory");
+    return a0;
+}
+
+static int sp_is_inside(void *base)
+{
+    char here;
+    return (uintptr_t)&here - (uintptr_t)base < STACK ? 0 : 1;
+}
+
+static int is_default(void *unused)
+{
+    struct sigaction a, b;
+
+    (void)unused;
+    sigaction(SIGUSR1, NULL, &a);
+    sigaction(SIGUSR2, NULL, &b);
+    return (a.sa_handler == SIG_DFL ? 0 : 1) + (b.sa_handler == SIG_IGN ? 0 : 2);
+}
+
+static void test_clone3_run(void)
+{
+    struct clone_args args = args_of(CLONE_VM | CLONE_VFORK);
+
+    args.stack = (uintptr_t)stack;
+    args.stack_size = STACK;
+    say_end("clone3 with a stack", clone3_run(&args, sp_is_inside, stack));
+    args.flags |= CLONE_CLEAR_SIGHAND;
+    signal(SIGUSR1, on_alarm);
+    signal(SIGUSR2, SIG_IGN);
+    say_end("CLEAR_SIGHAND", clone3_run(&args, is_default, NULL));
+    signal(SIGUSR1, SIG_DFL);
+    signal(SIGUSR2, SIG_DFL);
+}
+
+// ---- pidfds
+
+static int events_of(int fd, int timeout)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, timeout) < 0 ? -1 : p.revents;
+}
+
+static void test_pidfd(void)
+{
+    struct gate g = gate_make();
+    siginfo_t info = {0};
+    int fd = -1, status, file = open("/dev/null", O_RDONLY);
+    char byte;
+
+    VALUE("pidfd of pid 0", syscall(PIDFD_OPEN, 0, 0));
+    VALUE("pidfd of pid -1", syscall(PIDFD_OPEN, -1, 0));
+    VALUE("pidfd of nobody", syscall(PIDFD_OPEN, 29871, 0));
+    VALUE("pidfd with odd flags", syscall(PIDFD_OPEN, getpid(), 1));
+    VALUE("signal through a file", syscall(PIDFD_SEND, file, 0, NULL, 0));
+    VALUE("signal through nothing", syscall(PIDFD_SEND, 99, 0, NULL, 0));
+    VALUE("wait for a file", waitid(P_PIDFD, file, &info, WEXITED));
+    VALUE("wait for nothing", waitid(P_PIDFD, 99, &info, WEXITED));
+
+    pid_t pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &fd, 0, 0);
+    if (pid == 0) {
+        wait_for_pass(&g);
+        _exit(17);
+    }
+    YES("clone gives a pidfd", fd > 2);
+    VALUE("closed on exec", fcntl(fd, F_GETFD));
+    VALUE("blocking, for reading and writing", fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+    VALUE("reading it", read(fd, &byte, 1));
+    VALUE("signal 0 through it", syscall(PIDFD_SEND, fd, 0, NULL, 0));
+    VALUE("odd signal through it", syscall(PIDFD_SEND, fd, 99, NULL, 0));
+    VALUE("odd flags of the signal", syscall(PIDFD_SEND, fd, 0, NULL, 0x100));
+    say("events while it lives", "%x", events_of(fd, 0));
+    VALUE("WNOHANG through it", waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG));
+    int other = syscall(PIDFD_OPEN, pid, O_NONBLOCK);
+    VALUE("wait without blocking", waitid(P_PIDFD, other, &info, WEXITED));
+    pass(&g);
+    say("events at its end", "%x", events_of(fd, -1));
+    VALUE("signal 0 to a zombie", syscall(PIDFD_SEND, fd, 0, NULL, 0));
+    VALUE("waitid", waitid(P_PIDFD, fd, &info, WEXITED));
+    say("siginfo", "%s %d %d", signal_name(info.si_signo), info.si_code, info.si_status);
+    YES("of that child", info.si_pid == pid);
+    VALUE("signal to a reaped one", syscall(PIDFD_SEND, fd, 0, NULL, 0));
+    VALUE("waitid again", waitid(P_PIDFD, fd, &info, WEXITED));
+    say("events when it is gone", "%x", events_of(fd, 0));
+    close(fd);
+    close(other);
+
+    int mine = syscall(PIDFD_OPEN, getpid(), 0);
+    VALUE("wait for oneself", waitid(P_PIDFD, mine, &info, WEXITED));
+    pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    fd = syscall(PIDFD_OPEN, pid, 0);
+    siginfo_t forged = {.si_signo = SIGTERM, .si_code = SI_USER};
+    VALUE("forged siginfo", syscall(PIDFD_SEND, fd, SIGTERM, &forged, 0));
+    forged.si_code = SI_QUEUE;
+    VALUE("another signal in the siginfo", syscall(PIDFD_SEND, fd, SIGKILL, &forged, 0));
+    VALUE("kill through it", syscall(PIDFD_SEND, fd, SIGTERM, &forged, 0));
+    say("events when killed", "%x", events_of(fd, -1));
+    waitpid(pid, &status, 0);
+    say_status("killed through a pidfd", status);
+    close(fd);
+    close(mine);
+    close(file);
+}
+
+int main(void)
+{
+    stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    test_refused();
+    test_shared(CLONE_VM, "VM");
+    test_shared(CLONE_VM | CLONE_FS, "VM FS");
+    test_shared(CLONE_VM | CLONE_FILES, "VM FILES");
+    test_handlers();
+    test_memory();
+    test_exit_signal();
+    test_parent();
+    test_vfork();
+    test_clone3_sizes();
+    test_clone3_rules();
+    test_set_tid();
+    test_clone3_run();
+    test_pidfd();
+    return 0;
+}

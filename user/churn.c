@@ -109,8 +109,8 @@ static int do_fault(long i)
     int fd = how % 4 == 3 ? open("/tmp/churn.pages", O_RDWR | O_CREAT, 0600) : -1;
     if (fd >= 0)
         CHECK(ftruncate(fd, (off_t)len) == 0);
-    uint8_t *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | (fd < 0 ? MAP_ANONYMOUS : 0),
-                      fd, 0);
+    uint8_t *p =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
     CHECK(p != MAP_FAILED);
     if (touch_all(p, PAGES, how))
         return 1;
@@ -310,7 +310,10 @@ static int do_open(long i)
 static const struct {
     const char *name;
     int (*once)(long i);
-} kinds[] = {{"exec", do_exec}, {"fault", do_fault}, {"signal", do_signal}, {"kill", do_kill},
+} kinds[] = {{"exec", do_exec},
+             {"fault", do_fault},
+             {"signal", do_signal},
+             {"kill", do_kill},
              {"open", do_open}};
 
 static int work(int (*once)(long), long n)

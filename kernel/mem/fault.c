@@ -114,18 +114,18 @@ static __attribute__((noinline)) int fault_object(struct space *s, struct mappin
     return 0;
 }
 
-// A write to a private page that is, or was, shared.
-static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping *m, va_t va,
-                                                pte_t *slot)
+// Sharers of a page in different spaces may write at once. From the look at the count to the drop of
+// the reference each holds the lock of its frame's class, so the last one always sees that it is: n
+// sharers make n - 1 copies.
+enum { COPY_LOCKS = 16 };
+static struct spinlock copy_locks[COPY_LOCKS] = {
+    [0 ... COPY_LOCKS - 1] = SPINLOCK_INIT("copy on write"),
+};
+
+// The entry's frame becomes a copy that is its own.
+static int copy_page(struct space *s, struct mapping *m, va_t va, pte_t *slot)
 {
-    pa_t old = pte_pa(*slot), pa;
-    struct page *pg = page_of(old);
-    if (page_is_own(pg)) {
-        *slot = pte_make(old, m->pte_bits); // the last owner; others' entries allow less
-        tlb_flush_page(va);
-        return 0;
-    }
-    pa = private_copy(old);
+    pa_t old = pte_pa(*slot), pa = private_copy(old);
     if (!pa)
         return -ENOMEM;
     install(s, m, slot, pa, m->pte_bits);
@@ -133,6 +133,26 @@ static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping 
     frame_unref(old);
     s->cow_copies++;
     return 0;
+}
+
+// A write to a private page that is, or was, shared.
+static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping *m, va_t va,
+                                                pte_t *slot)
+{
+    struct page *pg = page_of(pte_pa(*slot));
+    if (pg->kind != FRAME_ANON) // the object's, or the zero frame: never one's own
+        return copy_page(s, m, va, slot);
+    struct spinlock *l = &copy_locks[(pg - frame_pages) % COPY_LOCKS];
+    int r = 0;
+    spin_lock(l);
+    if (page_is_own(pg)) {
+        *slot = pte_make(page_pa(pg), m->pte_bits); // the last owner; others' entries allow less
+        tlb_flush_page(va);
+    } else {
+        r = copy_page(s, m, va, slot);
+    }
+    spin_unlock(l);
+    return r;
 }
 
 // The entry has a frame, and the mapping allows the access.

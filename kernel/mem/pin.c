@@ -21,8 +21,7 @@ static long pin_present(struct space *s, struct user_pin *p, uint64_t len)
             break;
         }
         struct page *pg = page_of(kva_to_pa(kva));
-        page_ref(pg);
-        atomic_add32(&pg->pins, 1);
+        atomic_add64(page_counts(pg), 1ul << 32 | 1);
         p->page[p->count++] = pg;
         p->len += PAGE_SIZE - (va & PAGE_MASK);
     }
@@ -38,8 +37,8 @@ void user_unpin(struct user_pin *p)
         struct page *pg = p->page[--p->count];
         if (p->access & ACCESS_WRITE && pg->kind == FRAME_CACHE && pg->owner)
             phys_dirty(pg->owner, pg);
-        atomic_add32(&pg->pins, (uint32_t)-1);
-        page_put(pg);
+        if ((uint32_t)atomic_add64(page_counts(pg), -(1ul << 32 | 1)) == 1)
+            frame_free(page_pa(pg));
     }
     p->len = 0;
 }

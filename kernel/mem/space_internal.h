@@ -64,10 +64,20 @@ static inline void mapping_set_prot(struct mapping *m, uint32_t prot)
     m->pte_bits = pte_bits_of_prot(prot);
 }
 
+// A pin is a reference and a mark of it: both change and are read as one word, else a pin made or
+// dropped meanwhile could pass for the entry of another space.
+static inline uint64_t *page_counts(const struct page *pg)
+{
+    _Static_assert(offsetof(struct page, refs) == 0 && offsetof(struct page, pins) == 4,
+                   "refs and pins are one 64-bit word");
+    return (uint64_t *)pg;
+}
+
 // Nobody but one entry, and I/O on its behalf, has this frame.
 static inline bool page_is_own(const struct page *pg)
 {
-    return pg->kind == FRAME_ANON && load_relaxed(&pg->refs) == load_relaxed(&pg->pins) + 1;
+    uint64_t counts = load_acquire(page_counts(pg));
+    return pg->kind == FRAME_ANON && (uint32_t)counts == (uint32_t)(counts >> 32) + 1;
 }
 
 // Rights an entry of m may have for this frame without a further fault: no W on what is shared by

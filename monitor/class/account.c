@@ -119,8 +119,8 @@ static bool count_process(struct process *p, void *arg)
     n->threads += p->nthreads;
     spin_lock(&p->lock);
     PROCESS_THREADS(it, p)
-        if (thread_entry(it)->files)
-            n->descriptors += load_relaxed(&thread_entry(it)->files->open);
+    if (thread_entry(it)->files)
+        n->descriptors += load_relaxed(&thread_entry(it)->files->open);
     spin_unlock(&p->lock);
     return true;
 }

@@ -3,6 +3,7 @@
 //
 //     PROC(meminfo, proc_meminfo);             void proc_meminfo(struct text *out)
 //     PROC_TASK(status, 0444, proc_task_status);   void fn(struct text *out, struct process *p)
+//     PROC_TASK_RW(oom_score_adj, 0644, show, store);   long store(struct process *p, const char *text)
 //
 // The text is made when the file is first read after an open or a seek to 0, in one go, plain: no
 // waiting, but short locks may be taken. It grows on the heap; text_printf stops silently when
@@ -41,7 +42,12 @@ struct proc_task_entry {
     const char *name; // in /proc/PID
     uint64_t mode;
     void (*show)(struct text *out, struct process *p);
+    // What one write said, cut off after PROC_STORE_MAX - 1 bytes: 0 or an error. NULL: read-only.
+    long (*store)(struct process *p, const char *text);
 };
+enum { PROC_STORE_MAX = 32 };
 SET_DECLARE(proc_task_entries, struct proc_task_entry);
-#define PROC_TASK(ident, mode, fn)                                                                 \
-    SET_ITEM(proc_task_entries, struct proc_task_entry, proc_task_item_##ident) = {#ident, mode, fn}
+#define PROC_TASK_RW(ident, mode, show, store)                                                     \
+    SET_ITEM(proc_task_entries, struct proc_task_entry, proc_task_item_##ident) = {#ident, mode,   \
+                                                                                   show, store}
+#define PROC_TASK(ident, mode, fn) PROC_TASK_RW(ident, mode, fn, NULL)

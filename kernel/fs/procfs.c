@@ -281,10 +281,16 @@ static long make_text(struct file *file, struct text *text)
     return text->failed ? -ENOMEM : 0;
 }
 
+static long (*store_of(const struct file *file))(struct process *, const char *)
+{
+    const struct proc_node *node = proc_node_of(file->vnode);
+    return node->kind == PROC_TASK_FILE ? node->task_entry->store : NULL;
+}
+
 ASYNC_IMPL(proc_open, file_open, )
 {
     ASYNC_BEGIN(proc_open);
-    if (f->file->writable)
+    if (f->file->writable && !store_of(f->file))
         ASYNC_RETURN(-EACCES);
     f->file->priv = kzalloc(sizeof(struct text));
     ASYNC_RETURN(f->file->priv ? 0 : -ENOMEM);
@@ -314,6 +320,30 @@ ASYNC_IMPL(proc_read, file_read, long r;)
     ASYNC_END;
 }
 
+static long store(struct file *file, const char *value)
+{
+    struct process *p = process_find(proc_node_of(file->vnode)->pid);
+    long r = p ? store_of(file)(p, value) : -ESRCH;
+    if (p)
+        process_put(p);
+    return r;
+}
+
+ASYNC_IMPL(proc_write, file_write, char value[PROC_STORE_MAX]; size_t left; long r;)
+{
+    ASYNC_BEGIN(proc_write);
+    f->left = f->buf->left;
+    AWAIT(f->r, iobuf_in_all, f->buf, f->value,
+          f->left < PROC_STORE_MAX ? f->left : PROC_STORE_MAX - 1);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    f->value[f->r] = 0;
+    f->r = store(f->file, f->value);
+    ASYNC_RETURN(f->r < 0 ? f->r : (long)f->left);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
 static void proc_release(struct file *file)
 {
     if (!file->priv)
@@ -325,6 +355,7 @@ static void proc_release(struct file *file)
 const struct file_ops proc_file_ops = {
     .open = &proc_open_fn,
     .read = &proc_read_fn,
+    .write = &proc_write_fn,
     .release = proc_release,
 };
 

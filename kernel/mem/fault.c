@@ -6,6 +6,7 @@
 // faults. The async part waits for the object's page without any lock and then tries again: the
 // mapping may have changed meanwhile, so nothing is remembered but the page itself.
 #include "lib/trace.h"
+#include "mem/shortage.h"
 #include "mem/space_internal.h"
 #include "mem/user.h"
 
@@ -262,15 +263,6 @@ static void target_drop(struct phys **ph, struct page **page)
     *ph = NULL;
 }
 
-// No memory is an answer only when it stays so: dirty file pages are written and given up, others get
-// their turn to free what they hold.
-enum { MEMORY_TRIES = 4 };
-
-static bool worth_waiting(uint32_t tries)
-{
-    return tries < 2 || (tries < MEMORY_TRIES && frame_free_count() > frame_reserve);
-}
-
 ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; uint32_t tries;)
 {
     ASYNC_BEGIN(space_fault);
@@ -290,12 +282,11 @@ ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; u
             if (f->r != -ENOMEM)
                 ASYNC_RETURN(f->r == -EINTR ? f->r : -EIO);
         }
-        if (f->r != -ENOMEM || !worth_waiting(f->tries++))
+        if (f->r != -ENOMEM || f->tries++ == MEMORY_TRIES)
             ASYNC_RETURN(f->r);
-        if (f->tries == 1)
-            AWAIT(f->r, phys_sync_all, 0);
-        else
-            YIELD();
+        AWAIT(f->r, memory_wait, 0);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
     }
     ASYNC_FINALLY;
     target_drop(&f->ph, &f->page);

@@ -4,6 +4,7 @@
 // The parent's entries lose W, its harts forget them, and only then is the lock dropped: afterwards
 // any write faults and copies. `mutate` keeps the set of mappings still while the copy takes several
 // polls. A frame with I/O under way is copied at once, so that a device and the child never share it.
+#include "mem/shortage.h"
 #include "mem/space_internal.h"
 
 struct fork_step {
@@ -138,20 +139,36 @@ static void inherit(struct space *to, const struct space *from)
     to->limit = from->limit;
 }
 
-ASYNC(space_fork, struct space *s; va_t at; long r;)
+static struct space *begin_child(struct space *parent)
+{
+    struct space *s = space_new();
+    if (s)
+        inherit(s, parent);
+    return s;
+}
+
+ASYNC(space_fork, struct space *s; va_t at; long r; uint32_t tries;)
 {
     ASYNC_BEGIN(space_fork);
     f->s = NULL;
     AWAIT(f->r, mutex_lock, &f->parent->mutate, false);
-    f->s = space_new();
-    if (!f->s)
-        ASYNC_RETURN(-ENOMEM);
-    inherit(f->s, f->parent);
-    f->at = 0;
-    while ((f->r = fork_some(f->parent, f->s, &f->at)) == 1)
-        YIELD();
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
+    f->tries = 0;
+    for (;;) { // short of memory: what there is goes back, and once it is there, from the start
+        f->s = begin_child(f->parent);
+        f->at = 0;
+        while (f->s && (f->r = fork_some(f->parent, f->s, &f->at)) == 1)
+            YIELD();
+        if (f->s && f->r != -ENOMEM)
+            break;
+        if (f->s)
+            space_unref(f->s);
+        f->s = NULL;
+        if (f->tries++ == MEMORY_TRIES)
+            ASYNC_RETURN(-ENOMEM);
+        AWAIT(f->r, memory_wait, 0);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
     f->s->peak = f->s->resident;
     *f->out = f->s;
     f->s = NULL;

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Memory objects: finding, making, dirtying, dropping and evicting their pages. Waiting is in
-// phys_io.c.
+// Memory objects: finding, making, dirtying and dropping their pages. Waiting is in phys_io.c, eviction
+// in evict.c.
 //
 // The tree holds one reference on each page. A page leaves the tree only under the object's lock;
 // if somebody still has it (a mapping, a reader), it lives on without an owner and never comes back.
-// Eviction walks all frames like the hand of a clock and takes clean pages that only the tree
-// holds; reclaim_lock keeps it from an object that is being destroyed.
 #include "mem/phys.h"
-#include "lib/init.h"
 #include "mem/phys_internal.h"
 #include "page/heap.h"
 
 struct phys_totals phys_totals;
-struct spinlock phys_dirty_lock = SPINLOCK_INIT("dirty objects");
-struct list phys_dirty_list = LIST_INIT(phys_dirty_list);
-static struct spinlock reclaim_lock = SPINLOCK_INIT("page reclaim");
 
 void phys_init(struct phys *ph, enum phys_kind kind, const struct phys_ops *ops, void *owner,
                uint64_t size)
@@ -53,6 +47,11 @@ void phys_put(struct phys *ph)
 
 // ---- pages; lock held
 
+static uint64_t *total_of(const struct phys *ph)
+{
+    return ph->kind == PHYS_FILE ? &phys_totals.cached : &phys_totals.shared_anon;
+}
+
 // Puts a fresh frame (one reference, the tree's) at index. The page has no contents yet.
 int phys_insert(struct phys *ph, uint64_t index, struct page *pg, uint16_t flags)
 {
@@ -64,10 +63,9 @@ int phys_insert(struct phys *ph, uint64_t index, struct page *pg, uint16_t flags
     pg->index = (uint32_t)index;
     pg->owner = ph;
     ph->pages++;
-    if (ph->kind == PHYS_FILE)
-        phys_totals.cached++;
-    else
-        phys_totals.shared_anon++;
+    atomic_add64(total_of(ph), 1);
+    if (phys_can_evict(ph))
+        evict_list_add(pg);
     return 0;
 }
 
@@ -77,7 +75,7 @@ void phys_clear_dirty(struct phys *ph, struct page *pg)
         return;
     pg->flags &= (uint16_t)~PAGE_DIRTY;
     ph->dirty--;
-    phys_totals.dirty--;
+    atomic_add64(&phys_totals.dirty, -1ul);
 }
 
 // Cuts the page off; the tree's reference is the caller's now.
@@ -87,14 +85,19 @@ struct page *phys_remove(struct phys *ph, uint64_t index)
     if (!pg)
         return NULL;
     phys_clear_dirty(ph, pg);
+    if (phys_can_evict(ph))
+        evict_list_remove(pg);
+    phys_cut_off(ph, pg);
+    return pg;
+}
+
+// What is left to do once the page is out of the tree and of the eviction list.
+void phys_cut_off(struct phys *ph, struct page *pg)
+{
     pg->flags |= PAGE_GONE;
     pg->owner = NULL;
     ph->pages--;
-    if (ph->kind == PHYS_FILE)
-        phys_totals.cached--;
-    else
-        phys_totals.shared_anon--;
-    return pg;
+    atomic_add64(total_of(ph), -1ul);
 }
 
 void phys_mark_dirty(struct phys *ph, struct page *pg)
@@ -103,13 +106,9 @@ void phys_mark_dirty(struct phys *ph, struct page *pg)
     if (pg->flags & (PAGE_DIRTY | PAGE_GONE) || ph->kind != PHYS_FILE || !ph->ops->write)
         return;
     pg->flags |= PAGE_DIRTY;
-    phys_totals.dirty++;
-    if (ph->dirty++ == 0) {
-        spin_lock(&phys_dirty_lock);
-        if (list_empty(&ph->dirty_link))
-            list_push_back(&phys_dirty_list, &ph->dirty_link);
-        spin_unlock(&phys_dirty_lock);
-    }
+    atomic_add64(&phys_totals.dirty, 1);
+    if (ph->dirty++ == 0)
+        phys_now_dirty(ph);
 }
 
 static inline struct page *ready_page(struct phys *ph, uint64_t index)
@@ -117,7 +116,7 @@ static inline struct page *ready_page(struct phys *ph, uint64_t index)
     struct page *pg = radix_get(&ph->tree, index);
     if (!pg || !(pg->flags & PAGE_UPTODATE))
         return NULL;
-    pg->flags |= PAGE_RECENT;
+    pg->flags |= PAGE_RECENT | (pg->flags & PAGE_RECENT) * (PAGE_HOT / PAGE_RECENT);
     page_ref(pg);
     return pg;
 }
@@ -145,7 +144,7 @@ struct page *phys_page_now(struct phys *ph, uint64_t index)
     spin_lock(&ph->lock);
     pg = ready_page(ph, index); // somebody may have been faster
     if (!pg && !radix_get(&ph->tree, index) &&
-        !phys_insert(ph, index, page_of(pa), PAGE_UPTODATE | PAGE_RECENT)) {
+        !phys_insert(ph, index, page_of(pa), PAGE_UPTODATE)) {
         pg = page_of(pa);
         page_ref(pg);
         pa = 0;
@@ -177,7 +176,6 @@ bool phys_drop_some(struct phys *ph, uint64_t *next, unsigned max)
 {
     struct page *pg;
     bool more = false;
-    spin_lock(&reclaim_lock);
     spin_lock(&ph->lock);
     while ((pg = radix_next(&ph->tree, next))) {
         if (!max--) {
@@ -189,7 +187,8 @@ bool phys_drop_some(struct phys *ph, uint64_t *next, unsigned max)
         ++*next;
     }
     spin_unlock(&ph->lock);
-    spin_unlock(&reclaim_lock);
+    if (!more)
+        evict_leave();
     return more;
 }
 
@@ -203,47 +202,3 @@ size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out,
     spin_unlock(&ph->lock);
     return n;
 }
-
-// ---- eviction
-
-static bool evict(struct page *pg)
-{
-    struct phys *ph = load_relaxed(&pg->owner);
-    bool gone = false;
-    if (!ph || !spin_trylock(&ph->lock)) // the lock may be this hart's own
-        return false;
-    if (pg->kind == FRAME_CACHE && pg->owner == ph && ph->kind == PHYS_FILE && ph->ops->fill &&
-        (pg->flags & (PAGE_UPTODATE | PAGE_DIRTY | PAGE_BUSY | PAGE_WRITEBACK)) == PAGE_UPTODATE &&
-        load_relaxed(&pg->refs) == 1) {
-        gone = !(pg->flags & PAGE_RECENT);
-        pg->flags &= (uint16_t)~PAGE_RECENT;
-        if (gone)
-            page_put(phys_remove(ph, pg->index));
-    }
-    spin_unlock(&ph->lock);
-    return gone;
-}
-
-// Two turns of the clock at most: the first takes away the second chance. The lock may be held by
-// this very hart (destroy frees nodes, which does not allocate), so it is only tried.
-static size_t shrink(size_t want)
-{
-    static uint64_t hand;
-    size_t got = 0;
-    if (!phys_totals.cached || !spin_trylock(&reclaim_lock))
-        return 0;
-    uint64_t n = (frame_end - frame_base) >> PAGE_SHIFT;
-    for (uint64_t i = 0; i < 2 * n && got < want; i++) {
-        struct page *pg = &frame_pages[hand++ % n];
-        if (load_relaxed(&pg->kind) == FRAME_CACHE && evict(pg))
-            got++;
-    }
-    spin_unlock(&reclaim_lock);
-    return got;
-}
-
-static void phys_start(void)
-{
-    frame_set_shrinker(shrink);
-}
-INIT(INIT_CORE, phys_start);

@@ -48,7 +48,8 @@ struct phys {
     uint32_t refs;        // PHYS_SHARED_ANON only; files count in the vnode
     struct spinlock lock; // guards the tree, page flags, size
     struct radix tree;    // of pages
-    int32_t error;        // last failed write, reported once by phys_sync (then cleared)
+    int32_t error;        // of the last failed write
+    uint32_t error_count; // failed writes: see phys_error_since
     uint64_t size;        // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
     uint64_t pages, dirty, writing; // counts
     uint32_t shared_writable;       // MAP_SHARED mappings that may write: their pages stay dirty
@@ -56,8 +57,9 @@ struct phys {
     uint64_t next_read;             // index a sequential reader asks for next
     struct waitq waiters;           // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;
-    void *owner;            // the vnode
-    struct list dirty_link; // in the list of objects with dirty pages
+    void *owner;             // the vnode
+    struct list dirty_link;  // in the list of objects with dirty pages
+    uint64_t dirty_since_ns; // when it came there; under the list's lock
     uint64_t hits, misses, written;
 };
 
@@ -99,11 +101,27 @@ void phys_dirty(struct phys *ph, struct page *pg);
 ASYNC_DECL(phys_truncate, struct phys *ph; uint64_t size;);
 void phys_grow(struct phys *ph, uint64_t size); // plain: only ever larger
 
-// Writes back dirty pages with lo <= index < hi and waits for them. 0 or the first error, also one
-// that an earlier background write met. UINT64_MAX: to the end.
+// Writes back dirty pages with lo <= index < hi and waits for them. 0 or the first error these writes
+// met. UINT64_MAX: to the end.
 ASYNC_DECL(phys_sync, struct phys *ph; uint64_t lo; uint64_t hi;);
-// Every object that has dirty pages (sync(2), the flusher).
+// Every object that has dirty pages (sync(2)).
 ASYNC_DECL(phys_sync_all, int unused;);
+// The error of the last failed write since *seen, whoever wanted it, or 0. *seen is the caller's
+// (an open file's), ph->error_count when it began: so each is told once.
+long phys_error_since(struct phys *ph, uint32_t *seen);
+
+// More is dirty than may be: a writer awaits phys_throttle, with nothing held that a write needs.
+bool phys_dirty_excess(void);
+ASYNC_DECL(phys_throttle, int unused;);
+// Has the flusher write everything soon. phys_wait_written: until some page has been written since
+// phys_totals.written was `before`, or nothing is dirty.
+void phys_write_soon(void);
+ASYNC_DECL(phys_wait_written, uint64_t before;);
+
+// Gives up clean pages nobody uses: up to `want`, in one poll's work. Returns how many; *looked grows
+// by the pages it looked at: after phys_evictable() of them twice without success there is nothing.
+size_t phys_reclaim(size_t want, uint64_t *looked);
+uint64_t phys_evictable(void);
 
 // Copies up to max dirty or cached page numbers from `from` on (the monitor). Returns how many.
 struct phys_page_info {
@@ -113,8 +131,10 @@ struct phys_page_info {
 };
 size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out, size_t max);
 
-// Page cache in frames, and dirty ones, of all objects.
+// Of all objects. Pages now: in files' caches, of those dirty, in shared anonymous memory. Since boot:
+// written, given up, writers made to wait.
 struct phys_totals {
     uint64_t cached, dirty, shared_anon;
+    uint64_t written, evicted, throttled;
 };
-extern struct phys_totals phys_totals; // approximate
+extern struct phys_totals phys_totals; // atomic

@@ -12,9 +12,24 @@ int phys_insert(struct phys *ph, uint64_t index, struct page *pg, uint16_t flags
 struct page *phys_remove(struct phys *ph, uint64_t index);
 void phys_mark_dirty(struct phys *ph, struct page *pg);
 void phys_clear_dirty(struct phys *ph, struct page *pg);
+void phys_now_dirty(struct phys *ph); // its first dirty page
+
+void phys_cut_off(struct phys *ph, struct page *pg);
+
+// Pages of this object can be read again, so they may be given up while clean.
+static inline bool phys_can_evict(const struct phys *ph)
+{
+    return ph->kind == PHYS_FILE && ph->ops->fill;
+}
+// The page joins, or leaves, the eviction lists; phys.lock held.
+void evict_list_add(struct page *pg);
+void evict_list_remove(struct page *pg);
+// Until no eviction has to do with an object whose last page has just gone.
+void evict_leave(void);
 
 bool phys_drop_some(struct phys *ph, uint64_t *next, unsigned max);
-void phys_reap(struct phys *ph); // the last reference of shared memory has gone
+void phys_undirty(struct phys *ph); // leaves the list if nothing is dirty; no lock held
+void phys_reap(struct phys *ph);    // the last reference of shared memory has gone
 
 // A page that is absent starts as zeroes.
 static inline bool phys_needs_no_fill(const struct phys *ph, uint64_t index)

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Memory objects: reading pages in, writing them back, truncation, destruction.
+// Memory objects: reading pages in, truncation, destruction. Writing back is in writeback.c.
 //
-// A page being read is BUSY and in the tree, so that everyone else waits for the same read; one
-// being written is WRITEBACK and may be used and even dirtied again. All waits are on the object's
-// one queue: completions wake everybody, who look again. A reader that is cancelled takes its BUSY
-// pages out of the tree; the device keeps its own references on the frames.
+// A page being read is BUSY and in the tree, so that everyone else waits for the same read. All
+// waits are on the object's one queue: completions wake everybody, who look again. A reader that is
+// cancelled takes its BUSY pages out of the tree; the device keeps its own references on the frames.
 #include "async/wait_async.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "mem/phys_internal.h"
+#include "mem/shortage.h"
 #include "page/heap.h"
 
 ASYNC_IFACE_DEFINE(phys_fill);
-ASYNC_IFACE_DEFINE(phys_write);
 
 enum { DROP_STEP = 128, FIRST_WINDOW = 4 };
 
@@ -58,7 +57,7 @@ static void finish_run(struct phys *ph, uint64_t index, uint32_t count, struct p
     for (uint32_t i = 0; i < count; i++) {
         pages[i]->flags &= (uint16_t)~PAGE_BUSY;
         if (ok)
-            pages[i]->flags |= PAGE_UPTODATE | PAGE_RECENT;
+            pages[i]->flags |= PAGE_UPTODATE;
         else if (pages[i]->owner == ph)
             page_put(phys_remove(ph, index + i));
         if (i || !ok)
@@ -85,11 +84,12 @@ ASYNC(read_run, long r; bool over;)
 }
 
 ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t want;
-      long r;)
+      uint32_t tries; long r;)
 {
     ASYNC_BEGIN(phys_page);
     waiter_init(&f->w);
     f->want = 0;
+    f->tries = 0;
     for (;;) {
         *f->out = f->how & PHYS_OVERWRITE ? phys_page_try(f->ph, f->index)
                                           : phys_page_now(f->ph, f->index);
@@ -112,13 +112,12 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
         }
         if (f->how & PHYS_OVERWRITE || phys_needs_no_fill(f->ph, f->index)) {
             pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
-            f->r = pa ? phys_insert(f->ph, f->index, page_of(pa), PAGE_UPTODATE | PAGE_RECENT)
-                      : -ENOMEM;
+            f->r = pa ? phys_insert(f->ph, f->index, page_of(pa), PAGE_UPTODATE) : -ENOMEM;
             spin_unlock(&f->ph->lock);
             if (f->r < 0) {
                 if (pa)
                     frame_unref(pa);
-                ASYNC_RETURN(f->r);
+                goto short_of_memory;
             }
             continue;
         }
@@ -127,7 +126,7 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
         f->count = claim_run(f->ph, f->index, f->want, f->pages);
         spin_unlock(&f->ph->lock);
         if (!f->count)
-            ASYNC_RETURN(-ENOMEM);
+            goto short_of_memory;
         AWAIT(f->r, read_run, f->ph, f->index, f->pages, f->count);
         if (f->r == 0) {
             *f->out = f->pages[0];
@@ -135,171 +134,16 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
         }
         if (f->count == 1)
             ASYNC_RETURN(f->r);
-        // Part of the run cannot be read: once more for this page alone.
+        continue; // part of the run cannot be read: once more for this page alone
+short_of_memory:
+        if (f->tries++ == MEMORY_TRIES)
+            ASYNC_RETURN(-ENOMEM);
+        AWAIT(f->r, memory_wait, 0);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
     }
     ASYNC_FINALLY;
     waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
-    ASYNC_END;
-}
-
-// ---- writing back
-
-// Takes the next run of dirty pages at or behind *index, below hi. Returns how many.
-static uint32_t claim_dirty(struct phys *ph, uint64_t *index, uint64_t hi, struct page **pages)
-{
-    uint32_t n = 0;
-    struct page *pg;
-    spin_lock(&ph->lock);
-    while ((pg = radix_next(&ph->tree, index)) && *index < hi &&
-           (!(pg->flags & PAGE_DIRTY) || pg->flags & PAGE_WRITEBACK))
-        ++*index;
-    for (; pg && *index + n < hi && n < PHYS_RUN; n++) {
-        pg = radix_get(&ph->tree, *index + n);
-        if (!pg || !(pg->flags & PAGE_DIRTY) || pg->flags & PAGE_WRITEBACK)
-            break;
-        phys_clear_dirty(ph, pg);
-        pg->flags |= PAGE_WRITEBACK;
-        ph->writing++;
-        page_ref(pg);
-        pages[n] = pg;
-    }
-    spin_unlock(&ph->lock);
-    return n;
-}
-
-static void finish_write(struct phys *ph, uint32_t count, struct page **pages, long r)
-{
-    spin_lock(&ph->lock);
-    for (uint32_t i = 0; i < count; i++) {
-        struct page *pg = pages[i];
-        pg->flags &= (uint16_t)~PAGE_WRITEBACK;
-        ph->writing--;
-        // A page somebody can write through a shared mapping is dirty as long as it is mapped.
-        bool mapped = load_relaxed(&ph->shared_writable) && load_relaxed(&pg->refs) > 2;
-        if (pg->owner == ph && (r < 0 || mapped))
-            phys_mark_dirty(ph, pg);
-        page_put(pg);
-    }
-    if (r < 0 && r != -EINTR)
-        ph->error = (int32_t)r;
-    ph->written += count;
-    waitq_wake_all(&ph->waiters);
-    spin_unlock(&ph->lock);
-}
-
-ASYNC_DECL(write_run, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
-ASYNC(write_run, long r; bool over;)
-{
-    ASYNC_BEGIN(write_run);
-    f->over = false;
-    AWAIT_VIA(f->r, phys_write, f->ph->ops->write, f->ph, f->index, f->pages, f->count);
-    f->over = true;
-    finish_write(f->ph, f->count, f->pages, f->r);
-    ASYNC_RETURN(f->r);
-    ASYNC_FINALLY;
-    if (!f->over)
-        finish_write(f->ph, f->count, f->pages, -EINTR);
-    ASYNC_END;
-}
-
-// Waits until nothing of the object is being written.
-ASYNC_DECL(wait_written, struct phys *ph;);
-ASYNC(wait_written, struct waiter w;)
-{
-    ASYNC_BEGIN(wait_written);
-    waiter_init(&f->w);
-    spin_lock(&f->ph->lock);
-    while (f->ph->writing) {
-        waitq_add(&f->ph->waiters, &f->w, t);
-        spin_unlock(&f->ph->lock);
-        SUSPEND("page being written");
-        spin_lock(&f->ph->lock);
-    }
-    waitq_remove(&f->ph->waiters, &f->w);
-    spin_unlock(&f->ph->lock);
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
-    ASYNC_END;
-}
-
-static void undirty_list(struct phys *ph)
-{
-    spin_lock(&ph->lock);
-    spin_lock(&phys_dirty_lock);
-    if (!ph->dirty)
-        list_remove(&ph->dirty_link);
-    spin_unlock(&phys_dirty_lock);
-    spin_unlock(&ph->lock);
-}
-
-static long take_error(struct phys *ph)
-{
-    spin_lock(&ph->lock);
-    long e = ph->error;
-    ph->error = 0;
-    spin_unlock(&ph->lock);
-    return e;
-}
-
-ASYNC(phys_sync, struct page *pages[PHYS_RUN]; uint64_t at; uint32_t count; long r;)
-{
-    ASYNC_BEGIN(phys_sync);
-    if (!f->ph->ops || !f->ph->ops->write)
-        ASYNC_RETURN(0);
-    for (f->at = f->lo; (f->count = claim_dirty(f->ph, &f->at, f->hi, f->pages)) != 0;
-         f->at += f->count)
-        AWAIT(f->r, write_run, f->ph, f->at, f->pages, f->count);
-    AWAIT(f->r, wait_written, f->ph);
-    undirty_list(f->ph);
-    ASYNC_RETURN(take_error(f->ph));
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-// The first object of the list that can be referenced, moved to its end. *left counts down.
-static struct phys *next_dirty(uint32_t *left)
-{
-    struct phys *found = NULL;
-    spin_lock(&phys_dirty_lock);
-    while (*left && !found && !list_empty(&phys_dirty_list)) {
-        struct phys *ph = list_entry(phys_dirty_list.next, struct phys, dirty_link);
-        list_remove(&ph->dirty_link);
-        list_push_back(&phys_dirty_list, &ph->dirty_link);
-        --*left;
-        if (ph->ops->write && ph->ops->try_get && ph->ops->try_get(ph))
-            found = ph;
-    }
-    spin_unlock(&phys_dirty_lock);
-    return found;
-}
-
-static uint32_t dirty_objects(void)
-{
-    uint32_t n = 0;
-    spin_lock(&phys_dirty_lock);
-    LIST_FOREACH(it, &phys_dirty_list)
-        n++;
-    spin_unlock(&phys_dirty_lock);
-    return n;
-}
-
-ASYNC(phys_sync_all, struct phys *ph; uint32_t left; long r; long first;)
-{
-    ASYNC_BEGIN(phys_sync_all);
-    f->ph = NULL;
-    f->first = 0;
-    f->left = dirty_objects();
-    while ((f->ph = next_dirty(&f->left))) {
-        AWAIT(f->r, phys_sync, f->ph, 0, UINT64_MAX);
-        if (f->r < 0 && !f->first)
-            f->first = f->r;
-        phys_put(f->ph);
-    }
-    ASYNC_RETURN(f->first);
-    ASYNC_FINALLY;
-    if (f->ph)
-        phys_put(f->ph);
     ASYNC_END;
 }
 
@@ -308,17 +152,21 @@ ASYNC(phys_sync_all, struct phys *ph; uint32_t left; long r; long first;)
 // Waits for the busy pages from `from` on and drops everything there.
 ASYNC_DECL(drop_from, struct phys *ph; uint64_t from;);
 
-static bool any_from(struct phys *ph, uint64_t from, struct waiter *w, struct task *t)
+// 0: there is nothing from `from` on. 1: there is. 2: some of it is under I/O, and w waits for the end.
+static int left_from(struct phys *ph, uint64_t from, struct waiter *w, struct task *t)
 {
+    struct page *pg;
+    int left = 0;
     spin_lock(&ph->lock);
-    bool any = radix_next(&ph->tree, &from) != NULL;
-    if (any)
+    for (; left < 2 && (pg = radix_next(&ph->tree, &from)); from++)
+        left = pg->flags & (PAGE_BUSY | PAGE_WRITEBACK) ? 2 : 1;
+    if (left == 2)
         waitq_add(&ph->waiters, w, t);
     spin_unlock(&ph->lock);
-    return any;
+    return left;
 }
 
-ASYNC(drop_from, struct waiter w; uint64_t at;)
+ASYNC(drop_from, struct waiter w; uint64_t at; int left;)
 {
     ASYNC_BEGIN(drop_from);
     waiter_init(&f->w);
@@ -326,9 +174,11 @@ ASYNC(drop_from, struct waiter w; uint64_t at;)
         f->at = f->from;
         while (phys_drop_some(f->ph, &f->at, DROP_STEP))
             YIELD();
-        if (!any_from(f->ph, f->from, &f->w, t))
+        f->left = left_from(f->ph, f->from, &f->w, t);
+        if (!f->left)
             break;
-        SUSPEND("page under I/O");
+        if (f->left == 2)
+            SUSPEND("page under I/O");
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
@@ -341,7 +191,7 @@ ASYNC(phys_destroy, long r;)
     ASYNC_BEGIN(phys_destroy);
     SHIELD_BEGIN();
     AWAIT(f->r, drop_from, f->ph, 0);
-    undirty_list(f->ph);
+    phys_undirty(f->ph);
     SHIELD_END();
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

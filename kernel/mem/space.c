@@ -10,6 +10,7 @@
 #include "lib/init.h"
 #include "lib/log.h"
 #include "lib/stock.h"
+#include "mem/shortage.h"
 #include "mem/space_internal.h"
 #include "page/heap.h"
 
@@ -55,7 +56,7 @@ static pte_t *root_new(void)
 {
     if (root_stock.count)
         return pa_to_kva(root_stock.root[--root_stock.count]);
-    pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
+    pa_t pa = frame_alloc(FRAME_ZERO);
     if (!pa)
         return NULL;
     pte_t *root = pa_to_kva(pa);
@@ -299,6 +300,7 @@ ASYNC(space_release, )
         SHIELD_END();
         wake_sleepers(f->s);
         space_hold_drop(f->s);
+        memory_returned();
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
@@ -347,6 +349,7 @@ ASYNC(space_reaper, struct space *s; long r;)
                 YIELD();
             wake_sleepers(f->s);
             space_hold_drop(f->s);
+            memory_returned();
         }
     }
     ASYNC_FINALLY;

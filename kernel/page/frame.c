@@ -22,6 +22,8 @@ static struct list free_blocks[FRAME_ORDER_MAX + 1];
 static uint64_t buddy_free, total, failures; // buddy_lock
 static struct frame_cache *cache_of_hart[MAX_HARTS];
 static size_t (*shrinker)(size_t want);
+static uint64_t (*floor_of_task)(void);
+static void (*low_hook)(void);
 
 void page_zero(void *kva)
 {
@@ -150,7 +152,7 @@ void frames_init(const struct frame_range *ranges, size_t n)
         list_init(&free_blocks[o]);
     for (size_t i = 0; i < n; i++)
         range_add(i == largest ? array + bytes : ranges[i].lo, ranges[i].hi);
-    frame_reserve = total / 64;
+    frame_reserve = total / 32;
     if (frame_reserve > 1024)
         frame_reserve = 1024;
     frame_zero = frame_alloc(FRAME_ZERO);
@@ -162,12 +164,16 @@ static bool cache_fill(struct frame_cache *c, unsigned flags)
 {
     unsigned order = __builtin_ctz(FRAME_BATCH);
     struct page *pg = NULL;
+    uint64_t leave = !(flags & FRAME_USER) ? 0 : floor_of_task ? floor_of_task() : frame_reserve;
     spin_lock(&buddy_lock);
-    if (!(flags & FRAME_USER) || buddy_free > frame_reserve)
+    if (buddy_free > leave)
         for (;; order--)
             if ((pg = buddy_get(order)) || !order)
                 break;
+    bool low = buddy_free < frame_reserve / 2;
     spin_unlock(&buddy_lock);
+    if (unlikely(low) && low_hook && !(flags & FRAME_USER))
+        low_hook();
     if (!pg)
         return false;
     cache_of_hart[hart_index()] = c;
@@ -325,6 +331,16 @@ pa_t frame_alloc_order(unsigned order)
     return order > FRAME_ORDER_MAX ? 0 : frame_alloc_run(1ul << order);
 }
 
+void frame_set_floor(uint64_t (*floor)(void))
+{
+    floor_of_task = floor;
+}
+
+void frame_set_low(void (*low)(void))
+{
+    low_hook = low;
+}
+
 void frame_set_shrinker(size_t (*shrink)(size_t want))
 {
     shrinker = shrink;
@@ -335,6 +351,11 @@ void frame_set_shrinker(size_t (*shrink)(size_t want))
 uint64_t frame_total(void)
 {
     return total;
+}
+
+uint64_t frame_spare(void)
+{
+    return load_relaxed(&buddy_free);
 }
 
 uint64_t frame_free_count(void)

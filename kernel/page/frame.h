@@ -33,8 +33,10 @@ enum page_flag {
     PAGE_DIRTY = 2,     // newer than the store
     PAGE_BUSY = 4,      // being filled
     PAGE_WRITEBACK = 8, // being written
-    PAGE_RECENT = 16,   // touched since the eviction clock last came by
+    PAGE_RECENT = 16,   // used since eviction last looked at it
     PAGE_GONE = 32,     // cut off from its object while somebody still held it
+    PAGE_HOT = 64,      // used again while RECENT
+    PAGE_ACTIVE = 128,  // in the list of pages that were hot
 };
 
 struct page {
@@ -47,8 +49,8 @@ struct page {
     union {
         struct list link; // free lists, heap
         struct {
-            void *owner; // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; else free use
-            uint64_t data;
+            void *owner;   // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; else free use
+            uint64_t data; // FRAME_CACHE: neighbours in the eviction list (mem/evict.c)
         };
     };
 };
@@ -150,7 +152,14 @@ void page_copy(void *dst_kva, const void *src_kva); // the same
 
 uint64_t frame_total(void);      // frames the allocator was given
 uint64_t frame_free_count(void); // free now, caches included; approximate while harts run
-extern uint64_t frame_reserve;   // FRAME_USER fails below this many free frames
+uint64_t frame_spare(void);      // free outside of the harts' caches: what any hart can have
+extern uint64_t frame_reserve;   // FRAME_USER leaves this many alone
+
+// How many frames a FRAME_USER allocation of the present task leaves alone, instead of frame_reserve;
+// asked when the hart's own cache is empty.
+void frame_set_floor(uint64_t (*floor)(void));
+// Called, under the caller's locks, when the kernel itself takes of the lower half of the reserve.
+void frame_set_low(void (*low)(void));
 
 // Idle work: zeroes one frame into the hart's stock. True if the stock still has room and memory is
 // not short.

@@ -14,9 +14,12 @@ enum {
     SEGV_ACCERR = 2,
 };
 
+// There was nobody else to end (mem/shortage.h). Init alone tries again until there is memory.
 static void out_of_memory(struct thread *th)
 {
-    log_warn("out of memory: process %u (%s) is killed at a page fault", th->process->pid,
+    if (th->process->pid == 1)
+        return;
+    log_warn("out of memory: process %u (%s) is ended: there is no other", th->process->pid,
              th->process->comm);
     signal_send_process(th->process, SIGKILL, NULL);
 }

@@ -124,6 +124,7 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
         p->dumpable = parent->dumpable;
         p->no_new_privs = parent->no_new_privs;
         p->personality = parent->personality;
+        p->oom_adj = parent->oom_adj;
         p->arg_start = parent->arg_start;
         p->arg_end = parent->arg_end;
         p->env_start = parent->env_start;

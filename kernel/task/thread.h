@@ -94,6 +94,7 @@ struct process {
     struct list itimer_fired; // in the list of expired ones
     uint32_t no_new_privs, personality;
     int8_t nice;
+    int16_t oom_adj; // /proc/PID/oom_score_adj, inherited: -1000 never ended, 1000 first
 };
 
 struct thread {

@@ -7,6 +7,8 @@
 #include "lib/dt.h"
 #include "lib/log.h"
 #include "lib/symbols.h"
+#include "mem/phys.h"
+#include "mem/shortage.h"
 #include "page/frame.h"
 #include "page/heap.h"
 #include "session/journal.h"
@@ -99,6 +101,14 @@ static int k_memory(lua_State *L)
     set_int(L, "frees", s.frees);
     set_int(L, "failures", s.failures);
     set_int(L, "zeroed", s.zeroed);
+    set_int(L, "spare", frame_spare());
+    set_int(L, "reserve", frame_reserve);
+    set_int(L, "ended", memory_stats.ended);
+    set_int(L, "cached", phys_totals.cached);
+    set_int(L, "dirty", phys_totals.dirty);
+    set_int(L, "written", phys_totals.written);
+    set_int(L, "evicted", phys_totals.evicted);
+    set_int(L, "throttled", phys_totals.throttled);
     if (lua_toboolean(L, 1)) {
         frame_count_kinds(&s);
         for (int i = 0; i < FRAME_KINDS; i++)
@@ -108,7 +118,8 @@ static int k_memory(lua_State *L)
     return 1;
 }
 MONITOR_API(memory, "memory", "k.memory([true]) -> {total, free, allocs, ...}",
-            "page frames; with true also counted by use (slow)", "k.memory(true)", k_memory, NULL);
+            "page frames, the page cache; with true also counted by use (slow)", "k.memory(true)",
+            k_memory, NULL);
 
 static int k_heap(lua_State *L)
 {

@@ -1,0 +1,74 @@
+-- Out of memory: one program ends, the biggest, and the log says which; nobody else notices.
+local function used()
+    local m = k.memory(true)
+    return m.anon + m.table
+end
+local function settles(limit, what)
+    ok(eventually(function() return used() <= limit end, 20), what)
+end
+local function last_victim()
+    local who
+    for _, line in ipairs(k.log:tail(64)) do
+        who = line.text:match("out of memory: process %d+ %((.-)%) is ended") or who
+    end
+    return who
+end
+
+host.sh("true")
+local before, ended = used(), k.memory().ended
+is(host.sh("hog"), 137, "a program that takes all memory is killed")
+is(k.memory().ended, ended + 1, "one is ended")
+is(last_victim(), "hog", "the log says which")
+settles(before + 32, "its memory is back")
+
+-- Many at once, together more than there is: some are ended, the others get what they asked for.
+ended = k.memory().ended
+host.sh("for i in 1 2 3 4 5 6 7 8; do hog -s 102400 >/tmp/many$i & done; true")
+local function count(command)
+    return tonumber((select(2, host.sh(command))))
+end
+ok(eventually(function()
+    local alive = 8 - (k.memory().ended - ended)
+    return count("ps | grep -c '[h]og -s'") == alive and count("cat /tmp/many* | grep -c sleeps") >= alive
+end, 30), "eight programs want 800 MiB: who is not ended gets its 100 MiB")
+local killed = k.memory().ended - ended
+ok(killed >= 3 and killed <= 6, "some are ended: " .. killed)
+host.sh("killall hog; rm /tmp/many*")
+settles(before + 32, "their memory is back")
+
+-- Who is to be spared is, who is to go first does, though it is smaller.
+host.sh("echo >/tmp/spared")
+_, out = host.sh([[(echo -500 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj; exec hog -s 250000 >/tmp/spared) &
+    (echo 1000 >/proc/self/oom_score_adj; exec hog -s 8000 >/dev/null) & first=$!
+    until grep -q sleeps /tmp/spared; do sleep 0.1; done
+    hog 250 >/dev/null & second=$!
+    wait $first; echo "first $?"; wait $second; echo "second $?"; killall hog; echo "spared $?"]])
+like(out, "first 137", "oom_score_adj 1000 goes first")
+like(out, "second 137", "then the bigger of the others")
+like(out, "spared 0", "and not who is spared")
+like(out, "%-500", "oom_score_adj can be read and written")
+settles(before + 32, "their memory is back")
+
+-- Root kills by hand while user memory is exhausted.
+local function fill(kib)
+    host.sh("(echo -1000 >/proc/self/oom_score_adj; exec hog -s " .. kib .. " >/tmp/hog) & " ..
+        "until grep -q sleeps /tmp/hog; do sleep 0.1; done")
+end
+local m, overhead = k.memory(), 0
+for round = 1, 5 do
+    local want = (m.spare - m.reserve - (round == 1 and 3000 or 20)) * 4 - overhead
+    if want <= 0 then break end
+    host.sh("echo >/tmp/hog")
+    fill(want)
+    overhead = round == 1 and (m.spare - k.memory().spare) * 4 - want or overhead
+    m = k.memory()
+end
+ok(m.spare < m.reserve + 250, "next to nothing is left for programs: " .. m.spare - m.reserve .. " frames")
+ended = m.ended
+_, out = host.sh("ps; killall hog; echo status $?")
+like(out, "hog %-s", "ps shows it")
+like(out, "status 0", "and killall ends it")
+is(k.memory().ended, ended, "out of the reserve: nobody is ended for it")
+settles(before + 32, "memory is back")
+is(select(2, host.sh("echo alive")), "alive\n", "the shell goes on")
+done()

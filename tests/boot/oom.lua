@@ -63,9 +63,9 @@ for round = 1, 5 do
     overhead = round == 1 and (m.spare - k.memory().spare) * 4 - want or overhead
     m = k.memory()
 end
-ok(m.spare < m.reserve + 250, "next to nothing is left for programs: " .. m.spare - m.reserve .. " frames")
+ok(m.spare < m.reserve + 350, "next to nothing is left for programs: " .. m.spare - m.reserve .. " frames")
 ended = m.ended
-_, out = host.sh("ps; killall hog; echo status $?")
+_, out = host.sh("ps | cat | cat | cat | cat | cat | cat | cat; killall hog; echo status $?")
 like(out, "hog %-s", "ps shows it")
 like(out, "status 0", "and killall ends it")
 is(k.memory().ended, ended, "out of the reserve: nobody is ended for it")

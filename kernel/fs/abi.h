@@ -99,7 +99,18 @@ enum {
     F_SETPIPE_SZ = 1031,
     F_GETPIPE_SZ = 1032,
     F_DUPFD_CLOEXEC = 1030,
+    F_ADD_SEALS = 1033,
+    F_GET_SEALS = 1034,
     FD_CLOEXEC = 1,
+};
+enum {
+    F_SEAL_SEAL = 1,
+    F_SEAL_SHRINK = 2,
+    F_SEAL_GROW = 4,
+    F_SEAL_WRITE = 8,
+    F_SEAL_FUTURE_WRITE = 16,
+    F_SEAL_EXEC = 32,
+    F_SEALS = 63,
 };
 enum {
     MS_RDONLY = 1,

@@ -89,6 +89,8 @@ static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t
         return 0;
     if (len > TRY_MAX || (file->flags & (O_APPEND | O_SYNC)) || pos > INT64_MAX - len)
         return syscall_go_async();
+    if (unlikely(v->seals & ~(uint32_t)F_SEAL_SEAL))
+        return syscall_go_async();
     if (grows && (v->ops->reserve || v->super->max_file || S_ISBLK(v->mode) ||
                   pos + len > file_limit(current_task())))
         return syscall_go_async();
@@ -183,6 +185,10 @@ int vnode_size_allowed(const struct vnode *v, uint64_t size)
 // How much of [pos, pos + len) the file may have; or -EFBIG, for a disk, which does not grow, -ENOSPC.
 static int64_t allowed(const struct vnode *v, uint64_t pos, uint64_t len)
 {
+    if (unlikely(v->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+        return -EPERM;
+    if (unlikely(v->seals & F_SEAL_GROW && pos + len > v->size))
+        return -EPERM;
     if (S_ISBLK(v->mode))
         return pos < v->size ? (int64_t)min_size(len, v->size - pos) : -ENOSPC;
     uint64_t max = v->super->max_file ? v->super->max_file : INT64_MAX;
@@ -261,6 +267,9 @@ ASYNC(vnode_set_size, long r;)
 {
     ASYNC_BEGIN(vnode_set_size);
     f->r = 0;
+    if ((f->v->seals & F_SEAL_GROW && f->size > f->v->size) ||
+        (f->v->seals & F_SEAL_SHRINK && f->size < f->v->size))
+        ASYNC_RETURN(-EPERM);
     if (f->size > f->v->size)
         phys_grow(f->v->pages, f->size);
     else if (f->size < f->v->size)
@@ -303,6 +312,9 @@ static void set_fields(struct vnode *v, const struct vattr *a)
 ASYNC_IMPL(vnode_setattr_memory, vnode_setattr, long r;)
 {
     ASYNC_BEGIN(vnode_setattr_memory);
+    if (f->v->seals & F_SEAL_EXEC && f->attr->mask & ATTR_MODE &&
+        (f->attr->mode ^ f->v->mode) & 0111)
+        ASYNC_RETURN(-EPERM);
     if (f->attr->mask & ATTR_SIZE) {
         AWAIT(f->r, vnode_set_size, f->v, f->attr->size);
         if (f->r < 0)

@@ -94,8 +94,9 @@ static void status_memory(struct text *out, struct process *p)
     struct space *s = space_of(p);
     if (!s)
         return;
-    text_printf(out, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+    text_printf(out, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
                 (unsigned long)s->mapped / 1024, (unsigned long)s->mapped / 1024,
+                (unsigned long)space_flagged(s, 0, USER_TOP, MAPPING_LOCKED) / 1024,
                 (unsigned long)s->peak * 4, (unsigned long)s->resident * 4);
     text_printf(out, "VmPTE:\t%8lu kB\n", (unsigned long)s->tables * 4);
     space_unref(s);

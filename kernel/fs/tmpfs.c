@@ -33,6 +33,7 @@ struct tmpfs_node *tmpfs_node_new(struct super *super, uint32_t mode)
     if (S_ISREG(mode)) {
         phys_init(&node->pages, PHYS_FILE, &tmpfs_phys_ops, &node->v, 0);
         node->v.pages = &node->pages;
+        node->v.seals = F_SEAL_SEAL;
     } else if (S_ISDIR(mode)) {
         list_init(&node->entries);
         node->next_cookie = TMPFS_FIRST_COOKIE;
@@ -153,6 +154,15 @@ struct super *tmpfs_super(const struct filesystem *type, const char *source, uin
     }
     super->root = &root->v;
     return super;
+}
+
+struct vnode *tmpfs_add_unnamed(struct super *super, uint32_t mode)
+{
+    struct tmpfs_node *node = tmpfs_node_new(super, mode);
+    if (!node)
+        return NULL;
+    node->v.nlink = 0;
+    return &node->v;
 }
 
 struct vnode *tmpfs_add(struct vnode *dir, const char *name, uint32_t mode, uint64_t rdev,

@@ -54,6 +54,7 @@ struct vnode {
                                           // system's own struct around the vnode; NULL: none
     struct mutex lock;
     uint32_t writers;        // open for writing; executing files: see deny_write
+    uint32_t seals;          // F_SEAL_*; files in memory only. Set under lock
     uint32_t deny_write;     // running as a program: open for write is ETXTBSY
     struct list in_super;    // super->vnodes, under super->lock
     struct list hash;        // by (super, ino); see vnode_find

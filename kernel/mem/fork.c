@@ -106,8 +106,12 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
         w.m = mapping_of(src);
         if (*at < src->lo)
             *at = src->lo;
+        if (w.m->flags & MAPPING_NOFORK) {
+            *at = src->hi;
+            continue;
+        }
         if (!range_map_find(&to->map, *at)) { // not yet begun
-            struct mapping *m = mapping_copy(w.m);
+            struct mapping *m = mapping_copy(w.m, src->lo);
             if (!m) {
                 r = -ENOMEM;
                 break;
@@ -117,7 +121,10 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
             range_map_insert(&to->map, &m->range);
             to->mapped += src->hi - src->lo;
         }
-        r = copy_entries(&w, at, src->hi);
+        if (w.m->flags & MAPPING_WIPE)
+            *at = src->hi;
+        else
+            r = copy_entries(&w, at, src->hi);
         if (r)
             break;
     }
@@ -137,6 +144,8 @@ static void inherit(struct space *to, const struct space *from)
     to->brk = from->brk;
     to->stack_limit = from->stack_limit;
     to->limit = from->limit;
+    to->data_limit = from->data_limit;
+    to->no_huge = from->no_huge;
 }
 
 static struct space *begin_child(struct space *parent)

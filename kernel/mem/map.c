@@ -73,9 +73,9 @@ static bool mapping_can_merge(const struct range *ra, const struct range *rb)
 
 const struct range_ops mapping_range_ops = {mapping_split, mapping_can_merge, mapping_release};
 
-struct mapping *mapping_copy(const struct mapping *m)
+struct mapping *mapping_copy(const struct mapping *m, va_t at)
 {
-    struct range *r = mapping_split(&m->range, m->range.lo);
+    struct range *r = mapping_split(&m->range, at);
     return r ? mapping_of(r) : NULL;
 }
 
@@ -100,6 +100,23 @@ static int check_map(const struct space_map *w)
         w->len >> PAGE_SHIFT > frame_total())
         return -ENOMEM;
     return 0;
+}
+
+static bool is_data(uint32_t prot, uint32_t flags)
+{
+    return prot & ACCESS_WRITE && !(flags & (MAPPING_SHARED | MAPPING_STACK));
+}
+
+bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags)
+{
+    if (s->limit < s->mapped || more > s->limit - s->mapped)
+        return false;
+    if (likely(s->data_limit == UINT64_MAX) || !is_data(prot, flags))
+        return true;
+    for (struct range *r = range_map_from(&s->map, 0); r; r = range_map_next(r))
+        if (is_data(mapping_of(r)->prot, mapping_of(r)->flags))
+            more += r->hi - r->lo;
+    return more <= s->data_limit;
 }
 
 static va_t choose(struct space *s, const struct space_map *w)
@@ -186,7 +203,7 @@ int space_map_locked(struct space *s, const struct space_map *w, struct mapping 
         if (e)
             return e;
     }
-    if (s->limit < s->mapped || w->len > s->limit - s->mapped)
+    if (!space_has_room(s, w->len, w->prot, w->flags))
         return -ENOMEM;
     m->range.lo = at;
     m->range.hi = at + w->len;

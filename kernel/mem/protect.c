@@ -72,11 +72,24 @@ static int check_protect(struct space *s, va_t va, va_t hi, uint32_t prot)
     return at < hi ? -ENOMEM : 0;
 }
 
+// RLIMIT_DATA: what becomes private and writable counts.
+static bool data_fits(struct space *s, va_t va, va_t hi, uint32_t prot)
+{
+    uint64_t more = 0;
+    for (struct range *r = range_map_from(&s->map, va); r && r->lo < hi; r = range_map_next(r))
+        if (!(mapping_of(r)->prot & ACCESS_WRITE) && !(mapping_of(r)->flags & MAPPING_SHARED))
+            more += (r->hi < hi ? r->hi : hi) - (r->lo > va ? r->lo : va);
+    return !more || !(prot & ACCESS_WRITE) || space_has_room(s, more, prot, 0) ||
+           !space_has_room(s, 0, 0, 0);
+}
+
 static int protect_mappings(struct space *s, va_t va, va_t hi, uint32_t prot)
 {
     int e = check_protect(s, va, hi, prot);
     if (e)
         return e;
+    if (unlikely(s->data_limit != UINT64_MAX) && !data_fits(s, va, hi, prot))
+        return -ENOMEM;
     if (range_map_isolate(&s->map, va, hi))
         return -ENOMEM;
     for (struct range *r = range_map_from(&s->map, va); r && r->lo < hi; r = range_map_next(r))

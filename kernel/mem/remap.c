@@ -3,6 +3,8 @@
 #include "mem/space_internal.h"
 #include "page/heap.h"
 
+enum { RW = ACCESS_READ | ACCESS_WRITE };
+
 // ---- the break
 
 // lock and mutate held. The heap is one mapping from brk_start; it grows while what lies above is
@@ -18,19 +20,17 @@ static int brk_locked(struct space *s, va_t to)
             return e;
     } else if (want > old) {
         uint64_t more = want - old;
-        if (!range_map_is_free(&s->map, old, want) || s->limit < s->mapped ||
-            more > s->limit - s->mapped || more >> PAGE_SHIFT > frame_total())
+        uint32_t flags = MAPPING_HEAP | (s->lock_future ? MAPPING_LOCKED : 0);
+        if (!range_map_is_free(&s->map, old, want) || more >> PAGE_SHIFT > frame_total() ||
+            !space_has_room(s, more, ACCESS_WRITE, flags))
             return -ENOMEM;
         struct range *r = old > start ? range_map_find(&s->map, old - 1) : NULL;
-        if (r && mapping_of(r)->flags & MAPPING_HEAP && r->hi == old) {
+        if (r && mapping_of(r)->flags == flags && mapping_of(r)->prot == RW && r->hi == old) {
             range_map_resize(&s->map, r, r->lo, want);
             s->mapped += more;
         } else {
-            struct space_map w = {.at = old,
-                                  .len = more,
-                                  .prot = ACCESS_READ | ACCESS_WRITE,
-                                  .flags = MAPPING_HEAP,
-                                  .how = SPACE_FIXED_NOREPLACE};
+            struct space_map w = {
+                .at = old, .len = more, .prot = RW, .flags = flags, .how = SPACE_FIXED_NOREPLACE};
             va_t va;
             struct mapping *m = mapping_new(&w, old);
             if (!m || space_map_locked(s, &w, m, &va)) {
@@ -113,8 +113,11 @@ static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, ui
         pte_t *slot = pt_find(s->root, from + o);
         if (!slot) {
             o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
-        } else if (*slot) {
-            *pt_find(s->root, to + o) = *slot;
+        } else if (*slot) { // a page touched since the tables were made may find none: it stays
+            pte_t *dst = pt_find(s->root, to + o);
+            if (!dst)
+                continue;
+            *dst = *slot;
             *slot = 0;
         }
     }
@@ -123,25 +126,25 @@ static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, ui
 }
 
 struct remap {
-    struct mapping *old, *m; // taken out; to be put in
-    va_t to;
-    uint64_t moved;
+    struct mapping *old, *m; // taken out (NULL: it stays); to be put in
+    va_t from, to;
+    uint64_t len, moved; // of the old entries; how many bytes of them have gone over
 };
 
 static int check_remap(const struct space_remap_args *a)
 {
-    if (a->old & PAGE_MASK || a->how & ~(uint32_t)(REMAP_MAYMOVE | REMAP_FIXED) || !a->old_len ||
-        !a->new_len || a->old >= USER_TOP || a->old_len > USER_TOP - a->old)
+    if (a->how & ~(uint32_t)(REMAP_MAYMOVE | REMAP_FIXED | REMAP_DONTUNMAP) ||
+        (a->how & (REMAP_FIXED | REMAP_DONTUNMAP) && !(a->how & REMAP_MAYMOVE)) ||
+        (a->how & REMAP_DONTUNMAP && a->old_len != a->new_len) || a->old & PAGE_MASK || !a->new_len)
         return -EINVAL;
-    if (a->new_len > USER_TOP)
-        return -ENOMEM;
+    if (a->old >= USER_TOP || a->old_len > USER_TOP - a->old)
+        return -EFAULT;
     if (!(a->how & REMAP_FIXED))
-        return 0;
-    if (!(a->how & REMAP_MAYMOVE) || a->to & PAGE_MASK || a->to < MAP_LOWEST || a->to >= USER_TOP ||
-        a->new_len > USER_TOP - a->to ||
+        return a->new_len > USER_TOP ? -ENOMEM : 0;
+    if (a->to & PAGE_MASK || a->to >= USER_TOP || a->new_len > USER_TOP - a->to ||
         (a->to < a->old + a->old_len && a->old < a->to + a->new_len))
         return -EINVAL;
-    return 0;
+    return a->to < MAP_LOWEST ? -EPERM : 0;
 }
 
 // What can be done without moving: 0, an error, or 1: it must move.
@@ -150,10 +153,15 @@ static int remap_in_place(struct space *s, const struct space_remap_args *a)
     struct range *r = range_map_find(&s->map, a->old);
     if (!r || a->old + a->old_len > r->hi)
         return -EFAULT;
-    uint64_t more = a->new_len > a->old_len ? a->new_len - a->old_len : 0;
-    if (s->limit < s->mapped || more > s->limit - s->mapped)
+    const struct mapping *m = mapping_of(r);
+    if (!a->old_len && !(m->flags & MAPPING_SHARED))
+        return -EINVAL;
+    uint64_t more = a->how & REMAP_DONTUNMAP  ? a->new_len
+                    : a->new_len > a->old_len ? a->new_len - a->old_len
+                                              : 0;
+    if (!space_has_room(s, more, m->prot, m->flags))
         return -ENOMEM;
-    if (a->how & REMAP_FIXED)
+    if (a->how & (REMAP_FIXED | REMAP_DONTUNMAP))
         return 1;
     if (!more)
         return 0;
@@ -162,7 +170,7 @@ static int remap_in_place(struct space *s, const struct space_remap_args *a)
     return a->how & REMAP_MAYMOVE ? 1 : -ENOMEM;
 }
 
-// Takes the old mapping out and makes the new one; from here on nothing fails.
+// Takes the old mapping out, if it goes, and makes the new one; from here on nothing fails.
 static int remap_begin(struct space *s, const struct space_remap_args *a, struct remap *w)
 {
     uint64_t len = a->old_len < a->new_len ? a->old_len : a->new_len;
@@ -171,7 +179,7 @@ static int remap_begin(struct space *s, const struct space_remap_args *a, struct
     if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
         return -ENOMEM;
     w->old = mapping_of(range_map_find(&s->map, a->old));
-    w->m = mapping_copy(w->old);
+    w->m = mapping_copy(w->old, a->old);
     if (!w->m || prepare_tables(s, a->old, w->to, len)) {
         if (w->m)
             mapping_release(&w->m->range);
@@ -182,30 +190,36 @@ static int remap_begin(struct space *s, const struct space_remap_args *a, struct
     }
     w->m->range.lo = w->to;
     w->m->range.hi = w->to + a->new_len;
+    w->from = a->old;
+    w->len = len;
+    w->moved = 0;
+    if (!len || a->how & REMAP_DONTUNMAP) {
+        range_map_merge(&s->map, a->old, a->old + len);
+        w->old = NULL;
+        return 0;
+    }
     range_map_take(&s->map, &w->old->range);
     s->mapped -= len;
     s->zap_lo = a->old;
     s->zap_hi = a->old + len;
-    w->moved = 0;
     return 0;
 }
 
 // True when all entries have moved and the new mapping is in.
 static bool remap_step(struct space *s, struct remap *w)
 {
-    va_t from = w->old->range.lo;
-    uint64_t len = w->old->range.hi - from;
     spin_lock(&s->lock);
-    w->moved = move_entries(s, from, w->to, w->moved, len);
-    bool done = w->moved >= len;
+    if (w->len)
+        w->moved = move_entries(s, w->from, w->to, w->moved, w->len);
+    bool done = w->moved >= w->len;
     if (done) {
         s->mapped += w->m->range.hi - w->m->range.lo;
         range_map_insert(&s->map, &w->m->range);
         s->zap_lo = s->zap_hi = 0;
-        space_tables_trim(s, from, from + len);
+        space_tables_trim(s, w->from, w->from + w->len);
     }
     spin_unlock(&s->lock);
-    if (done)
+    if (done && w->old)
         mapping_release(&w->old->range);
     return done;
 }

@@ -148,7 +148,7 @@ struct space *space_new(void)
     s->satp = satp_of_root(kva_to_pa(root));
     s->tables = 1;
     s->stack_limit = 8 << 20;
-    s->limit = UINT64_MAX;
+    s->limit = s->data_limit = UINT64_MAX;
     spin_init(&s->lock, "space");
     mutex_init(&s->mutate, "space");
     list_init(&s->table_list);

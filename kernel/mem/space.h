@@ -37,6 +37,10 @@ enum mapping_flag {
     MAPPING_DENY_WRITE = 16, // file not opened for writing: mprotect may not add WRITE
     MAPPING_VDSO = 32,       // never merged, named [vdso]
     MAPPING_LOCKED = 64,
+    MAPPING_HUGE = 128,   // MADV_HUGEPAGE
+    MAPPING_NOHUGE = 256, // MADV_NOHUGEPAGE
+    MAPPING_NOFORK = 512, // MADV_DONTFORK: a forked space does not get it
+    MAPPING_WIPE = 1024,  // MADV_WIPEONFORK: a forked space gets it empty
 };
 
 struct mapping {
@@ -64,6 +68,9 @@ struct space {
     va_t zap_lo, zap_hi;    // being emptied by the holder of mutate: no stack grows into it
     uint64_t stack_limit;   // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
     uint64_t limit;         // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
+    uint64_t data_limit;    // bytes of private writable mappings (RLIMIT_DATA)
+    bool lock_future;       // mlockall(MCL_FUTURE): new mappings are locked
+    bool no_huge;           // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch
     uint64_t mapped;        // bytes in mappings
     uint64_t resident;      // user frames in the page table
     uint64_t tables;        // table frames, root included
@@ -125,9 +132,32 @@ ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);
 ASYNC_DECL(space_brk, struct space *s; va_t to; va_t *now;);
 // mremap(2): *va is where the mapping is afterwards. old and to are aligned, lengths are rounded up.
 // -EFAULT: the old range is not inside one mapping.
-enum { REMAP_MAYMOVE = 1, REMAP_FIXED = 2 };
+// An old length of 0 maps the same part of a shared object once more. DONTUNMAP leaves the old
+// mapping, empty.
+enum { REMAP_MAYMOVE = 1, REMAP_FIXED = 2, REMAP_DONTUNMAP = 4 };
 ASYNC_DECL(space_remap, struct space *s; va_t old; uint64_t old_len; uint64_t new_len;
            uint32_t how; va_t to; va_t *va;);
+
+// What a range is made of.
+struct space_survey {
+    va_t until;            // mapped without a hole up to here
+    uint32_t any, all;     // flags that some mapping has, that every mapping has
+    bool object, no_write; // some mapping has an object; some may not be written
+};
+void space_survey(struct space *s, va_t lo, va_t hi, struct space_survey *out);
+bool space_allows(struct space *s, va_t lo, va_t hi, uint32_t access); // every mapping of the range
+// Is the page at va in memory (mincore)? A file's counts when it is cached, mapped or not.
+bool space_in_memory(struct space *s, va_t va);
+// Bytes of the range in mappings with one of the flags.
+uint64_t space_flagged(struct space *s, va_t lo, va_t hi, uint32_t flags);
+// Sets and clears flags of the mappings in the range. 0, -ENOMEM (nothing has changed).
+ASYNC_DECL(space_set_flags, struct space *s; va_t va; uint64_t len; uint32_t set; uint32_t clear;);
+// Makes every page of the range present that its mapping allows, private ones for writing; goes on
+// behind holes. 0, -ENOMEM, -EINTR, or -EFAULT: some page could not be had (the rest is there).
+ASYNC_DECL(space_populate, struct space *s; va_t va; uint64_t len;);
+// Empties shared memory behind the range (MADV_REMOVE): it reads as zero for all.
+// -EOPNOTSUPP: a file's store would have to follow.
+ASYNC_DECL(space_wipe_objects, struct space *s; va_t va; uint64_t len;);
 
 // Plain parts of the same for a space nobody else uses yet (exec building an image), or when the
 // work is small: they return -EAGAIN when it would have to wait or takes more than a short poll.

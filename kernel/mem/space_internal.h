@@ -92,8 +92,11 @@ static inline uint64_t mapping_bits_for(const struct mapping *m, const struct pa
 struct mapping *mapping_new(const struct space_map *what, va_t lo);
 void mapping_release(struct range *r);
 
-struct mapping *mapping_copy(const struct mapping *m); // bound to its object; NULL: no memory
-int space_check_range(va_t va, uint64_t len);          // aligned, inside user space
+// For [at, m's end), bound to its object. NULL: no memory.
+struct mapping *mapping_copy(const struct mapping *m, va_t at);
+// Lock held. May there be `more` bytes of mappings like this (RLIMIT_AS, RLIMIT_DATA)?
+bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags);
+int space_check_range(va_t va, uint64_t len); // aligned, inside user space
 // mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.
 int space_remove_small(struct space *s, va_t lo, va_t hi); // lock held, too
 // mutate held by the task. Removes everything in the range, in steps.

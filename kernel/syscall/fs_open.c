@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Descriptors: openat, close, dup, fcntl, close_range, flock.
 #include "fs/lock.h"
+#include "fs/memfd.h"
 #include "fs/pipe.h"
 #include "mem/user.h"
 #include "syscall/fs_path.h"
@@ -149,6 +150,8 @@ static long fcntl_file(struct file *file, uint32_t cmd, uint64_t arg)
         return file->flags | O_LARGEFILE;
     case F_SETFL:
         return set_flags(file, (uint32_t)arg);
+    case F_GET_SEALS:
+        return memfd_seals(file);
     case F_GETPIPE_SZ:
     case F_SETPIPE_SZ:
         return pipe_fcntl(file, cmd, arg);
@@ -176,7 +179,7 @@ static long fcntl_plain(int32_t fd, uint32_t cmd, uint64_t arg)
 
 static long try_fcntl(int32_t fd, uint32_t cmd, uint64_t arg)
 {
-    if (cmd == F_GETLK || cmd == F_SETLK || cmd == F_SETLKW)
+    if (cmd == F_ADD_SEALS || cmd == F_GETLK || cmd == F_SETLK || cmd == F_SETLKW)
         return syscall_go_async();
     return fcntl_plain(fd, cmd, arg);
 }
@@ -187,7 +190,10 @@ ASYNC_SYSCALL(sys_fcntl, struct file *file; long r;)
     f->file = fd_get(t->thread->files, (int32_t)f->a[0]);
     if (!f->file)
         ASYNC_RETURN(-EBADF);
-    AWAIT(f->r, lock_fcntl, f->file, (uint32_t)f->a[1], f->a[2]);
+    if (f->a[1] == F_ADD_SEALS)
+        AWAIT(f->r, memfd_seal, f->file, (uint32_t)f->a[2]);
+    else
+        AWAIT(f->r, lock_fcntl, f->file, (uint32_t)f->a[1], f->a[2]);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (f->file)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Memory calls: mmap, munmap, mprotect, mremap, brk, madvise, msync, mincore.
+// Memory calls that change what is mapped: mmap, munmap, mprotect, mremap, brk.
 //
 // What is small is done from the trap path; the async handler is the same call for large ranges, or
 // when somebody else is changing the space.
@@ -49,7 +49,7 @@ static int map_flags(uint64_t flags, struct space_map *w)
     if (type == MAP_SHARED_VALIDATE && flags & ~(uint64_t)MAP_KNOWN)
         return -EOPNOTSUPP;
     if (flags & MAP_HUGETLB)
-        return -EINVAL;
+        return -ENOMEM; // no page is set aside for that
     if (type != MAP_PRIVATE)
         w->flags |= MAPPING_SHARED;
     if (flags & MAP_GROWSDOWN)
@@ -65,10 +65,26 @@ static int map_flags(uint64_t flags, struct space_map *w)
     return 0;
 }
 
+// RLIMIT_MEMLOCK: -EPERM when nothing may be locked, -EAGAIN when that much more may not.
+static int may_lock(struct space *s, uint64_t flags, uint64_t len)
+{
+    const struct process *p = process_current();
+    uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
+    if (!(flags & MAP_LOCKED || s->lock_future) || !p->cred.euid)
+        return 0;
+    if (!limit && flags & MAP_LOCKED)
+        return -EPERM;
+    return space_flagged(s, 0, USER_TOP, MAPPING_LOCKED) + len > limit ? -EAGAIN : 0;
+}
+
 static int map_file(struct file *file, uint64_t flags, struct space_map *w)
 {
+    bool writes = w->flags & MAPPING_SHARED && w->prot & ACCESS_WRITE;
+    bool sealed = load_relaxed(&file->data->seals) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+    if (writes && file->writable && sealed)
+        return -EPERM;
     int e = file_mmap_object(file, w->prot, (uint32_t)flags, &w->phys);
-    if (!e && w->flags & MAPPING_SHARED && !file->writable)
+    if (!e && w->flags & MAPPING_SHARED && (!file->writable || sealed))
         w->flags |= MAPPING_DENY_WRITE;
     return e;
 }
@@ -89,6 +105,10 @@ static int map_request(const uint64_t a[6], struct space_map *w)
     if (!e && a[2] & ~7ul)
         e = -EINVAL;
     w->len = page_round_up(a[1]);
+    if (!e)
+        e = may_lock(my_space(), flags, w->len);
+    if (my_space()->lock_future)
+        w->flags |= MAPPING_LOCKED;
     if (!e && file)
         e = map_file(file, flags, w);
     else if (!e && w->flags & MAPPING_SHARED && !(w->phys = phys_new_shared(w->len)))
@@ -105,7 +125,7 @@ long try_mmap(uint64_t at, uint64_t len, uint64_t prot, uint64_t flags, uint64_t
 {
     struct space_map w;
     va_t va = 0;
-    if (flags & (MAP_POPULATE | MAP_LOCKED))
+    if (flags & (MAP_POPULATE | MAP_LOCKED) || my_space()->lock_future)
         return syscall_go_async();
     int e = map_request((const uint64_t[6]){at, len, prot, flags, fd, offset}, &w);
     if (e)
@@ -128,8 +148,8 @@ ASYNC_SYSCALL(sys_mmap, struct space_map w; va_t va; long r;)
     AWAIT(f->r, space_map, t->thread->space, f->w, &f->va);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (f->a[3] & (MAP_POPULATE | MAP_LOCKED) && f->w.prot) // an aid: its failure is no error
-        AWAIT(f->r, space_commit, t->thread->space, f->va, f->w.len, f->w.prot);
+    if (f->a[3] & MAP_POPULATE || f->w.flags & MAPPING_LOCKED) // an aid: its failure is no error
+        AWAIT(f->r, space_populate, t->thread->space, f->va, f->w.len);
     ASYNC_RETURN((long)f->va);
     ASYNC_FINALLY;
     if (f->w.phys)
@@ -225,168 +245,3 @@ ASYNC_SYSCALL(sys_mremap, va_t va; long r;)
     ASYNC_END;
 }
 SYSCALL_ASYNC(216, mremap, 5);
-
-// ---- madvise, msync, mincore
-
-// How far the range is mapped without a hole from va on.
-static va_t mapped_until(struct space *s, va_t va, va_t hi)
-{
-    struct mapping_info m[4];
-    for (size_t n = 1; n && va < hi;) {
-        n = space_mappings(s, va, m, 4, false);
-        for (size_t i = 0; i < n && va < hi; i++) {
-            if (m[i].lo > va)
-                return va;
-            va = m[i].hi;
-        }
-    }
-    return va < hi ? va : hi;
-}
-
-enum {
-    MADV_NORMAL,
-    MADV_RANDOM,
-    MADV_SEQUENTIAL,
-    MADV_WILLNEED,
-    MADV_DONTNEED,
-    MADV_FREE = 8,
-    MADV_HUGEPAGE = 14,
-    MADV_NOHUGEPAGE = 15,
-    MADV_DONTDUMP = 16,
-    MADV_DODUMP = 17,
-    MADV_COLD = 20,
-    MADV_PAGEOUT = 21,
-    MADV_POPULATE_READ = 22,
-    MADV_POPULATE_WRITE = 23,
-};
-
-static bool is_advice(uint64_t advice)
-{
-    return advice <= MADV_DONTNEED || advice == MADV_FREE ||
-           (advice >= MADV_HUGEPAGE && advice <= MADV_DODUMP) ||
-           (advice >= MADV_COLD && advice <= MADV_POPULATE_WRITE);
-}
-
-ASYNC_SYSCALL(sys_madvise, long r; va_t hi; uint64_t len;)
-{
-    ASYNC_BEGIN(sys_madvise);
-    if (f->a[0] & PAGE_MASK || !is_advice(f->a[2]))
-        ASYNC_RETURN(-EINVAL);
-    f->len = page_round_up(f->a[1]);
-    if (f->len < f->a[1])
-        ASYNC_RETURN(-EINVAL);
-    if (!f->len)
-        ASYNC_RETURN(0);
-    if (!user_range_ok(f->a[0], f->len))
-        ASYNC_RETURN(-ENOMEM);
-    f->hi = mapped_until(t->thread->space, f->a[0], f->a[0] + f->len);
-    f->r = 0;
-    if (f->a[2] == MADV_DONTNEED || f->a[2] == MADV_FREE) {
-        AWAIT(f->r, space_discard, t->thread->space, f->a[0], f->len);
-    } else if (f->a[2] == MADV_POPULATE_READ || f->a[2] == MADV_POPULATE_WRITE) {
-        AWAIT(f->r, space_commit, t->thread->space, f->a[0], f->hi - f->a[0],
-              f->a[2] == MADV_POPULATE_READ ? ACCESS_READ : ACCESS_WRITE);
-    }
-    ASYNC_RETURN(f->r ? f->r : f->hi < f->a[0] + f->len ? -ENOMEM : 0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-SYSCALL_ASYNC(233, madvise, 3);
-
-enum { MS_ASYNC = 1, MS_INVALIDATE = 2, MS_SYNC = 4 };
-
-// The next shared file mapping in [*va, hi): its object, referenced, and the pages of it that lie
-// in the range. *va moves behind it; *hole is set when something in between is not mapped.
-static struct phys *next_shared(struct space *s, va_t *va, va_t hi, uint64_t *lo_page,
-                                uint64_t *hi_page, bool *hole)
-{
-    struct phys *ph = NULL;
-    spin_lock(&s->lock);
-    while (*va < hi && !ph) {
-        struct range *r = range_map_from(&s->map, *va);
-        if (!r || r->lo > *va)
-            *hole = true;
-        if (!r || r->lo >= hi) {
-            *va = hi;
-            break;
-        }
-        const struct mapping *m = mapping_of(r);
-        va_t from = r->lo > *va ? r->lo : *va, to = r->hi < hi ? r->hi : hi;
-        if (m->flags & MAPPING_SHARED && m->phys && m->phys->kind == PHYS_FILE) {
-            ph = m->phys;
-            phys_get(ph);
-            *lo_page = (m->offset + (from - r->lo)) >> PAGE_SHIFT;
-            *hi_page = *lo_page + ((to - from) >> PAGE_SHIFT);
-        }
-        *va = to;
-    }
-    spin_unlock(&s->lock);
-    return ph;
-}
-
-ASYNC_SYSCALL(sys_msync, long r; va_t at; va_t hi; struct phys * ph; uint64_t lo_page;
-              uint64_t hi_page; bool hole;)
-{
-    ASYNC_BEGIN(sys_msync);
-    f->ph = NULL;
-    if (f->a[0] & PAGE_MASK || f->a[2] & ~7ul ||
-        (f->a[2] & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
-        ASYNC_RETURN(-EINVAL);
-    if (!user_range_ok(f->a[0], page_round_up(f->a[1])))
-        ASYNC_RETURN(-ENOMEM);
-    f->hole = false;
-    f->at = f->a[0];
-    f->hi = f->at + page_round_up(f->a[1]);
-    while ((f->ph =
-                next_shared(t->thread->space, &f->at, f->hi, &f->lo_page, &f->hi_page, &f->hole))) {
-        if (f->a[2] & MS_SYNC) {
-            AWAIT(f->r, phys_sync, f->ph, f->lo_page, f->hi_page);
-            if (f->r < 0)
-                ASYNC_RETURN(f->r);
-        }
-        phys_put(f->ph);
-    }
-    ASYNC_RETURN(f->hole ? -ENOMEM : 0);
-    ASYNC_FINALLY;
-    if (f->ph)
-        phys_put(f->ph);
-    ASYNC_END;
-}
-SYSCALL_ASYNC(227, msync, 3);
-
-// One byte per page, 1: in memory.
-enum { MINCORE_STEP = 32 };
-
-static void residency(struct space *s, va_t va, size_t pages, uint8_t out[MINCORE_STEP])
-{
-    struct pte_info e[MINCORE_STEP];
-    memset(out, 0, MINCORE_STEP);
-    size_t n = space_entries(s, va, va + pages * PAGE_SIZE, e, pages);
-    for (size_t i = 0; i < n; i++)
-        out[(e[i].va - va) >> PAGE_SHIFT] = 1;
-}
-
-ASYNC_SYSCALL(sys_mincore, long r; va_t at; va_t hi; size_t n; uint8_t out[MINCORE_STEP];)
-{
-    ASYNC_BEGIN(sys_mincore);
-    if (f->a[0] & PAGE_MASK)
-        ASYNC_RETURN(-EINVAL);
-    f->hi = f->a[0] + page_round_up(f->a[1]);
-    if (!user_range_ok(f->a[0], page_round_up(f->a[1])) ||
-        mapped_until(t->thread->space, f->a[0], f->hi) < f->hi)
-        ASYNC_RETURN(-ENOMEM);
-    for (f->at = f->a[0]; f->at < f->hi; f->at += f->n * PAGE_SIZE) {
-        f->n = (f->hi - f->at) >> PAGE_SHIFT;
-        if (f->n > MINCORE_STEP)
-            f->n = MINCORE_STEP;
-        residency(t->thread->space, f->at, f->n, f->out);
-        AWAIT(f->r, user_write, t->thread->space, f->a[2] + ((f->at - f->a[0]) >> PAGE_SHIFT),
-              f->out, f->n);
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
-    }
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-SYSCALL_ASYNC(232, mincore, 3);

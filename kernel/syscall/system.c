@@ -159,6 +159,8 @@ static long limit_set(struct process *p, uint32_t which, const struct rlimit_k *
         p->space->stack_limit = new->cur;
     if (which == RLIMIT_AS && p->space)
         p->space->limit = new->cur;
+    if (which == RLIMIT_DATA && p->space)
+        p->space->data_limit = new->cur;
     return 0;
 }
 
@@ -228,6 +230,8 @@ enum {
     PR_GET_TIMERSLACK = 30,
     PR_SET_NO_NEW_PRIVS = 38,
     PR_GET_NO_NEW_PRIVS = 39,
+    PR_SET_THP_DISABLE = 41,
+    PR_GET_THP_DISABLE = 42,
 };
 
 static long set_thread_name(va_t in)
@@ -266,6 +270,13 @@ long sys_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
         return 0;
     case PR_GET_TIMERSLACK:
         return (long)thread_current()->timer_slack;
+    case PR_SET_THP_DISABLE:
+        if (b || c || d)
+            return -EINVAL;
+        US->no_huge = a != 0;
+        return 0;
+    case PR_GET_THP_DISABLE:
+        return a || b || c || d ? -EINVAL : US->no_huge;
     case PR_SET_NO_NEW_PRIVS:
         if (a != 1 || b || c || d)
             return -EINVAL;
@@ -576,6 +587,10 @@ long sys_riscv_flush_icache(va_t lo, va_t hi, uint64_t flags)
     if (flags & ~1ul)
         return -EINVAL;
     icache_flush_local();
+    for (uint32_t i = 0; i < hart_count; i++) // those that run this space later
+        if (i != hart_self.index && harts[i])
+            store_relaxed(&harts[i]->icache_stale, 1);
+    fence_full();
     if (!(flags & 1))
         icache_shootdown(load_relaxed(&US->harts) & ~(1ul << hart_self.index));
     return 0;

@@ -248,6 +248,13 @@ ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va
 }
 
 // Stack below the top of user space, mmap area below that, both at random.
+static void limit_space(struct space *s, const struct rlimit_k *limit)
+{
+    s->limit = limit[RLIMIT_AS].cur;
+    s->data_limit = limit[RLIMIT_DATA].cur;
+    s->no_huge = thread_current()->space && thread_current()->space->no_huge;
+}
+
 static void place_stack(struct space *s, struct image *image, uint64_t limit)
 {
     space_place(s, limit);
@@ -321,6 +328,7 @@ ASYNC(elf_load, long r; struct elf *elf; va_t bias; va_t end;)
     if (!(f->image->space = space_new()))
         ASYNC_RETURN(-ENOMEM);
     place_stack(f->image->space, f->image, t->thread->process->rlimit[RLIMIT_STACK].cur);
+    limit_space(f->image->space, t->thread->process->rlimit);
     AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, program_base(f->elf), &f->bias, &f->end);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// What a range is made of, and advice about it: flags of mappings, pages wanted, contents dropped.
+#include "mem/space_internal.h"
+
+void space_survey(struct space *s, va_t lo, va_t hi, struct space_survey *out)
+{
+    *out = (struct space_survey){.until = lo, .all = UINT32_MAX};
+    spin_lock(&s->lock);
+    for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r)) {
+        const struct mapping *m = mapping_of(r);
+        if (r->lo <= out->until)
+            out->until = r->hi < hi ? r->hi : hi;
+        out->any |= m->flags;
+        out->all &= m->flags;
+        out->object |= m->phys != NULL;
+        out->no_write |= m->flags & MAPPING_DENY_WRITE;
+    }
+    spin_unlock(&s->lock);
+}
+
+uint64_t space_flagged(struct space *s, va_t lo, va_t hi, uint32_t flags)
+{
+    uint64_t sum = 0;
+    spin_lock(&s->lock);
+    for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r))
+        if (mapping_of(r)->flags & flags)
+            sum += (r->hi < hi ? r->hi : hi) - (r->lo > lo ? r->lo : lo);
+    spin_unlock(&s->lock);
+    return sum;
+}
+
+bool space_allows(struct space *s, va_t lo, va_t hi, uint32_t access)
+{
+    bool ok = true;
+    spin_lock(&s->lock);
+    for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r))
+        ok &= (mapping_of(r)->pte_bits & (uint64_t)access << 1) != 0;
+    spin_unlock(&s->lock);
+    return ok;
+}
+
+bool space_in_memory(struct space *s, va_t va)
+{
+    spin_lock(&s->lock);
+    const pte_t *slot = pt_find(s->root, va);
+    bool there = slot && *slot;
+    struct range *r = there ? NULL : range_map_find(&s->map, va);
+    if (r && mapping_of(r)->phys) {
+        const struct mapping *m = mapping_of(r);
+        struct page *pg = phys_page_try(m->phys, (m->offset + (va - r->lo)) >> PAGE_SHIFT);
+        there = pg != NULL;
+        if (pg)
+            page_put(pg);
+    }
+    spin_unlock(&s->lock);
+    return there;
+}
+
+// mutate held.
+static int set_flags(struct space *s, va_t lo, va_t hi, uint32_t set, uint32_t clear)
+{
+    spin_lock(&s->lock);
+    int e = range_map_isolate(&s->map, lo, hi) ? -ENOMEM : 0;
+    for (struct range *r = range_map_from(&s->map, lo); !e && r && r->lo < hi;
+         r = range_map_next(r)) {
+        struct mapping *m = mapping_of(r);
+        if (!(m->flags & MAPPING_VDSO))
+            m->flags = (m->flags & ~clear) | set;
+    }
+    range_map_merge(&s->map, lo, hi);
+    spin_unlock(&s->lock);
+    return e;
+}
+
+ASYNC(space_set_flags, long r;)
+{
+    ASYNC_BEGIN(space_set_flags);
+    AWAIT(f->r, mutex_lock, &f->s->mutate, false);
+    ASYNC_RETURN(set_flags(f->s, f->va, f->va + f->len, f->set, f->clear));
+    ASYNC_FINALLY;
+    if (mutex_held(&f->s->mutate, t))
+        mutex_unlock(&f->s->mutate, t);
+    ASYNC_END;
+}
+
+// The first mapped part of [lo, hi), how it wants to be touched (0: not at all), and its object,
+// referenced, if asked for. False: nothing is mapped there.
+struct part {
+    va_t lo, hi;
+    uint32_t access;
+    struct phys *phys;
+    uint64_t offset; // of lo in phys
+};
+static bool next_part(struct space *s, va_t lo, va_t hi, bool with_phys, struct part *out)
+{
+    spin_lock(&s->lock);
+    struct range *r = range_map_from(&s->map, lo);
+    bool found = lo < hi && r && r->lo < hi;
+    if (found) {
+        const struct mapping *m = mapping_of(r);
+        bool owned = m->prot & ACCESS_WRITE && !(m->flags & MAPPING_SHARED);
+        *out = (struct part){.lo = r->lo > lo ? r->lo : lo, .hi = r->hi < hi ? r->hi : hi};
+        out->access = owned ? ACCESS_WRITE : m->pte_bits & PTE_R ? ACCESS_READ : 0;
+        if (with_phys && m->phys && m->flags & MAPPING_SHARED) {
+            phys_get(m->phys);
+            out->phys = m->phys;
+            out->offset = m->offset + (out->lo - r->lo);
+        }
+    }
+    spin_unlock(&s->lock);
+    return found;
+}
+
+ASYNC(space_populate, struct part p; va_t at; long r; bool missed;)
+{
+    ASYNC_BEGIN(space_populate);
+    f->missed = false;
+    for (f->at = f->va; next_part(f->s, f->at, f->va + f->len, false, &f->p); f->at = f->p.hi) {
+        f->r = f->p.access ? 0 : -EFAULT;
+        if (f->p.access)
+            AWAIT(f->r, space_commit, f->s, f->p.lo, f->p.hi - f->p.lo, f->p.access);
+        if (f->r < 0 && f->r != -EFAULT)
+            ASYNC_RETURN(f->r);
+        f->missed |= f->r < 0;
+    }
+    ASYNC_RETURN(f->missed ? -EFAULT : 0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// Zeroes pages that are there, where they are: entries of other spaces need not change.
+enum { WIPE_STEP = 64 };
+static void wipe_some(struct phys *ph, uint64_t *index, uint64_t end)
+{
+    for (unsigned n = 0; n < WIPE_STEP && *index < end; n++, ++*index) {
+        struct page *pg = phys_page_try(ph, *index);
+        if (!pg)
+            continue;
+        page_zero(page_kva(pg));
+        phys_dirty(ph, pg);
+        page_put(pg);
+    }
+}
+
+ASYNC(space_wipe_objects, struct part p; va_t at; uint64_t index; uint64_t end;)
+{
+    ASYNC_BEGIN(space_wipe_objects);
+    f->p.phys = NULL;
+    for (f->at = f->va; next_part(f->s, f->at, f->va + f->len, true, &f->p); f->at = f->p.hi) {
+        if (!f->p.phys || (f->p.phys->kind == PHYS_FILE && f->p.phys->ops->write))
+            ASYNC_RETURN(-EOPNOTSUPP);
+        f->index = f->p.offset >> PAGE_SHIFT;
+        f->end = f->index + ((f->p.hi - f->p.lo) >> PAGE_SHIFT);
+        while (wipe_some(f->p.phys, &f->index, f->end), f->index < f->end)
+            YIELD();
+        phys_put(f->p.phys);
+        f->p.phys = NULL;
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    if (f->p.phys)
+        phys_put(f->p.phys);
+    ASYNC_END;
+}

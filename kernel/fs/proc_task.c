@@ -10,6 +10,7 @@
 #include "mem/space.h"
 #include "mem/user.h"
 #include "page/heap.h"
+#include "task/rusage.h"
 
 enum { USER_HZ = 100, MAPS_BATCH = 32, CMDLINE_MAX = 64 * 1024 };
 
@@ -126,18 +127,21 @@ PROC_TASK(status, 0444, proc_task_status);
 static void proc_task_stat(struct text *out, struct process *p)
 {
     struct task_view v;
-    uint64_t vsize = 0, rss = 0;
+    uint64_t vsize = 0, rss = 0, minor = 0, major = 0;
     look(p, &v);
     struct space *s = space_of(p);
     if (s) {
         vsize = s->mapped;
         rss = s->resident;
+        major = s->major;
+        minor = minor_faults(s);
         space_unref(s);
     }
-    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu 0 %lu 0 ", (unsigned)p->pid, p->comm, v.state,
-                (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
+    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu %lu %lu %lu ", (unsigned)p->pid, p->comm,
+                v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
                 (unsigned)tty_of_session((int32_t)p->sid), (int)tty_foreground_pgrp(),
-                (unsigned long)p->min_faults, (unsigned long)p->maj_faults);
+                (unsigned long)(p->min_faults + minor), (unsigned long)p->cmin_faults,
+                (unsigned long)(p->maj_faults + major), (unsigned long)p->cmaj_faults);
     text_printf(out, "%lu %lu %lu %lu 20 %d %u 0 %lu %lu %lu %lu ",
                 (unsigned long)clock_ticks(v.ticks), (unsigned long)clock_ticks(p->stime_ticks),
                 (unsigned long)clock_ticks(p->cutime_ticks),

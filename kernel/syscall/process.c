@@ -5,6 +5,7 @@
 #include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/family.h"
 #include "task/signal.h"
 
 long sys_getpid(void)
@@ -166,18 +167,10 @@ static bool job_ignores(struct task *t, int sig)
            t->thread->process->sighand->action[sig - 1].handler == 1;
 }
 
-// No member has a parent in another group of the same session.
 static bool job_orphaned(struct task *t)
 {
-    const struct process *me = t->thread->process;
-    bool orphaned = true;
     spin_lock(&process_tree_lock);
-    LIST_FOREACH(it, &process_list) {
-        const struct process *p = list_entry(it, struct process, all);
-        if (p->pgid == me->pgid && p->parent && p->parent->pgid != p->pgid &&
-            p->parent->sid == p->sid)
-            orphaned = false;
-    }
+    bool orphaned = family_group_orphaned_locked(t->thread->process->pgid);
     spin_unlock(&process_tree_lock);
     return orphaned;
 }

@@ -10,7 +10,6 @@
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/process.h"
-#include "task/rusage.h"
 #include "task/signal.h"
 #include "task/time.h"
 
@@ -93,55 +92,6 @@ long sys_sysinfo(va_t out)
     return user_copy_out(US, out, &s, sizeof s);
 }
 SYSCALL(179, sysinfo, 1);
-
-// ---- usage
-
-static void usage_of(uint64_t user, uint64_t system, struct rusage_user *out)
-{
-    uint64_t u = ticks_to_ns(user), s = ticks_to_ns(system);
-    out->utime.sec = (int64_t)(u / 1000000000);
-    out->utime.usec = (int64_t)(u % 1000000000 / 1000);
-    out->stime.sec = (int64_t)(s / 1000000000);
-    out->stime.usec = (int64_t)(s % 1000000000 / 1000);
-}
-
-void rusage_of_zombie(const struct process *p, struct rusage_user *out)
-{
-    *out = (struct rusage_user){.minflt = (int64_t)p->min_faults, .majflt = (int64_t)p->maj_faults};
-    usage_of(p->utime_ticks + p->cutime_ticks, p->stime_ticks + p->cstime_ticks, out);
-}
-
-static uint64_t ticks_of_threads(struct process *p)
-{
-    uint64_t n = 0;
-    spin_lock(&p->lock);
-    PROCESS_THREADS(it, p)
-    n += thread_entry(it)->task.ticks;
-    spin_unlock(&p->lock);
-    return n;
-}
-
-long sys_getrusage(int32_t who, va_t out)
-{
-    struct process *p = process_current();
-    struct rusage_user u = {.maxrss = (int64_t)(US->peak * 4), .minflt = (int64_t)US->faults};
-    switch (who) {
-    case 0: // RUSAGE_SELF
-        usage_of(p->utime_ticks + ticks_of_threads(p), p->stime_ticks, &u);
-        break;
-    case 1: // RUSAGE_THREAD
-        usage_of(current_task()->ticks, 0, &u);
-        break;
-    case -1: // RUSAGE_CHILDREN
-        u = (struct rusage_user){0};
-        usage_of(p->cutime_ticks, p->cstime_ticks, &u);
-        break;
-    default:
-        return -EINVAL;
-    }
-    return user_copy_out(US, out, &u, sizeof u);
-}
-SYSCALL(165, getrusage, 2);
 
 // ---- limits
 
@@ -228,6 +178,8 @@ enum {
     PR_GET_NAME = 16,
     PR_SET_TIMERSLACK = 29,
     PR_GET_TIMERSLACK = 30,
+    PR_SET_CHILD_SUBREAPER = 36,
+    PR_GET_CHILD_SUBREAPER = 37,
     PR_SET_NO_NEW_PRIVS = 38,
     PR_GET_NO_NEW_PRIVS = 39,
     PR_SET_THP_DISABLE = 41,
@@ -252,7 +204,22 @@ long sys_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     struct process *p = process_current();
     char name[16] = "";
+    uint32_t number;
     switch (op) {
+    case PR_SET_PDEATHSIG:
+        if (a > NSIG)
+            return -EINVAL;
+        p->death_signal = (uint8_t)a;
+        return 0;
+    case PR_GET_PDEATHSIG:
+        number = p->death_signal;
+        return user_copy_out(US, a, &number, sizeof number);
+    case PR_SET_CHILD_SUBREAPER:
+        p->child_subreaper = a != 0;
+        return 0;
+    case PR_GET_CHILD_SUBREAPER:
+        number = p->child_subreaper;
+        return user_copy_out(US, a, &number, sizeof number);
     case PR_SET_NAME:
         return set_thread_name(a);
     case PR_GET_NAME:

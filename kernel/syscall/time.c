@@ -6,6 +6,7 @@
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/process.h"
+#include "task/rusage.h"
 #include "task/signal.h"
 
 enum {
@@ -20,18 +21,12 @@ enum {
     TIMER_ABSTIME = 1,
 };
 
-// The running task's own ticks: those of earlier polls, and of this one.
-static uint64_t cpu_ticks(const struct task *t)
-{
-    return t->ticks + (t == current_task() ? time_ticks() - t->started : 0);
-}
-
 static uint64_t process_ticks(struct process *p)
 {
     spin_lock(&p->lock);
     uint64_t n = p->utime_ticks + p->stime_ticks;
     PROCESS_THREADS(it, p)
-    n += cpu_ticks(&thread_entry(it)->task);
+    n += ticks_used(&thread_entry(it)->task);
     spin_unlock(&p->lock);
     return n;
 }
@@ -53,7 +48,7 @@ static long clock_read(uint32_t clock, uint64_t *ns)
         *ns = ticks_to_ns(process_ticks(process_current()));
         return 0;
     case CLOCK_THREAD_CPUTIME_ID:
-        *ns = ticks_to_ns(cpu_ticks(current_task()));
+        *ns = ticks_to_ns(ticks_used(current_task()));
         return 0;
     default:
         return -EINVAL;

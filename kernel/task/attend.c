@@ -114,6 +114,7 @@ ASYNC(user_attend, long r;)
         ASYNC_RETURN(1);
     if (t->attn & ATTN_RESCHED) {
         task_attention_clear(t, ATTN_RESCHED);
+        f->th->preempted++;
         YIELD();
     }
     if (t->attn & ATTN_DEADLINE)

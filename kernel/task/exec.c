@@ -363,6 +363,7 @@ static void set_identity(struct thread *th, struct exec *x)
             p->cred.egid = p->cred.sgid = p->cred.fsgid = v->gid;
     }
     p->did_exec = 1;
+    p->exit_signal = SIGCHLD;
     p->arg_start = p->arg_end = x->text_va;
     const char *s = x->args.text;
     for (uint32_t i = 0; i < x->args.argc; i++)
@@ -428,8 +429,10 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
     f->x->image.space = NULL;
     start_image(t->thread, f->x);
     thread_vfork_done(t->thread);
-    if (f->old)
+    if (f->old) {
+        process_count_space(t->thread->process, f->old);
         AWAIT(f->r, space_release, f->old);
+    }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -13,8 +13,10 @@
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
+#include "task/family.h"
 #include "task/futex.h"
 #include "task/process.h"
+#include "task/rusage.h"
 #include "task/signal.h"
 
 #include <string.h>
@@ -47,24 +49,6 @@ static void notify_parent(struct process *p, struct process *parent)
         signal_send_process(parent, (int)p->exit_signal, &info);
 }
 
-// Does the parent want no zombies?
-static bool auto_reaped(const struct process *parent, uint32_t exit_signal)
-{
-    const struct sigaction_k *a = &parent->sighand->action[SIGCHLD - 1];
-    return exit_signal == SIGCHLD && (a->handler == 1 || (a->flags & SA_NOCLDWAIT));
-}
-
-static void adopt_children(struct process *p, struct process *heir)
-{
-    while (!list_empty(&p->children)) {
-        struct process *c = list_entry(p->children.next, struct process, in_parent);
-        list_remove(&c->in_parent);
-        c->parent = heir;
-        c->exit_signal = SIGCHLD;
-        list_push_back(&heir->children, &c->in_parent);
-    }
-}
-
 static bool has_zombie(const struct process *p)
 {
     LIST_FOREACH(it, &p->children)
@@ -73,37 +57,74 @@ static bool has_zombie(const struct process *p)
     return false;
 }
 
-static void process_finish(struct process *p)
+static void stop_itimer(struct process *p)
 {
-    if (p == process_init)
-        panic("init (pid 1) has ended with status 0x%x", p->exit_status);
     spin_lock(&p->itimer_lock);
     timer_cancel(&p->itimer_real);
     p->itimer_interval_ns = 0;
     spin_unlock(&p->itimer_lock);
+}
+
+static void put_all(struct list *dead)
+{
+    struct list *it;
+    while ((it = list_pop_front(dead)))
+        process_put(list_entry(it, struct process, in_parent));
+}
+
+// The orphans among its children have an heir, a group it kept from being orphaned is hung up.
+struct bereft {
+    struct process *heir; // referenced
+    struct list dead;     // zombies nobody waits for
+    bool zombies, tell, group;
+};
+
+static void leave_children_locked(struct process *p, struct bereft *b)
+{
+    list_init(&b->dead);
+    b->heir = family_heir_locked(p);
+    process_get(b->heir);
+    b->zombies = has_zombie(p);
+    b->tell = family_adopt_locked(p, b->heir, &b->dead);
+    b->group = p->parent->pgid != p->pgid && p->parent->sid == p->sid;
+    if (b->zombies)
+        waitq_wake_all(&b->heir->child_exit);
+}
+
+static void tell_bereft(struct process *p, struct bereft *b)
+{
+    if (b->zombies)
+        signal_send_process(b->heir, SIGCHLD, NULL);
+    if (b->tell)
+        family_tell();
+    if (b->group)
+        family_hang_up_group(p->pgid);
+    if (p->pid == p->sid)
+        tty_session_exit((int32_t)p->sid);
+    put_all(&b->dead);
+    process_put(b->heir);
+}
+
+static void process_finish(struct process *p)
+{
+    struct bereft b;
+    if (p == process_init)
+        panic("init (pid 1) has ended with status 0x%x", p->exit_status);
+    stop_itimer(p);
     process_drop_exe(p); // a zombie keeps no file system busy
     spin_lock(&process_tree_lock);
-    bool orphans = has_zombie(p);
-    adopt_children(p, process_init);
+    leave_children_locked(p, &b);
     p->zombie = 1;
     struct process *parent = p->parent;
     process_get(parent);
-    bool gone = auto_reaped(parent, p->exit_signal);
-    if (gone) {
-        parent->cutime_ticks += p->utime_ticks + p->cutime_ticks;
-        parent->cstime_ticks += p->stime_ticks + p->cstime_ticks;
+    bool gone = family_auto_reaps(parent, p->exit_signal);
+    if (gone) // what nobody waited for is not counted as a child's (POSIX, times)
         process_reap_locked(p);
-    }
     waitq_wake_all(&parent->child_exit);
     waitq_wake_all(&p->ended);
-    if (orphans)
-        waitq_wake_all(&process_init->child_exit);
     spin_unlock(&process_tree_lock);
     notify_parent(p, parent);
-    if (orphans)
-        signal_send_process(process_init, SIGCHLD, NULL);
-    if (p->pid == p->sid)
-        tty_session_exit((int32_t)p->sid);
+    tell_bereft(p, &b);
     process_put(parent);
     if (gone)
         process_put(p);
@@ -133,50 +154,98 @@ ASYNC(clear_child_tid, long r; uint32_t zero;)
 
 // Takes the space from the thread. With the last one the process has none, and says so before the
 // space can go: others look at process.space under process.lock.
-static struct space *leave_space(struct thread *th, bool *last)
+static struct space *leave_space(struct thread *th)
 {
     struct process *p = th->process;
     struct space *s = th->space;
+    bool last = true;
     spin_lock(&p->lock);
     th->space = NULL;
-    *last = true;
     PROCESS_THREADS(it, p)
     if (thread_entry(it)->space) {
-        *last = false;
+        last = false;
         break;
     }
-    if (*last)
+    if (last)
         p->space = NULL;
     spin_unlock(&p->lock);
     return s;
 }
 
-ASYNC(thread_exit, long r; struct space *space; bool last;)
+// The process ends with the code of the thread that was the last to exit, whoever is gone last.
+static void begin_exit(struct thread *th)
+{
+    struct process *p = th->process;
+    spin_lock(&p->lock);
+    if (++p->nleaving == p->nthreads && !p->exiting) {
+        p->exiting = 1;
+        p->exit_status = th->exit_code;
+    }
+    spin_unlock(&p->lock);
+}
+
+// Others look at a thread's files under process.lock.
+static void leave_files(struct thread *th)
+{
+    struct process *p = th->process;
+    spin_lock(&p->lock);
+    struct fd_table *files = th->files;
+    struct fs_context *fs = th->fs;
+    th->files = NULL;
+    th->fs = NULL;
+    spin_unlock(&p->lock);
+    fd_table_put(files);
+    fs_context_put(fs);
+}
+
+// What a space that is given up has cost. Its last user counts it.
+void process_count_space(struct process *p, const struct space *s)
+{
+    if (load_relaxed(&s->refs) > 1)
+        return;
+    p->min_faults += minor_faults(s);
+    p->maj_faults += s->major;
+    if (s->peak > p->max_resident)
+        p->max_resident = s->peak;
+}
+
+// Leaves the process. True: it was the last thread.
+static bool leave_process(struct thread *th)
+{
+    struct process *p = th->process;
+    bool tell = false;
+    spin_lock(&process_tree_lock);
+    spin_lock(&p->lock);
+    thread_unlink_locked(th);
+    p->nleaving--;
+    bool last = p->nthreads == 0;
+    signal_pass_on(p);
+    p->utime_ticks += ticks_used(&th->task);
+    p->waits += th->task.polls - th->preempted;
+    p->preempted += th->preempted;
+    if (p->exec_waiter && p->nthreads == 1)
+        event_set(p->exec_waiter);
+    spin_unlock(&p->lock);
+    if (!last)
+        tell = family_thread_ended_locked(p, th->tid);
+    spin_unlock(&process_tree_lock);
+    if (tell)
+        family_tell();
+    return last;
+}
+
+ASYNC(thread_exit, long r; struct space *space;)
 {
     ASYNC_BEGIN(thread_exit);
+    begin_exit(f->th);
     if (f->th->clear_child_tid && load_relaxed(&f->th->space->refs) > 1)
         AWAIT(f->r, clear_child_tid, f->th);
-    fd_table_put(f->th->files);
-    f->th->files = NULL;
-    fs_context_put(f->th->fs);
-    f->th->fs = NULL;
-    f->space = leave_space(f->th, &f->last);
+    leave_files(f->th);
+    f->space = leave_space(f->th);
     thread_vfork_done(f->th);
+    process_count_space(f->th->process, f->space);
     AWAIT(f->r, space_release, f->space);
-    spin_lock(&process_tree_lock);
-    spin_lock(&f->th->process->lock);
-    thread_unlink_locked(f->th);
-    f->last = f->th->process->nthreads == 0;
-    signal_pass_on(f->th->process);
-    f->th->process->utime_ticks += t->ticks;
-    if (f->last && !f->th->process->exiting)
-        f->th->process->exit_status = f->th->exit_code;
-    f->th->process->exiting |= f->last;
-    if (f->th->process->exec_waiter && f->th->process->nthreads == 1)
-        event_set(f->th->process->exec_waiter);
-    spin_unlock(&f->th->process->lock);
-    spin_unlock(&process_tree_lock);
-    if (f->last)
+    if (leave_process(f->th))
         process_finish(f->th->process);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

@@ -156,8 +156,10 @@ static void join_family(struct process *p, struct process *parent, bool sibling)
     }
     p->pgid = parent->pgid;
     p->sid = parent->sid;
+    p->maker = thread_current()->tid;
     if (sibling) {
         p->exit_signal = parent->exit_signal;
+        p->maker = parent->maker;
         parent = parent->parent;
     }
     p->parent = parent;

@@ -2,6 +2,7 @@
 // Resource usage as Linux reports it (getrusage(2), wait4(2), times(2)).
 #pragma once
 
+#include "mem/space.h"
 #include "task/thread.h"
 
 struct rusage_user {
@@ -12,5 +13,18 @@ struct rusage_user {
         nsignals, nvcsw, nivcsw;
 };
 
-// A process that has ended: its threads' times are summed. Lock: none needed for a zombie.
-void rusage_of_zombie(const struct process *p, struct rusage_user *out);
+// Of a process, its ended and its living threads, and of the children it has waited for, as wait4
+// reports it. Takes process.lock.
+void rusage_of_child(struct process *p, struct rusage_user *out);
+
+// What the task has run, the poll that runs now included if it is the caller's own.
+static inline uint64_t ticks_used(const struct task *t)
+{
+    return t->ticks + (t == current_task() ? time_ticks() - t->started : 0);
+}
+
+// Faults that needed no reading.
+static inline uint64_t minor_faults(const struct space *s)
+{
+    return s->faults > s->major ? s->faults - s->major : 0;
+}

@@ -64,9 +64,9 @@ struct process {
     uint32_t refs;
     uint32_t pid;
     struct spinlock lock;
-    struct list threads; // thread.in_process; process.lock
-    uint32_t nthreads;
-    struct process *parent; // process_tree_lock
+    struct list threads;         // thread.in_process; process.lock
+    uint32_t nthreads, nleaving; // of these, nleaving have begun to exit; lock
+    struct process *parent;      // process_tree_lock
     struct list children, in_parent;
     struct list all;           // list of processes, by pid; process_tree_lock
     struct process *hash_next; // pid table
@@ -86,7 +86,15 @@ struct process {
     struct waitq ended;        // pollers of its pidfds; process_tree_lock
     struct event *exec_waiter; // in the frame of a thread in exec: set when it is alone; lock
     uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
-    uint64_t min_faults, maj_faults;
+    uint64_t min_faults, maj_faults; // of spaces left behind
+    uint64_t waits, preempted;       // of ended threads: polls that ended by waiting, by the slice
+    uint64_t max_resident;           // largest number of frames a space left behind has had
+    uint64_t cmin_faults, cmaj_faults; // and the same of children that were waited for
+    uint64_t cwaits, cpreempted, cmax_resident;
+    uint32_t maker;          // tid of the parent's thread whose child it is; process_tree_lock
+    uint8_t bereaved;        // see family.c; process_tree_lock
+    uint8_t death_signal;    // sent when that thread ends, 0 none (PR_SET_PDEATHSIG)
+    uint8_t child_subreaper; // adopts its descendants' orphans
     va_t arg_start, arg_end, env_start, env_end;
     struct spinlock itimer_lock;
     struct timer itimer_real; // itimer_lock
@@ -123,6 +131,7 @@ struct thread {
     va_t robust_list;
     va_t sigreturn_va; // of the trampoline in this space
     uint64_t syscalls, faults;
+    uint64_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
     char arena[THREAD_ARENA];
 };

@@ -4,6 +4,7 @@
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/exit.h"
+#include "task/family.h"
 #include "task/pidfd.h"
 #include "task/process.h"
 #include "task/rusage.h"
@@ -38,6 +39,8 @@ struct wait_result {
 
 static bool matches(const struct process *c, const struct wait_request *rq)
 {
+    if ((rq->options & WNOTHREAD) && c->maker != thread_current()->tid)
+        return false;
     if (rq->which == P_PID && c->pid != rq->id)
         return false;
     if (rq->which == P_PIDFD && c != rq->exactly)
@@ -54,13 +57,12 @@ static bool report(struct process *parent, struct process *c, const struct wait_
 {
     bool keep = rq->options & WNOWAIT;
     *out = (struct wait_result){.pid = c->pid, .uid = c->cred.uid};
+    rusage_of_child(c, &out->usage);
     if (c->zombie && (rq->options & WEXITED)) {
         out->status = c->exit_status;
         out->code = c->exit_status & 127 ? CLD_KILLED : CLD_EXITED;
-        rusage_of_zombie(c, &out->usage);
         if (!keep) {
-            parent->cutime_ticks += c->utime_ticks + c->cutime_ticks;
-            parent->cstime_ticks += c->stime_ticks + c->cstime_ticks;
+            family_add_usage(parent, c);
             process_reap_locked(c);
         }
         return true;
@@ -94,7 +96,8 @@ static long look(struct process *p, const struct wait_request *rq, struct wait_r
             *reaped = c->zombie && !(rq->options & WNOWAIT) ? c : NULL;
             return 1;
         }
-        r = 0;
+        if (!c->zombie || (rq->options & WEXITED))
+            r = 0; // one that has ended has nothing else to report, ever
     }
     return r;
 }

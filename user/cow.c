@@ -20,7 +20,7 @@ enum { IDLE, WRITE, LOOK };
 static struct {
     volatile int step, ready, done, looked, right;
     volatile pid_t pid[3];
-} *all; // shared
+} * all; // shared
 
 static uint64_t *pages;
 static size_t count;

@@ -87,6 +87,8 @@ static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t
     bool grows = pos + len > load_relaxed(&v->size);
     if (len == 0)
         return 0;
+    if (phys_dirty_excess(v->pages))
+        return syscall_go_async();
     if (len > TRY_MAX || (file->flags & (O_APPEND | O_SYNC)) || pos > INT64_MAX - len)
         return syscall_go_async();
     if (unlikely(v->seals & ~(uint32_t)F_SEAL_SEAL))
@@ -146,6 +148,8 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
     ASYNC_BEGIN(pagecache_fill);
     f->pages = 0;
     while (f->buf->left) {
+        if (phys_dirty_excess(f->v->pages))
+            AWAIT(f->r, phys_throttle, 0);
         f->off = f->pos & PAGE_MASK;
         f->part = min_size(PAGE_SIZE - f->off, f->buf->left);
         AWAIT(f->r, phys_page, f->v->pages, f->pos >> PAGE_SHIFT, PHYS_READ | PHYS_KILLABLE,

@@ -36,10 +36,10 @@ static uint64_t slab_frames(void)
 static void proc_meminfo(struct text *out)
 {
     uint64_t free = frame_free_count(), cached = phys_totals.cached + phys_totals.shared_anon;
-    uint64_t clean = phys_totals.cached - phys_totals.dirty;
+    uint64_t clean = phys_evictable() - phys_totals.dirty;
     kb(out, "MemTotal:", frame_total());
     kb(out, "MemFree:", free);
-    kb(out, "MemAvailable:", free + (clean < phys_totals.cached ? clean : 0));
+    kb(out, "MemAvailable:", free + (clean < phys_evictable() ? clean : 0));
     kb(out, "Buffers:", 0);
     kb(out, "Cached:", cached);
     kb(out, "SwapCached:", 0);

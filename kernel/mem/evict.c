@@ -3,7 +3,7 @@
 //
 // A page comes to the end of the inactive list. At the list's front it goes, unless it was used since
 // the last look (RECENT: once more round) or again after that (HOT: it moves to the active list, whose
-// front comes back to the inactive one whenever the active is the longer). So pages read once in
+// front comes back to the inactive one, slowly, or fast when the active is the longer). So pages read once in
 // passing leave before those that are used again and again.
 //
 // A list is linked by frame numbers in page.data. list_lock is inside phys.lock; eviction, which
@@ -107,18 +107,20 @@ static void move(struct page *pg, uint16_t clear, uint16_t set)
     push(list_of(pg), pg);
 }
 
-static bool is_idle(const struct page *pg)
+// Nobody uses it, or can be made to find it absent. The latter not from within an allocation.
+static bool is_idle(struct phys *ph, struct page *pg, bool unmap)
 {
-    return (pg->flags & (PAGE_UPTODATE | PAGE_DIRTY | PAGE_BUSY | PAGE_WRITEBACK)) ==
-               PAGE_UPTODATE &&
-           load_relaxed(&pg->refs) == 1;
+    if ((pg->flags & (PAGE_UPTODATE | PAGE_DIRTY | PAGE_BUSY | PAGE_WRITEBACK)) != PAGE_UPTODATE)
+        return false;
+    return load_relaxed(&pg->refs) == 1 ||
+           (unmap && !load_relaxed(&pg->pins) && rmap_evict(ph, pg));
 }
 
-static bool evict(struct phys *ph, struct page *pg)
+static bool evict(struct phys *ph, struct page *pg, bool unmap)
 {
     if (pg->flags & PAGE_HOT) {
         move(pg, PAGE_HOT | PAGE_RECENT, PAGE_ACTIVE);
-    } else if (pg->flags & PAGE_RECENT || !is_idle(pg)) {
+    } else if (pg->flags & PAGE_RECENT || !is_idle(ph, pg, unmap)) {
         move(pg, PAGE_RECENT, 0);
     } else {
         unlink(list_of(pg), pg);
@@ -130,16 +132,17 @@ static bool evict(struct phys *ph, struct page *pg)
     return false;
 }
 
-static bool cool(struct phys *ph, struct page *pg)
+static bool cool(struct phys *ph, struct page *pg, bool unmap)
 {
-    (void)ph;
+    (void)ph, (void)unmap;
     bool used = pg->flags & (PAGE_HOT | PAGE_RECENT);
     move(pg, used ? PAGE_HOT | PAGE_RECENT : PAGE_ACTIVE, 0);
     return false;
 }
 
 // The front page of a list, with its object locked, is dealt with. Who holds that lock now is passed by.
-static bool deal_with_front(struct page_list *l, bool (*fn)(struct phys *, struct page *))
+static bool deal_with_front(struct page_list *l, bool (*fn)(struct phys *, struct page *, bool),
+                            bool unmap)
 {
     struct page *pg = page_at(l->first);
     struct phys *ph = pg->owner;    // in a list: it has one
@@ -148,23 +151,23 @@ static bool deal_with_front(struct page_list *l, bool (*fn)(struct phys *, struc
         push(l, pg);
         return false;
     }
-    bool gone = fn(ph, pg);
+    bool gone = fn(ph, pg, unmap);
     spin_unlock(&ph->lock);
     return gone;
 }
 
 // list_lock stays held: an object whose last page goes here cannot be freed before evict_leave.
-size_t phys_reclaim(size_t want, uint64_t *looked)
+static size_t reclaim(size_t want, uint64_t *looked, bool unmap)
 {
     size_t got = 0;
     unsigned looks = 0;
     if (!spin_trylock(&list_lock))
         return 0;
     for (; got < want && looks < LOOK_MAX && phys_evictable(); looks++) {
-        if (lists[ACTIVE].count > lists[INACTIVE].count)
-            deal_with_front(&lists[ACTIVE], cool);
+        if (lists[ACTIVE].count > lists[INACTIVE].count || (lists[ACTIVE].first && looks % 4 == 0))
+            deal_with_front(&lists[ACTIVE], cool, unmap);
         if (lists[INACTIVE].first)
-            got += deal_with_front(&lists[INACTIVE], evict);
+            got += deal_with_front(&lists[INACTIVE], evict, unmap);
     }
     spin_unlock(&list_lock);
     atomic_add64(&phys_totals.evicted, got);
@@ -172,10 +175,15 @@ size_t phys_reclaim(size_t want, uint64_t *looked)
     return got;
 }
 
+size_t phys_reclaim(size_t want, uint64_t *looked)
+{
+    return reclaim(want, looked, true);
+}
+
 static size_t shrink(size_t want)
 {
     uint64_t looked = 0;
-    return phys_evictable() ? phys_reclaim(want, &looked) : 0;
+    return phys_evictable() ? reclaim(want, &looked, false) : 0;
 }
 
 static void evict_start(void)

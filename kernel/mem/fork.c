@@ -99,6 +99,7 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
     struct fork_step w = {from, to, NULL, STEP_PAGES, false};
     int r = 0;
     spin_lock(&from->lock);
+    spin_lock(&to->lock); // against who comes from a memory object
     while (w.budget) {
         struct range *src = range_map_from(&from->map, *at);
         if (!src)
@@ -111,7 +112,7 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
             continue;
         }
         if (!range_map_find(&to->map, *at)) { // not yet begun
-            struct mapping *m = mapping_copy(w.m, src->lo);
+            struct mapping *m = mapping_copy(w.m, src->lo, to);
             if (!m) {
                 r = -ENOMEM;
                 break;
@@ -132,6 +133,7 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
         r = 1;
     if (w.downgraded)
         space_flush(from, 0, 0);
+    spin_unlock(&to->lock);
     spin_unlock(&from->lock);
     return r;
 }

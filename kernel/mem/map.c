@@ -30,14 +30,19 @@ static bool writes_object(const struct mapping *m)
     return m->phys && (m->flags & MAPPING_SHARED) && !(m->flags & MAPPING_DENY_WRITE);
 }
 
-// A mapping that has got its object: references and counts it.
-static void mapping_bind(struct mapping *m)
+// A mapping of s that has got its object: references and counts it.
+static void mapping_bind(struct mapping *m, struct space *s)
 {
-    if (!m->phys)
+    struct phys *ph = m->phys;
+    if (!ph)
         return;
-    phys_get(m->phys);
+    phys_get(ph);
+    m->space = s;
     if (writes_object(m))
-        atomic_add32(&m->phys->shared_writable, 1);
+        atomic_add32(&ph->shared_writable, 1);
+    spin_lock(&ph->lock);
+    list_push_back(&ph->mappings, &m->in_phys);
+    spin_unlock(&ph->lock);
 }
 
 void mapping_release(struct range *r)
@@ -46,6 +51,9 @@ void mapping_release(struct range *r)
     if (m->phys) {
         if (writes_object(m))
             atomic_add32(&m->phys->shared_writable, (uint32_t)-1);
+        spin_lock(&m->phys->lock);
+        list_remove(&m->in_phys);
+        spin_unlock(&m->phys->lock);
         phys_put(m->phys);
     }
     kfree(m);
@@ -59,7 +67,7 @@ static struct range *mapping_split(const struct range *r, uint64_t at)
     *m = *(const struct mapping *)r;
     if (m->phys)
         m->offset += at - r->lo;
-    mapping_bind(m);
+    mapping_bind(m, m->space);
     return &m->range;
 }
 
@@ -73,10 +81,17 @@ static bool mapping_can_merge(const struct range *ra, const struct range *rb)
 
 const struct range_ops mapping_range_ops = {mapping_split, mapping_can_merge, mapping_release};
 
-struct mapping *mapping_copy(const struct mapping *m, va_t at)
+struct mapping *mapping_copy(const struct mapping *from, va_t at, struct space *s)
 {
-    struct range *r = mapping_split(&m->range, at);
-    return r ? mapping_of(r) : NULL;
+    struct mapping *m = kmalloc(sizeof *m);
+    if (!m)
+        return NULL;
+    *m = *from;
+    m->range.lo = at;
+    if (m->phys)
+        m->offset += at - from->range.lo;
+    mapping_bind(m, s);
+    return m;
 }
 
 // ---- placing
@@ -133,7 +148,7 @@ static va_t choose(struct space *s, const struct space_map *w)
 static void put_in(struct space *s, struct mapping *m)
 {
     s->mapped += m->range.hi - m->range.lo;
-    mapping_bind(m);
+    mapping_bind(m, s);
     range_map_insert(&s->map, &m->range);
 }
 

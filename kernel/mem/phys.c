@@ -17,6 +17,7 @@ void phys_init(struct phys *ph, enum phys_kind kind, const struct phys_ops *ops,
     spin_init(&ph->lock, "phys");
     waitq_init(&ph->waiters);
     list_init(&ph->dirty_link);
+    list_init(&ph->mappings);
 }
 
 struct phys *phys_new_shared(uint64_t size)

@@ -52,9 +52,10 @@ struct phys {
     uint32_t error_count; // failed writes: see phys_error_since
     uint64_t size;        // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
     uint64_t pages, dirty, writing; // counts
-    uint32_t shared_writable;       // MAP_SHARED mappings that may write: their pages stay dirty
+    uint32_t shared_writable;       // MAP_SHARED mappings that may write
     uint32_t window;                // pages the next sequential read takes
     uint64_t next_read;             // index a sequential reader asks for next
+    struct list mappings;           // mapping.in_phys
     struct waitq waiters;           // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;
     void *owner;             // the vnode
@@ -96,8 +97,8 @@ ASYNC_DECL(phys_page, struct phys *ph; uint64_t index; uint32_t how; struct page
 // The referenced page's contents were changed. Any context.
 void phys_dirty(struct phys *ph, struct page *pg);
 
-// Sets the size, drops pages beyond it and zeroes the tail of the last one. The owner serialises
-// writers. Frames still mapped somewhere stay until unmapped.
+// Sets the size, takes pages beyond it out of every page table (also private copies of them) and
+// drops them, and zeroes the tail of the last one. The owner serialises writers.
 ASYNC_DECL(phys_truncate, struct phys *ph; uint64_t size;);
 void phys_grow(struct phys *ph, uint64_t size); // plain: only ever larger
 
@@ -110,16 +111,17 @@ ASYNC_DECL(phys_sync_all, int unused;);
 // (an open file's), ph->error_count when it began: so each is told once.
 long phys_error_since(struct phys *ph, uint32_t *seen);
 
-// More is dirty than may be: a writer awaits phys_throttle, with nothing held that a write needs.
-bool phys_dirty_excess(void);
+// More is dirty than may be: a writer of ph awaits phys_throttle, with nothing held that a write needs.
+// When much is dirty, the flusher begins.
+bool phys_dirty_excess(const struct phys *ph);
 ASYNC_DECL(phys_throttle, int unused;);
 // Has the flusher write everything soon. phys_wait_written: until some page has been written since
 // phys_totals.written was `before`, or nothing is dirty.
 void phys_write_soon(void);
 ASYNC_DECL(phys_wait_written, uint64_t before;);
 
-// Gives up clean pages nobody uses: up to `want`, in one poll's work. Returns how many; *looked grows
-// by the pages it looked at: after phys_evictable() of them twice without success there is nothing.
+// Gives up clean pages, mapped ones too, but those used lately: up to `want`, in one poll's work. Returns how many; *looked grows
+// by the pages it looked at: after phys_evictable() of them five times without success there is nothing.
 size_t phys_reclaim(size_t want, uint64_t *looked);
 uint64_t phys_evictable(void);
 

@@ -21,6 +21,15 @@ static inline bool phys_can_evict(const struct phys *ph)
 {
     return ph->kind == PHYS_FILE && ph->ops->fill;
 }
+// The reverse map (rmap.c). Unmaps every page with number >= from; afterwards none is mapped, unless a
+// fault that saw a larger size comes later: make the size smaller first.
+ASYNC_DECL(rmap_unmap_from, struct phys *ph; uint64_t from;);
+// Takes W and D from the shared entries of pages [lo, lo + count): the next write faults.
+ASYNC_DECL(rmap_protect, struct phys *ph; uint64_t lo; uint32_t count;);
+// phys.lock held, for a clean page: takes it out of all page tables, but if it was used there since
+// the last look. True: only the tree holds it.
+bool rmap_evict(struct phys *ph, struct page *pg);
+
 // The page joins, or leaves, the eviction lists; phys.lock held.
 void evict_list_add(struct page *pg);
 void evict_list_remove(struct page *pg);

@@ -217,6 +217,7 @@ ASYNC(phys_truncate, uint64_t old; long r;)
     spin_unlock(&f->ph->lock);
     if (f->size < f->old) {
         SHIELD_BEGIN();
+        AWAIT(f->r, rmap_unmap_from, f->ph, page_round_up(f->size) >> PAGE_SHIFT);
         zero_tail(f->ph, f->size);
         AWAIT(f->r, drop_from, f->ph, page_round_up(f->size) >> PAGE_SHIFT);
         SHIELD_END();

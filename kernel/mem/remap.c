@@ -179,7 +179,7 @@ static int remap_begin(struct space *s, const struct space_remap_args *a, struct
     if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
         return -ENOMEM;
     w->old = mapping_of(range_map_find(&s->map, a->old));
-    w->m = mapping_copy(w->old, a->old);
+    w->m = mapping_copy(w->old, a->old, s);
     if (!w->m || prepare_tables(s, a->old, w->to, len)) {
         if (w->m)
             mapping_release(&w->m->range);

@@ -11,7 +11,7 @@
 enum {
     ENOUGH = 2 * FRAME_BATCH,       // free above the reserve: a round is over
     RECLAIM_STEP = 2 * FRAME_BATCH, // frames one poll of the keeper tries to give up
-    TURNS = 3, // looks at every page in vain before there is nothing to give up
+    TURNS = 5, // looks at every page in vain before there is nothing to give up
 };
 // How long the keeper waits for a device to take dirty pages, and for an ended program to give back
 // anything, before it looks again.

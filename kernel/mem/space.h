@@ -44,12 +44,14 @@ enum mapping_flag {
 };
 
 struct mapping {
-    struct range range; // first. [lo, hi)
-    uint32_t prot;      // ACCESS_*
-    uint32_t flags;     // enum mapping_flag
-    uint64_t pte_bits;  // of a fully writable page of it: pte_bits_of_prot(prot)
-    struct phys *phys;  // referenced; NULL: private anonymous
-    uint64_t offset;    // of lo in phys, bytes
+    struct range range;  // first. [lo, hi)
+    uint32_t prot;       // ACCESS_*
+    uint32_t flags;      // enum mapping_flag
+    uint64_t pte_bits;   // of a fully writable page of it: pte_bits_of_prot(prot)
+    struct phys *phys;   // referenced; NULL: private anonymous
+    uint64_t offset;     // of lo in phys, bytes
+    struct space *space; // of a mapping that is bound to its object:
+    struct list in_phys; // in phys->mappings, under phys->lock
 };
 
 struct space {

@@ -92,8 +92,8 @@ static inline uint64_t mapping_bits_for(const struct mapping *m, const struct pa
 struct mapping *mapping_new(const struct space_map *what, va_t lo);
 void mapping_release(struct range *r);
 
-// For [at, m's end), bound to its object. NULL: no memory.
-struct mapping *mapping_copy(const struct mapping *m, va_t at);
+// For [at, its end) in that space, bound to the same object. NULL: no memory.
+struct mapping *mapping_copy(const struct mapping *from, va_t at, struct space *s);
 // Lock held. May there be `more` bytes of mappings like this (RLIMIT_AS, RLIMIT_DATA)?
 bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags);
 int space_check_range(va_t va, uint64_t len); // aligned, inside user space

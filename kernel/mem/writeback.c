@@ -33,11 +33,15 @@ static struct {
 static bool dirty_beyond(unsigned share)
 {
     uint64_t dirty = load_relaxed(&phys_totals.dirty);
-    return dirty > 64 && dirty * share > load_relaxed(&phys_totals.cached) + frame_free_count();
+    return dirty > 64 && dirty * share > phys_evictable() + frame_free_count();
 }
 
-bool phys_dirty_excess(void)
+bool phys_dirty_excess(const struct phys *ph)
 {
+    if (!ph->ops || !ph->ops->write || !dirty_beyond(BACKGROUND_SHARE))
+        return false;
+    if (!load_relaxed(&flusher.wanted.set))
+        event_set(&flusher.wanted);
     return dirty_beyond(THROTTLE_SHARE);
 }
 
@@ -109,9 +113,7 @@ static void finish_write(struct phys *ph, uint32_t count, struct page **pages, l
         struct page *pg = pages[i];
         pg->flags &= (uint16_t)~PAGE_WRITEBACK;
         ph->writing--;
-        // A page somebody can write through a shared mapping is dirty as long as it is mapped.
-        bool mapped = load_relaxed(&ph->shared_writable) && load_relaxed(&pg->refs) > 2;
-        if (pg->owner == ph && (transient(r) || mapped))
+        if (pg->owner == ph && transient(r))
             phys_mark_dirty(ph, pg);
         page_put(pg);
     }
@@ -133,6 +135,8 @@ ASYNC(write_run, long r; bool over;)
 {
     ASYNC_BEGIN(write_run);
     f->over = false;
+    if (load_relaxed(&f->ph->shared_writable)) // who writes from now on makes it dirty again
+        AWAIT(f->r, rmap_protect, f->ph, f->index, f->count);
     AWAIT_VIA(f->r, phys_write, f->ph->ops->write, f->ph, f->index, f->pages, f->count);
     f->over = true;
     finish_write(f->ph, f->count, f->pages, f->r);
@@ -303,7 +307,7 @@ ASYNC(phys_wait_written, struct waiter w;)
 ASYNC(phys_throttle, long r;)
 {
     ASYNC_BEGIN(phys_throttle);
-    while (phys_dirty_excess()) {
+    while (dirty_beyond(THROTTLE_SHARE)) {
         atomic_add64(&phys_totals.throttled, 1);
         phys_write_soon();
         AWAIT(f->r, phys_wait_written, phys_totals.written);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sources: kernel/mem/space.c kernel/mem/map.c kernel/mem/zap.c kernel/mem/fault.c kernel/mem/fork.c
 // sources: kernel/mem/protect.c kernel/mem/remap.c kernel/mem/advise.c kernel/mem/look.c kernel/mem/user.c kernel/mem/pin.c
-// sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/writeback.c kernel/mem/evict.c kernel/mem/shortage.c kernel/mem/radix.c kernel/mem/range_map.c
+// sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/writeback.c kernel/mem/evict.c kernel/mem/rmap.c kernel/mem/shortage.c kernel/mem/radix.c kernel/mem/range_map.c
 // sources: kernel/page/frame.c kernel/page/heap.c kernel/arch/riscv/pt.c
 // sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/timer.c
 // sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c kernel/lib/init.c
@@ -481,7 +481,26 @@ static void file_pages(void **state)
     assert_int_equal(CALL(phys_sync, &ph, 0, UINT64_MAX), 0);
     assert_int_equal(*(uint64_t *)(disk + 16), 2222);
     assert_int_equal(*(uint64_t *)(disk + 8), 8);
-    assert_int_equal(ph.dirty, 1); // still mapped writable: it may be written any time
+    assert_int_equal(ph.dirty, 0); // though still mapped: the next store faults first
+    assert_int_equal(file_store(s, sh + 16, 3333), 0);
+    assert_int_equal(ph.dirty, 1);
+    assert_int_equal(*(uint64_t *)(disk + 16), 2222);
+    assert_int_equal(CALL(phys_sync, &ph, 1, UINT64_MAX), 0); // another range
+    assert_int_equal(ph.dirty, 1);
+    assert_int_equal(CALL(phys_sync, &ph, 0, 1), 0);
+    assert_int_equal(*(uint64_t *)(disk + 16), 3333);
+    assert_int_equal(file_store(s, sh + 16, 4444), 0);
+
+    uint64_t looked = 0;
+    while (looked < 5 * phys_evictable()) // used and mapped, mapped only, then given up
+        phys_reclaim(1, &looked);
+    assert_int_equal(ph.pages, 1); // the dirty one stays
+    assert_int_equal(file_load(s, sh + 16, &v), 0);
+    assert_int_equal(v, 4444);
+    assert_int_equal(file_load(s, pr + 8, &v), 0); // a private copy is none of the file's pages
+    assert_int_equal(v, 1111);
+    assert_int_equal(file_load(s, sh + PAGE_SIZE, &v), 0);
+    assert_int_equal(v, PAGE_SIZE);
 
     assert_int_equal(file_load(s, pr + 20 * PAGE_SIZE + 200, &v), 0); // the last page
     assert_int_equal(file_load(s, pr + 21 * PAGE_SIZE, &v), -EIO);    // behind it
@@ -491,6 +510,12 @@ static void file_pages(void **state)
     bad_page = -1;
     assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), 0);
     assert_int_equal(v, 13 * PAGE_SIZE);
+
+    assert_int_equal(CALL(phys_truncate, &ph, 10 * PAGE_SIZE + 8), 0); // gone from both mappings
+    assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), -EIO);
+    assert_int_equal(file_load(s, sh + 12 * PAGE_SIZE, &v), -EIO);
+    assert_int_equal(file_load(s, pr + 8, &v), 0);
+    assert_int_equal(v, 1111);
 
     release(s);
     assert_int_equal(file_refs, 0);

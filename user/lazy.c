@@ -82,6 +82,7 @@ int main(int argc, char **argv)
         mib = 64;
     pages = mib * 256;
     base = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise((void *)base, mib << 20, MADV_NOHUGEPAGE); // each page by a fault of its own
     if (base == MAP_FAILED) {
         perror("lazy: mmap");
         return 1;

@@ -16,16 +16,21 @@ TRACE_POINT(fault_done, "fault.done", "va", "access", "space", "result");
 // to all harts' instruction fetch; page.order has no other use in a cached page.
 enum { ORDER_CODE_VISIBLE = 0xfe };
 
-static cold void code_visible(struct space *s, struct page *pg)
+static cold void code_changed(struct space *s)
 {
-    if (pg->order == ORDER_CODE_VISIBLE)
-        return;
-    pg->order = ORDER_CODE_VISIBLE;
     for (uint32_t i = 0; i < hart_count; i++)
         if (i != hart_index() && harts[i])
             store_relaxed(&harts[i]->icache_stale, 1);
     fence_full();
     icache_shootdown(load_relaxed(&s->harts));
+}
+
+static cold void code_visible(struct space *s, struct page *pg)
+{
+    if (pg->order == ORDER_CODE_VISIBLE)
+        return;
+    pg->order = ORDER_CODE_VISIBLE;
+    code_changed(s);
 }
 
 static inline void install(struct space *s, struct mapping *m, pte_t *slot, pa_t pa, uint64_t bits)
@@ -36,14 +41,94 @@ static inline void install(struct space *s, struct mapping *m, pte_t *slot, pa_t
     *slot = pte_make(pa, bits);
 }
 
-static void count_resident(struct space *s)
+static void count_resident(struct space *s, unsigned n)
 {
-    if (++s->resident > s->peak)
+    s->resident += n;
+    if (s->resident > s->peak)
         s->peak = s->resident;
 }
 
+// ---- neighbours: one fault maps a whole block where that is likely to spare the next ones
+
+enum { BLOCK = 16 }; // pages, aligned, so they lie in one table
+
+// The part of va's block that m covers: its first address and slot. Returns how many pages.
+static unsigned block_of(const struct mapping *m, va_t *va, pte_t **slot)
+{
+    va_t at = page_round_down(*va), lo = at & ~(BLOCK * PAGE_SIZE - 1), hi = lo + BLOCK * PAGE_SIZE;
+    if (lo < m->range.lo)
+        lo = m->range.lo;
+    if (hi > m->range.hi)
+        hi = m->range.hi;
+    *slot -= (at - lo) >> PAGE_SHIFT;
+    *va = lo;
+    return (unsigned)((hi - lo) >> PAGE_SHIFT);
+}
+
+// Where Linux would map a huge page: in 2 MiB that are all one mapping's.
+static inline bool wants_ahead(const struct mapping *m, va_t va)
+{
+    const uint64_t huge = PAGE_SIZE * PT_ENTRIES;
+    va_t lo = va & ~(huge - 1);
+    return !(m->flags & MAPPING_NOHUGE) && lo >= m->range.lo && lo + huge <= m->range.hi;
+}
+
+// After a write to fresh anonymous memory there: its neighbours will be wanted, too. Frames come as
+// one run; where there is none, or memory is short, nothing is done.
+static __attribute__((noinline)) void map_ahead(struct space *s, struct mapping *m, va_t va,
+                                                pte_t *slot)
+{
+    unsigned n = block_of(m, &va, &slot), empty = 0;
+    if (s->no_huge || m->prot & ACCESS_EXEC || !frame_plenty())
+        return;
+    for (unsigned i = 0; i < n; i++)
+        empty += !slot[i];
+    pa_t pa = empty ? frame_try_run(empty) : 0;
+    if (!pa)
+        return;
+    for (unsigned i = 0; i < empty; i++) {
+        page_zero(pa_to_kva(pa + i * PAGE_SIZE));
+        page_of(pa)[i].kind = FRAME_ANON;
+    }
+    fence_write(); // contents before the entries
+    for (; n--; slot++)
+        if (!*slot) {
+            *slot = pte_make(pa, m->pte_bits);
+            pa += PAGE_SIZE;
+        }
+    count_resident(s, empty);
+}
+
+// After a read of an object's page: those of its block that are cached are mapped with it.
+static void map_around(struct space *s, struct mapping *m, va_t va, pte_t *slot, uint64_t bits)
+{
+    struct page *pages[BLOCK];
+    unsigned n = block_of(m, &va, &slot), made = 0;
+    uint32_t want = 0;
+    bool new_code = false;
+    for (unsigned i = 0; i < n; i++)
+        want |= (uint32_t)!slot[i] << i;
+    want = phys_pages_try(m->phys, (m->offset + (va - m->range.lo)) >> PAGE_SHIFT, want, pages);
+    for (uint32_t left = m->prot & ACCESS_EXEC ? want : 0; left; left &= left - 1) {
+        struct page *pg = pages[__builtin_ctz(left)];
+        new_code |= pg->order != ORDER_CODE_VISIBLE;
+        pg->order = ORDER_CODE_VISIBLE;
+    }
+    if (new_code)
+        code_changed(s);
+    fence_write();
+    for (; want; want &= want - 1, made++) {
+        unsigned i = (unsigned)__builtin_ctz(want);
+        slot[i] = pte_make(page_pa(pages[i]), bits);
+    }
+    count_resident(s, made);
+}
+
+// ---- kinds of faults
+
 // First touch of private anonymous memory. Reading gets the frame of zeroes.
-static inline int fault_anonymous(struct space *s, struct mapping *m, pte_t *slot, unsigned access)
+static inline int fault_anonymous(struct space *s, struct mapping *m, va_t va, pte_t *slot,
+                                  unsigned access)
 {
     pa_t pa;
     uint64_t bits = m->pte_bits;
@@ -58,7 +143,9 @@ static inline int fault_anonymous(struct space *s, struct mapping *m, pte_t *slo
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
     install(s, m, slot, pa, bits);
-    count_resident(s);
+    count_resident(s, 1);
+    if (access == ACCESS_WRITE && unlikely(wants_ahead(m, va)))
+        map_ahead(s, m, va, slot);
     return 0;
 }
 
@@ -111,7 +198,9 @@ static __attribute__((noinline)) int fault_object(struct space *s, struct mappin
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
     install(s, m, slot, pa, bits); // the page's reference is the entry's now
-    count_resident(s);
+    count_resident(s, 1);
+    if (access != ACCESS_WRITE)
+        map_around(s, m, va, slot, bits);
     return 0;
 }
 
@@ -216,7 +305,7 @@ static inline __attribute__((always_inline)) int fault_in(struct space *s, va_t 
         return fault_present(s, m, va, slot, access);
     if (unlikely(m->phys != NULL))
         return fault_object(s, m, va, slot, access);
-    return fault_anonymous(s, m, slot, access);
+    return fault_anonymous(s, m, va, slot, access);
 }
 
 int space_fault_locked(struct space *s, va_t va, unsigned access, pte_t **out)

@@ -134,6 +134,24 @@ struct page *phys_page_try(struct phys *ph, uint64_t index)
     return pg;
 }
 
+uint32_t phys_pages_try(struct phys *ph, uint64_t index, uint32_t want, struct page **pages)
+{
+    uint32_t found = 0;
+    spin_lock(&ph->lock);
+    uint64_t end = page_round_up(ph->size) >> PAGE_SHIFT;
+    for (; want; want &= want - 1) {
+        unsigned i = (unsigned)__builtin_ctz(want);
+        struct page *pg = index + i < end ? radix_get(&ph->tree, index + i) : NULL;
+        if (!pg || !(pg->flags & PAGE_UPTODATE))
+            continue;
+        page_ref(pg);
+        pages[i] = pg;
+        found |= 1u << i;
+    }
+    spin_unlock(&ph->lock);
+    return found;
+}
+
 struct page *phys_page_now(struct phys *ph, uint64_t index)
 {
     struct page *pg = phys_page_try(ph, index);

@@ -85,6 +85,9 @@ enum phys_how {
 
 // The page if it is there and up to date: referenced (page_put when done), else NULL. Never waits.
 struct page *phys_page_try(struct phys *ph, uint64_t index);
+// The same for the pages index + i whose bit i is set: pages[i]. Returns the bits of those found; none
+// is at or beyond the end. They do not count as used.
+uint32_t phys_pages_try(struct phys *ph, uint64_t index, uint32_t want, struct page **pages);
 // The same, and for shared anonymous and fill-less objects creates a zeroed page. NULL also when
 // memory is short: then phys_page says so.
 struct page *phys_page_now(struct phys *ph, uint64_t index);

@@ -315,14 +315,18 @@ static pa_t run_get(size_t n, unsigned order)
     return pg ? page_pa(pg) : 0;
 }
 
-pa_t frame_alloc_run(size_t n)
+pa_t frame_try_run(size_t n)
 {
     if (!n || n > 1ul << FRAME_ORDER_MAX || NOMEM_HIT())
         return 0;
-    unsigned order = n == 1 ? 0 : 64 - (unsigned)__builtin_clzl(n - 1);
-    pa_t pa = run_get(n, order);
-    if (!pa && shrinker && shrinker(2 * n + FRAME_BATCH))
-        pa = run_get(n, order);
+    return run_get(n, n == 1 ? 0 : 64 - (unsigned)__builtin_clzl(n - 1));
+}
+
+pa_t frame_alloc_run(size_t n)
+{
+    pa_t pa = frame_try_run(n);
+    if (!pa && n && n <= 1ul << FRAME_ORDER_MAX && shrinker && shrinker(2 * n + FRAME_BATCH))
+        pa = frame_try_run(n);
     return pa;
 }
 
@@ -356,6 +360,11 @@ uint64_t frame_total(void)
 uint64_t frame_spare(void)
 {
     return load_relaxed(&buddy_free);
+}
+
+bool frame_plenty(void)
+{
+    return load_relaxed(&buddy_free) >= 4 * frame_reserve;
 }
 
 uint64_t frame_free_count(void)

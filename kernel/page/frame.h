@@ -114,6 +114,7 @@ enum { FRAME_ORDER_MAX = 10 };
 pa_t frame_alloc_order(unsigned order);
 // n contiguous frames; give each back with frame_unref. 0: none, or n > 1 << FRAME_ORDER_MAX.
 pa_t frame_alloc_run(size_t n);
+pa_t frame_try_run(size_t n); // the same, but nothing cached is given up for it
 
 // Gives this hart's own frames back, so that they can merge (tests, memory pressure).
 void frame_flush_hart(void);
@@ -151,6 +152,7 @@ void page_zero(void *kva);                          // 4096 bytes, page aligned
 void page_copy(void *dst_kva, const void *src_kva); // the same
 
 uint64_t frame_total(void);      // frames the allocator was given
+bool frame_plenty(void);         // worth taking more than is asked for; cheap
 uint64_t frame_free_count(void); // free now, caches included; approximate while harts run
 uint64_t frame_spare(void);      // free outside of the harts' caches: what any hart can have
 extern uint64_t frame_reserve;   // FRAME_USER leaves this many alone

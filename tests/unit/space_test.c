@@ -61,6 +61,7 @@ CALLABLE(space_map, f->a.s, f->a.what, f->a.va)
 CALLABLE(space_unmap, f->a.s, f->a.va, f->a.len)
 CALLABLE(space_protect, f->a.s, f->a.va, f->a.len, f->a.prot)
 CALLABLE(space_discard, f->a.s, f->a.va, f->a.len)
+CALLABLE(space_set_flags, f->a.s, f->a.va, f->a.len, f->a.set, f->a.clear)
 CALLABLE(space_release, f->a.s)
 CALLABLE(space_remap, f->a.s, f->a.old, f->a.old_len, f->a.new_len, f->a.how, f->a.to, f->a.va)
 CALLABLE(space_fault, f->a.s, f->a.va, f->a.access)
@@ -200,6 +201,34 @@ static void stack_grows(void **state)
     assert_int_equal(s->mapped, 5 * PAGE_SIZE);
     assert_int_equal(host_user_store(0, s, top - 17 * PAGE_SIZE, 9), -EFAULT);
     assert_int_equal(host_user_store(0, s, top - 16 * PAGE_SIZE, 9), 0);
+    release(s);
+}
+
+// A write maps the rest of its 64 KiB where 2 MiB belong to the mapping, and nowhere else.
+static void writes_map_ahead(void **state)
+{
+    (void)state;
+    uint64_t v, mib2 = 512 * PAGE_SIZE;
+    struct space *s = space_new();
+    va_t va = map_at(s, 0x40000000 + 5 * PAGE_SIZE, 1100, RW, 0);
+    assert_int_equal(host_user_store(0, s, 0x40000000 + mib2 + 17 * PAGE_SIZE, 7), 0);
+    assert_int_equal(s->resident, 16);
+    assert_int_equal(host_user_store(0, s, 0x40000000 + mib2 + 31 * PAGE_SIZE, 8), 0);
+    assert_int_equal(host_user_load(0, s, 0x40000000 + mib2 + 30 * PAGE_SIZE, &v), 0);
+    assert_int_equal(v, 0);
+    assert_int_equal(s->resident, 16);
+    assert_int_equal(host_user_store(0, s, va, 1), 0); // the head is less than 2 MiB
+    assert_int_equal(s->resident, 17);
+    assert_int_equal(host_user_load(0, s, 0x40000000 + mib2 + 40 * PAGE_SIZE, &v), 0);
+    assert_int_equal(s->resident, 18); // reading maps nothing ahead, and what is there stays
+    assert_int_equal(host_user_store(0, s, 0x40000000 + mib2 + 41 * PAGE_SIZE, 9), 0);
+    assert_int_equal(s->resident, 33);
+    assert_int_equal(pte_pa(space_pte_get(s, 0x40000000 + mib2 + 40 * PAGE_SIZE)), frame_zero);
+    assert_int_equal(CALL(space_set_flags, s, 0x40000000 + mib2, mib2, MAPPING_NOHUGE, 0), 0);
+    assert_int_equal(host_user_store(0, s, 0x40000000 + mib2 + 101 * PAGE_SIZE, 1), 0);
+    assert_int_equal(s->resident, 34);
+    assert_int_equal(CALL(space_unmap, s, va, 1100 * PAGE_SIZE), 0);
+    assert_int_equal(s->resident, 0);
     release(s);
 }
 
@@ -535,6 +564,45 @@ static void file_pages(void **state)
     assert_int_equal(in_use(), before);
 }
 
+// A read maps what is cached of its block, inside the mapping and the file, and never writable.
+static void reads_map_around(void **state)
+{
+    (void)state;
+    leave_all();
+    uint64_t before = in_use(), v;
+    struct phys ph;
+    phys_init(&ph, PHYS_FILE, &file_ops, NULL, 30 * PAGE_SIZE);
+    struct space *s = space_new(), *t = space_new();
+    va_t all = map_file(s, &ph, 40, ACCESS_READ, 0);
+    for (int i = 0; i < 30; i++)
+        if (i != 19)
+            assert_int_equal(file_load(s, all + (va_t)i * PAGE_SIZE, &v), 0);
+    struct space_map w = {.at = 0x40000000 + 2 * PAGE_SIZE,
+                          .len = 40 * PAGE_SIZE,
+                          .prot = RW,
+                          .how = SPACE_FIXED,
+                          .flags = MAPPING_SHARED,
+                          .phys = &ph};
+    va_t va;
+    assert_int_equal(space_map_now(t, &w, &va), 0);
+    assert_int_equal(host_user_load(0, t, va + 3 * PAGE_SIZE, &v), 0);
+    assert_int_equal(t->resident, 14); // from the mapping's start to the block's end
+    assert_int_equal(host_user_load(0, t, va + 29 * PAGE_SIZE, &v), 0);
+    uint64_t there = t->resident;
+    assert_true(there <= 14 + 16 && !space_pte_get(t, va + 30 * PAGE_SIZE));
+    for (int i = 0; i < 14; i++) {
+        assert_false(space_pte_get(t, va + (va_t)i * PAGE_SIZE) & PTE_W);
+        assert_int_equal(host_user_load(0, t, va + (va_t)i * PAGE_SIZE + 8, &v), 0);
+        assert_int_equal(v, *(uint64_t *)(disk + (size_t)i * PAGE_SIZE + 8));
+    }
+    assert_int_equal(ph.dirty, 0);
+    release(s);
+    release(t);
+    assert_int_equal(CALL(phys_destroy, &ph), 0);
+    leave_all();
+    assert_int_equal(in_use(), before);
+}
+
 // Memory runs out: a user fault says so, cached pages are given up first, the kernel still has some.
 static void exhaustion(void **state)
 {
@@ -810,18 +878,13 @@ static void random_worlds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_touch),
-        cmocka_unit_test(rights),
-        cmocka_unit_test(stack_grows),
-        cmocka_unit_test(unmap_parts),
-        cmocka_unit_test(tables_come_back),
-        cmocka_unit_test(fork_copies_on_write),
-        cmocka_unit_test(fork_copies_pinned_pages),
-        cmocka_unit_test(copies_cross_pages),
-        cmocka_unit_test(monitor_changes_entries),
-        cmocka_unit_test(file_pages),
-        cmocka_unit_test(exhaustion),
-        cmocka_unit_test(random_worlds),
+        cmocka_unit_test(first_touch),          cmocka_unit_test(rights),
+        cmocka_unit_test(stack_grows),          cmocka_unit_test(writes_map_ahead),
+        cmocka_unit_test(unmap_parts),          cmocka_unit_test(tables_come_back),
+        cmocka_unit_test(fork_copies_on_write), cmocka_unit_test(fork_copies_pinned_pages),
+        cmocka_unit_test(copies_cross_pages),   cmocka_unit_test(monitor_changes_entries),
+        cmocka_unit_test(file_pages),           cmocka_unit_test(reads_map_around),
+        cmocka_unit_test(exhaustion),           cmocka_unit_test(random_worlds),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -34,15 +34,6 @@ long sys_set_tid_address(va_t va)
 }
 SYSCALL(96, set_tid_address, 1);
 
-long sys_set_robust_list(va_t head, uint64_t len)
-{
-    if (len != 24)
-        return -EINVAL;
-    thread_current()->robust_list = head;
-    return 0;
-}
-SYSCALL(99, set_robust_list, 2);
-
 // ---- groups and sessions (process_tree_lock held while another process is looked at)
 
 static struct process *self_or_child(uint32_t pid)

@@ -17,6 +17,7 @@
 #include "task/exit.h"
 #include "task/futex.h"
 #include "task/process.h"
+#include "task/robust.h"
 #include "task/signal.h"
 #include "task/vdso/vdso.h"
 
@@ -411,6 +412,8 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
 {
     ASYNC_BEGIN(exec_commit);
     become_leader(t->thread);
+    if (t->thread->space)
+        AWAIT(f->r, robust_release, t->thread);
     if (t->thread->clear_child_tid && load_relaxed(&t->thread->space->refs) > 1) {
         f->zero = 0;
         AWAIT(f->r, user_write, t->thread->space, t->thread->clear_child_tid, &f->zero, 4);

@@ -16,6 +16,7 @@
 #include "task/family.h"
 #include "task/futex.h"
 #include "task/process.h"
+#include "task/robust.h"
 #include "task/rusage.h"
 #include "task/signal.h"
 
@@ -238,6 +239,7 @@ ASYNC(thread_exit, long r; struct space *space;)
 {
     ASYNC_BEGIN(thread_exit);
     begin_exit(f->th);
+    AWAIT(f->r, robust_release, f->th);
     if (f->th->clear_child_tid && load_relaxed(&f->th->space->refs) > 1)
         AWAIT(f->r, clear_child_tid, f->th);
     leave_files(f->th);

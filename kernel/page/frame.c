@@ -160,28 +160,41 @@ void frames_init(const struct frame_range *ranges, size_t n)
 
 // ---- the hart's stack
 
-static bool cache_fill(struct frame_cache *c, unsigned flags)
+static void cache_push(struct frame_cache *c, struct page *pg, unsigned order)
 {
-    unsigned order = __builtin_ctz(FRAME_BATCH);
-    struct page *pg = NULL;
-    uint64_t leave = !(flags & FRAME_USER) ? 0 : floor_of_task ? floor_of_task() : frame_reserve;
-    spin_lock(&buddy_lock);
-    if (buddy_free > leave)
-        for (;; order--)
-            if ((pg = buddy_get(order)) || !order)
-                break;
-    bool low = buddy_free < frame_reserve / 2;
-    spin_unlock(&buddy_lock);
-    if (unlikely(low) && low_hook && !(flags & FRAME_USER))
-        low_hook();
-    if (!pg)
-        return false;
-    cache_of_hart[hart_index()] = c;
-    c->refills++;
     for (size_t i = 1ul << order; i-- > 0;) {
         set_loose(&pg[i]);
         c->frame[c->count++] = page_pa(&pg[i]);
     }
+}
+
+// A block of the batch's size, or the biggest below it. When memory gets scarce a program gets the scattered
+// frames first: what is left for the kernel, down to the reserve, is whole.
+static void take_batch(struct frame_cache *c, bool scattered)
+{
+    struct page *pg;
+    if (scattered)
+        while (c->count < FRAME_BATCH && !list_empty(&free_blocks[0]) && (pg = buddy_get(0)))
+            cache_push(c, pg, 0);
+    for (int order = __builtin_ctz(FRAME_BATCH); !c->count && order >= 0; order--)
+        if ((pg = buddy_get((unsigned)order)))
+            cache_push(c, pg, (unsigned)order);
+}
+
+static bool cache_fill(struct frame_cache *c, unsigned flags)
+{
+    uint64_t leave = !(flags & FRAME_USER) ? 0 : floor_of_task ? floor_of_task() : frame_reserve;
+    spin_lock(&buddy_lock);
+    if (buddy_free > leave)
+        take_batch(c, flags & FRAME_USER && buddy_free < total / 8);
+    bool low = buddy_free < frame_reserve / 2;
+    spin_unlock(&buddy_lock);
+    if (unlikely(low) && low_hook && !(flags & FRAME_USER))
+        low_hook();
+    if (!c->count)
+        return false;
+    cache_of_hart[hart_index()] = c;
+    c->refills++;
     return true;
 }
 

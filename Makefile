@@ -1,7 +1,7 @@
 # Tidepool's verbs: `make help` lists them. Everything made lies under build/; what is downloaded lies in
 # ~/.cache/tidepool. The mechanics of set-up (packages, pinned downloads, images) are small scripts in .setup/.
 #
-# Knobs:  SMP=1..8  MEM=512M  MONITOR=0 (no Lua inside)  CLANG=1  DEBUG=1 (assertions, checked awaits)
+# Knobs:  SMP=1..8  MEM=512M  MONITOR=0 (no Lua inside)  CLANG=1  DEBUG=1 (checks at run time; README)
 #         HARD_xxx=1 (makes a rare event constant; see the README)
 MONITOR ?= 1
 SMP     ?= 4
@@ -39,13 +39,17 @@ USE_GCC   := riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv64imac_zics
 USE_CLANG := clang --target=riscv64-unknown-elf -march=rv64imac -nostdlibinc -isystem $(LIBC)/include \
              -Wno-microsoft-anon-tag
 KCC       := $(if $(CLANG),$(USE_CLANG),$(USE_GCC))
+# what is checked while it runs in a debug build of our own files; not of Lua and libfdt
+CHECKS  := $(if $(DEBUG),-fsanitize=undefined -fno-sanitize-recover=all)
 INCLUDE := -Ikernel -Ikernel/arch/riscv/include -isystem $(FDT)
-KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1) $(HARD:%=-D%=1)
+KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1 -DLOCK_ORDER=1) $(HARD:%=-D%=1)
 MFLAGS  := -Imonitor -isystem $(LUA)
 DEPEND   = -MMD -MP -MF $@.d
 
 all: $(ELF) build/initrd.cpio build/disk.img $(if $(wildcard host-console/*.c),build/kmon)
 
+elf: $(ELF)                     # and where it lies, for tests/variant
+	@echo $(ELF)
 $(ELF): .setup/link kernel/arch/riscv/link.ld $(OBJ)
 	@echo "  LINK $@"; .setup/link $@ $(filter-out .setup/link,$^)
 	@lua5.4 kernel/async/arena.lua $@
@@ -54,11 +58,11 @@ $(ELF): .setup/link kernel/arch/riscv/link.ld $(OBJ)
 ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-command-line-argument))
 
 $(O)/kernel/%.o: kernel/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(CHECKS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/kernel/task/vdso/image.S.o: build/vdso.so
 $(O)/monitor/session/prelude_text.S.o build/unit/session_eval_test: $(wildcard monitor/session/prelude/*.lua)
 $(O)/monitor/%.o: monitor/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(CHECKS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/libfdt/%.o: build/.third-party
 	@mkdir -p $(@D); $(KCC) $(KFLAGS) -w -c $(FDT)/$*.c -o $@
 $(O)/lua/%.o: build/.third-party $(wildcard monitor/lua/*.h)
@@ -169,5 +173,5 @@ help:                           ## this list
 	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
 
 FORCE:
-.PHONY: FORCE all test unit fuzz soak lint format bench run debug doctor clean help
+.PHONY: FORCE all elf test unit fuzz soak lint format bench run debug doctor clean help
 -include $(shell find build -name '*.d' 2>/dev/null)

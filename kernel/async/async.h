@@ -25,6 +25,7 @@
 
 #include "arch/types.h"
 #include "lib/errno.h"
+#include "lib/lock_order.h"
 #include "lib/set.h"
 
 #include <stdbool.h>
@@ -265,6 +266,7 @@ static inline bool async_push(struct task *t, const struct async_fn *fn)
 {
     struct frame *p = (struct frame *)t->sp;
     size_t size = fn->size;
+    lock_order_none_held("an async call");
     if (unlikely(t->sp + size > t->limit) && !(p = async_grow(t, size)))
         return false;
     t->sp = (char *)p + size;

@@ -298,6 +298,7 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     TRACE(task_poll, t->id, h->index);
     atomic_swap32(&t->state, TASK_RUNNING);
     enum poll_how how = run(t);
+    lock_order_none_held("a poll ends");
     DEBUG_ASSERT(h->lock_depth == 0);
     h->current = NULL;
     t->since = time_ticks();

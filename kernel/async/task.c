@@ -50,7 +50,8 @@ int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
     t->since = time_ticks();
     strncpy(t->name, name, sizeof t->name - 1);
     async_push(t, fn);
-    memcpy(t->top + 1, args, args_size);
+    if (args_size)
+        memcpy(t->top + 1, args, args_size);
     list_task(t);
     return 0;
 }

@@ -14,7 +14,9 @@ struct timer_heap {
     void (*slice_over)(void);
 };
 
-static struct timer_heap heaps[MAX_HARTS];
+static struct timer_heap heaps[MAX_HARTS] = {
+    [0 ... MAX_HARTS - 1] = {.lock = SPINLOCK_INIT("timers")},
+};
 static uint64_t boot_offset, *realtime_offset = &boot_offset;
 
 uint64_t clock_monotonic_ns(void)

@@ -28,7 +28,7 @@ static uint32_t panicking;
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void say(const char *fmt, ...)
 {
-    static char buf[320];
+    static char buf[1024];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(buf, sizeof buf, fmt, ap);
@@ -63,7 +63,7 @@ static void say_names(const char *text)
 
 void panic(const char *fmt, ...)
 {
-    static char text[256];
+    static char text[768];
     if (atomic_swap32(&panicking, 1)) { // a second hart, or a panic in the panic
         for (;;)
             __asm__ volatile("wfi");

@@ -99,7 +99,8 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
     struct fork_step w = {from, to, NULL, STEP_PAGES, false};
     int r = 0;
     spin_lock(&from->lock);
-    spin_lock(&to->lock); // against who comes from a memory object
+    spin_lock_nested(
+        &to->lock); // a child, after its parent; against who comes from a memory object
     while (w.budget) {
         struct range *src = range_map_from(&from->map, *at);
         if (!src)

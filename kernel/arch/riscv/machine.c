@@ -5,6 +5,7 @@
 #include "arch/sbi.h"
 #include "async/timer.h"
 #include "lib/dt.h"
+#include "lib/lock_order.h"
 #include "lib/log.h"
 
 uint64_t timebase_hz = 10000000;
@@ -103,6 +104,7 @@ void ipi_serve(void)
 
 void irq_poll_slow(uint64_t pending)
 {
+    lock_order_none_held("interrupt work");
     if (pending & SIP_SSIP) {
         csr_clear(sip, SIP_SSIP); // before the bits are taken, or a later IPI is lost
         hart_self.ipis_taken++;

@@ -4,6 +4,7 @@
 #include "arch/trap_frame.h"
 #include "async/executor.h"
 #include "async/task.h"
+#include "lib/lock_order.h"
 #include "lib/log.h"
 #include "lib/trace.h"
 #include "mem/space.h"
@@ -24,6 +25,7 @@ TRACE_POINT_PAUSABLE(fault_page, "fault.page", "va", "access");
 // 0: return to user mode at once. Else the cause the user loop gets.
 long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
 {
+    lock_order_none_held("user code ran");
     if (cause >> CAUSE_INTERRUPT_BIT) {
         irq_poll_slow(csr_read(sip) & csr_read(sie));
         executor_user_tick();

@@ -54,6 +54,11 @@ uint64_t ns_to_ticks(uint64_t ns); // rounds up
 // Programs this hart's timer interrupt for an absolute tick count; UINT64_MAX: none.
 void timer_program(uint64_t ticks);
 
+static inline bool cpu_interrupts_on(void)
+{
+    return false;
+}
+
 static inline void cpu_relax(void)
 {
 }

@@ -60,6 +60,12 @@ static inline uint32_t hart_index(void)
 #define csr_set(r, v)   __asm__ volatile("csrs " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
 #define csr_clear(r, v) __asm__ volatile("csrc " #r ", %0" ::"rK"((uint64_t)(v)) : "memory")
 
+// Never true in the kernel.
+static inline bool cpu_interrupts_on(void)
+{
+    return csr_read(sstatus) & 2; // SIE
+}
+
 enum { SIP_SSIP = 1 << 1, SIP_STIP = 1 << 5, SIP_SEIP = 1 << 9 };
 
 // Time: the `time` CSR counts ticks of the device tree's timebase-frequency.

@@ -55,7 +55,7 @@ _Static_assert(offsetof(struct trap_frame, tp) == TF_TP &&
 static inline long user_enter(struct trap_frame *tf)
 {
     register long a0 __asm__("a0") = (long)tf;
-    __asm__ volatile("jal ra, user_enter"
+    __asm__ volatile("call user_enter"
                      : "+r"(a0)::"ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a1", "a2", "a3",
                        "a4", "a5", "a6", "a7", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8",
                        "s9", "s10", "s11", "memory");

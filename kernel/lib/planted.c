@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// DEBUG builds: mistakes on demand. `plant=NAME` on the kernel command line makes the one of that name
+// once the machine is up, and the check it is made for must end the kernel (tests/boot/planted.t).
+#ifdef DEBUG
+#include "async/task.h"
+#include "async/wait_async.h"
+#include "lib/dt.h"
+#include "lib/init.h"
+#include "lib/log.h"
+#include "lib/spinlock.h"
+
+#include <string.h>
+
+static struct spinlock first = SPINLOCK_INIT("planted first"),
+                       second = SPINLOCK_INIT("planted second"),
+                       third = SPINLOCK_INIT("planted third"),
+                       brothers[2] = {[0 ... 1] = SPINLOCK_INIT("planted brothers")};
+
+static void take_both(struct spinlock *a, struct spinlock *b)
+{
+    spin_lock(a);
+    spin_lock(b);
+    spin_unlock(b);
+    spin_unlock(a);
+}
+
+// Never at once, so nobody waits for anybody: only the order is wrong.
+static void plant_lock_order(void)
+{
+    take_both(&first, &second);
+    take_both(&second, &third);
+    take_both(&third, &first);
+}
+
+static void plant_lock_brothers(void)
+{
+    take_both(&brothers[1], &brothers[0]);
+}
+
+static void plant_lock_interrupt(void)
+{
+    spin_lock(&first);
+    irq_poll_slow(0);
+}
+
+ASYNC_DECL(sleepy, int unused;);
+ASYNC(sleepy, long r;)
+{
+    ASYNC_BEGIN(sleepy);
+    spin_lock(&first);
+    AWAIT(f->r, sleep_ns, 1000, false);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static void plant_lock_await(void)
+{
+    task_spawn("sleepy", &sleepy_fn, &(struct sleepy_args){0}, sizeof(struct sleepy_args));
+}
+
+static void plant_overflow(void)
+{
+    volatile int n = INT32_MAX;
+    n = n + 1;
+}
+
+static void plant_shift(void)
+{
+    volatile unsigned by = 64;
+    log_info("%lu", 1ul << by);
+}
+
+static void plant_bounds(void)
+{
+    static int table[4];
+    volatile unsigned i = 4;
+    log_info("%d", table[i]);
+}
+
+static const struct {
+    const char *name;
+    void (*make)(void);
+} planted[] = {
+    {"lock-order", plant_lock_order},
+    {"lock-brothers", plant_lock_brothers},
+    {"lock-interrupt", plant_lock_interrupt},
+    {"lock-await", plant_lock_await},
+    {"overflow", plant_overflow},
+    {"shift", plant_shift},
+    {"bounds", plant_bounds},
+};
+
+static void plant(void)
+{
+    char name[32];
+    if (!boot_arg("plant", name, sizeof name))
+        return;
+    for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)
+        if (!strcmp(planted[i].name, name))
+            planted[i].make();
+    log_error("plant: %s", name);
+}
+INIT(INIT_LATE, plant);
+#endif

@@ -8,6 +8,8 @@
 #include "lib/init.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "page/frame.h"
+#include "page/heap.h"
 
 #include <string.h>
 
@@ -77,6 +79,59 @@ static void plant_bounds(void)
     log_info("%d", table[i]);
 }
 
+// Until whatever was freed has been handed out again.
+static void churn_heap(size_t size)
+{
+    for (int i = 0; i < 2000; i++)
+        kfree(kmalloc(size));
+}
+
+static void plant_heap_write(void)
+{
+    volatile uint32_t *p = kmalloc(100);
+    kfree((void *)p);
+    p[5] = 7;
+    churn_heap(100);
+}
+
+static void plant_heap_read(void)
+{
+    struct list *volatile *p = kzalloc(64);
+    kfree((void *)p);
+    p[2]->next = NULL;
+}
+
+static void plant_heap_twice(void)
+{
+    void *volatile p = kmalloc(100);
+    kfree(p);
+    kfree(p);
+}
+
+static void plant_frame_write(void)
+{
+    pa_t pa = frame_alloc(0);
+    frame_unref(pa);
+    *(volatile uint32_t *)pa_to_kva(pa + 2048) = 0;
+    for (int i = 0; i < 2000; i++)
+        frame_unref(frame_alloc(0));
+}
+
+static void plant_frame_twice(void)
+{
+    pa_t pa = frame_alloc(0);
+    frame_unref(pa);
+    frame_unref(pa);
+}
+
+// A table that is given back as empty is not.
+static void plant_frame_zeroed(void)
+{
+    pa_t pa = frame_alloc(FRAME_ZERO);
+    *(uint64_t *)pa_to_kva(pa + 8) = 1;
+    frame_free_zeroed(pa);
+}
+
 static const struct {
     const char *name;
     void (*make)(void);
@@ -88,6 +143,12 @@ static const struct {
     {"overflow", plant_overflow},
     {"shift", plant_shift},
     {"bounds", plant_bounds},
+    {"heap-write", plant_heap_write},
+    {"heap-read", plant_heap_read},
+    {"heap-twice", plant_heap_twice},
+    {"frame-write", plant_frame_write},
+    {"frame-twice", plant_frame_twice},
+    {"frame-zeroed", plant_frame_zeroed},
 };
 
 static void plant(void)

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/spinlock.h"
 #include "lib/stock.h"
+#include "page/freed.h"
 
 struct page *frame_pages;
 pa_t frame_base, frame_end, frame_zero;
@@ -21,6 +22,7 @@ static struct spinlock buddy_lock = SPINLOCK_INIT("frames");
 static struct list free_blocks[FRAME_ORDER_MAX + 1];
 static uint64_t buddy_free, total, failures; // buddy_lock
 static struct frame_cache *cache_of_hart[MAX_HARTS];
+static struct freed_queue held_back[MAX_HARTS];
 static size_t (*shrinker)(size_t want);
 static uint64_t (*floor_of_task)(void);
 static void (*low_hook)(void);
@@ -67,6 +69,18 @@ static inline void set_loose(struct page *pg)
 {
     store_relaxed(&pg->order, FRAME_NO_ORDER);
     store_release(&pg->kind, FRAME_FREE);
+}
+
+// Debug builds: a frame that is about to be handed out, not for its zeroes.
+static inline void check_free(struct page *pg)
+{
+#ifdef FREED_CHECKED
+    if (pg->flags & PAGE_POISONED)
+        freed_check(page_kva(pg), PAGE_SIZE);
+    pg->flags = 0;
+#else
+    (void)pg;
+#endif
 }
 
 // ---- buddy; buddy_lock held
@@ -198,10 +212,14 @@ static bool cache_fill(struct frame_cache *c, unsigned flags)
     return true;
 }
 
+static bool release_held(struct frame_cache *c);
+
 static cold pa_t frame_alloc_slow(struct frame_cache *c, unsigned flags)
 {
     if (cache_fill(c, flags) ||
         (shrinker && shrinker(FRAME_BATCH) && (c->count || cache_fill(c, flags))))
+        return c->frame[--c->count];
+    if (release_held(c))
         return c->frame[--c->count];
     if (c->zeroed && !(flags & FRAME_USER))
         return c->zero[--c->zeroed];
@@ -219,12 +237,14 @@ pa_t frame_alloc(unsigned flags)
         return 0;
     if ((flags & FRAME_ZERO) && c->zeroed) {
         pa = c->zero[--c->zeroed];
+        freed_check_zero(pa_to_kva(pa), PAGE_SIZE);
         c->from_zeroed++;
     } else {
         if (likely(c->count != 0))
             pa = c->frame[--c->count];
         else if (!(pa = frame_alloc_slow(c, flags)))
             return 0;
+        check_free(page_of(pa));
         if (flags & FRAME_ZERO)
             page_zero(pa_to_kva(pa));
     }
@@ -246,19 +266,6 @@ static cold void cache_drain(struct frame_cache *c)
     __builtin_memmove(c->frame, c->frame + FRAME_BATCH, c->count * sizeof *c->frame);
 }
 
-void frame_flush_hart(void)
-{
-    struct frame_cache *c = &frame_cache;
-    spin_lock(&buddy_lock);
-    while (c->count)
-        buddy_put(page_of(c->frame[--c->count]), 0);
-    while (c->zeroed)
-        buddy_put(page_of(c->zero[--c->zeroed]), 0);
-    spin_unlock(&buddy_lock);
-}
-
-STOCK(frames, frame_flush_hart);
-
 static void page_reset(struct page *pg, pa_t pa)
 {
     if (unlikely(pg->kind <= FRAME_FREE))
@@ -269,20 +276,67 @@ static void page_reset(struct page *pg, pa_t pa)
     set_loose(pg);
 }
 
+static inline void cache_put(struct frame_cache *c, pa_t pa)
+{
+    if (unlikely(c->count == FRAME_CACHE_MAX))
+        cache_drain(c);
+    c->frame[c->count++] = pa;
+}
+
+// Debug builds: gives back what this hart held back. True if there was any.
+static bool release_held(struct frame_cache *c)
+{
+    void *p;
+    bool any = false;
+    while ((p = freed_release(&held_back[hart_index()]))) {
+        cache_put(c, kva_to_pa(p));
+        any = true;
+    }
+    return any;
+}
+
+void frame_flush_hart(void)
+{
+    struct frame_cache *c = &frame_cache;
+    release_held(c);
+    spin_lock(&buddy_lock);
+    while (c->count)
+        buddy_put(page_of(c->frame[--c->count]), 0);
+    while (c->zeroed)
+        buddy_put(page_of(c->zero[--c->zeroed]), 0);
+    spin_unlock(&buddy_lock);
+}
+
+STOCK(frames, frame_flush_hart);
+
+// Debug builds: a frame that was freed waits its turn, unless memory is scarce.
+static void hold_back(struct frame_cache *c, pa_t pa, const void *pc)
+{
+    store_relaxed(&cache_of_hart[hart_index()], c);
+    page_of(pa)->flags = PAGE_POISONED;
+    void *p = freed_hold(&held_back[hart_index()], pa_to_kva(pa), PAGE_SIZE, pc);
+    if (p)
+        cache_put(c, kva_to_pa(p));
+    if (!frame_plenty())
+        release_held(c);
+}
+
 void frame_free(pa_t pa)
 {
     struct frame_cache *c = &frame_cache;
     page_reset(page_of(pa), pa);
-    if (unlikely(c->count == FRAME_CACHE_MAX))
-        cache_drain(c);
     c->frees++;
-    c->frame[c->count++] = pa;
+    if (FREED_KEPT)
+        hold_back(c, pa, __builtin_return_address(0));
+    else
+        cache_put(c, pa);
 }
 
 void frame_free_zeroed(pa_t pa)
 {
     struct frame_cache *c = &frame_cache;
-    if (c->zeroed == FRAME_ZEROED_MAX) {
+    freed_check_zero(pa_to_kva(pa), PAGE_SIZE);
+    if (FREED_KEPT || c->zeroed == FRAME_ZEROED_MAX) {
         frame_free(pa);
         return;
     }
@@ -299,6 +353,7 @@ bool frame_idle_zero(void)
     if (!c->count && !cache_fill(c, FRAME_USER))
         return false;
     pa_t pa = c->frame[--c->count];
+    check_free(page_of(pa));
     page_zero(pa_to_kva(pa));
     c->zero[c->zeroed++] = pa;
     return c->zeroed < FRAME_ZEROED_MAX;
@@ -319,6 +374,7 @@ static pa_t run_get(size_t n, unsigned order)
         failures++;
     spin_unlock(&buddy_lock);
     for (size_t i = 0; pg && i < n; i++) {
+        check_free(&pg[i]);
         pg[i].refs = 1;
         pg[i].pins = 0;
         pg[i].flags = 0;
@@ -386,7 +442,7 @@ uint64_t frame_free_count(void)
     for (uint32_t i = 0; i < MAX_HARTS; i++) {
         const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
         if (c)
-            n += load_relaxed(&c->count) + load_relaxed(&c->zeroed);
+            n += load_relaxed(&c->count) + load_relaxed(&c->zeroed) + freed_held(&held_back[i]);
     }
     return n;
 }

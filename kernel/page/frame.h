@@ -10,6 +10,7 @@
 #include "arch/atomic.h"
 #include "arch/types.h"
 #include "lib/list.h"
+#include "lib/log.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,8 @@ enum page_flag {
     PAGE_GONE = 32,     // cut off from its object while somebody still held it
     PAGE_HOT = 64,      // used again while RECENT
     PAGE_ACTIVE = 128,  // in the list of pages that were hot
+    // Of a free frame, in debug builds: it holds poison (page/freed.h). No lock.
+    PAGE_POISONED = 256,
 };
 
 struct page {
@@ -122,26 +125,32 @@ void frame_flush_hart(void);
 void frame_free(pa_t pa);        // refs has fallen to 0; called by frame_unref
 void frame_free_zeroed(pa_t pa); // refs is 1 and contents are known to be zero (page tables)
 
-static inline void frame_ref(pa_t pa)
-{
-    atomic_add32(&page_of(pa)->refs, 1);
-}
-
-static inline void frame_unref(pa_t pa)
-{
-    if (atomic_add32(&page_of(pa)->refs, (uint32_t)-1) == 1)
-        frame_free(pa);
-}
-
 static inline void page_ref(struct page *pg)
 {
-    atomic_add32(&pg->refs, 1);
+    uint32_t was = atomic_add32(&pg->refs, 1);
+    DEBUG_ASSERT(was != 0); // or it is free already
+    (void)was;
 }
 
 static inline void page_put(struct page *pg)
 {
-    if (atomic_add32(&pg->refs, (uint32_t)-1) == 1)
+    uint32_t was = atomic_add32(&pg->refs, (uint32_t)-1);
+    DEBUG_ASSERT(was != 0);
+    if (was == 1)
         frame_free(page_pa(pg));
+}
+
+static inline void frame_ref(pa_t pa)
+{
+    page_ref(page_of(pa));
+}
+
+static inline void frame_unref(pa_t pa)
+{
+    uint32_t was = atomic_add32(&page_of(pa)->refs, (uint32_t)-1);
+    DEBUG_ASSERT(was != 0);
+    if (was == 1)
+        frame_free(pa);
 }
 
 // The frame that reads as zero wherever nothing was written: mapped read-only, referenced like any

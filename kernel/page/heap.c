@@ -11,6 +11,7 @@
 #include "lib/spinlock.h"
 #include "lib/stock.h"
 #include "page/frame.h"
+#include "page/freed.h"
 
 #include <string.h>
 
@@ -34,12 +35,13 @@ static uint8_t class_of_size[HEAP_SLAB_MAX / 16 + 1]; // by (size + 15) / 16
 
 struct hart_stack {
     uint32_t count;
-    uint32_t pad_;
+    uint32_t held; // debug builds: of its class, in held_back
     uint64_t allocs, frees;
     void *object[STACK_MAX];
 };
 static _Thread_local struct hart_stack stacks[HEAP_CLASSES];
 static struct hart_stack *stacks_of_hart[MAX_HARTS];
+static struct freed_queue held_back[MAX_HARTS];
 
 static struct spinlock large_lock = SPINLOCK_INIT("heap large");
 static uint64_t large_blocks, large_frames, failures;
@@ -82,8 +84,10 @@ static void slab_add(unsigned c, pa_t pa)
     }
     slab->flags = (uint16_t)n;
     slab->index = 0;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        freed_fill(slab_object(slab, c, i), shape[c].size);
         *(uint64_t *)slab_object(slab, c, i) = i + 1 < n ? i + 1 : NO_OBJECT;
+    }
     list_push_front(&classes[c].partial, &slab->link);
     classes[c].slabs++;
     classes[c].empty++;
@@ -95,6 +99,7 @@ static void *slab_take(struct page *slab, unsigned c)
     if (slab->flags == slab_objects(c))
         classes[c].empty--;
     slab->index = (uint32_t) * (uint64_t *)p;
+    freed_fill(p, sizeof(uint64_t)); // in a stack it is all poison
     if (--slab->flags == 0)
         list_remove(&slab->link);
     classes[c].used++;
@@ -162,8 +167,50 @@ static cold void stack_drain(struct hart_stack *s, unsigned c, unsigned keep)
     spin_unlock(&classes[c].lock);
 }
 
+// An object that may be handed out again.
+static inline void stack_put(struct hart_stack *s, void *p, unsigned c)
+{
+    if (unlikely(s->count == STACK_MAX))
+        stack_drain(s, c, STACK_MAX - STACK_BATCH);
+    s->object[s->count++] = p;
+}
+
+// Debug builds: p has waited long enough.
+static void held_put(void *p)
+{
+    unsigned c = page_of(kva_to_pa(p))->order;
+    stacks[c].held--;
+    stack_put(&stacks[c], p, c);
+}
+
+// Debug builds: gives back what this hart held back.
+static void release_held(void)
+{
+    void *p;
+    while ((p = freed_release(&held_back[hart_index()])))
+        held_put(p);
+}
+
+// Debug builds: p, of class c, waits its turn, unless memory is scarce; what had waited longest is
+// free now.
+static void hold_back(void *p, unsigned c, const void *pc)
+{
+    if (((uint64_t)p - (uint64_t)page_kva(slab_of(p))) % shape[c].size)
+        panic("kfree(%p): not an object of %u bytes, by %p", p, shape[c].size, pc);
+    if (freed_is_poison(p, shape[c].size))
+        panic("kfree(%p): freed twice, %u bytes, by %p", p, shape[c].size, pc);
+    store_relaxed(&stacks_of_hart[hart_index()], stacks);
+    stacks[c].held++;
+    p = freed_hold(&held_back[hart_index()], p, shape[c].size, pc);
+    if (p)
+        held_put(p);
+    if (!frame_plenty())
+        release_held();
+}
+
 void heap_flush_hart(void)
 {
+    release_held();
     for (unsigned c = 0; c < HEAP_CLASSES; c++)
         stack_drain(&stacks[c], c, 0);
 }
@@ -209,6 +256,15 @@ static cold void *out_of_memory(void)
 
 // ---- the interface
 
+// Debug builds: nobody wrote into p while it was free, and who reads before writing sees no zeroes.
+static void hand_out(void *p)
+{
+    size_t size = kmalloc_usable(p);
+    if (page_of(kva_to_pa(p))->kind == FRAME_SLAB)
+        freed_check(p, size);
+    freed_fill_new(p, size);
+}
+
 void *kmalloc(size_t size)
 {
 #ifdef HARD_NOMEM
@@ -227,6 +283,8 @@ void *kmalloc(size_t size)
     } else {
         p = large_alloc(size);
     }
+    if (FREED_KEPT && p)
+        hand_out(p);
     return likely(p != NULL) ? p : out_of_memory();
 }
 
@@ -246,9 +304,10 @@ void kfree(void *p)
     if (likely(pg->kind == FRAME_SLAB)) {
         unsigned c = pg->order;
         struct hart_stack *s = &stacks[c];
-        if (unlikely(s->count == STACK_MAX))
-            stack_drain(s, c, STACK_MAX - STACK_BATCH);
-        s->object[s->count++] = p;
+        if (FREED_KEPT)
+            hold_back(p, c, __builtin_return_address(0));
+        else
+            stack_put(s, p, c);
         s->frees++;
     } else if (pg->kind == FRAME_HEAP && !((uint64_t)p & PAGE_MASK)) {
         large_free(pg);
@@ -277,7 +336,8 @@ void heap_stats_get(struct heap_stats *out)
         s->objects = s->slabs * slab_objects(c);
         for (uint32_t h = 0; h < MAX_HARTS; h++)
             if (stacks_of_hart[h]) {
-                s->used -= load_relaxed(&stacks_of_hart[h][c].count);
+                s->used -= load_relaxed(&stacks_of_hart[h][c].count) +
+                           load_relaxed(&stacks_of_hart[h][c].held);
                 s->allocs += stacks_of_hart[h][c].allocs;
                 s->frees += stacks_of_hart[h][c].frees;
             }

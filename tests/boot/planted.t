@@ -12,6 +12,7 @@ finds() {
     name=$1
     shift
     log=build/planted-$name.log
+    : >"$log.raw"
     timeout -k 5 60 qemu-system-riscv64 -M virt -smp 2 -m 256M -nographic -monitor none -serial stdio -no-reboot \
         -kernel "$elf" -initrd build/initrd.cpio -append "run=/bin/hello plant=$name" \
         </dev/null >"$log.raw" 2>&1 &
@@ -43,4 +44,12 @@ finds lock-order \
 finds lock-brothers 'PANIC.*lock order: planted brothers .* while another of its class'
 finds lock-interrupt 'PANIC.*interrupt work with lock planted first .* held'
 finds lock-await 'PANIC.*an async call with lock planted first .* held'
+finds heap-write 'PANIC.*freed memory at .* 128 bytes, was changed at offset 16: 0x7dead4eed.* freed at' \
+    '0x[0-9a-f]+ is (plant_heap_write|plant)\+'
+finds heap-read 'PANIC.*dead4eeddead4eed'
+finds heap-twice 'PANIC.*kfree.*: freed twice, 128 bytes'
+finds frame-write 'PANIC.*freed memory at .* 4096 bytes, was changed at offset 2048: 0xdead4eed00000000.* freed at' \
+    '0x[0-9a-f]+ is (plant_frame_write|plant)\+'
+finds frame-twice 'PANIC.*expected was != 0'
+finds frame-zeroed 'PANIC.*freed memory at .* was changed at offset 8: 0x1, not 0x0'
 echo "1..$test"

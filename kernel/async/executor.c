@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The executor. One FIFO per hart under a spinlock; a hart without work steals, then sleeps.
+// The executor. A run queue per hart (runqueue.h); a hart without work steals, then sleeps.
 //
 // No wake is lost: a waker pushes, fences, reads the idle flag; a sleeper sets the flag, fences,
 // looks at every queue once more, and only then waits. An interrupt that arrives in between is
@@ -10,19 +10,13 @@
 #include "async/async.h"
 #include "lib/log.h"
 #include "lib/trace.h"
-#include "page/heap.h"
 
 enum { SLICE_US = 4000, KICK_US = 100 };
 
-struct run_queue {
-    struct spinlock lock;
-    struct task *head, **tail; // how many: hart.ready
-    char pad[8];
-};
-
-static struct run_queue *queues;
 static uint64_t idle_mask; // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
+
+static void slice_over(void);
 
 static _Thread_local uint64_t slice_switches; // hart's switch count when the slice began
 static _Thread_local bool slice_is_kick;
@@ -32,13 +26,8 @@ TRACE_POINT(task_poll, "task.poll", "task", "hart");
 
 void executor_init(void)
 {
-    queues = kzalloc(hart_count * sizeof *queues);
-    if (!queues)
-        panic("no memory for %u run queues", hart_count);
-    for (uint32_t i = 0; i < hart_count; i++) {
-        spin_init(&queues[i].lock, "run queue");
-        queues[i].tail = &queues[i].head;
-    }
+    run_queues_init();
+    run_queue_enter();
 }
 
 void executor_set_idle_work(bool (*work)(void))
@@ -46,61 +35,11 @@ void executor_set_idle_work(bool (*work)(void))
     idle_work = work;
 }
 
-static inline uint32_t ready_of(uint32_t hart)
-{
-    return likely(harts[hart] != NULL) ? load_relaxed(&harts[hart]->ready) : 0;
-}
-
-static inline void push(uint32_t hart, struct task *t)
-{
-    struct run_queue *q = &queues[hart];
-    struct hart *h = harts[hart];
-    spin_lock(&q->lock);
-    t->queue_next = NULL;
-    *q->tail = t;
-    q->tail = &t->queue_next;
-    store_relaxed(&h->ready, h->ready + 1);
-    spin_unlock(&q->lock);
-}
-
-static inline __attribute__((always_inline)) struct task *pop(void)
-{
-    struct run_queue *q = &queues[hart_self.index];
-    if (!executor_has_ready())
-        return NULL;
-    spin_lock(&q->lock);
-    struct task *t = q->head;
-    if (t) {
-        if (!(q->head = t->queue_next))
-            q->tail = &q->head;
-        store_relaxed(&hart_self.ready, hart_self.ready - 1);
-    }
-    spin_unlock(&q->lock);
-    return t;
-}
-
-// Takes the first task that may run here.
-static struct task *steal_from(uint32_t hart)
-{
-    struct run_queue *q = &queues[hart];
-    struct task *t = NULL;
-    if (!ready_of(hart) || !spin_trylock(&q->lock))
-        return NULL;
-    for (struct task **p = &q->head; (t = *p); p = &t->queue_next)
-        if (t->pinned < 0) {
-            if (!(*p = t->queue_next))
-                q->tail = p;
-            store_relaxed(&harts[hart]->ready, harts[hart]->ready - 1);
-            break;
-        }
-    spin_unlock(&q->lock);
-    return t;
-}
-
 static struct task *steal(void)
 {
     for (uint32_t i = 1; i < hart_count; i++) {
-        struct task *t = steal_from((hart_self.index + i) % hart_count);
+        uint32_t from = (hart_self.index + i) % hart_count;
+        struct task *t = run_queue_worth_a_look(from) ? run_queue_steal(from) : NULL;
         if (t) {
             hart_self.steals++;
             return t;
@@ -117,48 +56,40 @@ static struct task *steal(void)
 // run over switches, so that ping-pong does not pay for it.
 // Invariant: a hart whose queue is not empty while it runs a task has a slice armed.
 
-static cold void slice_begin(void);
-
-static void call_helper(void)
+static cold void slice_begin(bool helpable)
 {
-    uint64_t idle = load_relaxed(&idle_mask);
-    if (idle)
-        ipi_send((uint32_t)__builtin_ctzl(idle), IPI_WAKE);
-}
-
-static void slice_over(void)
-{
-    struct task *t = hart_self.current;
-    bool kick = slice_is_kick;
-    hart_self.slice_armed = 0;
-    if (!executor_has_ready())
-        return;
-    if (load_relaxed(&idle_mask))
-        call_helper();
-    else if (!kick && t && slice_switches == hart_self.switches)
-        atomic_or32(&t->attn, ATTN_RESCHED);
-    slice_begin();
-}
-
-static cold void slice_begin(void)
-{
-    slice_is_kick = load_relaxed(&idle_mask) != 0;
+    slice_is_kick = helpable && load_relaxed(&idle_mask);
     slice_switches = hart_self.switches;
     hart_self.slice_armed = 1;
     timer_slice((slice_is_kick ? KICK_US : SLICE_US) * 1000ul, slice_over);
 }
 
-static inline void push_here(struct task *t)
+// Tasks that no other hart may take need no helper, but the slice's end.
+static void slice_over(void)
 {
-    push(hart_self.index, t);
+    struct task *t = hart_self.current;
+    bool kick = slice_is_kick, helpable = run_queue_expose();
+    uint64_t idle = load_relaxed(&idle_mask);
+    hart_self.slice_armed = 0;
+    if (!executor_has_ready())
+        return;
+    if (helpable && idle)
+        ipi_send((uint32_t)__builtin_ctzl(idle), IPI_WAKE);
+    else if (!kick && t && slice_switches == hart_self.switches)
+        atomic_or32(&t->attn, ATTN_RESCHED);
+    slice_begin(helpable);
+}
+
+static inline void arm_slice(void)
+{
     if (unlikely(!hart_self.slice_armed))
-        slice_begin();
+        slice_begin(true);
 }
 
 void executor_user_tick(void)
 {
-    if (executor_has_ready() && !hart_self.slice_armed)
-        slice_begin();
+    if (!hart_self.slice_armed && executor_has_ready())
+        slice_begin(true);
 }
 
 // ---- waking
@@ -166,58 +97,59 @@ void executor_user_tick(void)
 static cold void enqueue_elsewhere(struct task *t, uint32_t hart)
 {
     struct hart *h = harts[hart];
-    push(hart, t);
+    run_queue_send(hart, t);
     fence_full();
     if (load_relaxed(&h->idle) || load_relaxed(&h->current))
         ipi_send(hart, IPI_WAKE);
 }
 
-// Not from a task but from an interrupt that found this hart idle: the first it wakes runs here, the
-// others go to harts that sleep.
-static cold uint32_t spread(const struct task *t)
+static uint32_t shortest_queue(uint64_t harts_allowed)
 {
-    uint64_t idle = load_relaxed(&idle_mask) & ~(1ul << hart_self.index);
-    if (!idle || !executor_has_ready())
-        return hart_self.index;
-    return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
+    uint32_t best = (uint32_t)__builtin_ctzl(harts_allowed);
+    for (uint32_t i = best + 1; i < hart_count; i++)
+        if ((harts_allowed >> i & 1) && run_queue_length(i) < run_queue_length(best))
+            best = i;
+    return best;
 }
 
-// Behind the others, on this hart unless it was pinned to another meanwhile.
+// For a task that may not run everywhere, and whatever an interrupt wakes on a hart that was idle: the
+// first runs here, the others go to harts that sleep.
+static cold uint32_t choose_hart(const struct task *t)
+{
+    uint32_t self = hart_self.index;
+    uint64_t may = load_relaxed(&t->affinity),
+             idle = load_relaxed(&idle_mask) & may & ~(1ul << self);
+    if ((may >> self & 1) && (!idle || (!hart_self.current && !executor_has_ready())))
+        return self;
+    if (idle)
+        return idle >> t->hart & 1 ? t->hart : (uint32_t)__builtin_ctzl(idle);
+    return shortest_queue(may);
+}
+
+// Behind the others, on this hart if it may.
 static cold void requeue(struct task *t)
 {
-    if (t->pinned >= 0 && (uint32_t)t->pinned != hart_self.index)
-        enqueue_elsewhere(t, (uint32_t)t->pinned);
-    else
-        push_here(t);
+    uint32_t self = hart_self.index, hart = t->affinity == AFFINITY_ANY ? self : choose_hart(t);
+    if (hart != self) {
+        enqueue_elsewhere(t, hart);
+        return;
+    }
+    run_queue_push(t);
+    arm_slice();
 }
 
 void executor_enqueue(struct task *t)
 {
     uint32_t self = hart_self.index, hart = self;
-    if (unlikely(t->pinned >= 0))
-        hart = (uint32_t)t->pinned;
-    else if (unlikely(!hart_self.current))
-        hart = spread(t);
+    if (unlikely(t->affinity != AFFINITY_ANY) || unlikely(!hart_self.current))
+        hart = choose_hart(t);
     TRACE(task_wake, t->id, hart);
-    if (likely(hart == self))
-        push_here(t);
-    else
+    if (unlikely(hart != self)) {
         enqueue_elsewhere(t, hart);
-}
-
-uint32_t executor_queue_length(uint32_t hart)
-{
-    return ready_of(hart);
-}
-
-unsigned executor_queue_snapshot(uint32_t hart, uint32_t *ids, unsigned max)
-{
-    unsigned n = 0;
-    spin_lock(&queues[hart].lock);
-    for (struct task *t = queues[hart].head; t && n < max; t = t->queue_next)
-        ids[n++] = t->id;
-    spin_unlock(&queues[hart].lock);
-    return n;
+        return;
+    }
+    run_queue_push_woken(t);
+    arm_slice();
 }
 
 // ---- running
@@ -233,12 +165,17 @@ static struct deadline *outermost_fired(struct task *t)
 
 #define GO_ON ((enum poll_how)99) // of attend: resume the task
 
-// Cancel and deadlines take effect between polls, outside shields. Otherwise how the poll ends.
+// Moves, and outside shields cancel and deadlines, take effect between polls. Otherwise how the poll ends.
 static cold enum poll_how attend(struct task *t)
 {
     uint32_t attn = load_acquire(&t->attn);
     if (attn & ATTN_HOLD)
         return POLL_PENDING;
+    if (attn & ATTN_MOVE) {
+        atomic_and32(&t->attn, ~(uint32_t)ATTN_MOVE); // before the mask is read
+        if (!task_may_run_on(t, hart_self.index))
+            return POLL_YIELD;
+    }
     if (t->shield)
         return GO_ON;
     if ((attn & ATTN_CANCEL) && t->top != t->catcher) {
@@ -267,7 +204,8 @@ static inline bool overdue(const struct task *t)
 static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
 {
     enum poll_how how;
-    if (unlikely(t->attn & (ATTN_HOLD | ATTN_CANCEL | ATTN_DEADLINE)) && (how = attend(t)) != GO_ON)
+    if (unlikely(t->attn & (ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE)) &&
+        (how = attend(t)) != GO_ON)
         return how;
     for (;;) {
         how = t->top->fn->resume(t, t->top).how;
@@ -290,8 +228,7 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     struct hart *h = this_hart();
     h->current = t;
     t->hart = h->index;
-    if (unlikely(executor_has_ready()))
-        executor_user_tick(); // others queued here, by harts that could not arm our slice
+    executor_user_tick(); // others may be queued here by harts that could not arm our slice
     h->switches++;
     t->polls++;
     t->started = time_ticks();
@@ -322,9 +259,9 @@ static void idle(void)
     store_relaxed(&h->idle, 1);
     atomic_or64(&idle_mask, 1ul << h->index);
     fence_full();
-    bool ready = false;
+    bool ready = executor_has_ready();
     for (uint32_t i = 0; i < hart_count; i++)
-        ready |= ready_of(i) != 0;
+        ready |= i != h->index && run_queue_worth_a_look(i);
     if (!ready) {
         uint64_t from = time_ticks();
         cpu_wait_for_interrupt();
@@ -337,7 +274,7 @@ static void idle(void)
 
 bool executor_step(void)
 {
-    struct task *t = pop();
+    struct task *t = run_queue_pop();
     if (!t && !(t = steal()))
         return false;
     poll_task(t);
@@ -346,6 +283,7 @@ bool executor_step(void)
 
 void executor_run(void)
 {
+    run_queue_enter();
     for (;;) {
         irq_poll();
         if (!executor_step())

@@ -42,7 +42,7 @@ int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
     }
     t->magic = TASK_MAGIC;
     t->refs = 1;
-    t->pinned = -1;
+    t->affinity = AFFINITY_ANY;
     t->hart = hart_index();
     t->arena = t->sp = arena;
     t->arena_size = (uint32_t)arena_size;
@@ -104,6 +104,12 @@ void task_attention(struct task *t, uint32_t bits)
     uint32_t hart = load_relaxed(&t->hart);
     if ((load_relaxed(&t->state) & TASK_RUNNING) && hart != hart_index())
         ipi_send(hart, IPI_WAKE);
+}
+
+void task_set_affinity(struct task *t, uint64_t harts)
+{
+    store_relaxed(&t->affinity, harts);
+    task_attention(t, ATTN_MOVE);
 }
 
 void task_attention_clear(struct task *t, uint32_t bits)

@@ -30,6 +30,7 @@ enum task_attn {
     ATTN_DEADLINE = 16, // some armed deadline has fired
     ATTN_RESCHED = 32,  // the slice is over and somebody else is ready
     ATTN_SUSPEND = 64,  // park at the user border until the monitor resumes it
+    ATTN_MOVE = 128,    // its affinity has changed: go on elsewhere if it may not run here
 };
 
 // Bits only the running task sets for itself, tested with attn in one load on the trap path.
@@ -63,7 +64,7 @@ struct task {
     uint32_t refs;                 // atomic
     uint32_t shield;               // > 0: cancel, deadline and signals wait
     uint32_t hart;                 // index of the hart it last ran on
-    int32_t pinned;                // hart index it must run on, -1: any
+    uint64_t affinity;             // bit per hart it may run on; AFFINITY_ANY: all there are
     uint32_t id;                   // never reused while boot lasts
     struct task *queue_next;       // run queue link
     struct frame *catcher;         // cancel unwinds down to, not including, this frame
@@ -89,6 +90,12 @@ struct task {
     uint32_t magic; // TASK_MAGIC
 };
 enum { TASK_MAGIC = 0x7a5c0de5 };
+
+#define AFFINITY_ANY (~0ul)
+static inline bool task_may_run_on(const struct task *t, uint32_t hart)
+{
+    return load_relaxed(&t->affinity) >> hart & 1;
+}
 
 #define current_task() (hart_self.current)
 
@@ -118,6 +125,10 @@ static inline void task_wake(struct task *t)
     if (atomic_or32(&t->state, TASK_QUEUED) == 0)
         executor_enqueue(t);
 }
+
+// Where t may run from its next poll on; one hart at least. A task that runs elsewhere is told, and
+// leaves at its next safe point.
+void task_set_affinity(struct task *t, uint64_t harts);
 
 // Sets attention bits, wakes, and sends an IPI when t is running on another hart.
 void task_attention(struct task *t, uint32_t bits);

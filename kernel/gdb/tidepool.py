@@ -7,7 +7,7 @@ at, so the backtrace of a blocked task is read from memory alone. See kernel/asy
 """
 import gdb
 
-ATTN = {1: "cancel", 2: "signal", 4: "stop", 8: "hold", 16: "deadline", 32: "resched", 64: "suspend"}
+ATTN = {1: "cancel", 2: "signal", 4: "stop", 8: "hold", 16: "deadline", 32: "resched", 64: "suspend", 128: "move"}
 STATE = {1: "running", 2: "queued", 4: "dead"}
 
 

@@ -383,48 +383,6 @@ long sys_sched_yield(void)
 }
 SYSCALL(124, sched_yield, 0);
 
-long sys_sched_getaffinity(int32_t pid, uint64_t size, va_t out)
-{
-    if (size < 8 || size % 8)
-        return -EINVAL;
-    struct thread *th = pid ? thread_find((uint32_t)pid) : NULL;
-    if (pid && !th)
-        return -ESRCH;
-    int32_t pinned = th ? th->task.pinned : current_task()->pinned;
-    if (th)
-        thread_put(th);
-    uint64_t mask =
-        pinned >= 0 ? 1ul << pinned : (hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul);
-    long e = user_copy_out(US, out, &mask, sizeof mask);
-    return e ? e : 8;
-}
-SYSCALL(123, sched_getaffinity, 3);
-
-// All harts, or exactly one: a set in between cannot be kept and is refused.
-long sys_sched_setaffinity(int32_t pid, uint64_t size, va_t in)
-{
-    uint64_t mask = 0, all = hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul;
-    long e = user_copy_in(US, &mask, in, size < 8 ? size : 8);
-    if (e)
-        return e;
-    mask &= all;
-    if (!mask || (mask != all && (mask & (mask - 1))))
-        return -EINVAL;
-    struct thread *th = pid ? thread_find((uint32_t)pid) : NULL;
-    if (pid && !th)
-        return -ESRCH;
-    struct task *t = th ? &th->task : current_task();
-    t->pinned = mask == all ? -1 : __builtin_ctzl(mask);
-    if (t == current_task())
-        t->local |= LOCAL_YIELD; // move now
-    else
-        task_attention(t, ATTN_RESCHED);
-    if (th)
-        thread_put(th);
-    return 0;
-}
-SYSCALL(122, sched_setaffinity, 3);
-
 long sys_sched_getscheduler(int32_t pid)
 {
     return pid < 0 ? -EINVAL : 0;

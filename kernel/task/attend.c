@@ -112,7 +112,7 @@ ASYNC(user_attend, long r;)
     t->local = 0;
     if (t->attn & ATTN_CANCEL)
         ASYNC_RETURN(1);
-    if (t->attn & ATTN_RESCHED) {
+    if (t->attn & (ATTN_RESCHED | ATTN_MOVE)) {
         task_attention_clear(t, ATTN_RESCHED);
         f->th->preempted++;
         YIELD();

@@ -166,6 +166,7 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct thread
     }
     if (!(f->new = thread_new(f->p, f->p->comm)))
         ASYNC_RETURN(-ENOMEM);
+    f->new->task.affinity = t->affinity;
     if ((f->r = copy_thread(f->new, t->thread, f->rq)))
         ASYNC_RETURN(f->r);
     if (f->rq->flags & CLONE_VM) {

@@ -33,7 +33,7 @@ static long hart_copy(const struct class_key *key, void *out)
         .user_entries = h->user_entries,
         .started_ns = h->started_ns,
         .index = (uint32_t)key->id,
-        .queued = executor_queue_length((uint32_t)key->id),
+        .queued = run_queue_length((uint32_t)key->id),
         .online = load_relaxed(&h->online),
         .idle = load_relaxed(&h->idle),
     };

@@ -40,7 +40,7 @@ struct task_view {
     const char *kind, *state, *function;
     uint64_t since, polls, ran_ns, space, born, creator;
     uint32_t id, pid, tid, parent, hart, attn, shield;
-    int32_t pinned;
+    uint64_t affinity;
     bool suspended;
 };
 
@@ -127,7 +127,7 @@ static long task_copy(const struct class_key *key, void *out)
         .hart = load_relaxed(&t->hart),
         .attn = attn,
         .shield = load_relaxed(&t->shield),
-        .pinned = t->pinned,
+        .affinity = t->affinity,
         .suspended = attn & ATTN_SUSPEND,
     };
     memcpy(v->name, t->name, sizeof v->name);
@@ -288,7 +288,7 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, creator, "id of the task that made it; 0: boot"),
     FIELD_OTHER("hart", "Hart", "where it runs, or ran last", push_hart),
     FIELD_OTHER("space", "Space", "its address space; nil for a kernel task", push_space),
-    FIELD(struct task_view, pinned, "index of the hart it must run on, -1: any"),
+    FIELD_ADDRESS(struct task_view, affinity, "a bit per hart it may run on"),
     FIELD(struct task_view, polls, "times it was resumed"),
     FIELD(struct task_view, attn, "attention bits: cancel 1, signal 2, stop 4, hold 8, ..."),
     FIELD(struct task_view, shield, "depth of regions that cancel does not enter"),

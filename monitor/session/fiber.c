@@ -27,7 +27,7 @@ static void trampoline(void)
 static void switch_in(struct fiber *f, struct task *t)
 {
     uint64_t lo = hart_self.stack_lo, hi = hart_self.stack_hi;
-    REQUIRE(t->pinned >= 0);
+    REQUIRE((t->affinity & (t->affinity - 1)) == 0);
     f->task = t;
     starting = f;
     hart_self.stack_lo = (uint64_t)f->stack;

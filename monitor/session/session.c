@@ -372,7 +372,7 @@ static void session_init(void)
     link_set_schema(class_schema_hash());
     if (task_init(&task, "monitor", arena, sizeof arena, &monitor_main_fn, NULL, 0))
         panic("monitor: no memory for its task");
-    task.pinned = 0;
+    task.affinity = 1;
     task_wake(&task);
 }
 INIT(INIT_LATE, session_init);

@@ -316,7 +316,7 @@ static bool all_asleep(const struct waitq *q)
 
 static void check_channel(void)
 {
-    unsigned i = 0, runnable = executor_queue_length(0);
+    unsigned i = 0, runnable = run_queue_length(0);
     assert_int_equal(ch.count, model_count);
     LIST_FOREACH(it, &ch.messages)
         assert_int_equal(((typeof(&letters[0]))list_entry(it, struct message, link))->value,
@@ -462,7 +462,7 @@ static uint64_t bc_ring[4], bc_sent, bc_got, bc_lost;
 static void check_broadcast(void)
 {
     assert_int_equal(bc.sent, bc_sent);
-    if (!executor_queue_length(0)) // who waits has seen all
+    if (!run_queue_length(0)) // who waits has seen all
         LIST_FOREACH(it, &bc.waiters.head)
             assert_true(list_entry(it, struct waiter, link)->queued);
 }
@@ -564,7 +564,7 @@ static uint64_t passed[3];
 
 static void check_doors(void)
 {
-    if (!executor_queue_length(0)) // nobody waits at an open door
+    if (!run_queue_length(0)) // nobody waits at an open door
         for (int i = 0; i < 3; i++)
             assert_true(!doors[i].set || waitq_empty(&doors[i].waiters));
 }

@@ -28,7 +28,6 @@ struct hart {
     uint64_t id;           // mhartid
     uint64_t stack_lo, stack_hi;
     uint64_t started_ns;
-    uint32_t ready;       // tasks in its run queue, under the queue's lock
     uint32_t slice_armed; // the timer of the present slice runs
     uint32_t online;      // set by the hart itself
     uint32_t ipi_pending; // bits of enum ipi, set by others
@@ -110,6 +109,7 @@ enum ipi {
     IPI_FENCE_I = 8,
     IPI_PARK = 16,      // a freezer wants this hart between polls
     IPI_GIVE_BACK = 32, // give back what this hart keeps of frames and heap (lib/stock.h)
+    IPI_QUEUE = 64,     // move to the run queue that was chosen (async/runqueue.h)
 };
 void ipi_send(uint32_t hart, uint32_t what);
 // Serves IPI_SHOOTDOWN and IPI_STOP only; safe under a spinlock. Called by everything that spins.

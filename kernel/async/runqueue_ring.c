@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// The slow ways of the ring: overflow, the inbox, other tasks than the ring's, theft.
+#include "async/runqueue_ring.h"
+
+struct injector ring_injector = {.lock = SPINLOCK_INIT("injector")};
+
+static void inject(struct task *t)
+{
+    spin_lock(&ring_injector.lock);
+    fifo_push(&ring_injector.tasks, t);
+    spin_unlock(&ring_injector.lock);
+}
+
+static struct task *take_injected(void)
+{
+    if (!load_relaxed(&ring_injector.tasks.count))
+        return NULL;
+    spin_lock(&ring_injector.lock);
+    struct task *t = fifo_pop(&ring_injector.tasks);
+    spin_unlock(&ring_injector.lock);
+    return t;
+}
+
+cold void ring_push_slow(struct ring_queue *q, struct task *t)
+{
+    if (t->affinity != AFFINITY_ANY)
+        fifo_push(&q->bound, t);
+    else
+        inject(t);
+}
+
+cold struct task *ring_pop_by_turns(struct ring_queue *q)
+{
+    enum { RING, BOUND, INJECTED, SOURCES };
+    struct task *t = NULL;
+    for (int i = 0; i < SOURCES && !t; i++) {
+        q->turn = (q->turn + 1) % SOURCES;
+        t = q->turn == RING    ? ring_take(q)
+            : q->turn == BOUND ? fifo_pop(&q->bound)
+                               : take_injected();
+    }
+    return t;
+}
+
+void ring_send(struct ring_queue *q, struct task *t)
+{
+    uint64_t old = (uint64_t)load_relaxed(&q->inbox), was;
+    for (;; old = was) {
+        t->queue_next = (struct task *)old;
+        was = atomic_cas64((uint64_t *)&q->inbox, old, (uint64_t)t);
+        if (was == old)
+            return;
+    }
+}
+
+// The newest is on top: turned round first.
+cold void ring_open_inbox(struct ring_queue *q)
+{
+    struct task *t = (struct task *)atomic_swap64((uint64_t *)&q->inbox, 0), *oldest = NULL;
+    for (struct task *below; t; t = below) {
+        below = t->queue_next;
+        t->queue_next = oldest;
+        oldest = t;
+    }
+    for (struct task *after; oldest; oldest = after) {
+        after = oldest->queue_next;
+        ring_push(q, oldest);
+    }
+}
+
+struct task *ring_steal(struct ring_queue *own, struct ring_queue *victim, uint32_t max)
+{
+    uint32_t tail = own->tail, room = RING_SIZE - (tail - load_acquire(&own->head)) + 1;
+    uint32_t head = load_acquire(&victim->head), n = load_acquire(&victim->tail) - head;
+    if (n == 0 || n > RING_SIZE) // more: head is an old one
+        return NULL;
+    n -= n / 2;
+    n = n > max ? max : n;
+    n = n > room ? room : n;
+    struct task *first = load_relaxed(&victim->slot[head % RING_SIZE]);
+    for (uint32_t i = 1; i < n; i++)
+        store_relaxed(&own->slot[(tail + i - 1) % RING_SIZE],
+                      load_relaxed(&victim->slot[(head + i) % RING_SIZE]));
+    if (atomic_cas32(&victim->head, head, head + n) != head)
+        return NULL;
+    store_release(&own->tail, tail + n - 1);
+    return first;
+}

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- Run queues: the kind is changed again and again while programs run, and no task is lost; then each kind alone.
+local other = {ring = "locked", locked = "ring"}
+
+local first = k.sched.queue
+ok(other[first], "the kind of the run queues has a name")
+k.mode = "rw"
+fails(function() k.sched.queue = "heap" end, "invalid option 'heap'", "there are two kinds")
+fails(function() k.sched.queue = first end, "already", "a change changes something")
+k.sched.queue = other[first]
+is(k.sched.queue, other[first], "it can be changed")
+like(k.undo(), "^make the run queues " .. first, "and undone")
+
+local function runs(name) return k.tasks():where{name = name}:first() ~= nil end
+for name, command in pairs{stress = "stress 6 30", forktree = "forktree 4 5", blocked = "echo all | blocked 400"} do
+    local changes = 0
+    host.spawn(command .. " && echo " .. name .. " is right")
+    eventually(function() return runs(name) end, 20, name .. " runs")
+    eventually(function()
+        k.sched.queue = other[k.sched.queue]
+        changes = changes + 1
+        return not runs(name)
+    end, 60, "and ends")
+    host.expect(name .. " is right", 20000)
+    ok(changes >= 3, ("its results are right after the kind was changed %d times"):format(changes))
+end
+
+for _, kind in ipairs{other[k.sched.queue], k.sched.queue} do
+    if k.sched.queue ~= kind then k.sched.queue = kind end
+    is(host.sh("stress 4 4"), 0, "programs run with " .. kind)
+end
+eventually(function() return k.sched.injected == 0 end, 10, "nothing stays in the injector")
+done()

@@ -4,7 +4,7 @@
 //
 // A plain store waits in a buffer of its hart until the memory takes it, at any time; a fence waits for
 // that. Stores of a hart to different words may pass each other, but for the run queue's, which unlock
-// publishes. Not relied on: that the amoor of idle_mask orders what stands around it, too.
+// publishes, as the swap of the inbox does. Not relied on: that the amoor of idle_mask orders what stands around it, too.
 // Checked: every task that was queued runs.
 // -DMISTAKE=n makes a mistake that the checker must find:
 //   1 no fence before the waker reads `idle`   2 no fence before the sleeper looks again

@@ -42,7 +42,8 @@ KCC       := $(if $(CLANG),$(USE_CLANG),$(USE_GCC))
 # what is checked while it runs in a debug build of our own files; not of Lua and libfdt
 CHECKS  := $(if $(DEBUG),-fsanitize=undefined -fno-sanitize-recover=all)
 INCLUDE := -Ikernel -Ikernel/arch/riscv/include -isystem $(FDT)
-KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1 -DLOCK_ORDER=1 -DFREED_CHECKED=1) $(HARD:%=-D%=1)
+KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1 -DLOCK_ORDER=1 -DFREED_CHECKED=1 \
+             -DTRANSLATIONS_CHECKED=1) $(HARD:%=-D%=1)
 MFLAGS  := -Imonitor -isystem $(LUA)
 DEPEND   = -MMD -MP -MF $@.d
 

@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "lib/translations.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -175,6 +176,8 @@ void lock_order_drop(struct spinlock *l)
         if (held.at[i].lock == l) {
             held.count--;
             memmove(&held.at[i], &held.at[i + 1], (held.count - i) * sizeof held.at[0]);
+            if (!held.count)
+                translations_check_settled();
             return;
         }
     panic("lock %s (%s:%u) at %p is released by hart %u, which does not hold it", name_of(l->name),

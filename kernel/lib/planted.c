@@ -8,6 +8,7 @@
 #include "lib/init.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "lib/translations.h"
 #include "page/frame.h"
 #include "page/heap.h"
 
@@ -132,6 +133,11 @@ static void plant_frame_zeroed(void)
     frame_free_zeroed(pa);
 }
 
+static void plant_shootdown(void)
+{
+    translations_planted = true;
+}
+
 static const struct {
     const char *name;
     void (*make)(void);
@@ -149,6 +155,7 @@ static const struct {
     {"frame-write", plant_frame_write},
     {"frame-twice", plant_frame_twice},
     {"frame-zeroed", plant_frame_zeroed},
+    {"shootdown", plant_shootdown},
 };
 
 static void plant(void)

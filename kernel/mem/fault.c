@@ -33,12 +33,13 @@ static cold void code_visible(struct space *s, struct page *pg)
     code_changed(s);
 }
 
-static inline void install(struct space *s, struct mapping *m, pte_t *slot, pa_t pa, uint64_t bits)
+static inline void install(struct space *s, struct mapping *m, va_t va, pte_t *slot, pa_t pa,
+                           uint64_t bits)
 {
     if (unlikely(m->prot & ACCESS_EXEC))
         code_visible(s, page_of(pa));
     fence_write(); // contents before the entry
-    *slot = pte_make(pa, bits);
+    entry_set(s, slot, va, pte_make(pa, bits));
 }
 
 static void count_resident(struct space *s, unsigned n)
@@ -142,7 +143,7 @@ static inline int fault_anonymous(struct space *s, struct mapping *m, va_t va, p
         frame_ref(pa);
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
-    install(s, m, slot, pa, bits);
+    install(s, m, va, slot, pa, bits);
     count_resident(s, 1);
     if (access == ACCESS_WRITE && unlikely(wants_ahead(m, va)))
         map_ahead(s, m, va, slot);
@@ -197,7 +198,7 @@ static __attribute__((noinline)) int fault_object(struct space *s, struct mappin
     } else {
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
-    install(s, m, slot, pa, bits); // the page's reference is the entry's now
+    install(s, m, va, slot, pa, bits); // the page's reference is the entry's now
     count_resident(s, 1);
     if (access != ACCESS_WRITE)
         map_around(s, m, va, slot, bits);
@@ -218,7 +219,7 @@ static int copy_page(struct space *s, struct mapping *m, va_t va, pte_t *slot)
     pa_t old = pte_pa(*slot), pa = private_copy(old);
     if (!pa)
         return -ENOMEM;
-    install(s, m, slot, pa, m->pte_bits);
+    install(s, m, va, slot, pa, m->pte_bits);
     space_flush(s, page_round_down(va), PAGE_SIZE);
     frame_unref(old);
     s->cow_copies++;
@@ -236,7 +237,8 @@ static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping 
     int r = 0;
     spin_lock(l);
     if (page_is_own(pg)) {
-        *slot = pte_make(page_pa(pg), m->pte_bits); // the last owner; others' entries allow less
+        entry_set(s, slot, va,
+                  pte_make(page_pa(pg), m->pte_bits)); // the last owner; others' entries allow less
         tlb_flush_page(va);
     } else {
         r = copy_page(s, m, va, slot);
@@ -264,7 +266,7 @@ static __attribute__((noinline)) int fault_present(struct space *s, struct mappi
         phys_dirty(m->phys, pg);
         bits = m->pte_bits;
     }
-    *slot = pte_make(pte_pa(e), bits);
+    entry_set(s, slot, va, pte_make(pte_pa(e), bits));
     tlb_flush_page(va);
     return 0;
 }

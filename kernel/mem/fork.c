@@ -25,7 +25,7 @@ static int copy_pinned(struct page *pg, pte_t e, pte_t *dst)
     return 0;
 }
 
-static inline int copy_entry(struct fork_step *w, pte_t *src, pte_t *dst)
+static inline int copy_entry(struct fork_step *w, va_t va, pte_t *src, pte_t *dst)
 {
     pte_t e = *src;
     struct page *pg = page_of(pte_pa(e));
@@ -34,7 +34,7 @@ static inline int copy_entry(struct fork_step *w, pte_t *src, pte_t *dst)
             return copy_pinned(pg, e, dst);
         if (e & PTE_W) {
             e &= ~(pte_t)(PTE_W | PTE_D);
-            *src = e;
+            entry_set(w->from, src, va, e);
             w->downgraded = true;
         }
     }
@@ -48,6 +48,7 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
 {
     pte_t *dst = NULL;
     unsigned n = 0;
+    va_t base = va - pt_index(va, 0) * PAGE_SIZE;
     for (unsigned i = pt_index(va, 0), end = i + (unsigned)((hi - va) >> PAGE_SHIFT); i < end;
          i++) {
         if (!table[i]) { // runs of nothing, four at a time
@@ -61,7 +62,7 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
                 return -ENOMEM;
             dst -= pt_index(va, 0);
         }
-        int e = copy_entry(w, &table[i], &dst[i]);
+        int e = copy_entry(w, base + i * PAGE_SIZE, &table[i], &dst[i]);
         if (e)
             return e;
         n++;

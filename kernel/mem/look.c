@@ -88,7 +88,7 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
     else if (entry & PTE_W && !(was & PTE_W) && load_relaxed(&page_of(pte_pa(was))->refs) > 1)
         e = -EBUSY; // others have this frame: a write through here would reach them
     if (!e) {
-        *slot = entry & PTE_V ? entry : entry | PTE_HELD;
+        entry_set(s, slot, va, entry & PTE_V ? entry : entry | PTE_HELD);
         space_flush(s, page_round_down(va), PAGE_SIZE);
         *old = was;
     }

@@ -27,7 +27,7 @@ static bool entries_follow(struct space *s, const struct mapping *m, va_t va, va
         if (m->flags & MAPPING_SHARED && e & PTE_D && m->prot & ACCESS_WRITE)
             bits = m->pte_bits;
         lost |= e & ~bits & (PTE_V | PTE_R | PTE_W | PTE_X);
-        *slot = pte_make(pte_pa(e), bits);
+        entry_set(s, slot, va, pte_make(pte_pa(e), bits));
     }
     return lost;
 }

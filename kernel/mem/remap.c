@@ -118,7 +118,7 @@ static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, ui
             if (!dst)
                 continue;
             *dst = *slot;
-            *slot = 0;
+            entry_set(s, slot, from + o, 0);
         }
     }
     space_flush(s, from + first, o - first);

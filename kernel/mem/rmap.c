@@ -43,7 +43,7 @@ static void protect(struct space *s, va_t from, va_t to)
         pte_t *slot = pt_find(s->root, va);
         if (!slot || !(*slot & PTE_W))
             continue;
-        *slot &= ~(pte_t)(PTE_W | PTE_D);
+        entry_set(s, slot, va, *slot & ~(pte_t)(PTE_W | PTE_D));
         lost = true;
     }
     if (lost)
@@ -78,9 +78,9 @@ static uint64_t mapped_end(struct phys *ph)
     spin_lock(&ph->lock);
     LIST_FOREACH(it, &ph->mappings) {
         const struct mapping *m = list_entry(it, struct mapping, in_phys);
-        uint64_t e = (load_relaxed(&m->offset) + load_relaxed(&m->range.hi) -
-                      load_relaxed(&m->range.lo)) >>
-                     PAGE_SHIFT;
+        uint64_t e =
+            (load_relaxed(&m->offset) + load_relaxed(&m->range.hi) - load_relaxed(&m->range.lo)) >>
+            PAGE_SHIFT;
         end = e > end ? e : end;
     }
     spin_unlock(&ph->lock);

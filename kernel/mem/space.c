@@ -120,6 +120,7 @@ void space_tables_trim(struct space *s, va_t lo, va_t hi)
             continue;
         struct page *pg = page_of(pte_pa(*slot));
         *slot = 0;
+        translations_lost(s->satp, at, page_pa(pg), true);
         s->tables--;
         list_remove(&pg->link);
         list_push_back(&gone, &pg->link);
@@ -201,6 +202,7 @@ static cold void space_free(struct space *s)
     LIST_FOREACH_SAFE(it, next, &s->table_list) {
         struct page *pg = list_entry(it, struct page, link);
         *table_slot(s, pg) = 0;
+        translations_lost(s->satp, 0, page_pa(pg), true); // no hart has it loaded: no record
         frame_free_zeroed(page_pa(pg));
     }
     root_free(s->root);

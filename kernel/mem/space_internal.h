@@ -2,6 +2,7 @@
 // What the files of mem/ share about spaces. Nobody else includes it.
 #pragma once
 
+#include "lib/translations.h"
 #include "mem/phys.h"
 #include "mem/space.h"
 
@@ -44,6 +45,18 @@ static inline void space_flush(struct space *s, va_t va, uint64_t len)
         tlb_flush_page(va);
     else if (mask)
         shootdown_harts(mask, va, len);
+}
+
+// Changes the entry of va, which may have been valid and cached; lock held. Who takes something away
+// flushes before the lock is dropped and before the frame is freed.
+static inline void entry_set(struct space *s, pte_t *slot, va_t va, pte_t e)
+{
+    pte_t old = *slot;
+    *slot = e;
+    if (old & PTE_V &&
+        (pte_pa(old) != pte_pa(e) || old & ~e & (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U)))
+        translations_lost(s->satp, va, pte_pa(old), false);
+    (void)s, (void)va;
 }
 
 // The leaf slot of va with its tables made. NULL: no memory.

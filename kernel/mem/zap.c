@@ -28,12 +28,13 @@ void zap_finish(struct zap *z)
 static inline void zap_entry(struct zap *z, pte_t *slot, va_t va)
 {
     pa_t pa = pte_pa(*slot);
-    *slot = 0;
     z->s->resident--;
     if (z->dead) {
+        *slot = 0;
         frame_unref(pa);
         return;
     }
+    entry_set(z->s, slot, va, 0);
     if (va < z->lo)
         z->lo = va;
     z->hi = va + PAGE_SIZE;

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/spinlock.h"
 #include "lib/stock.h"
+#include "lib/translations.h"
 #include "page/freed.h"
 
 struct page *frame_pages;
@@ -270,6 +271,7 @@ static void page_reset(struct page *pg, pa_t pa)
 {
     if (unlikely(pg->kind <= FRAME_FREE))
         panic("frame 0x%lx is freed, but its kind is %u", (unsigned long)pa, pg->kind);
+    translations_check_freed(pa);
     pg->refs = 0;
     pg->pins = 0;
     pg->flags = 0;

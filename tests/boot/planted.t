@@ -52,4 +52,5 @@ finds frame-write 'PANIC.*freed memory at .* 4096 bytes, was changed at offset 2
     '0x[0-9a-f]+ is (plant_frame_write|plant)\+'
 finds frame-twice 'PANIC.*expected was != 0'
 finds frame-zeroed 'PANIC.*freed memory at .* was changed at offset 8: 0x1, not 0x0'
+finds shootdown 'PANIC.*translations: .* but hart [0-9]+ may still have the (entry|table) of va 0x[0-9a-f]+ cached'
 echo "1..$test"

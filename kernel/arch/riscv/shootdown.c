@@ -98,14 +98,18 @@ static uint64_t without_idle(uint64_t others)
             continue;
         store_relaxed(&h->tlb_stale, 1);
         fence_full();
-        if (load_relaxed(&h->idle))
+        if (load_relaxed(&h->idle)) {
             others &= ~(m & -m);
+            translations_forget(m & -m, 0, 0);
+        }
     }
     return others;
 }
 
 void shootdown_harts(uint64_t mask, va_t va, uint64_t len)
 {
+    if (translations_planted)
+        return;
     uint64_t self = 1ul << hart_index(), others = without_idle(mask & ~self);
     if (len == UINT64_MAX || len > PAGES_BEFORE_ALL * PAGE_SIZE)
         len = 0;
@@ -120,10 +124,12 @@ void shootdown_harts(uint64_t mask, va_t va, uint64_t len)
         return;
     }
     shootdown_stats.remote++;
-    if (rfence)
+    if (rfence) {
         rfence_call(RFENCE_SFENCE_VMA, others, len ? va : 0, len ? len : UINT64_MAX);
-    else
+        translations_forget(others, va, len);
+    } else {
         ask_by_ipi(others, va, len);
+    }
 }
 
 static void fence_i_handler(void)

@@ -26,6 +26,7 @@ TRACE_POINT_PAUSABLE(fault_page, "fault.page", "va", "access");
 long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
 {
     lock_order_none_held("user code ran");
+    DEBUG_ASSERT(load_relaxed(&hart_self.space->refs)); // a dead space's entries go without a flush
     if (cause >> CAUSE_INTERRUPT_BIT) {
         irq_poll_slow(csr_read(sip) & csr_read(sie));
         executor_user_tick();

@@ -9,22 +9,26 @@
 #include "arch/atomic.h"
 #include "arch/cpu.h"
 #include "arch/types.h"
+#include "lib/translations.h"
 
 #include <stdbool.h>
 
 static inline void tlb_flush_page(va_t va)
 {
     __asm__ volatile("sfence.vma %0, zero" ::"r"(va) : "memory");
+    translations_forget(1ul << hart_index(), va, PAGE_SIZE);
 }
 
 static inline void tlb_flush_all(void)
 {
     __asm__ volatile("sfence.vma zero, zero" ::: "memory");
+    translations_forget(1ul << hart_index(), 0, 0);
 }
 
 // Loads satp and drops what the old one left behind (no ASIDs).
 static inline void satp_load(uint64_t satp)
 {
+    translations_load(satp);
     __asm__ volatile("csrw satp, %0\n   sfence.vma zero, zero" ::"r"(satp) : "memory");
 }
 

@@ -116,7 +116,7 @@ static inline __attribute__((always_inline)) struct task *ring_pop(struct ring_q
     if (unlikely(load_relaxed(&q->inbox) != NULL))
         ring_open_inbox(q);
     if (t) {
-        if (likely(q->overtakes < RING_OVERTAKES)) {
+        if (likely((int)q->overtakes < RING_OVERTAKES)) {
             q->overtakes++;
             store_relaxed(&q->next, NULL);
             return t;

@@ -243,9 +243,16 @@ static bool valid_time(const struct timespec_k *ts)
            (ts->nsec >= 0 && ts->nsec < 1000000000);
 }
 
+// Times are nanoseconds in 64 bits: what lies outside of the years 1678 to 2262 becomes the nearest
+// that does not, as Linux does with times a file system cannot hold.
 static int64_t time_of(const struct timespec_k *ts, int64_t now)
 {
-    return ts->nsec == UTIME_NOW ? now : ts->sec * 1000000000 + ts->nsec;
+    const int64_t most = INT64_MAX / 1000000000 - 1;
+    if (ts->nsec == UTIME_NOW)
+        return now;
+    if (ts->sec > most || ts->sec < -most)
+        return ts->sec > 0 ? most * 1000000000 : -most * 1000000000;
+    return ts->sec * 1000000000 + ts->nsec;
 }
 
 // ctime is named in the mask only when both times are "now": that needs write permission only.

@@ -78,6 +78,8 @@ static void test_truncate(void)
     VALUE("read", pread(fd, text, 16, 0));
     say("old bytes do not come back", "%s %d %d", text, text[4], text[7]);
     OK("truncate by name", truncate("trunc", 2));
+    OK("a file of /proc to no size", truncate("/proc/self/oom_score_adj", 0));
+    OK("and to some", truncate("/proc/self/oom_score_adj", 5000));
     OK("fstat", fstat(fd, &st));
     say("size by name", "%ld", (long)st.st_size);
     VALUE("negative", ftruncate(fd, -1));

@@ -132,8 +132,8 @@ unit: $(UNIT)                   ## the host's unit tests alone, in seconds
 fuzz: $(FUZZ) | build/.need-fuzz  ## each fuzz target for SECS seconds (60)
 	@for target in $(FUZZ); do mkdir -p $$target.corpus; echo "== $$target"; \
 	    $$target -max_total_time=$(or $(SECS),60) -print_final_stats=1 -artifact_prefix=$$target- $$target.corpus || exit 1; done
-soak: all | build/.need-run     ## load on changing numbers of harts for MINUTES (10)
-	@tests/soak $(or $(MINUTES),10)
+soak: all $(ABI) | build/.need-test  ## load, leaks, abi and fuzzed calls on the debug and every HARD build, for MINUTES (60)
+	@tests/soak $(or $(MINUTES),60)
 
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \

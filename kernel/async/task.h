@@ -25,7 +25,7 @@ enum { TASK_RUNNING = 1, TASK_QUEUED = 2, TASK_DEAD = 4 };
 enum task_attn {
     ATTN_CANCEL = 1,    // unwind to the catcher (user loop) or to the end
     ATTN_SIGNAL = 2,    // interruptible waits end with -EINTR; user loop delivers
-    ATTN_STOP = 4,      // park at the user border (job control, monitor suspend)
+    ATTN_STOP = 4,      // interruptible waits end, and it parks at the user border (job control)
     ATTN_HOLD = 8,      // park now: no poll until released (borrowers, freeze)
     ATTN_DEADLINE = 16, // some armed deadline has fired
     ATTN_RESCHED = 32,  // the slice is over and somebody else is ready
@@ -141,7 +141,7 @@ static inline void task_cancel(struct task *t)
 // True when an interruptible wait of the running task must end with -EINTR (or -ERESTARTSYS).
 static inline bool task_interrupted(const struct task *t)
 {
-    return (load_relaxed(&t->attn) & (ATTN_SIGNAL | ATTN_CANCEL)) && !t->shield;
+    return (load_relaxed(&t->attn) & (ATTN_SIGNAL | ATTN_CANCEL | ATTN_STOP)) && !t->shield;
 }
 // True when a killable wait must end.
 static inline bool task_killed(const struct task *t)

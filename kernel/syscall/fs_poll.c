@@ -161,7 +161,8 @@ ASYNC(timeout_arg, struct timespec_k ts; long r;)
     ASYNC_END;
 }
 
-// What is left goes back, as Linux does it; a bad pointer there is no error any more.
+// What is left goes back, as Linux does it, and a restarted call goes on with it; a bad pointer there is
+// no error any more, only the end of an interrupted call.
 ASYNC_DECL(timeout_back, va_t va; int64_t ns; uint64_t start;);
 ASYNC(timeout_back, struct timespec_k ts; long r;)
 {
@@ -172,6 +173,7 @@ ASYNC(timeout_back, struct timespec_k ts; long r;)
             f->ns = 0;
         f->ts = (struct timespec_k){f->ns / 1000000000, f->ns % 1000000000};
         AWAIT(f->r, user_write, t->thread->space, f->va, &f->ts, sizeof f->ts);
+        ASYNC_RETURN(f->r);
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
@@ -209,7 +211,7 @@ ASYNC(poll_masked, struct thread *th; long r;)
         signal_set_blocked(f->th, f->th->saved_blocked);
     else if (f->masked)
         f->th->restore_blocked = true; // not earlier: it keeps the attention bit set
-    ASYNC_RETURN(f->r == -EINTR && f->ns < 0 ? -ERESTARTNOHAND : f->r);
+    ASYNC_RETURN(f->r == -EINTR ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -244,7 +246,7 @@ ASYNC_SYSCALL(sys_ppoll, struct pollfd_k *fds; uint32_t n; int64_t ns; uint64_t 
     }
     if (f->a[2])
         AWAIT(f->w, timeout_back, f->a[2], f->ns, f->start);
-    ASYNC_RETURN(f->r);
+    ASYNC_RETURN(f->r == -ERESTARTNOHAND && f->a[2] && f->w < 0 ? -EINTR : f->r);
     ASYNC_FINALLY;
     kfree(f->fds);
     ASYNC_END;
@@ -385,7 +387,7 @@ ASYNC_SYSCALL(sys_pselect6, struct select s; struct sigmask_arg sig; int64_t ns;
     }
     if (f->a[4])
         AWAIT(f->w, timeout_back, f->a[4], f->ns, f->start);
-    ASYNC_RETURN(f->r);
+    ASYNC_RETURN(f->r == -ERESTARTNOHAND && f->a[4] && f->w < 0 ? -EINTR : f->r);
     ASYNC_FINALLY;
     kfree(f->s.map[0]);
     kfree(f->s.fds);

@@ -8,6 +8,10 @@
 
 enum { SIGSET_SIZE = 8 };
 
+#define SA_KNOWN                                                                                   \
+    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_EXPOSE_TAGBITS | SA_ONSTACK | SA_RESTART |      \
+     SA_NODEFER | SA_RESETHAND)
+
 // struct sigaction as the kernel sees it on riscv: handler, flags, mask; no restorer.
 long sys_rt_sigaction(int32_t sig, va_t act, va_t old, uint64_t size)
 {
@@ -21,6 +25,7 @@ long sys_rt_sigaction(int32_t sig, va_t act, va_t old, uint64_t size)
         if (e)
             return e;
         new.mask &= ~SIG_UNBLOCKABLE;
+        new.flags &= SA_KNOWN; // what is not supported does not read back
     }
     spin_lock(&sh->lock);
     was = sh->action[sig - 1];
@@ -69,34 +74,6 @@ long sys_rt_sigpending(va_t set, uint64_t size)
     return user_copy_out(th->space, set, &pending, size);
 }
 SYSCALL(136, rt_sigpending, 2);
-
-long sys_sigaltstack(va_t new_va, va_t old_va)
-{
-    struct thread *th = thread_current();
-    struct {
-        uint64_t sp;
-        int32_t flags, pad;
-        uint64_t size;
-    } new, old = {th->altstack_sp, (int)th->altstack_flags, 0, th->altstack_size};
-    bool on = !(th->altstack_flags & SS_DISABLE) &&
-              tf_sp(&th->tf) - th->altstack_sp - 1 < th->altstack_size;
-    old.flags |= on ? SS_ONSTACK : 0;
-    long e = new_va ? user_copy_in(th->space, &new, new_va, sizeof new) : 0;
-    if (!e && new_va)
-        e = on                                                     ? -EPERM
-            : new.flags & ~(SS_DISABLE | SS_ONSTACK)               ? -EINVAL
-            : !(new.flags &SS_DISABLE) && new.size < MINSIGSTKSZ_K ? -ENOMEM
-                                                                   : 0;
-    if (!e && old_va)
-        e = user_copy_out(th->space, old_va, &old, sizeof old);
-    if (e || !new_va)
-        return e;
-    th->altstack_flags = (uint32_t) new.flags &SS_DISABLE;
-    th->altstack_sp = new.flags &SS_DISABLE ? 0 : new.sp;
-    th->altstack_size = new.flags &SS_DISABLE ? 0 : new.size;
-    return 0;
-}
-SYSCALL(132, sigaltstack, 2);
 
 // ---- sending
 
@@ -192,21 +169,22 @@ long sys_tgkill(int32_t tgid, int32_t tid, int32_t sig)
 }
 SYSCALL(131, tgkill, 3);
 
-long queued_info(va_t va, int32_t pid, int32_t sig, struct siginfo_k *out)
+long queued_info(va_t va, int32_t id, int32_t sig, struct siginfo_k *out)
 {
     struct siginfo_user in;
     long e = user_copy_in(thread_current()->space, &in, va, sizeof in);
     if (e)
         return e;
+    if ((in.code >= 0 || in.code == SI_TKILL) && (uint32_t)id != thread_current()->tid)
+        return -EPERM;
     if (sig < 0 || sig > NSIG)
         return -EINVAL;
-    if ((in.code >= 0 || in.code == SI_TKILL) && (uint32_t)pid != process_current()->pid)
-        return -EPERM;
     *out = (struct siginfo_k){.code = in.code,
                               .error = in.error,
+                              .addr = in.field[0],
                               .value = in.field[1],
-                              .pid = (int32_t)in.field[0],
-                              .uid = (uint32_t)(in.field[0] >> 32)};
+                              .utime = in.field[2],
+                              .stime = in.field[3]};
     return 0;
 }
 
@@ -221,8 +199,10 @@ SYSCALL(138, rt_sigqueueinfo, 3);
 long sys_rt_tgsigqueueinfo(int32_t tgid, int32_t tid, int32_t sig, va_t va)
 {
     struct siginfo_k info;
-    long e = queued_info(va, tgid, sig, &info);
-    return e ? e : tgid <= 0 ? -EINVAL : kill_thread(tgid, tid, sig, &info);
+    if (tgid <= 0 || tid <= 0)
+        return -EINVAL;
+    long e = queued_info(va, tid, sig, &info);
+    return e ? e : kill_thread(tgid, tid, sig, &info);
 }
 SYSCALL(240, rt_tgsigqueueinfo, 4);
 
@@ -238,7 +218,7 @@ ASYNC_SYSCALL(sys_rt_sigsuspend, long r; sigset set;)
         ASYNC_RETURN(f->r);
     t->thread->saved_blocked = t->thread->blocked;
     signal_set_blocked(t->thread, f->set);
-    while (!signal_pending(t->thread)) {
+    while (!signal_pending(t->thread) && !(t->attn & ATTN_STOP)) {
         SUSPEND("signal");
         signal_recalculate(t->thread); // the bit of one that a sibling took would hide the next
     }
@@ -258,7 +238,7 @@ ASYNC(signal_wait, int sig; sigset was;)
     signal_set_blocked(t->thread, f->was & ~f->set); // so that sending wakes us
     for (;;) {
         f->sig = signal_take_from(t->thread, f->set, f->info);
-        if (f->sig || signal_pending(t->thread))
+        if (f->sig || signal_pending(t->thread) || (t->attn & ATTN_STOP))
             break;
         SUSPEND("signal");
         signal_recalculate(t->thread);

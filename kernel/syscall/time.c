@@ -105,16 +105,7 @@ SYSCALL(169, gettimeofday, 2);
 
 static struct timespec_k time_left(uint64_t until)
 {
-    uint64_t now = time_ticks();
-    return ns_timespec(until > now ? ticks_to_ns(until - now) : 0);
-}
-
-// Until when a relative sleep lasts: a restarted one keeps its end.
-static uint64_t sleep_end(struct thread *th, uint64_t ns)
-{
-    uint64_t until = th->restart_until ? th->restart_until : time_ticks() + ns_to_ticks(ns);
-    th->restart_until = 0;
-    return until;
+    return ns_timespec(ticks_ahead_ns(until));
 }
 
 // An interrupted sleep fails only if a handler runs; else (stopped and continued) it goes on. What
@@ -158,7 +149,8 @@ ASYNC_SYSCALL(sys_clock_nanosleep, long r; struct timespec_k ts; uint64_t ns;)
     if (f->a[1] & TIMER_ABSTIME)
         f->ns = ns_until(f->ns, f->a[0] == CLOCK_REALTIME);
     AWAIT(f->r, user_sleep,
-          f->a[1] & TIMER_ABSTIME ? time_ticks() + ns_to_ticks(f->ns) : sleep_end(t->thread, f->ns),
+          f->a[1] & TIMER_ABSTIME ? time_ticks() + ns_to_ticks(f->ns)
+                                  : signal_wait_end(t->thread, f->ns),
           f->a[3], f->a[1] & TIMER_ABSTIME);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
@@ -174,7 +166,7 @@ ASYNC_SYSCALL(sys_nanosleep, long r; struct timespec_k ts;)
         ASYNC_RETURN(f->r);
     if (!timespec_valid(&f->ts))
         ASYNC_RETURN(-EINVAL);
-    AWAIT(f->r, user_sleep, sleep_end(t->thread, timespec_ns(&f->ts)), f->a[1], false);
+    AWAIT(f->r, user_sleep, signal_wait_end(t->thread, timespec_ns(&f->ts)), f->a[1], false);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -9,44 +9,6 @@
 
 TRACE_POINT(signal_deliver, "signal.deliver", "tid", "signal", "handler");
 
-#define STOPS    (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
-#define HARMLESS (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
-
-static void tell_parent(struct process *p, int code, int status)
-{
-    spin_lock(&process_tree_lock);
-    struct process *parent = p->parent;
-    if (!parent) {
-        spin_unlock(&process_tree_lock);
-        return;
-    }
-    process_get(parent);
-    waitq_wake_all(&parent->child_exit);
-    bool quiet = parent->sighand->action[SIGCHLD - 1].flags & SA_NOCLDSTOP;
-    spin_unlock(&process_tree_lock);
-    struct siginfo_k info = {
-        .signo = SIGCHLD, .code = code, .pid = (int)p->pid, .uid = p->cred.uid, .status = status};
-    if (!quiet)
-        signal_send_process(parent, SIGCHLD, &info);
-    process_put(parent);
-}
-
-void process_notify_continued(struct process *p)
-{
-    tell_parent(p, CLD_CONTINUED, SIGCONT);
-}
-
-static void stop_process(struct process *p, int sig)
-{
-    spin_lock(&p->lock);
-    p->stopped = (uint8_t)sig;
-    p->stop_reported = p->continued = 0;
-    PROCESS_THREADS(it, p)
-    task_attention(&thread_entry(it)->task, ATTN_STOP);
-    spin_unlock(&p->lock);
-    tell_parent(p, CLD_STOPPED, sig);
-}
-
 // A call that was interrupted is restarted, or fails with EINTR when a handler runs that says so.
 static void settle_restart(struct thread *th, const struct sigaction_k *handler)
 {
@@ -68,7 +30,7 @@ static void restore_mask(struct thread *th)
     if (!th->restore_blocked)
         return;
     th->restore_blocked = false;
-    th->blocked = th->saved_blocked;
+    signal_set_blocked(th, th->saved_blocked);
 }
 
 ASYNC_DECL(deliver_signals, struct thread *th;);
@@ -82,18 +44,22 @@ ASYNC(deliver_signals, long r; int sig; struct siginfo_k info; struct sigaction_
         if (f->action.handler > 1) {
             settle_restart(f->th, &f->action);
             AWAIT(f->r, sigframe_push, f->th, &f->info, &f->action);
-            if (f->r < 0) // no stack to run it on
-                process_exit_group(f->th->process, status_signaled(SIGSEGV));
-            f->th->restore_blocked = false;
+            if (f->r < 0)
+                signal_no_frame(f->th, f->sig);
+            else
+                f->th->restore_blocked = false;
             break;
         }
-        if (SIGMASK(f->sig) & HARMLESS)
+        if (SIGMASK(f->sig) & IGNORED_BY_DEFAULT)
             continue;
         if (f->th->process->pid == 1 && f->info.code <= 0)
             continue; // sent while it was blocked: init gets only what it handles, and faults
-        if (SIGMASK(f->sig) & STOPS) {
-            stop_process(f->th->process, f->sig);
-            break;
+        if (SIGMASK(f->sig) & STOP_SIGNALS) {
+            process_stop(f->th->process, f->sig);
+            if (!(t->attn & ATTN_STOP))
+                continue;
+            signal_recalculate(f->th); // how its call goes on is settled when it is continued
+            ASYNC_RETURN(0);
         }
         process_exit_group(f->th->process, status_signaled(f->sig));
         break;
@@ -119,8 +85,11 @@ ASYNC(user_attend, long r;)
     }
     if (t->attn & ATTN_DEADLINE)
         task_attention_clear(t, ATTN_DEADLINE);
-    while ((t->attn & (ATTN_STOP | ATTN_SUSPEND)) && !(t->attn & ATTN_CANCEL))
+    while ((t->attn & (ATTN_STOP | ATTN_SUSPEND)) && !(t->attn & ATTN_CANCEL)) {
+        if (t->attn & ATTN_STOP)
+            process_park(f->th);
         SUSPEND("to be continued");
+    }
     if (t->attn & ATTN_HOLD)
         SUSPEND("to be released");
     if ((t->attn & ATTN_SIGNAL) && !(t->attn & ATTN_CANCEL))

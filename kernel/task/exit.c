@@ -45,8 +45,12 @@ static void notify_parent(struct process *p, struct process *parent)
         .pid = (int)p->pid,
         .uid = p->cred.uid,
         .status = (int)(killed ? p->exit_status & 127 : p->exit_status >> 8),
+        .utime = ticks_to_ns(p->utime_ticks) / 10000000,
+        .stime = ticks_to_ns(p->stime_ticks) / 10000000,
     };
-    if (p->exit_signal && p->exit_signal <= NSIG)
+    bool unheard = // not even if it is blocked
+        p->exit_signal == SIGCHLD && parent->sighand->action[SIGCHLD - 1].handler == 1;
+    if (p->exit_signal && p->exit_signal <= NSIG && !unheard)
         signal_send_process(parent, (int)p->exit_signal, &info);
 }
 
@@ -178,11 +182,16 @@ static void begin_exit(struct thread *th)
 {
     struct process *p = th->process;
     spin_lock(&p->lock);
+    p->nparked -= th->parked;
+    th->parked = false;
     if (++p->nleaving == p->nthreads && !p->exiting) {
         p->exiting = 1;
         p->exit_status = th->exit_code;
     }
+    bool stopped = !p->exiting && process_stop_completes_locked(p);
     spin_unlock(&p->lock);
+    if (stopped) // it was the last that had not parked
+        process_tell_stopped(p);
 }
 
 // Others look at a thread's files under process.lock.

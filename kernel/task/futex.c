@@ -9,6 +9,7 @@
 #include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/signal.h"
 #include "task/thread.h"
 #include "task/time.h"
 
@@ -338,11 +339,14 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
     f->until = timespec_ns(&f->ts); // WAIT: relative; WAIT_BITSET: absolute
     if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)
         f->until = ns_until(f->until, f->a[1] & FUTEX_REALTIME);
-    AWAIT_WITHIN(f->r, &f->d, f->until, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],
-                 f->a[1] & FUTEX_PRIVATE, &f->woken);
+    f->until = signal_wait_end(t->thread, f->until);
+    AWAIT_WITHIN(f->r, &f->d, ticks_ahead_ns(f->until), futex_wait, f->a[0], (uint32_t)f->a[2],
+                 (uint32_t)f->a[5], f->a[1] & FUTEX_PRIVATE, &f->woken);
     if (f->r == -ETIMEDOUT && f->woken) // both at once: the waker has counted this one
         ASYNC_RETURN(0);
-    ASYNC_RETURN(f->r == -ERESTARTSYS ? -EINTR : f->r);
+    if (f->r == -ERESTARTSYS) // EINTR after a handler, else it goes on for what is left
+        t->thread->restart_until = f->until;
+    ASYNC_RETURN(f->r == -ERESTARTSYS ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }

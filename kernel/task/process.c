@@ -221,7 +221,6 @@ struct thread *thread_new(struct process *p, const char *name)
     th->fpu.hart = UINT32_MAX;
     sigpending_init(&th->pending);
     list_init(&th->in_process);
-    th->altstack_flags = SS_DISABLE;
     if (task_init(&th->task, name, th->arena, sizeof th->arena, &user_loop_fn,
                   &(struct user_loop_args){th}, sizeof(struct user_loop_args))) {
         kfree(th);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Signals: sending, pending sets, choosing what is delivered next.
+// Signals: actions, sending, taking what is delivered next.
 //
-// sighand.lock guards the actions and both pending sets. A standard signal is pending at most once
-// and keeps the first siginfo; real-time signals queue. When there is no memory for the queue entry
-// a standard signal is still sent, without its details.
+// sighand.lock guards the actions, both pending sets and what a thread blocks: a sender that holds it
+// finds either the thread to take the signal, or the mask that its owner looks at the signal with.
 #include "task/signal.h"
 
 #include "lib/trace.h"
@@ -12,15 +11,6 @@
 #include "task/process.h"
 
 #include <string.h>
-
-enum { SIGRTMIN_K = 32 };
-
-#define IGNORED_BY_DEFAULT                                                                         \
-    (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
-#define STOP_SIGNALS (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
-#define SYNCHRONOUS                                                                                \
-    (SIGMASK(SIGSEGV) | SIGMASK(SIGBUS) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGFPE) |   \
-     SIGMASK(SIGSYS))
 
 TRACE_POINT(signal_send, "signal.send", "pid", "signal");
 
@@ -71,80 +61,8 @@ void sighand_to_default(struct sighand *sh)
 void signal_exec_reset(struct thread *th)
 {
     sighand_to_default(th->process->sighand);
-    th->altstack_flags = SS_DISABLE;
+    th->altstack_flags = 0;
     th->altstack_sp = th->altstack_size = 0;
-}
-
-// ---- pending sets (sighand.lock held)
-
-void sigpending_init(struct sigpending *p)
-{
-    p->set = 0;
-    list_init(&p->queue);
-}
-
-void sigpending_free(struct sigpending *p)
-{
-    struct list *it;
-    while ((it = list_pop_front(&p->queue)))
-        kfree(list_entry(it, struct sigqueue, link));
-    p->set = 0;
-}
-
-static void flush_signals(struct sigpending *p, sigset which)
-{
-    p->set &= ~which;
-    LIST_FOREACH_SAFE(it, next, &p->queue) {
-        struct sigqueue *q = list_entry(it, struct sigqueue, link);
-        if (SIGMASK(q->info.signo) & which) {
-            list_remove(it);
-            kfree(q);
-        }
-    }
-}
-
-static int enqueue_signal(struct sigpending *p, int sig, const struct siginfo_k *info)
-{
-    if (sig < SIGRTMIN_K && (p->set & SIGMASK(sig)))
-        return 0;
-    struct sigqueue *q = kmalloc(sizeof *q);
-    if (!q && sig >= SIGRTMIN_K && info && info->code != SI_USER)
-        return -EAGAIN;
-    p->set |= SIGMASK(sig);
-    if (q) {
-        q->info = info ? *info : (struct siginfo_k){.code = SI_KERNEL};
-        q->info.signo = sig;
-        list_push_back(&p->queue, &q->link);
-    }
-    return 0;
-}
-
-static void dequeue_signal(struct sigpending *p, int sig, struct siginfo_k *info)
-{
-    bool more = false, found = false;
-    *info = (struct siginfo_k){.signo = sig, .code = SI_USER};
-    LIST_FOREACH_SAFE(it, next, &p->queue) {
-        struct sigqueue *q = list_entry(it, struct sigqueue, link);
-        if (q->info.signo != sig)
-            continue;
-        if (found) {
-            more = true;
-            break;
-        }
-        found = true;
-        *info = q->info;
-        list_remove(it);
-        kfree(q);
-    }
-    if (!more)
-        p->set &= ~SIGMASK(sig);
-}
-
-static int lowest(sigset set)
-{
-    if (set & SYNCHRONOUS)
-        set &= SYNCHRONOUS;
-    return set ? __builtin_ctzl(set) + 1 : 0;
 }
 
 static sigset deliverable(const struct thread *th)
@@ -154,13 +72,8 @@ static sigset deliverable(const struct thread *th)
 
 static int take_locked(struct thread *th, sigset set, struct siginfo_k *info)
 {
-    int sig = lowest(th->pending.set & set);
-    if (sig) {
-        dequeue_signal(&th->pending, sig, info);
-    } else if ((sig = lowest(th->process->pending.set & set))) {
-        dequeue_signal(&th->process->pending, sig, info);
-    }
-    return sig;
+    int sig = sigpending_take(&th->pending, set, info);
+    return sig ? sig : sigpending_take(&th->process->pending, set, info);
 }
 
 int signal_take(struct thread *th, struct siginfo_k *info, struct sigaction_k *action)
@@ -172,6 +85,8 @@ int signal_take(struct thread *th, struct siginfo_k *info, struct sigaction_k *a
         *action = sh->action[sig - 1];
         if (action->handler > 1 && (action->flags & SA_RESETHAND))
             sh->action[sig - 1].handler = 0;
+        if (action->handler == 0 && (SIGMASK(sig) & STOP_SIGNALS))
+            th->process->stop_taken = 1;
     }
     spin_unlock(&sh->lock);
     return sig;
@@ -196,14 +111,19 @@ sigset signal_all_pending(struct thread *th)
     return th->pending.set | th->process->pending.set;
 }
 
-void signal_recalculate(struct thread *th)
+static void recalculate_locked(struct thread *th)
 {
-    struct sighand *sh = th->process->sighand;
-    spin_lock(&sh->lock);
     if (deliverable(th) || th->restore_blocked || th->restart)
         atomic_or32(&th->task.attn, ATTN_SIGNAL);
     else
         atomic_and32(&th->task.attn, ~(uint32_t)ATTN_SIGNAL);
+}
+
+void signal_recalculate(struct thread *th)
+{
+    struct sighand *sh = th->process->sighand;
+    spin_lock(&sh->lock);
+    recalculate_locked(th);
     spin_unlock(&sh->lock);
 }
 
@@ -218,8 +138,18 @@ void signal_pass_on(struct process *p)
 
 void signal_set_blocked(struct thread *th, sigset blocked)
 {
-    th->blocked = blocked & ~SIG_UNBLOCKABLE;
-    signal_recalculate(th);
+    struct process *p = th->process;
+    blocked &= ~SIG_UNBLOCKABLE;
+    spin_lock(&p->sighand->lock);
+    bool leaves = p->pending.set & blocked & ~th->blocked;
+    th->blocked = blocked;
+    recalculate_locked(th);
+    spin_unlock(&p->sighand->lock);
+    if (leaves) {
+        spin_lock(&p->lock);
+        signal_pass_on(p);
+        spin_unlock(&p->lock);
+    }
 }
 
 // ---- sending
@@ -237,21 +167,6 @@ static bool dropped(const struct process *p, const struct thread *th, int sig)
     return h == 1 || (h == 0 && (IGNORED_BY_DEFAULT & SIGMASK(sig)));
 }
 
-// process.lock held.
-static void continue_process(struct process *p)
-{
-    if (!p->stopped)
-        return;
-    p->stopped = 0;
-    p->continued = 1;
-    PROCESS_THREADS(it, p)
-    {
-        struct task *t = &thread_entry(it)->task;
-        task_attention_clear(t, ATTN_STOP);
-        task_wake(t);
-    }
-}
-
 // Which signals cancel each other out.
 static void prepare(struct process *p, int sig)
 {
@@ -260,9 +175,11 @@ static void prepare(struct process *p, int sig)
                                                : 0;
     if (!flush)
         return;
-    flush_signals(&p->pending, flush);
+    sigpending_flush(&p->pending, flush);
     PROCESS_THREADS(it, p)
-    flush_signals(&thread_entry(it)->pending, flush);
+    sigpending_flush(&thread_entry(it)->pending, flush);
+    if (sig == SIGCONT)
+        p->stop_taken = 0;
 }
 
 static struct thread *choose_thread(struct process *p, int sig)
@@ -292,7 +209,7 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
     TRACE(signal_send, p->pid, (uint64_t)sig);
     prepare(p, sig);
     if (sig == SIGCONT)
-        continue_process(p);
+        process_continue_locked(p);
     if (sig == SIGKILL) {
         if (p->pid == 1 && info)
             return 0; // nobody kills init but the kernel
@@ -303,35 +220,35 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
     struct thread *to = th ? th : choose_thread(p, sig);
     if (dropped(p, to, sig))
         return 0;
-    int e = enqueue_signal(th ? &th->pending : &p->pending, sig, info);
+    int e = sigpending_add(th ? &th->pending : &p->pending, p, sig, info);
     if (!e && to && !(to->blocked & SIGMASK(sig)))
         task_attention(&to->task, ATTN_SIGNAL);
     return e;
 }
 
-int signal_send_process(struct process *p, int sig, const struct siginfo_k *info)
+// th NULL: to the process. A thread that has left gets nothing.
+static int send(struct process *p, struct thread *th, int sig, const struct siginfo_k *info)
 {
-    bool was_stopped = false;
     spin_lock(&p->lock);
-    was_stopped = p->stopped;
+    bool was_stopped = p->stopped;
     spin_lock(&p->sighand->lock);
-    int e = send_locked(p, NULL, sig, info);
+    int e = th && list_empty(&th->in_process) ? 0 : send_locked(p, th, sig, info);
+    bool continued = was_stopped && !p->stopped;
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);
-    if (was_stopped && sig == SIGCONT)
+    if (continued)
         process_notify_continued(p);
     return e;
 }
 
+int signal_send_process(struct process *p, int sig, const struct siginfo_k *info)
+{
+    return send(p, NULL, sig, info);
+}
+
 int signal_send_thread(struct thread *th, int sig, const struct siginfo_k *info)
 {
-    struct process *p = th->process;
-    spin_lock(&p->lock);
-    spin_lock(&p->sighand->lock);
-    int e = list_empty(&th->in_process) ? 0 : send_locked(p, th, sig, info);
-    spin_unlock(&p->sighand->lock);
-    spin_unlock(&p->lock);
-    return e;
+    return send(th->process, th, sig, info);
 }
 
 struct group_send {
@@ -358,41 +275,40 @@ int signal_send_group(uint32_t pgid, int sig, const struct siginfo_k *info)
 }
 
 // A blocked or ignored fault signal cannot wait: the action falls back to the default, which kills.
-void signal_force_fault(struct thread *th, int sig, int code, uint64_t addr)
+static void force(struct thread *th, const struct siginfo_k *info, bool fatal)
 {
     struct process *p = th->process;
-    struct siginfo_k info = {.signo = sig, .code = code, .addr = addr};
+    int sig = info->signo;
     spin_lock(&p->lock);
     spin_lock(&p->sighand->lock);
     struct sigaction_k *a = &p->sighand->action[sig - 1];
-    if (a->handler == 1 || (th->blocked & SIGMASK(sig))) {
+    if (fatal || a->handler == 1 || (th->blocked & SIGMASK(sig))) {
         a->handler = 0;
         th->blocked &= ~SIGMASK(sig);
     }
-    enqueue_signal(&th->pending, sig, &info);
+    sigpending_add(&th->pending, p, sig, info);
     task_attention(&th->task, ATTN_SIGNAL);
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);
 }
 
+void signal_force_fault(struct thread *th, int sig, int code, uint64_t addr)
+{
+    force(th, &(struct siginfo_k){.signo = sig, .code = code, .addr = addr}, false);
+}
+
+void signal_no_frame(struct thread *th, int sig)
+{
+    force(th, &(struct siginfo_k){.signo = SIGSEGV, .code = SI_KERNEL}, sig == SIGSEGV);
+}
+
 void siginfo_to_user(const struct siginfo_k *info, struct siginfo_user *out)
 {
-    *out = (struct siginfo_user){.signo = info->signo, .error = info->error, .code = info->code};
-    struct {
-        int32_t pid;
-        uint32_t uid;
-        int32_t status, pad;
-    } who = {info->pid, info->uid, info->status, 0};
-    if (info->addr || info->signo == SIGSEGV || info->signo == SIGBUS || info->signo == SIGILL ||
-        info->signo == SIGTRAP) {
-        if (info->code != SI_USER && info->code != SI_TKILL && info->code != SI_QUEUE) {
-            out->field[0] = info->addr;
-            return;
-        }
-    }
-    memcpy(out->field, &who, sizeof who);
-    if (info->signo != SIGCHLD)
-        out->field[1] = info->value;
+    *out = (struct siginfo_user){info->signo,
+                                 info->error,
+                                 info->code,
+                                 0,
+                                 {info->addr, info->value, info->utime, info->stime}};
 }
 
 // An action that ignores drops what is pending (POSIX).
@@ -403,9 +319,9 @@ void signal_set_action(struct thread *th, int sig, const struct sigaction_k *new
     spin_lock(&p->sighand->lock);
     p->sighand->action[sig - 1] = *new;
     if (new->handler == 1 || (new->handler == 0 && (IGNORED_BY_DEFAULT & SIGMASK(sig)))) {
-        flush_signals(&p->pending, SIGMASK(sig));
+        sigpending_flush(&p->pending, SIGMASK(sig));
         PROCESS_THREADS(it, p)
-        flush_signals(&thread_entry(it)->pending, SIGMASK(sig));
+        sigpending_flush(&thread_entry(it)->pending, SIGMASK(sig));
     }
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);

@@ -9,30 +9,39 @@ enum {
     SA_NOCLDSTOP = 1,
     SA_NOCLDWAIT = 2,
     SA_SIGINFO = 4,
+    SA_EXPOSE_TAGBITS = 0x800,
     SA_ONSTACK = 0x08000000,
     SA_RESTART = 0x10000000,
     SA_NODEFER = 0x40000000,
 };
-#define SA_RESETHAND 0x80000000u
+#define SA_RESETHAND  0x80000000u
+#define SS_AUTODISARM (1u << 31)
 enum { SI_USER = 0, SI_KERNEL = 0x80, SI_QUEUE = -1, SI_TIMER = -2, SI_TKILL = -6 };
 enum { CLD_EXITED = 1, CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED };
 enum { SS_ONSTACK = 1, SS_DISABLE = 2, MINSIGSTKSZ_K = 2048 };
 
 #define SIGMASK(sig)    (1ul << ((sig)-1))
 #define SIG_UNBLOCKABLE (SIGMASK(SIGKILL) | SIGMASK(SIGSTOP))
-
-struct sigqueue {
-    struct list link;
-    struct siginfo_k info;
-};
+#define IGNORED_BY_DEFAULT                                                                         \
+    (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
+#define STOP_SIGNALS (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
 
 struct sighand *sighand_new(void);
 struct sighand *sighand_copy(struct sighand *from); // fork; NULL: out of memory
 void sighand_get(struct sighand *sh);
 void sighand_put(struct sighand *sh);
 void sighand_to_default(struct sighand *sh); // what is handled; ignored stays ignored
+
+// ---- pending sets (sigqueue.c); sighand.lock held where they can be seen by others
 void sigpending_init(struct sigpending *p);
 void sigpending_free(struct sigpending *p);
+void sigpending_flush(struct sigpending *p, sigset which);
+// Adds a signal to a set of process `to`, whose user is charged. -EAGAIN: over RLIMIT_SIGPENDING (or
+// out of memory) and its details, which matter, would be lost.
+int sigpending_add(struct sigpending *p, const struct process *to, int sig,
+                   const struct siginfo_k *info);
+// Takes the next one of `set`: faults first, then by number, in the order sent. 0: there is none.
+int sigpending_take(struct sigpending *p, sigset set, struct siginfo_k *info);
 
 // Takes the next deliverable signal of the thread: its number, 0 none. Fills info and, for a
 // handler, the action (SA_RESETHAND applied).
@@ -42,22 +51,40 @@ int signal_take_from(struct thread *th, sigset set, struct siginfo_k *info);
 void signal_set_action(struct thread *th, int sig, const struct sigaction_k *new);
 // process.lock held: what was sent to the process and was to be taken by a thread that is gone.
 void signal_pass_on(struct process *p);
+// What it blocks newly and was sent to the process goes to a sibling. No lock held.
 void signal_set_blocked(struct thread *th, sigset blocked);
+// There is no stack for the handler of sig: SIGSEGV, which is fatal if that was the one.
+void signal_no_frame(struct thread *th, int sig);
 // Sets or clears ATTN_SIGNAL by what is deliverable now.
 void signal_recalculate(struct thread *th);
 sigset signal_all_pending(struct thread *th);
 void signal_exec_reset(struct thread *th); // handlers to default, altstack off
 
+// In ticks, until when a wait of ns lasts; one that is restarted keeps its end (thread.restart_until).
+static inline uint64_t signal_wait_end(struct thread *th, uint64_t ns)
+{
+    uint64_t until = th->restart_until ? th->restart_until : time_ticks() + ns_to_ticks(ns);
+    th->restart_until = 0;
+    return until;
+}
+
+// ---- stopping (stop.c)
+void process_stop(struct process *p, int sig);   // by a signal that was taken
+bool process_continue_locked(struct process *p); // process.lock held. True: it was stopped
+void process_park(struct thread *th);            // it enters user mode no more until continued
+bool process_stop_completes_locked(struct process *p); // process.lock held; the caller tells then
+void process_tell_stopped(struct process *p);
+
 // What a caller may send, and as whom (syscall/signal.c).
 bool may_signal(const struct process *to, int sig);
 struct siginfo_k info_of_caller(int code);
-// The siginfo a caller gives for process `pid`: 0, -EINVAL, -EFAULT, -ECOMMIT; -EPERM: it is forged.
-long queued_info(va_t va, int32_t pid, int32_t sig, struct siginfo_k *out);
+// The siginfo a caller gives for process or thread `id`: 0, -EINVAL, -EFAULT, -ECOMMIT; -EPERM: it is forged.
+long queued_info(va_t va, int32_t id, int32_t sig, struct siginfo_k *out);
 
 // Linux's layout of siginfo, 128 bytes.
 struct siginfo_user {
     int32_t signo, error, code, pad;
-    uint64_t field[14];
+    uint64_t field[14]; // the unions of siginfo_k, then utime and stime
 };
 void siginfo_to_user(const struct siginfo_k *info, struct siginfo_user *out);
 

@@ -32,11 +32,20 @@ struct sigaction_k {
     sigset mask;
 };
 
-struct siginfo_k { // what a queued signal carries
-    int32_t signo, code, error, pid;
-    uint32_t uid;
-    int32_t status;
-    uint64_t addr, value;
+struct siginfo_k { // what a queued signal carries; the unions lie as in Linux's siginfo
+    int32_t signo, error, code, pad;
+    union {
+        struct {
+            int32_t pid;
+            uint32_t uid;
+        };
+        uint64_t addr; // of a fault
+    };
+    union {
+        int32_t status; // of a child
+        uint64_t value;
+    };
+    uint64_t utime, stime; // of a child, in clock ticks of 10 ms
 };
 
 struct sigpending {
@@ -81,7 +90,11 @@ struct process {
     struct rlimit_k rlimit[RLIM_COUNT];
     uint32_t exit_signal; // sent to the parent, SIGCHLD mostly
     uint32_t exit_status; // as wait4 reports it
-    uint8_t exiting, zombie, stopped, stop_reported, continued, did_exec, dumpable;
+    uint8_t exiting, zombie, stop_reported, continued, did_exec, dumpable;
+    uint8_t stopped;           // the signal that stops it, 0 none; lock
+    uint8_t stop_complete;     // all its threads are parked; lock
+    uint8_t stop_taken;        // a stop signal was taken and no SIGCONT came since: see stop.c
+    uint32_t nparked;          // threads that have parked for the present stop; lock
     uint8_t reaped;            // its pid is nobody's or another's now; process_tree_lock
     struct waitq ended;        // pollers of its pidfds; process_tree_lock
     struct event *exec_waiter; // in the frame of a thread in exec: set when it is alone; lock
@@ -121,12 +134,13 @@ struct thread {
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
     bool restore_blocked;
+    bool parked;            // for the present stop; process.lock
     int16_t restart;        // ERESTART* code of the call to be restarted, 0 none
     uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts
     struct sigpending pending;
     va_t altstack_sp;
     uint64_t altstack_size;
-    uint32_t altstack_flags;
+    uint32_t altstack_flags; // as it was set; there is none when the size is 0
     va_t clear_child_tid, set_child_tid;
     va_t robust_list;
     va_t sigreturn_va; // of the trampoline in this space

@@ -2,6 +2,7 @@
 // User time values and what they mean in nanoseconds.
 #pragma once
 
+#include "arch/cpu.h"
 #include "async/timer.h"
 #include "fs/abi.h"
 
@@ -24,6 +25,13 @@ static inline uint64_t timespec_ns(const struct timespec_k *ts)
 static inline struct timespec_k ns_timespec(uint64_t ns)
 {
     return (struct timespec_k){(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
+}
+
+// From now until a time in ticks; 0 when it has passed.
+static inline uint64_t ticks_ahead_ns(uint64_t until)
+{
+    uint64_t now = time_ticks();
+    return until > now ? ticks_to_ns(until - now) : 0;
 }
 
 // From now until an absolute time of CLOCK_MONOTONIC or CLOCK_REALTIME; 0 when it has passed.

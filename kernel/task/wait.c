@@ -67,7 +67,7 @@ static bool report(struct process *parent, struct process *c, const struct wait_
         }
         return true;
     }
-    if (!c->zombie && c->stopped && !c->stop_reported && (rq->options & WSTOPPED)) {
+    if (!c->zombie && c->stop_complete && !c->stop_reported && (rq->options & WSTOPPED)) {
         out->status = (uint32_t)c->stopped << 8 | 0x7f;
         out->code = CLD_STOPPED;
         c->stop_reported |= !keep;

@@ -274,6 +274,7 @@ static int do_kill(long i)
     CHECK(kill(-pid, SIGKILL) == 0);
     CHECK(waitpid(pid, &status, 0) == pid);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    unlink("/tmp/churn.busy"); // if it was killed before it could
     return 0;
 }
 

@@ -33,7 +33,7 @@ static int segment_add(struct task *t, size_t bytes)
 
 int task_reserve(struct task *t, size_t bytes)
 {
-    if (likely((size_t)(t->limit - t->sp) >= bytes))
+    if (likely((size_t)(t->limit - t->sp) >= bytes) && (!HARD_GROW || t->segment))
         return 0;
     return segment_add(t, bytes);
 }

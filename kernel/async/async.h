@@ -25,6 +25,7 @@
 
 #include "arch/types.h"
 #include "lib/errno.h"
+#include "lib/hard.h"
 #include "lib/lock_order.h"
 #include "lib/set.h"
 
@@ -210,7 +211,7 @@ finally_:                                                                       
         ASYNC_HERE_(id, #callee, &callee##_fn, NULL);                                              \
         if (likely(async_push(t, &callee##_fn))) {                                                 \
             *(struct callee##_args *)(t->top + 1) = (struct callee##_args){__VA_ARGS__};           \
-            poll_t p_ = callee(t, t->top);                                                         \
+            poll_t p_ = HARD_PREEMPT ? (poll_t){POLL_YIELD} : callee(t, t->top);                   \
             if (p_.how != POLL_DONE)                                                               \
                 return p_;                                                                         \
             async_pop(t);                                                                          \
@@ -226,7 +227,7 @@ finally_:                                                                       
         ASYNC_HERE_(id, #iface, NULL, &iface##_iface);                                             \
         if (likely(async_push(t, (fnp)))) {                                                        \
             *(struct iface##_args *)(t->top + 1) = (struct iface##_args){__VA_ARGS__};             \
-            poll_t p_ = t->top->fn->resume(t, t->top);                                             \
+            poll_t p_ = HARD_PREEMPT ? (poll_t){POLL_YIELD} : t->top->fn->resume(t, t->top);       \
             if (p_.how != POLL_DONE)                                                               \
                 return p_;                                                                         \
             async_pop(t);                                                                          \
@@ -293,7 +294,7 @@ long async_depth(const struct async_fn *fn);
 static inline int async_reserve(struct task *t, const struct async_fn *fn)
 {
     long need = load_relaxed(fn->depth);
-    if (likely(need > 0 && t->limit - t->sp >= need))
+    if (likely(need > 0 && t->limit - t->sp >= need) && !HARD_GROW)
         return 0;
     return task_reserve(t, (size_t)async_depth(fn));
 }

@@ -11,7 +11,7 @@
 #include "lib/log.h"
 #include "lib/trace.h"
 
-enum { SLICE_US = 4000, KICK_US = 100 };
+enum { SLICE_US = HARD_PREEMPT ? 200 : 4000, KICK_US = HARD_STEAL ? 1 : 100 };
 
 static uint64_t idle_mask; // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
@@ -86,10 +86,18 @@ static inline void arm_slice(void)
         slice_begin(true);
 }
 
-void executor_user_tick(void)
+// Others may have been queued here by harts that could not arm our slice.
+static inline void catch_up_slice(void)
 {
     if (!hart_self.slice_armed && executor_has_ready())
         slice_begin(true);
+}
+
+void executor_user_tick(void)
+{
+    catch_up_slice();
+    if (HARD_PREEMPT && executor_has_ready())
+        atomic_or32(&hart_self.current->attn, ATTN_RESCHED);
 }
 
 // ---- waking
@@ -184,7 +192,8 @@ static cold enum poll_how attend(struct task *t)
         if (!t->top)
             return POLL_DONE;
     }
-    if (attn & ATTN_DEADLINE) {
+    if ((attn & ATTN_DEADLINE) &&
+        t->top->at != &async_entry) { // a callee begins, however late it is
         atomic_and32(&t->attn, ~(uint32_t)ATTN_DEADLINE);
         struct deadline *d = outermost_fired(t);
         if (d && t->top != d->frame) {
@@ -228,7 +237,7 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     struct hart *h = this_hart();
     h->current = t;
     t->hart = h->index;
-    executor_user_tick(); // others may be queued here by harts that could not arm our slice
+    catch_up_slice();
     h->switches++;
     t->polls++;
     t->started = time_ticks();
@@ -240,6 +249,8 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     h->current = NULL;
     t->since = time_ticks();
     t->ticks += t->since - t->started;
+    if (HARD_WAKE && how == POLL_PENDING && (t->nudged = !t->nudged))
+        atomic_or32(&t->state, TASK_QUEUED);
     if (unlikely(how == POLL_DONE)) {
         store_release(&t->state, TASK_DEAD);
         task_put(t);
@@ -274,8 +285,8 @@ static void idle(void)
 
 bool executor_step(void)
 {
-    struct task *t = run_queue_pop();
-    if (!t && !(t = steal()))
+    struct task *t = HARD_STEAL && (hart_self.switches & 1) ? steal() : NULL;
+    if (!t && !(t = run_queue_pop()) && !(t = steal()))
         return false;
     poll_task(t);
     return true;

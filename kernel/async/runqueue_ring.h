@@ -13,12 +13,9 @@
 #pragma once
 
 #include "async/task.h"
+#include "lib/hard.h"
 
-#ifdef HARD_STEAL
-enum { RING_SIZE = 4, RING_OVERTAKES = 0 };
-#else
-enum { RING_SIZE = 256, RING_OVERTAKES = 8 };
-#endif
+enum { RING_SIZE = HARD_STEAL ? 4 : 256, RING_OVERTAKES = HARD_STEAL ? 0 : 8 };
 _Static_assert((RING_SIZE & (RING_SIZE - 1)) == 0, "positions wrap around at 2^32");
 
 struct task_fifo { // empty: head is NULL, and tail anything
@@ -116,7 +113,7 @@ static inline __attribute__((always_inline)) struct task *ring_pop(struct ring_q
     if (unlikely(load_relaxed(&q->inbox) != NULL))
         ring_open_inbox(q);
     if (t) {
-        if (likely((int)q->overtakes < RING_OVERTAKES)) {
+        if (likely(q->overtakes != RING_OVERTAKES)) {
             q->overtakes++;
             store_relaxed(&q->next, NULL);
             return t;

@@ -84,6 +84,7 @@ struct task {
     } commit;                       // what -ECOMMIT asked for (mem/user.h)
     void (*release)(struct task *); // called when the last reference goes
     struct list all;                // task list, under task_list_lock
+    bool nudged;                    // HARD_WAKE: its wait has had the wake that means nothing
     char name[24];
     char *arena; // arena_size bytes; frames of the root and of small calls
     uint32_t arena_size;

@@ -89,6 +89,9 @@ struct task {
     char *arena; // arena_size bytes; frames of the root and of small calls
     uint32_t arena_size;
     uint32_t magic; // TASK_MAGIC
+#ifdef LOCK_ORDER
+    struct mutex *mutexes; // that it holds, the last first
+#endif
 };
 enum { TASK_MAGIC = 0x7a5c0de5 };
 

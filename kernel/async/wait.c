@@ -125,8 +125,10 @@ bool mutex_trylock(struct mutex *m, struct task *t)
 {
     spin_lock(&m->lock);
     bool free = !m->holder;
-    if (free)
+    if (free) {
         m->holder = t;
+        lock_order_mutex_taken(m, t);
+    }
     spin_unlock(&m->lock);
     return free;
 }
@@ -138,6 +140,7 @@ void mutex_unlock(struct mutex *m, struct task *t)
         panic("mutex %s: unlocked by %s, held by %s", m->name, t->name,
               m->holder ? m->holder->name : "nobody");
     m->holder = NULL;
+    lock_order_mutex_dropped(m, t);
     waitq_wake_one(&m->waiters);
     spin_unlock(&m->lock);
 }
@@ -149,6 +152,7 @@ ASYNC(mutex_lock, struct waiter w;)
     spin_lock(&f->m->lock);
     if (f->m->holder == t)
         panic("mutex %s: %s locks it twice", f->m->name, t->name);
+    lock_order_mutex_wait(f->m, t);
     while (f->m->holder) {
         if (f->interruptible && task_interrupted(t)) {
             spin_unlock(&f->m->lock);
@@ -162,6 +166,7 @@ ASYNC(mutex_lock, struct waiter w;)
     }
     waitq_remove(&f->m->waiters, &f->w);
     f->m->holder = t;
+    lock_order_mutex_taken(f->m, t);
     spin_unlock(&f->m->lock);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

@@ -19,6 +19,11 @@ struct mutex {
     struct task *holder;
     const char *name;
     uint64_t contended;
+#ifdef LOCK_ORDER
+    struct mutex *outer; // what its holder locked before it
+    const void *pc;      // the function that locked it
+    uint32_t class;
+#endif
 };
 void mutex_init(struct mutex *m, const char *name);
 // 0, or -EINTR if interruptible and interrupted. Unlock in FINALLY when `mutex_held(m, t)`.

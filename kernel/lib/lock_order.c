@@ -6,6 +6,7 @@
 #ifdef LOCK_ORDER
 #include "lib/lock_order.h"
 
+#include "async/wait_async.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
 #include "lib/translations.h"
@@ -55,15 +56,15 @@ static const char *name_of(const char *name)
 
 // ---- classes
 
-static uint32_t class_new(const struct spinlock *l)
+static uint32_t class_find(const char *name, const char *file, uint32_t line)
 {
     uint32_t c;
     graph_lock();
     for (c = 1; c < class_count; c++)
-        if (classes[c].line == l->line && classes[c].file == l->file && classes[c].name == l->name)
+        if (classes[c].line == line && classes[c].file == file && classes[c].name == name)
             break;
     if (c == class_count && c < CLASSES)
-        classes[class_count++] = (struct lock_class){l->name, l->file, l->line};
+        classes[class_count++] = (struct lock_class){name, file, line};
     graph_unlock();
     if (c == CLASSES)
         panic("lock order: more than %u classes of locks", CLASSES);
@@ -76,7 +77,7 @@ static uint32_t class_of(struct spinlock *l)
     if (unlikely(!c)) {
         if (!l->file)
             panic("lock at %p was never initialised", (void *)l);
-        c = class_new(l);
+        c = class_find(l->name, l->file, l->line);
         store_relaxed(&l->class, c);
     }
     return c;
@@ -191,5 +192,49 @@ void lock_order_none_held(const char *what)
     const struct spinlock *l = held.at[held.count - 1].lock;
     panic("%s with lock %s (%s:%u) held, taken at %p", what, name_of(l->name), l->file, l->line,
           held.at[held.count - 1].pc);
+}
+
+// ---- mutexes: a task's are a list from the one it took last, linked by mutex.outer
+
+// Who awaits mutex_lock, or calls mutex_trylock: the frame says it better than a return address.
+static const void *locker(const struct task *t)
+{
+    const struct frame *f = t->top;
+    if (f && f->fn == &mutex_lock_fn)
+        f = f->parent;
+    return f ? (const void *)f->fn->resume : NULL;
+}
+
+static uint32_t mutex_class(const struct mutex *m)
+{
+    static const char kind[] = "a mutex";
+    return m->class ? m->class : class_find(m->name, kind, 0);
+}
+
+void lock_order_mutex_wait(struct mutex *m, struct task *t)
+{
+    m->class = mutex_class(m);
+    for (const struct mutex *o = t->mutexes; o; o = o->outer)
+        if (o->class != m->class &&
+            !(load_relaxed(&known[o->class][m->class / 64]) >> m->class % 64 & 1))
+            add_edge(o->class, m->class, o->pc, locker(t));
+}
+
+void lock_order_mutex_taken(struct mutex *m, struct task *t)
+{
+    m->class = mutex_class(m);
+    m->pc = locker(t);
+    m->outer = t->mutexes;
+    t->mutexes = m;
+}
+
+void lock_order_mutex_dropped(struct mutex *m, struct task *t)
+{
+    for (struct mutex **p = &t->mutexes; *p; p = &(*p)->outer)
+        if (*p == m) {
+            *p = m->outer;
+            return;
+        }
+    panic("mutex %s is not among those that %s holds", name_of(m->name), t->name);
 }
 #endif

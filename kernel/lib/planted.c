@@ -61,6 +61,28 @@ static void plant_lock_await(void)
     task_spawn("sleepy", &sleepy_fn, &(struct sleepy_args){0}, sizeof(struct sleepy_args));
 }
 
+// Two tasks, one after the other.
+ASYNC_DECL(lock_both, struct mutex *a; struct mutex *b;);
+ASYNC(lock_both, long r;)
+{
+    ASYNC_BEGIN(lock_both);
+    AWAIT(f->r, mutex_lock, f->a, false);
+    AWAIT(f->r, mutex_lock, f->b, false);
+    ASYNC_FINALLY;
+    mutex_unlock(f->b, t);
+    mutex_unlock(f->a, t);
+    ASYNC_END;
+}
+
+static void plant_mutex_order(void)
+{
+    static struct mutex inner, outer;
+    mutex_init(&inner, "planted inner");
+    mutex_init(&outer, "planted outer");
+    SPAWN("one", lock_both, &outer, &inner);
+    SPAWN("two", lock_both, &inner, &outer);
+}
+
 static void plant_overflow(void)
 {
     volatile int n = INT32_MAX;
@@ -156,6 +178,7 @@ static const struct {
     {"frame-twice", plant_frame_twice},
     {"frame-zeroed", plant_frame_zeroed},
     {"shootdown", plant_shootdown},
+    {"mutex-order", plant_mutex_order},
 };
 
 static void plant(void)

@@ -41,6 +41,8 @@ finds lock-order \
     'PANIC.*lock order: planted first \(kernel/lib/planted\.c:[0-9]+\) taken at .* while planted third \(.*\) is held' \
     'earlier planted second at .* while planted first was held .*; .* planted third at .* while planted second was held' \
     '0x[0-9a-f]+ is (plant_lock_order|take_both)'
+finds mutex-order 'PANIC.*lock order: planted (inner|outer) \(a mutex:0\) taken at .* while planted (inner|outer) .* is held' \
+    '0x[0-9a-f]+ is lock_both'
 finds lock-brothers 'PANIC.*lock order: planted brothers .* while another of its class'
 finds lock-interrupt 'PANIC.*interrupt work with lock planted first .* held'
 finds lock-await 'PANIC.*an async call with lock planted first .* held'

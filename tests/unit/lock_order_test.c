@@ -11,9 +11,11 @@
 
 #include <cmocka.h>
 
+#include "async/wait_async.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
 
+const struct async_fn mutex_lock_fn;
 _Thread_local struct hart hart_self;
 uint64_t timebase_hz = 1;
 static jmp_buf caught;
@@ -169,6 +171,27 @@ static void without_a_place(void **state)
     assert_non_null(strstr(message, "never initialised"));
 }
 
+static void mutexes_by_task(void **state)
+{
+    (void)state;
+    static struct mutex a = {.name = "ma"}, b = {.name = "mb"}, c = {.name = "mc"};
+    static struct task t, u;
+    lock_order_mutex_taken(&a, &t);
+    lock_order_mutex_taken(&c, &u); // another task's: in no order with a
+    lock_order_mutex_wait(&b, &t);
+    lock_order_mutex_taken(&b, &t);
+    lock_order_mutex_dropped(&a, &t);
+    lock_order_mutex_dropped(&c, &u);
+    assert_false(PANICS(lock_order_mutex_wait(&c, &t))); // b before c
+    lock_order_mutex_dropped(&b, &t);
+    lock_order_mutex_taken(&c, &u);
+    assert_true(PANICS(lock_order_mutex_wait(&a, &u)));
+    assert_non_null(strstr(message, "ma (a mutex:0) taken"));
+    assert_non_null(strstr(message, "earlier mb at"));
+    assert_non_null(strstr(message, "earlier mc at"));
+    assert_true(PANICS(lock_order_mutex_dropped(&a, &u)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +203,7 @@ int main(void)
         cmocka_unit_test(trylock_waits_for_nobody),
         cmocka_unit_test(nothing_held),
         cmocka_unit_test(without_a_place),
+        cmocka_unit_test(mutexes_by_task),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

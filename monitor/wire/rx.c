@@ -190,8 +190,10 @@ void wire_rx_byte(struct wire_rx *rx, uint8_t byte, uint64_t now_ms)
 
 uint64_t wire_rx_deadline(const struct wire_rx *rx)
 {
+    if (!rx->mux && rx->held)
+        return rx->heard_ms + (rx->held > 1 ? WIRE_HOLD_HELLO_MS : WIRE_HOLD_MS);
     if (!rx->mux)
-        return rx->held ? rx->heard_ms + WIRE_HOLD_MS : UINT64_MAX;
+        return UINT64_MAX;
     return rx->hello.keepalive ? rx->heard_ms + rx->hello.keepalive * 1000u : UINT64_MAX;
 }
 

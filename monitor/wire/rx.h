@@ -44,8 +44,9 @@ void wire_rx_init(struct wire_rx *rx, const struct wire_sink *sink, void *ctx);
 // now_ms: any clock that does not go back.
 void wire_rx_byte(struct wire_rx *rx, uint8_t byte, uint64_t now_ms);
 
-// Time passed: releases what PLAIN holds after WIRE_HOLD_MS, ends MUX after the keep-alive.
-enum { WIRE_HOLD_MS = 200 };
+// Time passed: releases what PLAIN holds, a zero that a person may have typed after WIRE_HOLD_MS, what began like a
+// HELLO after WIRE_HOLD_HELLO_MS (a busy host may stop a machine in the middle of one); ends MUX after the keep-alive.
+enum { WIRE_HOLD_MS = 200, WIRE_HOLD_HELLO_MS = 3000 };
 void wire_rx_tick(struct wire_rx *rx, uint64_t now_ms);
 // When wire_rx_tick is to be called next, UINT64_MAX: not before another byte came.
 uint64_t wire_rx_deadline(const struct wire_rx *rx);

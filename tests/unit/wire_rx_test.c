@@ -140,6 +140,24 @@ static void a_lone_zero_goes_on_when_time_passed(void **state)
     assert_int_equal(wire_rx_deadline(&rx), UINT64_MAX);
 }
 
+// A machine that its host stops in the middle of a HELLO still takes it.
+static void a_hello_may_pause(void **state)
+{
+    uint8_t b[WIRE_FRAME];
+    size_t n = hello_bytes(b, 9, 5);
+
+    (void)state;
+    for (size_t cut = 2; cut < n; cut++) {
+        fresh_start(state);
+        feed(b, cut, 1000);
+        assert_int_equal(wire_rx_deadline(&rx), 1000 + WIRE_HOLD_HELLO_MS);
+        wire_rx_tick(&rx, 1000 + WIRE_HOLD_HELLO_MS - 1);
+        feed(b + cut, n - cut, 1000 + WIRE_HOLD_HELLO_MS);
+        assert_true(rx.mux);
+        assert_int_equal(seen.tty_n, 0);
+    }
+}
+
 // A HELLO with any byte changed to any other value is typing; so is one cut off anywhere.
 static void only_an_exact_hello_is_taken(void **state)
 {
@@ -165,7 +183,7 @@ static void only_an_exact_hello_is_taken(void **state)
         seen.tty_n = 0;
         feed(good, cut, 0);
         feed("y", 1, 0);
-        wire_rx_tick(&rx, WIRE_HOLD_MS); // it may stand for a byte of the CRC
+        wire_rx_tick(&rx, WIRE_HOLD_HELLO_MS); // it may stand for a byte of the CRC
         assert_int_equal(seen.tty_n, cut + 1);
     }
     assert_int_equal(seen.hellos, 0);
@@ -199,7 +217,7 @@ static void random_typing_passes(void **state)
         for (size_t i = 0; i < sizeof typed; i++)
             typed[i] = random() % 4 ? likely[random() % 9] : (uint8_t)random();
         feed(typed, sizeof typed, 0);
-        wire_rx_tick(&rx, 1000);
+        wire_rx_tick(&rx, WIRE_HOLD_HELLO_MS);
         assert_int_equal(seen.tty_n, sizeof typed);
         assert_memory_equal(seen.tty, typed, sizeof typed);
     }
@@ -313,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(plain_is_transparent_for_all_pairs),
         T(a_lone_zero_goes_on_when_time_passed),
+        T(a_hello_may_pause),
         T(only_an_exact_hello_is_taken),
         T(hello_is_found_behind_anything),
         T(random_typing_passes),

@@ -2,7 +2,7 @@
 # ~/.cache/tidepool. The mechanics of set-up (packages, pinned downloads, images) are small scripts in .setup/.
 #
 # Knobs:  SMP=1..8  MEM=512M  MONITOR=0 (no Lua inside)  CLANG=1  DEBUG=1 (checks at run time; README)
-#         HARD_xxx=1 (makes a rare event constant; see the README)
+#         COVER=1 (records what ran: k.cover)  HARD_xxx=1 (makes a rare event constant; see the README)
 MONITOR ?= 1
 SMP     ?= 4
 MEM     ?= 512M
@@ -16,7 +16,7 @@ endif
 
 # ---- one build folder per configuration: build/kernel, build/nomon, build/clang-debug, ...
 HARD   := $(sort $(filter HARD_%,$(.VARIABLES)))
-CONFIG := $(if $(CLANG),clang) $(if $(filter 0,$(MONITOR)),nomon) $(if $(DEBUG),debug) $(HARD)
+CONFIG := $(if $(CLANG),clang) $(if $(filter 0,$(MONITOR)),nomon) $(if $(DEBUG),debug) $(if $(COVER),cover) $(HARD)
 SPACE  := $(subst ,, )
 O      := build/$(or $(subst $(SPACE),-,$(strip $(CONFIG))),kernel)
 ELF    := $(O)/tidepool.elf
@@ -25,7 +25,8 @@ FDT    := build/third_party/dtc/libfdt
 LIBC   := /usr/lib/picolibc/riscv64-unknown-elf
 
 # ---- the kernel
-SRC     := $(sort $(shell find kernel $(if $(filter 1,$(MONITOR)),monitor) -name '*.[cS]' -not -path kernel/task/vdso/code.c 2>/dev/null))
+SRC     := $(sort $(shell find kernel $(if $(filter 1,$(MONITOR)),monitor) -name '*.[cS]' -not -path kernel/task/vdso/code.c \
+           $(if $(COVER),,-not -name cover.c) 2>/dev/null))
 FDT_SRC := fdt fdt_addresses fdt_ro fdt_rw fdt_strerror fdt_sw fdt_wip
 LUA_SRC := $(if $(filter 1,$(MONITOR)),lapi lauxlib lbaselib lcode lcorolib lctype ldebug ldo ldump lfunc lgc llex \
            lmathlib lmem lobject lopcodes lparser lstate lstring lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio)
@@ -58,8 +59,11 @@ $(ELF): .setup/link kernel/arch/riscv/link.ld $(OBJ)
 # clang 14 knows no `.option arch`: its assembly files may name floating point registers throughout
 ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-command-line-argument))
 
+# the recorder itself is not recorded
+RECORD   = $(if $(COVER),$(if $(filter %/cover.c,$<),,-fsanitize-coverage=trace-pc))
+
 $(O)/kernel/%.o: kernel/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(CHECKS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(CHECKS) $(RECORD) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/kernel/task/vdso/image.S.o: build/vdso.so
 $(O)/monitor/session/prelude_text.S.o build/unit/session_eval_test: $(wildcard monitor/session/prelude/*.lua)
 $(O)/monitor/%.o: monitor/% | build/.third-party

@@ -219,12 +219,13 @@ static void misbehave(void)
 // One child at most 300 ms; its group ends with it.
 static int run_child(uint64_t seed)
 {
-    struct timespec patience = {0, 300000000};
+    struct timespec patience = {0, 300000000}, none = {0};
     sigset_t child;
     int status = 0;
 
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
+    sigtimedwait(&child, NULL, &none); // of the children before
     pid_t pid = fork();
     if (pid < 0)
         return errno;

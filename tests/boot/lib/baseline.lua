@@ -3,6 +3,7 @@
 --
 -- work runs once before the count, so that caches hold what it uses. What ends in the background (a reaper, an orphan) is
 -- waited for by its effect: the counts are right at some moment of the next 20 s, or the difference is what leaked.
+-- The parts, for work that is not the same each time: baseline.settled() and baseline.since(counts).
 local baseline = {}
 
 local function difference(before, after)
@@ -26,14 +27,23 @@ local function settled()
     return last
 end
 
-function baseline.same(name, work)
-    work()
-    local before, lines = settled()
-    work()
+baseline.settled = settled
+
+-- What differs from the counts before, as lines; none if all is given back within 20 s.
+function baseline.since(before)
+    local lines
     eventually(function()
         lines = difference(before, k.account())
         return #lines == 0
     end, 20)
+    return lines
+end
+
+function baseline.same(name, work)
+    work()
+    local before = settled()
+    work()
+    local lines = baseline.since(before)
     ok(#lines == 0, name)
     for _, line in ipairs(lines) do diag(line) end
 end

@@ -151,6 +151,8 @@ static int check_remap(const struct space_remap_args *a)
 static int remap_in_place(struct space *s, const struct space_remap_args *a)
 {
     struct range *r = range_map_find(&s->map, a->old);
+    if (r && a->new_len <= a->old_len && !(a->how & (REMAP_FIXED | REMAP_DONTUNMAP)))
+        return 0; // the end goes, whatever lies there
     if (!r || a->old + a->old_len > r->hi)
         return -EFAULT;
     const struct mapping *m = mapping_of(r);

@@ -21,7 +21,7 @@ static struct thread *affinity_target(int32_t tid)
     return self;
 }
 
-long sys_sched_getaffinity(int32_t tid, uint64_t size, va_t out)
+long sys_sched_getaffinity(int32_t tid, uint32_t size, va_t out)
 {
     if (size < 8 || size % 8)
         return -EINVAL;
@@ -42,7 +42,7 @@ static bool may_place(const struct thread *th)
 }
 
 // The caller itself is on an allowed hart when the call returns; another thread leaves at its next safe point.
-long sys_sched_setaffinity(int32_t tid, uint64_t size, va_t in)
+long sys_sched_setaffinity(int32_t tid, uint32_t size, va_t in)
 {
     uint64_t mask = 0, all = all_harts();
     long e = user_copy_in(US, &mask, in, size < 8 ? size : 8);

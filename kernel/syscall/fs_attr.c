@@ -203,7 +203,7 @@ SYSCALL_ASYNC(53, fchmodat, 3);
 ASYNC_SYSCALL(sys_fchownat, struct vattr attr; long r;)
 {
     ASYNC_BEGIN(sys_fchownat);
-    if (f->a[4] & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+    if ((uint32_t)f->a[4] & ~(uint32_t)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         ASYNC_RETURN(-EINVAL);
     f->attr = owner_attr(f->a[2], f->a[3]);
     AWAIT(f->r, change_at, (int32_t)f->a[0], f->a[1],
@@ -274,7 +274,7 @@ static int times_attr(const struct timespec_k ts[2], struct vattr *attr)
 ASYNC_SYSCALL(sys_utimensat, struct timespec_k ts[2]; struct vattr attr; long r;)
 {
     ASYNC_BEGIN(sys_utimensat);
-    if (f->a[3] & ~(uint64_t)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+    if ((uint32_t)f->a[3] & ~(uint32_t)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         ASYNC_RETURN(-EINVAL);
     f->ts[0].nsec = f->ts[1].nsec = UTIME_NOW;
     if (f->a[2]) {

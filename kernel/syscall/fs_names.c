@@ -48,7 +48,7 @@ ASYNC_SYSCALL(sys_unlinkat, struct path_arg arg; long r;)
 {
     ASYNC_BEGIN(sys_unlinkat);
     f->arg = (struct path_arg){.dir = NULL};
-    if (f->a[2] & ~(uint64_t)AT_REMOVEDIR)
+    if ((uint32_t)f->a[2] & ~(uint32_t)AT_REMOVEDIR)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, path_arg_get, (int32_t)f->a[0], f->a[1], false, &f->arg);
     if (f->r >= 0)
@@ -82,7 +82,7 @@ ASYNC_SYSCALL(sys_linkat, struct path_arg old; struct path_arg arg; uint32_t fla
 {
     ASYNC_BEGIN(sys_linkat);
     f->arg = f->old = (struct path_arg){.dir = NULL};
-    if (f->a[4] & ~(uint64_t)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+    if ((uint32_t)f->a[4] & ~(uint32_t)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         ASYNC_RETURN(-EINVAL);
     f->flags = (f->a[4] & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0) |
                (f->a[4] & AT_EMPTY_PATH ? WALK_EMPTY : 0);

@@ -29,8 +29,9 @@ enum {
                  O_CLOEXEC | O_PATH | O_TMPFILE_BIT
 };
 
-static long try_openat(int32_t dirfd, va_t path, uint32_t flags)
+static long try_openat(int32_t dirfd, va_t path, uint32_t flags, uint32_t mode)
 {
+    (void)mode; // what it would make is made by the other half
     struct short_path p;
     struct file *file = NULL;
     long r = short_path_get(&p, dirfd, path);
@@ -224,7 +225,7 @@ ASYNC_SYSCALL(sys_pipe2, struct file *end[2]; int32_t fd[2]; long r;)
     ASYNC_BEGIN(sys_pipe2);
     f->end[0] = f->end[1] = NULL;
     f->fd[0] = f->fd[1] = -1;
-    if (f->a[1] & ~(uint64_t)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
+    if ((uint32_t)f->a[1] & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         ASYNC_RETURN(-EINVAL);
     if (f->a[1] & O_DIRECT)
         ASYNC_RETURN(-EINVAL); // no packet mode

@@ -79,7 +79,7 @@ ASYNC(vnode_at, struct target target; long r;)
 ASYNC_SYSCALL(sys_newfstatat, struct vnode *v; struct stat_k st; long r;)
 {
     ASYNC_BEGIN(sys_newfstatat);
-    if (f->a[3] & ~(uint64_t)STAT_FLAGS)
+    if ((uint32_t)f->a[3] & ~(uint32_t)STAT_FLAGS)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, vnode_at, (int32_t)f->a[0], f->a[1], (uint32_t)f->a[3], &f->v);
     if (f->r < 0)
@@ -125,7 +125,7 @@ static void to_statx(const struct stat_k *st, struct statx_k *sx)
 ASYNC_SYSCALL(sys_statx, struct vnode *v; struct stat_k st; struct statx_k sx; long r;)
 {
     ASYNC_BEGIN(sys_statx);
-    if ((f->a[2] & ~(uint64_t)(STAT_FLAGS | AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)) ||
+    if (((uint32_t)f->a[2] & ~(uint32_t)(STAT_FLAGS | AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)) ||
         (f->a[3] & STATX_RESERVED) ||
         (f->a[2] & (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)) ==
             (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC))

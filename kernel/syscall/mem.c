@@ -100,7 +100,7 @@ static int map_request(const uint64_t a[6], struct space_map *w)
     if (!(flags & MAP_ANONYMOUS) && !(file = fd_get(thread_current()->files, (int32_t)a[4])))
         return -EBADF;
     int e = a[1] ? map_flags(flags, w) : -EINVAL;
-    if (!e && (a[1] > USER_TOP || a[5] > INT64_MAX - a[1]))
+    if (!e && (a[1] > USER_TOP || (file && a[5] > INT64_MAX - a[1])))
         e = a[1] > USER_TOP ? -ENOMEM : -EOVERFLOW;
     if (!e && a[2] & ~7ul)
         e = -EINVAL;

@@ -165,7 +165,7 @@ SYSCALL_ASYNC(228, mlock, 2);
 ASYNC_SYSCALL(sys_mlock2, long r;)
 {
     ASYNC_BEGIN(sys_mlock2);
-    if (f->a[2] & ~(uint64_t)MLOCK_ONFAULT)
+    if ((uint32_t)f->a[2] & ~(uint32_t)MLOCK_ONFAULT)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, lock_pages, f->a, true, !(f->a[2] & MLOCK_ONFAULT));
     ASYNC_RETURN(f->r);

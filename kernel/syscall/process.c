@@ -329,14 +329,16 @@ long sys_setfsgid(uint32_t v)
 SYSCALL(152, setfsgid, 1);
 
 // No supplementary groups: the set is always empty.
-long sys_getgroups(int32_t n)
+long sys_getgroups(int32_t n, va_t groups)
 {
+    (void)groups;
     return n < 0 ? -EINVAL : 0;
 }
 SYSCALL(158, getgroups, 2);
 
-long sys_setgroups(int32_t n)
+long sys_setgroups(int32_t n, va_t groups)
 {
+    (void)groups;
     if (!privileged(CRED))
         return -EPERM;
     return n == 0 ? 0 : -EINVAL;

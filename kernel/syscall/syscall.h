@@ -3,7 +3,7 @@
 //
 // Plain handler: called straight from the trap path with the six argument registers; short, never
 // waits, does all its user copying before its first mutation, because after -ECOMMIT it is run
-// again. Arguments it does not need are left out of its prototype.
+// again. Its prototype has as many arguments as the line says.
 //     SYSCALL(172, getpid, 0)            long sys_getpid(void)
 // Async handler: awaited by the user loop; arguments are in f->a[0..5].
 //     SYSCALL_ASYNC(57, close, 1)        ASYNC_SYSCALL(sys_close, locals)
@@ -29,15 +29,34 @@ struct syscall_entry {
 };
 SET_DECLARE(syscalls, struct syscall_entry);
 
+// A handler's int is the lower half of a register whose upper half the program chose, while the calling convention promises the
+// handler a sign-extended one: the conversion is made here.
+#define SYSCALL_ARGS_0
+#define SYSCALL_ARGS_1 a0
+#define SYSCALL_ARGS_2 a0, a1
+#define SYSCALL_ARGS_3 a0, a1, a2
+#define SYSCALL_ARGS_4 a0, a1, a2, a3
+#define SYSCALL_ARGS_5 a0, a1, a2, a3, a4
+#define SYSCALL_ARGS_6 a0, a1, a2, a3, a4, a5
+#define SYSCALL_CONVERTED(name, fn, nargs)                                                         \
+    static long name##_converted(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,  \
+                                 uint64_t a5)                                                      \
+    {                                                                                              \
+        (void)a0, (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;                                \
+        return fn(SYSCALL_ARGS_##nargs);                                                           \
+    }
+
 #define SYSCALL(nr, name, nargs)                                                                   \
+    SYSCALL_CONVERTED(name, sys_##name, nargs)                                                     \
     SET_ITEM(syscalls, struct syscall_entry,                                                       \
-             syscall_##name) = {nr, #name, (syscall_plain *)sys_##name, NULL, nargs}
+             syscall_##name) = {nr, #name, (syscall_plain *)name##_converted, NULL, nargs}
 #define SYSCALL_ASYNC(nr, name, nargs)                                                             \
     SET_ITEM(syscalls, struct syscall_entry, syscall_##name) = {nr, #name, NULL, &sys_##name##_fn, \
                                                                 nargs}
 #define SYSCALL_TRY(nr, name, nargs)                                                               \
-    SET_ITEM(syscalls, struct syscall_entry,                                                       \
-             syscall_##name) = {nr, #name, (syscall_plain *)try_##name, &sys_##name##_fn, nargs}
+    SYSCALL_CONVERTED(name, try_##name, nargs)                                                     \
+    SET_ITEM(syscalls, struct syscall_entry, syscall_##name) = {                                   \
+        nr, #name, (syscall_plain *)name##_converted, &sys_##name##_fn, nargs}
 
 #define ASYNC_SYSCALL(fn, locals) ASYNC_IMPL(fn, syscall, locals)
 

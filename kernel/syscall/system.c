@@ -453,8 +453,9 @@ long sys_getpriority(int32_t which, uint32_t who)
 }
 SYSCALL(141, getpriority, 2);
 
-long sys_getcpu(va_t cpu, va_t node)
+long sys_getcpu(va_t cpu, va_t node, va_t cache)
 {
+    (void)cache; // unused since Linux 2.6.24
     uint32_t zero = 0;
     long e = cpu ? user_copy_out(US, cpu, &hart_self.index, 4) : 0;
     return e || !node ? e : user_copy_out(US, node, &zero, 4);

@@ -135,11 +135,18 @@ static bool sleepable(uint32_t clock)
     return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME;
 }
 
+// A clock that tells the time but wakes nobody.
+static bool readable_only(uint32_t clock)
+{
+    return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_MONOTONIC_RAW ||
+           clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
+}
+
 ASYNC_SYSCALL(sys_clock_nanosleep, long r; struct timespec_k ts; uint64_t ns;)
 {
     ASYNC_BEGIN(sys_clock_nanosleep);
     if (!sleepable((uint32_t)f->a[0]))
-        ASYNC_RETURN(f->a[0] == CLOCK_PROCESS_CPUTIME_ID ? -EOPNOTSUPP : -EINVAL);
+        ASYNC_RETURN(readable_only((uint32_t)f->a[0]) ? -EOPNOTSUPP : -EINVAL);
     AWAIT(f->r, user_read, t->thread->space, &f->ts, f->a[2], sizeof f->ts);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

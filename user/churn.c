@@ -5,6 +5,8 @@
 //   fault    a first touch of a page: anonymous, of a file, copied on write; given back in several ways
 //   signal   a signal sent to a process that handles, blocks, queues, ignores or waits for it
 //   kill     a child killed wherever it happens to be: in a pipe, a futex, a sleep, a wait, a fault, an exec
+//   lookup   processes looked up by number, by calls and in /proc, while they come and go
+//   mount    a file system mounted and unmounted while others walk across it
 //   open     files, pipes, directories opened, linked, duplicated, passed to children, closed by exit
 //
 // Every result is checked; afterwards nothing may be left of it. Ends with 0 if all was right.
@@ -21,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -306,16 +310,62 @@ static int do_open(long i)
     return 0;
 }
 
+// ---- lookup
+
+static int do_lookup(long i)
+{
+    char name[40];
+    int status;
+    pid_t pid = fork();
+
+    CHECK(pid >= 0);
+    if (pid == 0)
+        _exit((int)(i & 7));
+    for (pid_t near = pid - 4; near <= pid + 4; near++) { // mine, other workers', and nobody's
+        CHECK(kill(near, 0) == 0 || errno == ESRCH);
+        CHECK(syscall(SYS_tgkill, near, near, 0) == 0 || errno == ESRCH);
+        CHECK(getpriority(PRIO_PROCESS, (id_t)near) <= 20);
+    }
+    snprintf(name, sizeof name, "/proc/%d/stat", (int)pid - (int)(i & 3));
+    int fd = open(name, O_RDONLY);
+    CHECK(fd >= 0 || errno == ENOENT || errno == ESRCH);
+    if (fd >= 0)
+        close(fd);
+    CHECK(kill(pid, 0) == 0); // nobody has waited for it yet
+    CHECK(waitpid(pid, &status, 0) == pid && status == (int)(i & 7) << 8);
+    CHECK(kill(pid, 0) == -1 && errno == ESRCH);
+    return 0;
+}
+
+// ---- mount: the odd processes mount and unmount, the even ones walk
+
+#define MOUNT_POINT "/tmp/churn.mount"
+
+static int do_mount(long i)
+{
+    struct stat st;
+
+    (void)mkdir(MOUNT_POINT, 0700);
+    if (getpid() & 1) {
+        CHECK(mount("churn", MOUNT_POINT, "tmpfs", 0, NULL) == 0 || errno == EBUSY);
+        CHECK(umount(MOUNT_POINT) == 0 || errno == EBUSY || errno == EINVAL);
+        return 0;
+    }
+    int fd = open(MOUNT_POINT "/file", O_RDWR | O_CREAT, 0600);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0);
+    if (i & 1)
+        CHECK(stat(MOUNT_POINT "/../churn.mount/.", &st) == 0);
+    close(fd);
+    return 0;
+}
+
 // ----
 
 static const struct {
     const char *name;
     int (*once)(long i);
-} kinds[] = {{"exec", do_exec},
-             {"fault", do_fault},
-             {"signal", do_signal},
-             {"kill", do_kill},
-             {"open", do_open}};
+} kinds[] = {{"exec", do_exec},     {"fault", do_fault}, {"signal", do_signal}, {"kill", do_kill},
+             {"lookup", do_lookup}, {"mount", do_mount}, {"open", do_open}};
 
 static int work(int (*once)(long), long n)
 {
@@ -338,7 +388,7 @@ int main(int argc, char **argv)
         if (argc > 1 && strcmp(argv[1], kinds[i].name) == 0)
             once = kinds[i].once;
     if (!once) {
-        fprintf(stderr, "usage: churn exec|fault|signal|kill|open COUNT [WORKERS]\n");
+        fprintf(stderr, "usage: churn exec|fault|signal|kill|lookup|mount|open COUNT [WORKERS]\n");
         return 2;
     }
     for (long i = 0; i < workers; i++) {
@@ -351,6 +401,10 @@ int main(int argc, char **argv)
         wrong += status != 0;
     unlink("/tmp/churn.pages");
     unlink("/tmp/churn.busy");
+    while (umount(MOUNT_POINT) == 0)
+        ;
+    unlink(MOUNT_POINT "/file");
+    rmdir(MOUNT_POINT);
     printf("churn: %ld %s by %ld workers, %d wrong\n", n, argv[1], workers, wrong);
     return wrong != 0;
 }

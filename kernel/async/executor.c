@@ -8,6 +8,7 @@
 
 #include "arch/shootdown.h"
 #include "async/async.h"
+#include "async/epoch.h"
 #include "lib/log.h"
 #include "lib/trace.h"
 
@@ -245,7 +246,7 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     atomic_swap32(&t->state, TASK_RUNNING);
     enum poll_how how = run(t);
     lock_order_none_held("a poll ends");
-    DEBUG_ASSERT(h->lock_depth == 0);
+    DEBUG_ASSERT(h->lock_depth == 0 && !epoch_inside());
     h->current = NULL;
     t->since = time_ticks();
     t->ticks += t->since - t->started;

@@ -3,6 +3,7 @@
 #include "async/task.h"
 
 #include "async/async.h"
+#include "async/epoch.h"
 #include "lib/local.h"
 #include "lib/log.h"
 #include "page/heap.h"
@@ -160,19 +161,6 @@ void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg
     spin_unlock(&task_list_lock);
 }
 
-// A task whose last reference is just going stays listed for a moment: take a reference only if
-// there is one.
-static bool get_unless_dead(struct task *t)
-{
-    for (uint32_t n = load_relaxed(&t->refs); n;) {
-        uint32_t was = atomic_cas32(&t->refs, n, n + 1);
-        if (was == n)
-            return true;
-        n = was;
-    }
-    return false;
-}
-
 struct task *task_find(uint32_t id)
 {
     struct task *found = NULL;
@@ -180,7 +168,7 @@ struct task *task_find(uint32_t id)
     LIST_FOREACH(it, &all_tasks) {
         struct task *t = list_entry(it, struct task, all);
         if (t->id == id) {
-            found = get_unless_dead(t) ? t : NULL;
+            found = ref_get_unless_zero(&t->refs) ? t : NULL; // a dying one is listed for a moment
             break;
         }
     }

@@ -69,7 +69,9 @@ ASYNC_DECL(name_create, struct fs_context *fs; struct name_op *op; uint32_t mode
 void vnode_own_by_caller(struct vnode *v, const struct vnode *dir);
 
 // mount.c
-struct mount *mount_on_locked(const struct mount *parent, const struct dentry *point);
+// What is mounted at `point` of parent, or NULL. Within an epoch section, or under dentry_lock, which
+// keeps it attached.
+struct mount *mount_on(const struct mount *parent, const struct dentry *point);
 struct mount *mount_of_super(const struct super *super); // referenced; NULL: none
 int mount_root(struct super *super);
 const struct filesystem *filesystem_find(const char *name);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The mount table, mount(2) and umount(2), and the text of a path (which crosses mounts upwards).
 //
-// The table is short and guarded by dentry_lock; a dentry that carries a mount has `mounted` set,
-// so walks look into the table only there. An attached mount holds one reference on itself; an
-// unmount needs that to be the last but the caller's.
+// The table is short and changes under dentry_lock; walks that hold no lock cross a mount point within
+// an epoch. A dentry that carries a mount has `mounted` set, so walks look into the table only there.
+// An attached mount holds one reference on itself; an unmount needs that to be the last but the
+// caller's, and takes both at once: whoever finds the mount just then finds no reference to take.
 #include "dev/block.h"
 #include "fs/dentry.h"
 #include "fs/devfs.h"
@@ -13,19 +14,26 @@
 
 struct path root_path;
 static struct list mounts = LIST_INIT(mounts);
+static struct mount *mount_chain; // the same; read with load_acquire, changed under dentry_lock
 struct mutex super_mutex = {.lock = SPINLOCK_INIT("supers"),
                             .name = "supers",
                             .waiters = {LIST_INIT(super_mutex.waiters.head)}};
 static uint32_t last_mount_id;
 
-struct mount *mount_on_locked(const struct mount *parent, const struct dentry *point)
+struct mount *mount_on(const struct mount *parent, const struct dentry *point)
 {
-    LIST_FOREACH(it, &mounts) {
-        struct mount *m = list_entry(it, struct mount, all);
-        if (m->parent == parent && m->point == point)
-            return m;
-    }
-    return NULL;
+    struct mount *m = load_acquire(&mount_chain);
+    while (m && (m->parent != parent || m->point != point))
+        m = load_acquire(&m->next);
+    return m;
+}
+
+static void chain_remove_locked(struct mount *m)
+{
+    struct mount **at = &mount_chain;
+    while (*at != m)
+        at = &(*at)->next;
+    store_release(at, m->next);
 }
 
 struct mount *mount_of_super(const struct super *super)
@@ -53,13 +61,18 @@ void mount_foreach(bool (*fn)(const struct mount *m, void *arg), void *arg)
     spin_unlock(&dentry_lock);
 }
 
+static void free_retired(struct epoch_item *item)
+{
+    kfree(container_of(item, struct mount, epoch));
+}
+
 void mount_free(struct mount *m)
 {
     ASSERT(!m->attached);
     dentry_put(m->root);
     if (m->point)
         dentry_put(m->point);
-    kfree(m);
+    epoch_retire(&m->epoch, free_retired);
 }
 
 // Attaches a super at `at` (taken over on success; NULL: as the root of the tree).
@@ -88,6 +101,8 @@ static struct mount *mount_attach(struct super *super, const struct path *at, ui
         at->dentry->mounted = 1;
     }
     list_push_back(&mounts, &m->all);
+    m->next = mount_chain;
+    store_release(&mount_chain, m);
     spin_unlock(&dentry_lock);
     return m;
 }
@@ -255,7 +270,7 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
 
 // ---- umount(2)
 
-// Takes m out of the tree if nobody uses it: two references are its own and the caller's.
+// Takes m out of the tree if nobody uses it: two references are its own and the caller's, and both go.
 static int detach(struct mount *m)
 {
     int r = 0;
@@ -263,10 +278,11 @@ static int detach(struct mount *m)
     LIST_FOREACH(it, &mounts)
         if (list_entry(it, struct mount, all)->parent == m)
             r = -EBUSY;
-    if (load_relaxed(&m->refs) > 2)
+    if (r == 0 && atomic_cas32(&m->refs, 2, 0) != 2)
         r = -EBUSY;
     if (r == 0) {
         list_remove(&m->all);
+        chain_remove_locked(m);
         m->attached = false;
         m->point->mounted = 0;
         LIST_FOREACH(it, &mounts) // something else may be mounted on the same name elsewhere
@@ -299,7 +315,7 @@ ASYNC(vfs_umount, struct walk w; bool walked; struct mount *m; struct super *sup
     SHIELD_BEGIN();
     AWAIT(f->r, mutex_lock, &super_mutex, false);
     f->super = f->m->super;
-    path_put(&f->w.at);
+    dentry_put(f->w.at.dentry);
     walk_finish(&f->w);
     f->walked = false;
     if (atomic_add32(&f->m->parent->refs, -1u) == 1)

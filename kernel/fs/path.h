@@ -12,6 +12,7 @@
 #pragma once
 
 #include "async/async.h"
+#include "async/epoch.h"
 #include "fs/abi.h"
 #include "fs/path_ref.h"
 #include "fs/vnode.h"
@@ -47,7 +48,9 @@ struct mount {
     struct mount *parent; // NULL: root of the tree
     struct dentry *point; // in the parent; referenced
     struct list all;      // mount table, under dentry_lock
+    struct mount *next;   // the same for readers without the lock, in no order
     bool attached;
+    struct epoch_item epoch;
 };
 
 extern struct spinlock dentry_lock;

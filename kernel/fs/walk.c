@@ -39,11 +39,11 @@ static struct path context_root(const struct fs_context *fs)
     return fs ? fs->root : root_path;
 }
 
-// Down onto whatever is mounted there, possibly several times.
+// Down onto whatever is mounted there, possibly several times. dentry_lock held.
 static void step_onto_mounts(struct path *at)
 {
     while (at->dentry->mounted) {
-        struct mount *m = mount_on_locked(at->mount, at->dentry);
+        struct mount *m = mount_on(at->mount, at->dentry);
         if (!m)
             return;
         at->mount = m;
@@ -53,14 +53,16 @@ static void step_onto_mounts(struct path *at)
 
 void path_onto_mounts(struct path *at)
 {
-    struct path old = *at;
-    spin_lock(&dentry_lock);
-    step_onto_mounts(at);
-    if (at->dentry != old.dentry)
-        path_get(at);
-    spin_unlock(&dentry_lock);
-    if (at->dentry != old.dentry)
-        path_put(&old);
+    while (load_relaxed(&at->dentry->mounted)) {
+        uint64_t outer = epoch_enter();
+        struct mount *m = mount_on(at->mount, at->dentry);
+        bool got = m && ref_get_unless_zero(&m->refs);
+        epoch_leave(outer);
+        if (!got) // unmounted just now, or mounted on elsewhere
+            return;
+        path_put(at);
+        *at = (struct path){m, dentry_get(m->root)};
+    }
 }
 
 static void step_up(struct path *at, const struct path *root)

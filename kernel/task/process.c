@@ -2,9 +2,11 @@
 // Processes and threads: numbers, tables, references.
 //
 // A process is in the pid table from birth until it is reaped, a thread from birth until it has
-// exited. Both tables, the tree and the list of all processes are guarded by process_tree_lock.
+// exited. Both tables, the tree and the list of all processes change under process_tree_lock; a
+// lookup by number takes no lock, but an epoch: what it finds is freed after that.
 #include "task/process.h"
 
+#include "async/epoch.h"
 #include "fs/file.h"
 #include "fs/fsctx.h"
 #include "fs/path.h"
@@ -21,26 +23,32 @@ enum { HASH = 256 };
 
 struct spinlock process_tree_lock = SPINLOCK_INIT("process tree");
 struct process *process_init;
-static struct process *pids[HASH];
+static struct process *pids[HASH]; // chains are read with load_acquire within an epoch
 static struct thread *tids[HASH];
 struct list process_list = LIST_INIT(process_list);
 static uint32_t last_pid;
 static bool pids_were_chosen; // by clone3's set_tid
 
-struct process *process_find_locked(uint32_t pid)
+// The tree lock held, or within an epoch.
+static struct process *process_in_table(uint32_t pid)
 {
-    struct process *p = pids[pid % HASH];
+    struct process *p = load_acquire(&pids[pid % HASH]);
     while (p && p->pid != pid)
-        p = p->hash_next;
+        p = load_acquire(&p->hash_next);
     return p;
 }
 
-static struct thread *thread_find_locked(uint32_t tid)
+static struct thread *thread_in_table(uint32_t tid)
 {
-    struct thread *th = tids[tid % HASH];
-    while (th && th->tid != tid)
-        th = th->hash_next;
+    struct thread *th = load_acquire(&tids[tid % HASH]);
+    while (th && load_relaxed(&th->tid) != tid)
+        th = load_acquire(&th->hash_next);
     return th;
+}
+
+struct process *process_find_locked(uint32_t pid)
+{
+    return process_in_table(pid);
 }
 
 static bool names_group(uint32_t pid)
@@ -58,7 +66,7 @@ static uint32_t choose_pid(void)
 {
     for (;;) {
         last_pid = last_pid + 1 < PID_MAX ? last_pid + 1 : 2;
-        if (process_find_locked(last_pid) || thread_find_locked(last_pid))
+        if (process_in_table(last_pid) || thread_in_table(last_pid))
             continue;
         // only after a wrap, or when somebody chose his own, can a group outlive its leader's number
         if ((last_pid >= 300 && !pids_were_chosen) || !names_group(last_pid))
@@ -72,13 +80,18 @@ static uint32_t take_pid(uint32_t wanted)
     if (!wanted)
         return choose_pid();
     pids_were_chosen |= wanted > 1;
-    bool taken = process_find_locked(wanted) || thread_find_locked(wanted) || names_group(wanted);
+    bool taken = process_in_table(wanted) || thread_in_table(wanted) || names_group(wanted);
     return taken ? 0 : wanted;
 }
 
 void process_get(struct process *p)
 {
     atomic_add32(&p->refs, 1);
+}
+
+static void process_free(struct epoch_item *item)
+{
+    kfree(container_of(item, struct process, epoch));
 }
 
 void process_put(struct process *p)
@@ -88,7 +101,7 @@ void process_put(struct process *p)
     sigpending_free(&p->pending);
     sighand_put(p->sighand);
     process_drop_exe(p);
-    kfree(p);
+    epoch_retire(&p->epoch, process_free);
 }
 
 void process_drop_exe(struct process *p)
@@ -180,7 +193,7 @@ int process_link(struct process *p, struct process *parent, bool sibling, uint32
     p->pid = pid;
     join_family(p, parent, sibling);
     p->hash_next = pids[p->pid % HASH];
-    pids[p->pid % HASH] = p;
+    store_release(&pids[p->pid % HASH], p);
     struct list *at = process_list.prev; // nearly always the end: numbers grow
     while (at != &process_list && list_entry(at, struct process, all)->pid > p->pid)
         at = at->prev;
@@ -194,11 +207,16 @@ void process_reap_locked(struct process *p)
     struct process **at = &pids[p->pid % HASH];
     while (*at != p)
         at = &(*at)->hash_next;
-    *at = p->hash_next;
+    store_release(at, p->hash_next);
     list_remove(&p->all);
     list_remove(&p->in_parent);
     p->reaped = 1;
     waitq_wake_all(&p->ended);
+}
+
+static void thread_free(struct epoch_item *item)
+{
+    kfree(container_of(item, struct thread, epoch));
 }
 
 static void thread_release(struct task *t)
@@ -207,7 +225,7 @@ static void thread_release(struct task *t)
     sigpending_free(&th->pending);
     fpu_release(&th->fpu);
     process_put(th->process);
-    kfree(th);
+    epoch_retire(&th->epoch, thread_free);
 }
 
 struct thread *thread_new(struct process *p, const char *name)
@@ -269,7 +287,7 @@ int thread_link(struct thread *th, uint32_t tid)
     } else {
         th->tid = tid;
         th->hash_next = tids[th->tid % HASH];
-        tids[th->tid % HASH] = th;
+        store_release(&tids[th->tid % HASH], th);
         list_push_back(&p->threads, &th->in_process);
         p->nthreads++;
         catch_up_locked(th);
@@ -284,7 +302,7 @@ void thread_unlink_locked(struct thread *th)
     struct thread **at = &tids[th->tid % HASH];
     while (*at != th)
         at = &(*at)->hash_next;
-    *at = th->hash_next;
+    store_release(at, th->hash_next);
     list_remove(&th->in_process);
     th->process->nthreads--;
 }
@@ -294,10 +312,10 @@ void thread_rename_locked(struct thread *th, uint32_t tid)
     struct thread **at = &tids[th->tid % HASH];
     while (*at != th)
         at = &(*at)->hash_next;
-    *at = th->hash_next;
-    th->tid = tid;
-    th->hash_next = tids[tid % HASH];
-    tids[tid % HASH] = th;
+    store_release(at, th->hash_next);
+    store_relaxed(&th->tid, tid);
+    store_release(&th->hash_next, tids[tid % HASH]);
+    store_release(&tids[tid % HASH], th);
 }
 
 void thread_start(struct thread *th)
@@ -307,22 +325,34 @@ void thread_start(struct thread *th)
 
 struct process *process_find(uint32_t pid)
 {
-    spin_lock(&process_tree_lock);
-    struct process *p = process_find_locked(pid);
-    if (p)
-        process_get(p);
-    spin_unlock(&process_tree_lock);
+    uint64_t outer = epoch_enter();
+    struct process *p = process_in_table(pid);
+    if (p && !ref_get_unless_zero(&p->refs))
+        p = NULL;
+    epoch_leave(outer);
     return p;
 }
 
-struct thread *thread_find(uint32_t tid)
+// A thread that takes its leader's number (exec) changes chains, and leads a reader that stands on it
+// astray: what was not found is looked for again under the lock.
+static struct thread *thread_find_surely(uint32_t tid)
 {
     spin_lock(&process_tree_lock);
-    struct thread *th = thread_find_locked(tid);
+    struct thread *th = thread_in_table(tid);
     if (th)
         task_get(&th->task);
     spin_unlock(&process_tree_lock);
     return th;
+}
+
+struct thread *thread_find(uint32_t tid)
+{
+    uint64_t outer = epoch_enter();
+    struct thread *th = thread_in_table(tid);
+    if (th && !ref_get_unless_zero(&th->task.refs))
+        th = NULL;
+    epoch_leave(outer);
+    return th ? th : thread_find_surely(tid);
 }
 
 void thread_put(struct thread *th)

@@ -12,6 +12,7 @@
 
 #include "arch/fpu.h"
 #include "arch/trap_frame.h"
+#include "async/epoch.h"
 #include "async/task.h"
 #include "async/wait.h"
 #include "fs/path_ref.h"
@@ -79,6 +80,7 @@ struct process {
     struct list children, in_parent;
     struct list all;           // list of processes, by pid; process_tree_lock
     struct process *hash_next; // pid table
+    struct epoch_item epoch;   // readers of that table may still know it
     uint32_t pgid, sid;
     struct sighand *sighand;
     struct sigpending pending; // sent to the process as a whole
@@ -130,7 +132,8 @@ struct thread {
     uint32_t exit_code;
     struct list in_process;
     struct event *vfork_done;      // in the parent's frame, set at exec or exit; process.lock
-    struct thread *hash_next;      // tid table; process_tree_lock
+    struct thread *hash_next;      // tid table
+    struct epoch_item epoch;       // readers of that table may still know it
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
     bool restore_blocked;

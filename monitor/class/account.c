@@ -5,6 +5,7 @@
 // frames and heap objects (lib/stock.h), so that equal states have equal counts. Slabs and free
 // frames are left out: how full slabs are is chance.
 #include "arch/cpu.h"
+#include "async/epoch.h"
 #include "class/class.h"
 #include "fs/dentry.h"
 #include "fs/file.h"
@@ -156,6 +157,14 @@ static void count_names(lua_State *L)
     set_count(L, "dentries", dentry_count());
 }
 
+// What waits to be freed; when nothing runs, nothing does.
+static void count_epochs(lua_State *L)
+{
+    struct epoch_stats s;
+    epoch_stats_get(&s);
+    set_count(L, "epochs pending", s.retired - s.freed);
+}
+
 static int k_account(lua_State *L)
 {
     empty_name_cache();
@@ -165,6 +174,7 @@ static int k_account(lua_State *L)
     count_names(L);
     count_frames(L);
     count_heap(L);
+    count_epochs(L);
     return 1;
 }
 MONITOR_API(account, "account", "k.account() -> {name = count}",

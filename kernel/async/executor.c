@@ -14,6 +14,7 @@
 
 enum { SLICE_US = HARD_PREEMPT ? 200 : 4000, KICK_US = HARD_STEAL ? 1 : 100 };
 
+void (*task_kill_hook)(struct task *t);
 static uint64_t idle_mask; // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
 
@@ -225,6 +226,8 @@ static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
                 return how;
         } else {
             enum poll_how verdict;
+            if (unlikely(t->kill_nth) && --t->kill_nth == 0)
+                task_kill_hook(t);
             if (likely(!overdue(t)))
                 return how;
             if ((verdict = attend(t)) != GO_ON)

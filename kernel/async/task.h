@@ -66,6 +66,7 @@ struct task {
     uint32_t hart;                 // index of the hart it last ran on
     uint64_t affinity;             // bit per hart it may run on; AFFINITY_ANY: all there are
     uint32_t id;                   // never reused while boot lasts
+    uint32_t fail_nth, kill_nth;   // task/inject.c: counted down by allocations and waits; 0: off
     struct task *queue_next;       // run queue link
     struct frame *catcher;         // cancel unwinds down to, not including, this frame
     struct deadline *deadline;     // innermost first
@@ -121,6 +122,8 @@ static inline void task_get(struct task *t)
 void task_put(struct task *t);
 
 void executor_enqueue(struct task *t); // async/executor.c
+// Called after the kill_nth-th poll of a task that ended in a wait.
+extern void (*task_kill_hook)(struct task *t);
 
 // Callable from anywhere, also under spinlocks and from interrupt work. t must be referenced or
 // known alive through the lock that guards its waiter.

@@ -52,25 +52,27 @@ static int context_path(struct process *p, bool root, struct path *out)
 long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
 {
     struct super *super = dir->v.super;
-    struct proc_node *node = NULL;
+    struct proc_node *node;
+    long r = -ENOENT;
     const struct proc_task_entry *entry = NULL;
     char text[NAME_MAX + 1];
     memcpy(text, name, len);
     text[len] = '\0';
     if (strcmp(text, "fd") == 0)
-        node = proc_node_for(super, PROC_FD_DIR, dir->pid, WHICH_FD_DIR, S_IFDIR | 0500);
-    for (uint32_t i = 0; i < LINKS && !node; i++)
+        r = proc_node_for(super, PROC_FD_DIR, dir->pid, WHICH_FD_DIR, S_IFDIR | 0500, &node);
+    for (uint32_t i = 0; i < LINKS; i++)
         if (strcmp(text, link_name[i]) == 0)
-            node = proc_node_for(super, PROC_TASK_LINK, dir->pid, WHICH_LINK + i, S_IFLNK | 0777);
+            r = proc_node_for(super, PROC_TASK_LINK, dir->pid, WHICH_LINK + i, S_IFLNK | 0777,
+                              &node);
     SET_FOREACH(proc_task_entries, struct proc_task_entry, e)
-        if (!node && strcmp(text, e->name) == 0)
+        if (strcmp(text, e->name) == 0)
             entry = e;
     if (entry)
-        node = proc_node_for(super, PROC_TASK_FILE, dir->pid,
-                             WHICH_FILE + (uint32_t)(entry - __start_set_proc_task_entries),
-                             S_IFREG | (uint32_t)entry->mode);
-    if (!node)
-        return -ENOENT;
+        r = proc_node_for(super, PROC_TASK_FILE, dir->pid,
+                          WHICH_FILE + (uint32_t)(entry - __start_set_proc_task_entries),
+                          S_IFREG | (uint32_t)entry->mode, &node);
+    if (r < 0)
+        return r;
     node->task_entry = entry;
     if (node->kind == PROC_TASK_LINK)
         node->v.flags |= VNODE_MAGIC_LINK;
@@ -116,12 +118,13 @@ long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct 
     fd_table_put(files);
     if (!file)
         return -ENOENT;
-    struct proc_node *node =
-        proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid, WHICH_FD + fd,
-                      S_IFLNK | 0100 | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0));
+    struct proc_node *node;
+    long r = proc_node_for(
+        dir->v.super, PROC_FD_LINK, dir->pid, WHICH_FD + fd,
+        S_IFLNK | 0100 | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0), &node);
     file_put(file);
-    if (!node)
-        return -ENOENT;
+    if (r < 0)
+        return r;
     node->which = fd;
     node->v.flags |= VNODE_MAGIC_LINK;
     *out = &node->v;

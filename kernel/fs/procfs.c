@@ -120,12 +120,12 @@ static uint64_t task_ino(uint32_t pid, uint32_t which)
     return INO_TASK + (uint64_t)pid * TASK_INOS + which;
 }
 
-struct proc_node *proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid,
-                                uint32_t which, uint32_t mode)
+long proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid, uint32_t which,
+                   uint32_t mode, struct proc_node **out)
 {
     struct process *p = process_find(pid);
     if (!p)
-        return NULL;
+        return -ENOENT;
     struct proc_node *node = node_new(super, kind, task_ino(pid, which), mode);
     if (node) {
         node->pid = pid;
@@ -134,21 +134,23 @@ struct proc_node *proc_node_for(struct super *super, enum proc_kind kind, uint32
         node->v.gid = p->cred.egid;
     }
     process_put(p);
-    return node;
+    *out = node;
+    return node ? 0 : -ENOMEM;
 }
 
 static long lookup_root(struct proc_node *dir, const char *name, size_t len, struct vnode **out)
 {
     uint32_t pid;
-    struct proc_node *node = NULL;
+    struct proc_node *node;
+    long r = 0;
     if (is_name(name, len, "self"))
         node = node_new(dir->v.super, PROC_SELF, INO_ROOT + 1, S_IFLNK | 0777);
     else if (parse_pid(name, len, &pid))
-        node = proc_node_for(dir->v.super, PROC_TASK_DIR, pid, 0, S_IFDIR | 0555);
+        r = proc_node_for(dir->v.super, PROC_TASK_DIR, pid, 0, S_IFDIR | 0555, &node);
     else
         return lookup_entry(dir, name, len, out);
-    if (!node)
-        return -ENOENT;
+    if (r < 0 || !node)
+        return r < 0 ? r : -ENOMEM;
     *out = &node->v;
     return 0;
 }

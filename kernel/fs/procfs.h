@@ -33,9 +33,9 @@ struct proc_node {
 extern const struct file_ops proc_file_ops;
 
 struct proc_node *proc_node_of(struct vnode *v);
-// A node of a process's directory; NULL: no such process, or no memory.
-struct proc_node *proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid,
-                                uint32_t which, uint32_t mode);
+// A node of a process's directory. 0, -ENOENT: no such process, -ENOMEM.
+long proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid, uint32_t which,
+                   uint32_t mode, struct proc_node **out);
 
 // proc_dir.c
 long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out);

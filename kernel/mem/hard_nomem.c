@@ -13,12 +13,20 @@
 #include <stdlib.h>
 
 static struct timer start_timer;
+static uint32_t every;
+
+static bool hit(void)
+{
+    static uint32_t calls;
+    return (atomic_add32(&calls, 1) + 1) % every == 0;
+}
 
 static void hard_nomem_begin(struct timer *tm)
 {
     (void)tm;
     char value[12];
-    hard_nomem_every = boot_arg("nomem", value, sizeof value) ? (uint32_t)atoi(value) : 97;
+    every = boot_arg("nomem", value, sizeof value) ? (uint32_t)atoi(value) : 97;
+    alloc_fail_hook = every ? hit : NULL;
 }
 
 static void hard_nomem_start(void)

@@ -16,7 +16,7 @@
 struct page *frame_pages;
 pa_t frame_base, frame_end, frame_zero;
 uint64_t frame_reserve;
-uint32_t hard_nomem_every;
+bool (*alloc_fail_hook)(void);
 _Thread_local struct frame_cache frame_cache;
 
 static struct spinlock buddy_lock = SPINLOCK_INIT("frames");
@@ -50,19 +50,6 @@ void page_copy(void *dst_kva, const void *src_kva)
         d[8] = a, d[9] = b, d[10] = c, d[11] = e, d[12] = f, d[13] = g, d[14] = h, d[15] = i;
     }
 }
-
-bool hard_nomem_hit(void)
-{
-    static uint32_t calls;
-    uint32_t n = load_relaxed(&hard_nomem_every);
-    return n && (atomic_add32(&calls, 1) + 1) % n == 0;
-}
-
-#ifdef HARD_NOMEM
-#define NOMEM_HIT() hard_nomem_hit()
-#else
-#define NOMEM_HIT() false
-#endif
 
 // A frame outside the buddy lists that is FREE. Another hart may look at it just now, as the buddy of
 // what it gives back: it must not see FREE with the order of an earlier life.
@@ -234,7 +221,7 @@ pa_t frame_alloc(unsigned flags)
 {
     struct frame_cache *c = &frame_cache;
     pa_t pa;
-    if (NOMEM_HIT())
+    if (alloc_fails())
         return 0;
     if ((flags & FRAME_ZERO) && c->zeroed) {
         pa = c->zero[--c->zeroed];
@@ -388,7 +375,7 @@ static pa_t run_get(size_t n, unsigned order)
 
 pa_t frame_try_run(size_t n)
 {
-    if (!n || n > 1ul << FRAME_ORDER_MAX || NOMEM_HIT())
+    if (!n || n > 1ul << FRAME_ORDER_MAX || alloc_fails())
         return 0;
     return run_get(n, n == 1 ? 0 : 64 - (unsigned)__builtin_clzl(n - 1));
 }

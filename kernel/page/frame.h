@@ -189,6 +189,9 @@ struct frame_stats {
 void frame_stats_get(struct frame_stats *out);
 void frame_count_kinds(struct frame_stats *out); // walks the page array: slow
 
-// HARD_NOMEM builds: every n-th frame_alloc and kmalloc fails; 0: none.
-extern uint32_t hard_nomem_every;
-bool hard_nomem_hit(void);
+// Tests make allocations fail, of frames and of heap: NULL, or whether the one at hand is to.
+extern bool (*alloc_fail_hook)(void);
+static inline bool alloc_fails(void)
+{
+    return unlikely(alloc_fail_hook != NULL) && alloc_fail_hook();
+}

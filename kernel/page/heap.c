@@ -267,10 +267,8 @@ static void hand_out(void *p)
 
 void *kmalloc(size_t size)
 {
-#ifdef HARD_NOMEM
-    if (hard_nomem_hit())
+    if (alloc_fails())
         return out_of_memory();
-#endif
     void *p;
     if (likely(size <= HEAP_SLAB_MAX)) {
         unsigned c = class_of_size[(size + 15) / 16];

@@ -129,11 +129,10 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
             f->r = (long)f->th->tf.result;
             while (t->local & LOCAL_ASYNC) {
                 f->handler = async_handler(f->th);
-                if (unlikely(async_reserve(t, f->handler))) {
-                    f->r = -ENOMEM;
-                    break;
-                }
                 fpu_save(&f->th->fpu);
+                // as RESERVE: programs know of no ENOMEM from wait4 or futex
+                while (unlikely(async_reserve(t, f->handler)))
+                    YIELD();
                 AWAIT_VIA(f->r, syscall, f->handler, CALL_ARGS(f->th->tf));
                 task_trim(t);
                 if (f->r != -ERETRY)

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// Rare events on demand, for tests that sweep them: a thread's n-th allocation from now fails, once; a
+// thread is killed at its n-th wait from now.
+//
+// A thread asks for itself, as with Linux's /proc/self/fail-nth: it writes n to its process's file fail_nth
+// or kill_nth and reads what is left of it, 0 when it has happened. Fork does not inherit it, exec keeps it.
+#include "fs/proc.h"
+#include "lib/errno.h"
+#include "lib/init.h"
+#include "page/frame.h"
+#include "task/thread.h"
+
+#include <stdlib.h>
+
+static bool allocation_fails(void)
+{
+    struct task *t = current_task();
+    return t && t->fail_nth && --t->fail_nth == 0;
+}
+
+static void kill_now(struct task *t)
+{
+    signal_send_process(t->thread->process, SIGKILL, NULL);
+}
+
+static void inject_init(void)
+{
+    task_kill_hook = kill_now;
+}
+INIT(INIT_CORE, inject_init);
+
+static void fail_nth(struct task *t, uint32_t n)
+{
+    if (n && !alloc_fail_hook) // costs nothing before the first use
+        alloc_fail_hook = allocation_fails;
+    t->fail_nth = n;
+}
+
+static long store_number(struct process *p, const char *text, uint32_t *n)
+{
+    char *end;
+    unsigned long v = strtoul(text, &end, 10);
+    if (end == text || (*end && *end != '\n') || v > UINT32_MAX)
+        return -EINVAL;
+    *n = (uint32_t)v;
+    return p == process_current() ? 0 : -EPERM;
+}
+
+static void proc_task_fail_nth(struct text *out, struct process *p)
+{
+    text_printf(out, "%u\n", p == process_current() ? current_task()->fail_nth : 0);
+}
+
+static long store_fail_nth(struct process *p, const char *text)
+{
+    uint32_t n;
+    long r = store_number(p, text, &n);
+    if (r == 0)
+        fail_nth(current_task(), n);
+    return r;
+}
+PROC_TASK_RW(fail_nth, 0600, proc_task_fail_nth, store_fail_nth);
+
+static void proc_task_kill_nth(struct text *out, struct process *p)
+{
+    text_printf(out, "%u\n", p == process_current() ? current_task()->kill_nth : 0);
+}
+
+static long store_kill_nth(struct process *p, const char *text)
+{
+    uint32_t n;
+    long r = store_number(p, text, &n);
+    if (r == 0)
+        current_task()->kill_nth = n;
+    return r;
+}
+PROC_TASK_RW(kill_nth, 0600, proc_task_kill_nth, store_kill_nth);

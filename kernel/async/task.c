@@ -107,6 +107,14 @@ void task_attention(struct task *t, uint32_t bits)
         ipi_send(hart, IPI_WAKE);
 }
 
+void task_attention_later(struct task *t, uint32_t bits)
+{
+    atomic_or32(&t->attn, bits);
+    uint32_t hart = load_relaxed(&t->hart);
+    if ((load_relaxed(&t->state) & TASK_RUNNING) && hart != hart_index())
+        ipi_send(hart, IPI_WAKE);
+}
+
 void task_set_affinity(struct task *t, uint64_t harts)
 {
     store_relaxed(&t->affinity, harts);

@@ -30,6 +30,7 @@ enum task_attn {
     ATTN_DEADLINE = 16, // some armed deadline has fired
     ATTN_RESCHED = 32,  // the slice is over and somebody else is ready
     ATTN_SUSPEND = 64,  // park at the user border until the monitor resumes it
+    ATTN_CLOCK = 256,   // its process has timers that run by processor time: look at them
     ATTN_MOVE = 128,    // its affinity has changed: go on elsewhere if it may not run here
 };
 
@@ -139,6 +140,8 @@ void task_set_affinity(struct task *t, uint64_t harts);
 
 // Sets attention bits, wakes, and sends an IPI when t is running on another hart.
 void task_attention(struct task *t, uint32_t bits);
+// The same, but a task that waits is not woken: it finds the bits before it enters user mode.
+void task_attention_later(struct task *t, uint32_t bits);
 void task_attention_clear(struct task *t, uint32_t bits);
 static inline void task_cancel(struct task *t)
 {

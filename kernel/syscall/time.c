@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Clocks, sleeping, interval timers, times.
+// Clocks, sleeping, times.
 #include "task/time.h"
 #include "async/wait_async.h"
-#include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/process.h"
+#include "task/ptimer.h"
 #include "task/rusage.h"
 #include "task/signal.h"
 
-enum {
-    CLOCK_REALTIME,
-    CLOCK_MONOTONIC,
-    CLOCK_PROCESS_CPUTIME_ID,
-    CLOCK_THREAD_CPUTIME_ID,
-    CLOCK_MONOTONIC_RAW,
-    CLOCK_REALTIME_COARSE,
-    CLOCK_MONOTONIC_COARSE,
-    CLOCK_BOOTTIME,
-    TIMER_ABSTIME = 1,
-};
-
-static uint64_t process_ticks(struct process *p)
+uint64_t process_ticks(struct process *p)
 {
     spin_lock(&p->lock);
     uint64_t n = p->utime_ticks + p->stime_ticks;
@@ -31,11 +19,34 @@ static uint64_t process_ticks(struct process *p)
     return n;
 }
 
-static long clock_read(uint32_t clock, uint64_t *ns)
+// A clock of processor time that is not the caller's own: its number holds whose it is.
+static long read_other(uint32_t clock, uint64_t *ns)
 {
+    uint32_t id = clock_owner(clock);
+    struct process *p = !id ? NULL : clock_of_thread(clock) ? NULL : process_find(id);
+    struct thread *th = id && clock_of_thread(clock) ? thread_find(id) : NULL;
+    long e = 0;
+    if ((clock & 3) == 3 || (id && !p && (!th || th->process != process_current())))
+        e = -EINVAL;
+    else if (clock_of_thread(clock))
+        *ns = ticks_to_ns(ticks_used(th ? &th->task : current_task()));
+    else
+        *ns = ticks_to_ns(process_ticks(p ? p : process_current()));
+    if (p)
+        process_put(p);
+    if (th)
+        thread_put(th);
+    return e;
+}
+
+long clock_read(uint32_t clock, uint64_t *ns)
+{
+    if ((int32_t)clock < 0)
+        return read_other(clock, ns);
     switch (clock) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
+    case CLOCK_TAI:
         *ns = clock_realtime_ns();
         return 0;
     case CLOCK_MONOTONIC:
@@ -86,6 +97,7 @@ long sys_clock_settime(uint32_t clock, va_t in)
     if (process_current()->cred.euid)
         return -EPERM;
     clock_set_realtime(timespec_ns(&ts));
+    ptimers_clock_was_set();
     return 0;
 }
 SYSCALL(112, clock_settime, 2);
@@ -179,143 +191,6 @@ ASYNC_SYSCALL(sys_nanosleep, long r; struct timespec_k ts;)
     ASYNC_END;
 }
 SYSCALL_ASYNC(101, nanosleep, 2);
-
-// ---- the real-time interval timer (the only one; others are EINVAL)
-
-struct itimerval_k {
-    struct timeval_k interval, value;
-};
-
-static struct timeval_k ns_timeval(uint64_t ns)
-{
-    return (struct timeval_k){(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000 / 1000)};
-}
-
-static bool timeval_valid(const struct timeval_k *tv)
-{
-    return tv->sec >= 0 && tv->usec >= 0 && tv->usec < 1000000;
-}
-
-static uint64_t timeval_ns(const struct timeval_k *tv)
-{
-    return timespec_ns(&(struct timespec_k){tv->sec, tv->usec * 1000});
-}
-
-static void itimer_task(struct process *p);
-
-// In the timer's lock: the signal and the next period are the timer task's work.
-static void itimer_fire(struct timer *tm)
-{
-    itimer_task(container_of(tm, struct process, itimer_real));
-}
-
-static struct itimerval_k itimer_now(struct process *p)
-{
-    struct itimerval_k v = {.interval = ns_timeval(p->itimer_interval_ns)};
-    uint64_t now = time_ticks();
-    if (p->itimer_real.armed)
-        v.value =
-            ns_timeval(p->itimer_real.when > now ? ticks_to_ns(p->itimer_real.when - now) : 1000);
-    return v;
-}
-
-// Fired processes wait here for the task that sends SIGALRM.
-static struct spinlock fired_lock = SPINLOCK_INIT("itimer");
-static struct list fired = LIST_INIT(fired);
-static struct event fired_event;
-
-static void itimer_task(struct process *p)
-{
-    spin_lock(&fired_lock);
-    if (list_empty(&p->itimer_fired)) {
-        process_get(p);
-        list_push_back(&fired, &p->itimer_fired);
-    }
-    spin_unlock(&fired_lock);
-    event_set(&fired_event);
-}
-
-static struct process *next_fired(void)
-{
-    spin_lock(&fired_lock);
-    event_clear(&fired_event);
-    struct list *it = list_pop_front(&fired);
-    spin_unlock(&fired_lock);
-    return it ? list_entry(it, struct process, itimer_fired) : NULL;
-}
-
-static void itimer_expired(struct process *p)
-{
-    spin_lock(&p->itimer_lock);
-    if (p->itimer_interval_ns && !p->itimer_real.armed && !p->zombie)
-        timer_arm(&p->itimer_real, p->itimer_interval_ns, itimer_fire);
-    spin_unlock(&p->itimer_lock);
-    signal_send_process(p, SIGALRM, NULL);
-    process_put(p);
-}
-
-ASYNC_DECL(itimer_loop, int unused;);
-ASYNC(itimer_loop, long r; struct process *p;)
-{
-    ASYNC_BEGIN(itimer_loop);
-    for (;;) {
-        while ((f->p = next_fired()))
-            itimer_expired(f->p);
-        AWAIT(f->r, event_wait, &fired_event, false);
-    }
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-static void itimer_init(void)
-{
-    event_init(&fired_event);
-    SPAWN("itimer", itimer_loop, 0);
-}
-INIT(INIT_LATE, itimer_init);
-
-long sys_getitimer(int32_t which, va_t out)
-{
-    struct process *p = process_current();
-    if (which)
-        return -EINVAL;
-    spin_lock(&p->itimer_lock);
-    struct itimerval_k v = itimer_now(p);
-    spin_unlock(&p->itimer_lock);
-    return user_copy_out(thread_current()->space, out, &v, sizeof v);
-}
-SYSCALL(102, getitimer, 2);
-
-long sys_setitimer(int32_t which, va_t in, va_t out)
-{
-    struct process *p = process_current();
-    struct itimerval_k v = {0};
-    if (which)
-        return -EINVAL;
-    long e = in ? user_copy_in(thread_current()->space, &v, in, sizeof v) : 0;
-    if (e)
-        return e;
-    if (!timeval_valid(&v.interval) || !timeval_valid(&v.value))
-        return -EINVAL;
-    if (out) {
-        spin_lock(&p->itimer_lock);
-        struct itimerval_k was = itimer_now(p);
-        spin_unlock(&p->itimer_lock);
-        e = user_copy_out(thread_current()->space, out, &was, sizeof was);
-        if (e)
-            return e;
-    }
-    spin_lock(&p->itimer_lock);
-    timer_cancel(&p->itimer_real);
-    p->itimer_interval_ns = timeval_ns(&v.interval);
-    if (timeval_ns(&v.value))
-        timer_arm(&p->itimer_real, timeval_ns(&v.value), itimer_fire);
-    else
-        p->itimer_interval_ns = 0;
-    spin_unlock(&p->itimer_lock);
-    return 0;
-}
-SYSCALL(103, setitimer, 3);
 
 // ---- times(2): in clock ticks of 10 ms
 

@@ -4,6 +4,7 @@
 #include "lib/trace.h"
 #include "task/exit.h"
 #include "task/process.h"
+#include "task/ptimer.h"
 #include "task/signal.h"
 #include "task/user_loop.h"
 
@@ -82,6 +83,10 @@ ASYNC(user_attend, long r;)
         task_attention_clear(t, ATTN_RESCHED);
         f->th->preempted++;
         YIELD();
+    }
+    if (t->attn & ATTN_CLOCK) {
+        task_attention_clear(t, ATTN_CLOCK);
+        ptimers_check_cpu(f->th);
     }
     if (t->attn & ATTN_DEADLINE)
         task_attention_clear(t, ATTN_DEADLINE);

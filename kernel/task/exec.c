@@ -17,6 +17,7 @@
 #include "task/exit.h"
 #include "task/futex.h"
 #include "task/process.h"
+#include "task/ptimer.h"
 #include "task/robust.h"
 #include "task/signal.h"
 #include "task/vdso/vdso.h"
@@ -425,6 +426,7 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
         sighand_put(f->shared);
     }
     signal_exec_reset(t->thread);
+    ptimers_delete(t->thread->process, false);
     fd_table_close_on_exec(t->thread->files);
     f->old = t->thread->space;
     set_identity(t->thread, f->x);

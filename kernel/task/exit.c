@@ -16,6 +16,7 @@
 #include "task/family.h"
 #include "task/futex.h"
 #include "task/process.h"
+#include "task/ptimer.h"
 #include "task/robust.h"
 #include "task/rusage.h"
 #include "task/signal.h"
@@ -60,14 +61,6 @@ static bool has_zombie(const struct process *p)
         if (list_entry(it, struct process, in_parent)->zombie)
             return true;
     return false;
-}
-
-static void stop_itimer(struct process *p)
-{
-    spin_lock(&p->itimer_lock);
-    timer_cancel(&p->itimer_real);
-    p->itimer_interval_ns = 0;
-    spin_unlock(&p->itimer_lock);
 }
 
 static void put_all(struct list *dead)
@@ -115,7 +108,7 @@ static void process_finish(struct process *p)
     struct bereft b;
     if (p == process_init)
         panic("init (pid 1) has ended with status 0x%x", p->exit_status);
-    stop_itimer(p);
+    ptimers_delete(p, true);
     process_drop_exe(p); // a zombie keeps no file system busy
     spin_lock(&process_tree_lock);
     leave_children_locked(p, &b);

@@ -151,8 +151,8 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     list_init(&p->children);
     list_init(&p->in_parent);
     list_init(&p->all);
-    list_init(&p->itimer_fired);
-    spin_init(&p->itimer_lock, "itimer");
+    list_init(&p->timers);
+    spin_init(&p->timer_lock, "process timers");
     sigpending_init(&p->pending);
     waitq_init(&p->child_exit);
     waitq_init(&p->ended);
@@ -222,7 +222,9 @@ static void thread_free(struct epoch_item *item)
 static void thread_release(struct task *t)
 {
     struct thread *th = thread_of_task(t);
+    spin_lock(&th->process->sighand->lock); // a timer may look at its entry
     sigpending_free(&th->pending);
+    spin_unlock(&th->process->sighand->lock);
     fpu_release(&th->fpu);
     process_put(th->process);
     epoch_retire(&th->epoch, thread_free);
@@ -269,7 +271,8 @@ static void catch_up_locked(struct thread *th)
 {
     const struct process *p = th->process;
     uint32_t bits = (p->exiting ? ATTN_CANCEL : 0) | (p->stopped ? ATTN_STOP : 0) |
-                    (p->pending.set ? ATTN_SIGNAL : 0);
+                    (p->pending.set ? ATTN_SIGNAL : 0) |
+                    (load_relaxed(&p->cpu_timers) ? ATTN_CLOCK : 0);
     if (bits)
         atomic_or32(&th->task.attn, bits);
 }

@@ -201,8 +201,9 @@ static void kill_now(struct process *p)
     task_attention(&thread_entry(it)->task, ATTN_CANCEL);
 }
 
-// process.lock and sighand.lock held. th NULL: to the process.
-static int send_locked(struct process *p, struct thread *th, int sig, const struct siginfo_k *info)
+// process.lock and sighand.lock held. th NULL: to the process. q: a timer's entry, or NULL.
+static int send_locked(struct process *p, struct thread *th, int sig, const struct siginfo_k *info,
+                       struct sigqueue *q)
 {
     if (p->zombie || (p->exiting && sig != SIGKILL))
         return 0;
@@ -220,19 +221,25 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
     struct thread *to = th ? th : choose_thread(p, sig);
     if (dropped(p, to, sig))
         return 0;
-    int e = sigpending_add(th ? &th->pending : &p->pending, p, sig, info);
+    struct sigpending *set = th ? &th->pending : &p->pending;
+    int e = 0;
+    if (q)
+        sigpending_add_owned(set, q, info);
+    else
+        e = sigpending_add(set, p, sig, info);
     if (!e && to && !(to->blocked & SIGMASK(sig)))
         task_attention(&to->task, ATTN_SIGNAL);
     return e;
 }
 
 // th NULL: to the process. A thread that has left gets nothing.
-static int send(struct process *p, struct thread *th, int sig, const struct siginfo_k *info)
+static int send(struct process *p, struct thread *th, int sig, const struct siginfo_k *info,
+                struct sigqueue *q)
 {
     spin_lock(&p->lock);
     bool was_stopped = p->stopped;
     spin_lock(&p->sighand->lock);
-    int e = th && list_empty(&th->in_process) ? 0 : send_locked(p, th, sig, info);
+    int e = th && list_empty(&th->in_process) ? 0 : send_locked(p, th, sig, info, q);
     bool continued = was_stopped && !p->stopped;
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);
@@ -243,12 +250,18 @@ static int send(struct process *p, struct thread *th, int sig, const struct sigi
 
 int signal_send_process(struct process *p, int sig, const struct siginfo_k *info)
 {
-    return send(p, NULL, sig, info);
+    return send(p, NULL, sig, info, NULL);
 }
 
 int signal_send_thread(struct thread *th, int sig, const struct siginfo_k *info)
 {
-    return send(th->process, th, sig, info);
+    return send(th->process, th, sig, info, NULL);
+}
+
+int signal_send_owned(struct process *p, struct thread *th, struct sigqueue *q,
+                      const struct siginfo_k *info)
+{
+    return send(p, th, info->signo, info, q);
 }
 
 struct group_send {

@@ -40,6 +40,13 @@ void sigpending_flush(struct sigpending *p, sigset which);
 // out of memory) and its details, which matter, would be lost.
 int sigpending_add(struct sigpending *p, const struct process *to, int sig,
                    const struct siginfo_k *info);
+// An entry that belongs to a timer, charged as others are. NULL: over the limit, or no memory.
+struct sigqueue *sigqueue_new_owned(const struct process *to);
+// Queues it with info and so many overruns (info->uid); one that waits already gets all as overruns.
+void sigpending_add_owned(struct sigpending *p, struct sigqueue *q, const struct siginfo_k *info);
+void sigqueue_release(struct sigqueue *q);          // freed now, or when it is taken
+int32_t sigqueue_overrun(const struct sigqueue *q); // of the signal that was taken last
+void sigqueue_reset(struct sigqueue *q);            // to 0
 // Takes the next one of `set`: faults first, then by number, in the order sent. 0: there is none.
 int sigpending_take(struct sigpending *p, sigset set, struct siginfo_k *info);
 
@@ -67,6 +74,10 @@ static inline uint64_t signal_wait_end(struct thread *th, uint64_t ns)
     th->restart_until = 0;
     return until;
 }
+
+// Sends with the entry of a timer. th NULL: to the process.
+int signal_send_owned(struct process *p, struct thread *th, struct sigqueue *q,
+                      const struct siginfo_k *info);
 
 // ---- stopping (stop.c)
 void process_stop(struct process *p, int sig);   // by a signal that was taken

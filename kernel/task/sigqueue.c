@@ -23,6 +23,8 @@ struct sig_user {
 
 struct sigqueue {
     struct list link;
+    bool queued, owned; // owned: by a timer, which keeps it when it is taken
+    int32_t overrun;
     struct sig_user *user;
     struct siginfo_k info;
 };
@@ -74,6 +76,7 @@ static struct sigqueue *new_entry(const struct process *to, bool limited)
     struct sigqueue *q = kmalloc(sizeof *q);
     if (!q)
         return NULL;
+    q->queued = q->owned = false;
     q->user = charge(to->cred.uid, limited ? to->rlimit[RLIMIT_SIGPENDING].cur : UINT64_MAX);
     if (!q->user) {
         kfree(q);
@@ -82,8 +85,12 @@ static struct sigqueue *new_entry(const struct process *to, bool limited)
     return q;
 }
 
+// It is in no set any more.
 static void free_entry(struct sigqueue *q)
 {
+    q->queued = false;
+    if (q->owned)
+        return;
     discharge(q->user);
     kfree(q);
 }
@@ -131,6 +138,50 @@ int sigpending_add(struct sigpending *p, const struct process *to, int sig,
     return 0;
 }
 
+struct sigqueue *sigqueue_new_owned(const struct process *to)
+{
+    struct sigqueue *q = new_entry(to, true);
+    if (q) {
+        q->owned = true;
+        q->overrun = 0;
+    }
+    return q;
+}
+
+static uint32_t sum_of_overruns(uint64_t n)
+{
+    return n > INT32_MAX ? INT32_MAX : (uint32_t)n;
+}
+
+void sigpending_add_owned(struct sigpending *p, struct sigqueue *q, const struct siginfo_k *info)
+{
+    if (q->queued) {
+        q->info.uid = sum_of_overruns((uint64_t)q->info.uid + info->uid + 1);
+        return;
+    }
+    q->queued = true;
+    q->info = *info;
+    p->set |= SIGMASK(info->signo);
+    list_push_back(&p->queue, &q->link);
+}
+
+void sigqueue_release(struct sigqueue *q)
+{
+    q->owned = false;
+    if (!q->queued)
+        free_entry(q);
+}
+
+int32_t sigqueue_overrun(const struct sigqueue *q)
+{
+    return q->overrun;
+}
+
+void sigqueue_reset(struct sigqueue *q)
+{
+    q->overrun = 0;
+}
+
 static void dequeue(struct sigpending *p, int sig, struct siginfo_k *info)
 {
     struct sigqueue *first = NULL;
@@ -149,6 +200,7 @@ static void dequeue(struct sigpending *p, int sig, struct siginfo_k *info)
     *info = first ? first->info : (struct siginfo_k){.signo = sig, .code = SI_USER};
     if (first) {
         list_remove(&first->link);
+        first->overrun = (int32_t)first->info.uid; // if it is a timer's
         free_entry(first);
     }
 }

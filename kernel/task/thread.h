@@ -6,7 +6,7 @@
 // threads share. Both are refcounted; a pid names a thread or a process (pid of the leader) until
 // its last reference as a zombie is reaped.
 //
-// Locks, outer to inner: process_tree_lock (parents, children, groups, sessions, pid table) ->
+// Locks, outer to inner: process.timer_lock -> process_tree_lock (parents, children, groups, sessions, pid table) ->
 // process.lock -> sighand.lock. None is held across an await.
 #pragma once
 
@@ -111,10 +111,10 @@ struct process {
     uint8_t death_signal;    // sent when that thread ends, 0 none (PR_SET_PDEATHSIG)
     uint8_t child_subreaper; // adopts its descendants' orphans
     va_t arg_start, arg_end, env_start, env_end;
-    struct spinlock itimer_lock;
-    struct timer itimer_real; // itimer_lock
-    uint64_t itimer_interval_ns;
-    struct list itimer_fired; // in the list of expired ones
+    struct spinlock timer_lock; // taken before process_tree_lock and process.lock
+    struct list timers;         // struct ptimer; timer_lock
+    int32_t next_timer;         // id of the next one; timer_lock
+    uint32_t cpu_timers;        // how many of them run by processor time; timer_lock
     uint32_t no_new_privs, personality;
     int8_t nice;
     int16_t oom_adj; // /proc/PID/oom_score_adj, inherited: -1000 never ended, 1000 first

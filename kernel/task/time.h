@@ -6,6 +6,33 @@
 #include "async/timer.h"
 #include "fs/abi.h"
 
+enum {
+    CLOCK_REALTIME,
+    CLOCK_MONOTONIC,
+    CLOCK_PROCESS_CPUTIME_ID,
+    CLOCK_THREAD_CPUTIME_ID,
+    CLOCK_MONOTONIC_RAW,
+    CLOCK_REALTIME_COARSE,
+    CLOCK_MONOTONIC_COARSE,
+    CLOCK_BOOTTIME,
+    CLOCK_TAI = 11,
+    TIMER_ABSTIME = 1,
+};
+
+// Numbers below 0 are clocks of processor time: the owner's complement, then a bit for a thread's.
+static inline uint32_t clock_owner(uint32_t clock)
+{
+    return ~(uint32_t)((int32_t)clock >> 3);
+}
+static inline bool clock_of_thread(uint32_t clock)
+{
+    return clock & 4;
+}
+
+struct process;
+long clock_read(uint32_t clock, uint64_t *ns); // -EINVAL: there is no such clock
+uint64_t process_ticks(struct process *p);     // processor time of all its threads that were
+
 struct timeval_k {
     int64_t sec, usec;
 };

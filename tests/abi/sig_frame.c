@@ -153,6 +153,42 @@ static void test_alternate_stack(void)
     CHILD("overflow without a place for the frame", overflow(0));
 }
 
+static stack_t inside;
+static int set_inside;
+
+static void on_disarmed(int sig)
+{
+    stack_t other = {.ss_sp = alternate.ss_sp, .ss_size = alternate.ss_size / 2};
+
+    (void)sig;
+    sigaltstack(NULL, &inside);
+    set_inside = sigaltstack(&other, NULL);
+}
+
+// A stack that disarms itself is none while it is used, and comes back with the return.
+static void test_autodisarm(void)
+{
+    const int autodisarm = (int)(1u << 31);
+    struct sigaction action = {.sa_handler = on_disarmed, .sa_flags = SA_ONSTACK}, old;
+    stack_t now, stack = {alternate.ss_sp, autodisarm, alternate.ss_size};
+
+    VALUE("a stack that disarms itself", sigaltstack(&stack, NULL));
+    sigaction(SIGUSR1, &action, NULL);
+    raise(SIGUSR1);
+    say("inside there is none", "%#x %zu", (unsigned)inside.ss_flags, inside.ss_size);
+    say("and another can be set", "%d", set_inside);
+    sigaltstack(NULL, &now);
+    say("outside it is back", "%#x %zu", (unsigned)now.ss_flags, now.ss_size);
+    now.ss_flags = SS_DISABLE | SS_ONSTACK;
+    VALUE("odd flags", sigaltstack(&now, NULL));
+    now.ss_flags = SS_DISABLE;
+    VALUE("and off", sigaltstack(&now, NULL));
+    action.sa_flags = (int)0x400 | SA_NODEFER;
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGUSR1, NULL, &old);
+    say("sa_flags read back without what is not supported", "%#x", (unsigned)old.sa_flags);
+}
+
 static void skip(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
@@ -177,12 +213,27 @@ static void test_change_frame(void)
     YES("the mask of the frame holds", sigismember(&now, SIGHUP));
 }
 
+static void spoil_frame(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+
+    (void)sig;
+    (void)info;
+    ((uint32_t *)&u->uc_mcontext.__fpregs)[130] =
+        0x1234; // the magic word after the q registers' place
+}
+
 int main(void)
 {
+    struct sigaction action = {.sa_flags = SA_SIGINFO};
+
     test_registers();
     test_switches();
     test_alternate_stack();
     test_change_frame();
+    test_autodisarm();
+    CHILD("a frame with an unknown extension", signal(SIGSEGV, SIG_DFL);
+          action.sa_sigaction = spoil_frame; sigaction(SIGUSR1, &action, NULL); raise(SIGUSR1));
     CHILD("sigreturn without a frame", signal(SIGSEGV, SIG_DFL);
           __asm__ volatile("li sp, 0x1000\n li a7, 139\n ecall\n" ::
                                : "memory"));

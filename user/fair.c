@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HARTS = 64, TURNS = 200, MOST_ROUNDS = 41, STEPS = 20, CROWD = 3, MOVES = 60, FEW = 20 };
+enum { HARTS = 64, TURNS = 200, MOST_ROUNDS = 41, STEPS = 5, CROWD = 3, MOVES = 24, FEW = 20 };
 
 static int harts, wrong;
 static int there[2], back[2];

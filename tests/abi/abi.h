@@ -107,6 +107,16 @@ static UNUSED void say_end(const char *key, pid_t pid)
         say_status(key, status);
 }
 
+// how: SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK.
+static inline void signal_mask(int how, int sig)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    sigprocmask(how, &set, NULL);
+}
+
 // Runs the statements in a child, which ends with 0 unless they end it otherwise, and says how it ended.
 #define CHILD(key, ...)                                                                            \
     do {                                                                                           \

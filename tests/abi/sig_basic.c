@@ -48,15 +48,6 @@ static void set(int sig, void (*handler)(int), int flags)
         say("harness", "sigaction %d", sig);
 }
 
-static void block(int how, int sig)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, sig);
-    sigprocmask(how, &set, NULL);
-}
-
 static void test_actions(void)
 {
     struct sigaction old, action = {.sa_sigaction = look, .sa_flags = SA_SIGINFO};
@@ -103,21 +94,21 @@ static void test_pending(void)
 
     calls = 0;
     set(SIGUSR1, count, 0);
-    block(SIG_BLOCK, SIGUSR1);
+    signal_mask(SIG_BLOCK, SIGUSR1);
     raise(SIGUSR1);
     raise(SIGUSR1);
     sigpending(&pending);
     say("while blocked", "%d calls, pending %d", calls, sigismember(&pending, SIGUSR1));
-    block(SIG_UNBLOCK, SIGUSR1);
+    signal_mask(SIG_UNBLOCK, SIGUSR1);
     say("afterwards", "%d calls", calls);
     calls = 0;
-    block(SIG_BLOCK, SIGRTMIN);
+    signal_mask(SIG_BLOCK, SIGRTMIN);
     set(SIGRTMIN, count, 0);
     raise(SIGRTMIN);
     raise(SIGRTMIN);
-    block(SIG_UNBLOCK, SIGRTMIN);
+    signal_mask(SIG_UNBLOCK, SIGRTMIN);
     say("real-time signals queue", "%d calls", calls);
-    block(SIG_BLOCK, SIGUSR1);
+    signal_mask(SIG_BLOCK, SIGUSR1);
     raise(SIGUSR1);
     set(SIGUSR1, SIG_IGN, 0);
     sigpending(&pending);
@@ -129,7 +120,7 @@ static void test_pending(void)
         sigpending(&pending);
         _exit(sigismember(&now, SIGUSR1) * 2 + sigismember(&pending, SIGUSR1));
     });
-    block(SIG_UNBLOCK, SIGUSR1);
+    signal_mask(SIG_UNBLOCK, SIGUSR1);
 }
 
 static void test_suspend(void)
@@ -143,14 +134,14 @@ static void test_suspend(void)
     sigaddset(&usr, SIGUSR2);
     calls = 0;
     set(SIGUSR1, count, 0);
-    block(SIG_BLOCK, SIGUSR1);
+    signal_mask(SIG_BLOCK, SIGUSR1);
     raise(SIGUSR1);
     VALUE("sigsuspend", sigsuspend(&empty));
     say("it ran the handler", "%d", calls);
     raise(SIGUSR1);
     say("and blocks again", "%d", calls);
-    block(SIG_UNBLOCK, SIGUSR1);
-    block(SIG_BLOCK, SIGUSR2);
+    signal_mask(SIG_UNBLOCK, SIGUSR1);
+    signal_mask(SIG_BLOCK, SIGUSR2);
     VALUE("sigtimedwait with nothing", sigtimedwait(&usr, &info, &none));
     raise(SIGUSR2);
     YES("sigtimedwait", sigtimedwait(&usr, &info, &none) == SIGUSR2);
@@ -165,7 +156,7 @@ static void test_suspend(void)
     sigset_t chld;
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
-    block(SIG_BLOCK, SIGCHLD);
+    signal_mask(SIG_BLOCK, SIGCHLD);
     CHILD("child while SIGCHLD is blocked", (void)0);
     sigpending(&empty);
     say("blocked SIGCHLD is kept, though ignored by default", "%d", sigismember(&empty, SIGCHLD));
@@ -176,8 +167,8 @@ static void test_suspend(void)
     YES("so can one that is still to come", sigwaitinfo(&chld, &info) == SIGCHLD);
     say("its status", "%d", info.si_status);
     say_end("who has ended", pid);
-    block(SIG_UNBLOCK, SIGCHLD);
-    block(SIG_UNBLOCK, SIGUSR2);
+    signal_mask(SIG_UNBLOCK, SIGCHLD);
+    signal_mask(SIG_UNBLOCK, SIGUSR2);
 }
 
 static void test_stop(void)

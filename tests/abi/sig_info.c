@@ -27,15 +27,6 @@ static void handle(int sig, int flags)
     calls = 0;
 }
 
-static void block(int how, int sig)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, sig);
-    sigprocmask(how, &set, NULL);
-}
-
 static const char *code_name(const siginfo_t *info)
 {
     static char number[16];
@@ -151,9 +142,9 @@ static void test_fault_info(void)
     __asm__ volatile(".option push\n.option norvc\n lw zero, 16(%0)\n.option pop" ::"r"(page)
                      : "memory");
     say_fault("load beyond the end of a file", (uintptr_t)page + 16);
-    CHILD("a fault that is blocked kills", block(SIG_BLOCK, SIGSEGV); *nowhere = 1);
+    CHILD("a fault that is blocked kills", signal_mask(SIG_BLOCK, SIGSEGV); *nowhere = 1);
     CHILD("a fault that is ignored kills", signal(SIGSEGV, SIG_IGN); *nowhere = 1);
-    CHILD("a fault in its own handler kills", handle(SIGSEGV, 0); block(SIG_BLOCK, SIGUSR1);
+    CHILD("a fault in its own handler kills", handle(SIGSEGV, 0); signal_mask(SIG_BLOCK, SIGUSR1);
           action.sa_handler = (void (*)(int))8; sigaction(SIGSEGV, &action, NULL); *nowhere = 1);
 }
 
@@ -171,7 +162,7 @@ static void test_children(void)
 
     sigemptyset(&empty);
     handle(SIGCHLD, 0);
-    block(SIG_BLOCK, SIGCHLD);
+    signal_mask(SIG_BLOCK, SIGCHLD);
     pid_t pid = fork();
     if (pid == 0)
         _exit(7);
@@ -221,7 +212,7 @@ static void test_children(void)
     sigpending(&empty);
     say("blocked and ignored SIGCHLD is pending", "%d", sigismember(&empty, SIGCHLD));
     signal(SIGCHLD, SIG_DFL);
-    block(SIG_UNBLOCK, SIGCHLD);
+    signal_mask(SIG_UNBLOCK, SIGCHLD);
 }
 
 static void test_queue(void)
@@ -287,7 +278,7 @@ static void wait_for_sibling(int sig)
 
 static void *sleeper(void *unused)
 {
-    block(SIG_BLOCK, SIGHUP);
+    signal_mask(SIG_BLOCK, SIGHUP);
     pass(&thread_ready);
     while (!taken_by)
         pause();

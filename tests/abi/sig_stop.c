@@ -23,15 +23,6 @@ static void set(int sig, int flags)
     sigaction(sig, &action, NULL);
 }
 
-static void block(int how, int sig)
-{
-    sigset_t one;
-
-    sigemptyset(&one);
-    sigaddset(&one, sig);
-    sigprocmask(how, &one, NULL);
-}
-
 static char state_of(pid_t pid)
 {
     char path[40], text[256];
@@ -98,7 +89,7 @@ static void test_calls(void)
                 VALUE("futex goes on", syscall(SYS_futex, &word, FUTEX_WAIT, 0, &near, NULL, 0)));
     INTERRUPTED("read that is stopped", c = (char)write(fds[1], "x", 1),
                 VALUE("read goes on", read(fds[0], &c, 1)));
-    INTERRUPTED("sigtimedwait that is stopped", (void)0, block(SIG_BLOCK, SIGUSR2);
+    INTERRUPTED("sigtimedwait that is stopped", (void)0, signal_mask(SIG_BLOCK, SIGUSR2);
                 VALUE("sigtimedwait", sigtimedwait(&usr, NULL, &far)));
     INTERRUPTED("sigsuspend that is stopped", until_state(child_, 'S');
                 kill(child_, SIGUSR1), set(SIGUSR1, SA_RESTART);
@@ -167,9 +158,9 @@ static void test_cancel(void)
     sigset_t pending;
     int status;
 
-    block(SIG_BLOCK, SIGTSTP);
-    block(SIG_BLOCK, SIGTTIN);
-    block(SIG_BLOCK, SIGCONT);
+    signal_mask(SIG_BLOCK, SIGTSTP);
+    signal_mask(SIG_BLOCK, SIGTTIN);
+    signal_mask(SIG_BLOCK, SIGCONT);
     raise(SIGTSTP);
     kill(getpid(), SIGTTIN);
     sigpending(&pending);
@@ -183,9 +174,9 @@ static void test_cancel(void)
     say("after SIGTSTP", "%d %d", sigismember(&pending, SIGTSTP), sigismember(&pending, SIGCONT));
     kill(getpid(), SIGCONT);
     set(SIGCONT, 0);
-    block(SIG_UNBLOCK, SIGCONT);
-    block(SIG_UNBLOCK, SIGTSTP);
-    block(SIG_UNBLOCK, SIGTTIN);
+    signal_mask(SIG_UNBLOCK, SIGCONT);
+    signal_mask(SIG_UNBLOCK, SIGTSTP);
+    signal_mask(SIG_UNBLOCK, SIGTTIN);
     signal(SIGCONT, SIG_IGN);
     pid_t pid = fork();
     if (pid == 0)

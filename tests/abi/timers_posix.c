@@ -20,15 +20,6 @@ static void note(int sig, siginfo_t *info, void *context)
     calls++;
 }
 
-static void block(int how, int sig)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, sig);
-    sigprocmask(how, &set, NULL);
-}
-
 static int64_t now(clockid_t clock)
 {
     struct timespec t;
@@ -181,13 +172,13 @@ static void test_overrun(void)
     int id;
 
     sigaction(SIGRTMIN, &action, NULL);
-    block(SIG_BLOCK, SIGRTMIN);
+    signal_mask(SIG_BLOCK, SIGRTMIN);
     make(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN, &id);
     calls = 0;
     set(id, 0, 2 * MS, 2 * MS);
     usleep(50000);
-    block(SIG_UNBLOCK, SIGRTMIN);
-    block(SIG_BLOCK, SIGRTMIN);
+    signal_mask(SIG_UNBLOCK, SIGRTMIN);
+    signal_mask(SIG_BLOCK, SIGRTMIN);
     say("signals of 25 periods", "%d", calls);
     YES("the others are overruns", last.si_overrun >= 22);
     YES("as getoverrun says", syscall(SYS_timer_getoverrun, id) == last.si_overrun);
@@ -202,7 +193,7 @@ static void test_overrun(void)
         _exit(syscall(SYS_timer_gettime, id, &(struct itimerspec){0}) < 0 ? 3 : 4);
     say_end("a child has no timers", pid);
     VALUE("deleted with its signal waiting", syscall(SYS_timer_delete, id));
-    block(SIG_UNBLOCK, SIGRTMIN);
+    signal_mask(SIG_UNBLOCK, SIGRTMIN);
 }
 
 static volatile pid_t taker;

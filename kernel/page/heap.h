@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEAP_SLAB_MAX = 3072, HEAP_CLASSES = 16 };
+enum { HEAP_SLAB_MAX = 3072, HEAP_CLASSES = 17 };
 
 void heap_init(void); // boot, after frames_init
 

@@ -232,16 +232,17 @@ static void thread_release(struct task *t)
 
 struct thread *thread_new(struct process *p, const char *name)
 {
-    struct thread *th = kzalloc(sizeof *th);
+    struct thread *th = kmalloc(THREAD_SIZE);
     if (!th)
         return NULL;
+    memset(th, 0, sizeof *th);
     th->process = p;
     th->tf.flags = &th->task.flags;
     th->tf.table = syscall_fast;
     th->fpu.hart = UINT32_MAX;
     sigpending_init(&th->pending);
     list_init(&th->in_process);
-    if (task_init(&th->task, name, th->arena, sizeof th->arena, &user_loop_fn,
+    if (task_init(&th->task, name, th->arena, THREAD_SIZE - sizeof *th, &user_loop_fn,
                   &(struct user_loop_args){th}, sizeof(struct user_loop_args))) {
         kfree(th);
         return NULL;

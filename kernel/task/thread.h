@@ -24,7 +24,7 @@ struct fs_context;
 struct vnode;
 struct process;
 
-enum { THREAD_ARENA = 1024, NSIG = 64 };
+enum { THREAD_SIZE = 2560, NSIG = 64 };
 typedef uint64_t sigset; // bit n-1: signal n
 
 struct sigaction_k {
@@ -150,7 +150,9 @@ struct thread {
     uint64_t syscalls, faults;
     uint64_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
-    char arena[THREAD_ARENA];
+    // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
+    // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.
+    char arena[];
 };
 
 static inline struct thread *thread_current(void)

@@ -37,6 +37,19 @@ static long call_plain(const struct syscall_entry *e, const struct trap_frame *t
         tf->x[10], tf->x[11], tf->x[12], tf->x[13], tf->x[14], tf->x[15]);
 }
 
+// A call that has no plain part needs no more than its handler: it goes the way of a first try that would have to wait.
+static inline bool goes_async(struct thread *th, long cause)
+{
+    const struct syscall_entry *e;
+    if (cause != CAUSE_SYSCALL || unlikely(load_relaxed(&th->tf.table) != syscall_fast))
+        return false;
+    e = syscall_lookup(th->tf.x[17]);
+    if (unlikely(!e) || e->plain)
+        return false;
+    th->task.local = LOCAL_ASYNC;
+    return true;
+}
+
 // What to await for a call whose first try would have to wait.
 static inline const struct async_fn *async_handler(struct thread *th)
 {
@@ -125,7 +138,7 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
         space_activate(f->th->space);
         fpu_enter(&f->th->fpu);
         f->cause = user_enter(&f->th->tf);
-        if (likely(f->cause == CAUSE_FLAGGED)) {
+        if (likely(f->cause == CAUSE_FLAGGED) || likely(goes_async(f->th, f->cause))) {
             f->r = (long)f->th->tf.result;
             while (t->local & LOCAL_ASYNC) {
                 f->handler = async_handler(f->th);

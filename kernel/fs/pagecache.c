@@ -51,12 +51,12 @@ static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t 
     return (long)n;
 }
 
-static void grow_to(struct vnode *v, uint64_t end)
+// vnode.lock held: bytes up to `end` of the file were written to the page.
+static void wrote(struct vnode *v, struct page *pg, uint64_t end)
 {
-    if (end <= v->size)
-        return;
-    phys_grow(v->pages, end);
-    store_relaxed(&v->size, end);
+    phys_wrote(v->pages, pg, end);
+    if (end > v->size)
+        store_relaxed(&v->size, end);
 }
 
 // vnode.lock held. Bytes, or an error after which a second run from the start does no harm.
@@ -70,12 +70,11 @@ static long try_write_locked(struct vnode *v, struct space *space, va_t va, size
             return syscall_go_async();
         long r = user_copy_in(space, (char *)page_kva(pg) + off, va + done, part);
         if (r == 0)
-            phys_dirty(v->pages, pg);
+            wrote(v, pg, pos + done + part);
         page_put(pg);
         if (r < 0)
             return r;
         done += part;
-        grow_to(v, pos + done);
     }
     vnode_touch(v);
     return (long)n;
@@ -158,9 +157,8 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
             break;
         f->r = iobuf_in(f->buf, (char *)page_kva(f->page) + f->off, f->part);
         if (f->r > 0) {
-            phys_dirty(f->v->pages, f->page);
             f->pos += f->r;
-            grow_to(f->v, f->pos);
+            wrote(f->v, f->page, f->pos);
         }
         page_put(f->page);
         if (f->r == -ECOMMIT)

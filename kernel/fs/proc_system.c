@@ -29,7 +29,7 @@ static uint64_t slab_frames(void)
     heap_stats_get(&heap);
     n = heap.large_frames;
     for (int i = 0; i < HEAP_CLASSES; i++)
-        n += heap.cls[i].slabs * heap.cls[i].slab_frames;
+        n += heap.cls[i].frames;
     return n;
 }
 

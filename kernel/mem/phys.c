@@ -181,6 +181,15 @@ void phys_dirty(struct phys *ph, struct page *pg)
     spin_unlock(&ph->lock);
 }
 
+void phys_wrote(struct phys *ph, struct page *pg, uint64_t end)
+{
+    spin_lock(&ph->lock);
+    if (end > ph->size)
+        ph->size = end;
+    phys_mark_dirty(ph, pg);
+    spin_unlock(&ph->lock);
+}
+
 void phys_grow(struct phys *ph, uint64_t size)
 {
     spin_lock(&ph->lock);

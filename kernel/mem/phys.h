@@ -97,8 +97,11 @@ struct page *phys_page_now(struct phys *ph, uint64_t index);
 // Pages beyond the size are allowed here (a writer extends): they come zeroed without a fill.
 ASYNC_DECL(phys_page, struct phys *ph; uint64_t index; uint32_t how; struct page **out;);
 
-// The referenced page's contents were changed. Any context.
+// The referenced page's contents were changed. Any context. phys_wrote: up to byte `end` of the object, which
+// grows to that in the same step: a page that is dirty before its bytes count may be written back without them,
+// and be clean.
 void phys_dirty(struct phys *ph, struct page *pg);
+void phys_wrote(struct phys *ph, struct page *pg, uint64_t end);
 
 // Sets the size, takes pages beyond it out of every page table (also private copies of them) and
 // drops them, and zeroes the tail of the last one. The owner serialises writers.

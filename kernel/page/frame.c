@@ -383,8 +383,10 @@ pa_t frame_try_run(size_t n)
 pa_t frame_alloc_run(size_t n)
 {
     pa_t pa = frame_try_run(n);
-    if (!pa && n && n <= 1ul << FRAME_ORDER_MAX && shrinker && shrinker(2 * n + FRAME_BATCH))
+    if (!pa && n && n <= 1ul << FRAME_ORDER_MAX && shrinker && shrinker(2 * n + FRAME_BATCH)) {
+        frame_flush_hart(); // what was given up lies there, where it does not merge
         pa = frame_try_run(n);
+    }
     return pa;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The kernel heap: slabs of equal objects, a stack of free ones per hart and class.
 //
-// A slab is 1, 2 or 4 frames; its bookkeeping lies in the page entry of its first frame: the class
-// (order), free objects (flags), first free object (index). Free objects hold the number of the
+// A slab is 1, 2 or 4 frames, or 1 of any class when no more lie side by side: with every second frame
+// free there is memory still. Its bookkeeping lies in the page entry of its first frame: the class (order),
+// free objects (flags), first free object (index), frames (pins). Free objects hold the number of the
 // next. The other frames say how far away the first is. A slab that has free objects is in its
 // class's list; one that becomes empty goes back to the frames, but for one spare per class. The
 // class lock guards all that; a hart's stacks are its own.
@@ -28,7 +29,7 @@ static const struct {
 struct size_class {
     struct spinlock lock;
     struct list partial; // slabs with free objects, by page.link
-    uint64_t slabs, used, empty;
+    uint64_t slabs, frames, objects, used, empty;
 };
 static struct size_class classes[HEAP_CLASSES];
 static uint8_t class_of_size[HEAP_SLAB_MAX / 16 + 1]; // by (size + 15) / 16
@@ -60,9 +61,9 @@ void heap_init(void)
     }
 }
 
-static unsigned slab_objects(unsigned c)
+static unsigned slab_objects(const struct page *slab, unsigned c)
 {
-    return (unsigned)(PAGE_SIZE << shape[c].order) / shape[c].size;
+    return slab->pins * (unsigned)PAGE_SIZE / shape[c].size;
 }
 
 // ---- slabs; the class lock is held
@@ -72,11 +73,12 @@ static void *slab_object(const struct page *slab, unsigned c, unsigned i)
     return (char *)page_kva(slab) + (size_t)i * shape[c].size;
 }
 
-static void slab_add(unsigned c, pa_t pa)
+static void slab_add(unsigned c, pa_t pa, unsigned frames)
 {
     struct page *slab = page_of(pa);
-    unsigned n = slab_objects(c);
-    for (unsigned i = 0; i < 1u << shape[c].order; i++) {
+    slab->pins = frames;
+    unsigned n = slab_objects(slab, c);
+    for (unsigned i = 0; i < frames; i++) {
         store_relaxed(&slab[i].kind, FRAME_SLAB);
         store_relaxed(&slab[i].order, (uint8_t)c);
         slab[i].flags = TAIL;
@@ -90,13 +92,15 @@ static void slab_add(unsigned c, pa_t pa)
     }
     list_push_front(&classes[c].partial, &slab->link);
     classes[c].slabs++;
+    classes[c].frames += frames;
+    classes[c].objects += n;
     classes[c].empty++;
 }
 
 static void *slab_take(struct page *slab, unsigned c)
 {
     void *p = slab_object(slab, c, slab->index);
-    if (slab->flags == slab_objects(c))
+    if (slab->flags == slab_objects(slab, c))
         classes[c].empty--;
     slab->index = (uint32_t) * (uint64_t *)p;
     freed_fill(p, sizeof(uint64_t)); // in a stack it is all poison
@@ -108,11 +112,14 @@ static void *slab_take(struct page *slab, unsigned c)
 
 static void slab_free(struct page *slab, unsigned c)
 {
+    unsigned frames = slab->pins;
     list_remove(&slab->link);
     classes[c].slabs--;
+    classes[c].frames -= frames;
+    classes[c].objects -= slab_objects(slab, c);
     classes[c].empty--;
     pa_t pa = page_pa(slab);
-    for (unsigned i = 0; i < 1u << shape[c].order; i++)
+    for (unsigned i = 0; i < frames; i++)
         frame_unref(pa + i * PAGE_SIZE);
 }
 
@@ -133,11 +140,19 @@ static void slab_give(void *p, unsigned c)
     classes[c].used--;
     if (slab->flags++ == 0)
         list_push_front(&classes[c].partial, &slab->link);
-    if (slab->flags == slab_objects(c) && ++classes[c].empty > 1)
+    if (slab->flags == slab_objects(slab, c) && ++classes[c].empty > 1)
         slab_free(slab, c);
 }
 
 // ---- a hart's stacks
+
+// Frames for a slab; 0: none.
+static pa_t slab_frames(unsigned c, unsigned *frames)
+{
+    pa_t pa = shape[c].order ? frame_try_run(1ul << shape[c].order) : 0;
+    *frames = pa ? 1u << shape[c].order : 1;
+    return pa ? pa : frame_alloc(0);
+}
 
 static cold void *stack_refill(struct hart_stack *s, unsigned c)
 {
@@ -146,11 +161,12 @@ static cold void *stack_refill(struct hart_stack *s, unsigned c)
     spin_lock(&k->lock);
     while (list_empty(&k->partial)) { // frames are taken without the lock: the shrinker below them
         spin_unlock(&k->lock);        // may kfree, and others may be faster meanwhile
-        pa_t pa = frame_alloc_order(shape[c].order);
+        unsigned frames;
+        pa_t pa = slab_frames(c, &frames);
         if (!pa)
             return NULL;
         spin_lock(&k->lock);
-        slab_add(c, pa);
+        slab_add(c, pa, frames);
     }
     while (s->count < STACK_BATCH && !list_empty(&k->partial))
         s->object[s->count++] = slab_take(list_entry(k->partial.next, struct page, link), c);
@@ -326,12 +342,12 @@ void heap_stats_get(struct heap_stats *out)
     for (unsigned c = 0; c < HEAP_CLASSES; c++) {
         struct heap_class_stats *s = &out->cls[c];
         s->size = shape[c].size;
-        s->slab_frames = 1u << shape[c].order;
         spin_lock(&classes[c].lock);
         s->slabs = classes[c].slabs;
+        s->frames = classes[c].frames;
+        s->objects = classes[c].objects;
         s->used = classes[c].used;
         spin_unlock(&classes[c].lock);
-        s->objects = s->slabs * slab_objects(c);
         for (uint32_t h = 0; h < MAX_HARTS; h++)
             if (stacks_of_hart[h]) {
                 s->used -= load_relaxed(&stacks_of_hart[h][c].count) +

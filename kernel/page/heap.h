@@ -20,9 +20,8 @@ void kfree(void *p);                  // NULL is fine
 size_t kmalloc_usable(const void *p); // bytes the block really has
 
 struct heap_class_stats {
-    uint32_t size;        // bytes per object
-    uint32_t slab_frames; // frames per slab
-    uint64_t slabs;
+    uint32_t size; // bytes per object
+    uint64_t slabs, frames;
     uint64_t objects;       // room in these slabs
     uint64_t used;          // handed out; what harts hold back in their stacks not counted
     uint64_t allocs, frees; // since boot

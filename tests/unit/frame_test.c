@@ -218,13 +218,53 @@ static void test_heap_exhaustion(void **state)
     assert_true(frame_free_count() + 4 >= before);
 }
 
+// Every second frame is free: nothing lies side by side, and every object of a slab can be had still.
+static void test_heap_scattered(void **state)
+{
+    (void)state;
+    static pa_t got[RAM];
+    size_t n = 0, freed = 0;
+    heap_flush_hart();
+    uint64_t before = frame_free_count();
+    while ((got[n] = frame_alloc(0)))
+        n++;
+    for (size_t i = 0; i < n; i++)
+        if (got[i] >> PAGE_SHIFT & 1) {
+            frame_unref(got[i]);
+            got[i] = 0;
+            freed++;
+        }
+    frame_flush_hart();
+    assert_int_equal(frame_try_run(2), 0);
+    for (size_t size = 16; size <= HEAP_SLAB_MAX; size += 16) {
+        void *list = NULL, *p;
+        size_t count = 0;
+        while ((p = kmalloc(size))) {
+            memset(p, 0x77, size);
+            *(void **)p = list;
+            list = p;
+            count++;
+        }
+        assert_true(count >= (freed - 2 * HEAP_CLASSES) * (PAGE_SIZE / kmalloc_usable(list)));
+        for (; list; list = p) {
+            p = *(void **)list;
+            kfree(list);
+        }
+        heap_flush_hart();
+    }
+    for (size_t i = 0; i < n; i++)
+        if (got[i])
+            frame_unref(got[i]);
+    assert_true(frame_free_count() + 4 * HEAP_CLASSES >= before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts),          cmocka_unit_test(test_all_frames),
         cmocka_unit_test(test_reserve),         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_zeroed_stock),    cmocka_unit_test(test_heap_random),
-        cmocka_unit_test(test_heap_exhaustion),
+        cmocka_unit_test(test_heap_exhaustion), cmocka_unit_test(test_heap_scattered),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

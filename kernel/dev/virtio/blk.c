@@ -94,13 +94,15 @@ static bool add_waiting(struct blk *blk)
     bool added = false;
     spin_lock(&blk->lock);
     while (!list_empty(&blk->waiting)) {
-        struct block_request *req = list_entry(blk->waiting.next, struct block_request, link);
-        int r = add(blk, req);
-        if (r == -ENOSPC)
+        // Taken out first: once added it may complete, and be freed, at any time.
+        struct list *it = list_pop_front(&blk->waiting);
+        int r = add(blk, list_entry(it, struct block_request, link));
+        if (r == -ENOSPC) {
+            list_push_front(&blk->waiting, it);
             break;
-        list_remove(&req->link);
+        }
         if (r < 0)
-            list_push_back(&failed, &req->link);
+            list_push_back(&failed, it);
         added |= r >= 0;
     }
     spin_unlock(&blk->lock);

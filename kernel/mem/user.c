@@ -196,7 +196,7 @@ long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t 
     return r;
 }
 
-int space_futex_key(struct space *s, va_t va, bool shared, struct futex_key *out)
+int space_futex_key(struct space *s, va_t va, bool shared, uint32_t access, struct futex_key *out)
 {
     if (va & 3)
         return -EINVAL;
@@ -208,8 +208,10 @@ int space_futex_key(struct space *s, va_t va, bool shared, struct futex_key *out
     spin_lock(&s->lock);
     struct range *r = range_map_find(&s->map, va);
     const struct mapping *m = r ? mapping_of(r) : NULL;
+    out->offset |= 1; // who asks for a shared one finds nobody who asked for a private one
     if (m && m->phys && m->flags & MAPPING_SHARED)
         *out = (struct futex_key){m->phys, m->offset + (va - r->lo)};
+    bool ok = m && (m->prot & access);
     spin_unlock(&s->lock);
-    return m ? 0 : -EFAULT;
+    return ok ? 0 : -EFAULT;
 }

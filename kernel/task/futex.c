@@ -27,7 +27,7 @@ enum {
     FUTEX_WAKE_BITSET,
     FUTEX_PRIVATE = 128,
     FUTEX_REALTIME = 256,
-    FUTEX_COMMAND = 127,
+    FUTEX_COMMAND = ~(FUTEX_PRIVATE | FUTEX_REALTIME),
 };
 
 struct futex_waiter {
@@ -78,7 +78,8 @@ static void wake_waiter(struct futex_waiter *w)
     task_put(task);
 }
 
-static long wake_key(const struct futex_key *key, uint32_t n, uint32_t bits)
+// As Linux, which counts after it has woken: at least one, whatever n is.
+static long wake_key(const struct futex_key *key, int32_t n, uint32_t bits)
 {
     struct futex_bucket *b = bucket_of(key);
     long woken = 0;
@@ -88,12 +89,11 @@ static long wake_key(const struct futex_key *key, uint32_t n, uint32_t bits)
     spin_lock(&b->lock);
     LIST_FOREACH_SAFE(it, next, &b->waiters) {
         struct futex_waiter *w = list_entry(it, struct futex_waiter, link);
-        if ((uint32_t)woken >= n)
+        if (!same_key(&w->key, key) || !(w->bits & bits))
+            continue;
+        wake_waiter(w);
+        if (++woken >= n)
             break;
-        if (same_key(&w->key, key) && (w->bits & bits)) {
-            wake_waiter(w);
-            woken++;
-        }
     }
     spin_unlock(&b->lock);
     return woken;
@@ -102,8 +102,8 @@ static long wake_key(const struct futex_key *key, uint32_t n, uint32_t bits)
 long futex_wake(struct space *s, va_t va, uint32_t n, uint32_t bits, bool is_private)
 {
     struct futex_key key;
-    int e = space_futex_key(s, va, !is_private, &key);
-    return e ? e : wake_key(&key, n, bits);
+    int e = space_futex_key(s, va, !is_private, ACCESS_WRITE, &key);
+    return e ? e : wake_key(&key, (int32_t)n, bits);
 }
 
 // Locks the bucket a waiter is in; requeue may move it meanwhile.
@@ -162,7 +162,7 @@ ASYNC(futex_wait, long r; struct futex_waiter w; bool waits;)
     f->waits = false;
     f->w.bits = f->bits;
     for (;;) {
-        f->r = space_futex_key(t->thread->space, f->va, !f->is_private, &f->w.key);
+        f->r = space_futex_key(t->thread->space, f->va, !f->is_private, ACCESS_READ, &f->w.key);
         if (f->r == 0)
             f->r = enter(&f->w, t, t->thread->space, f->va, f->value);
         if (f->r != -ECOMMIT)
@@ -209,9 +209,9 @@ static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t
                     bool private_, const uint32_t *compare)
 {
     struct futex_key k1, k2;
-    long done = 0, r = space_futex_key(s, from, !private_, &k1);
+    long done = 0, r = space_futex_key(s, from, !private_, ACCESS_READ, &k1);
     if (!r)
-        r = space_futex_key(s, to, !private_, &k2);
+        r = space_futex_key(s, to, !private_, ACCESS_READ, &k2);
     if (r)
         return r;
     struct futex_bucket *b1 = bucket_of(&k1), *b2 = bucket_of(&k2);
@@ -233,6 +233,8 @@ static long requeue(struct space *s, va_t from, va_t to, uint32_t wake, uint32_t
                 break;
             if ((uint32_t)done++ < wake) {
                 wake_waiter(w);
+            } else if (b1 == b2) { // it stays in its turn: at the end it would be met again
+                w->key = k2;
             } else {
                 list_remove(&w->link);
                 w->key = k2;
@@ -250,13 +252,19 @@ static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2,
 {
     uint32_t op = code >> 28, cmp = code >> 24 & 15, old = 0, want;
     int32_t oparg = (int32_t)(code << 8) >> 20, cmparg = (int32_t)(code << 20) >> 20;
+    struct futex_key k1, k2;
+    long r = space_futex_key(s, va, !is_private, ACCESS_READ, &k1);
+    if (!r)
+        r = space_futex_key(s, va2, !is_private, ACCESS_WRITE, &k2);
+    if (r)
+        return r;
     if (op & 8)
         oparg = (int32_t)(1u << (oparg & 31));
-    if ((op & 7) > 4 || cmp > 5)
+    if ((op & 7) > 4)
         return -ENOSYS;
     for (;;) {
         uint32_t seen;
-        long r = user_load32_nofault(s, va2, &seen);
+        r = user_load32_nofault(s, va2, &seen);
         if (r == 0) {
             uint32_t a = (uint32_t)oparg;
             want = (op & 7) == 0   ? a
@@ -273,6 +281,8 @@ static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2,
         if (old == seen)
             break;
     }
+    if (cmp > 5)
+        return -ENOSYS;
     int32_t v = (int32_t)old;
     bool hit = cmp == 0   ? v == cmparg
                : cmp == 1 ? v != cmparg
@@ -280,12 +290,8 @@ static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2,
                : cmp == 3 ? v <= cmparg
                : cmp == 4 ? v > cmparg
                           : v >= cmparg;
-    long r = futex_wake(s, va, n, ~0u, is_private);
-    if (r >= 0 && hit) {
-        long r2 = futex_wake(s, va2, n2, ~0u, is_private);
-        r = r2 < 0 ? r2 : r + r2;
-    }
-    return r;
+    r = wake_key(&k1, (int32_t)n, ~0u);
+    return hit ? r + wake_key(&k2, (int32_t)n2, ~0u) : r;
 }
 
 // Everything but waiting.
@@ -294,7 +300,7 @@ long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, 
     struct space *s = thread_current()->space;
     bool private_ = op & FUTEX_PRIVATE;
     uint32_t cmd = op & FUTEX_COMMAND;
-    if ((op & FUTEX_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_WAIT)
+    if ((op & FUTEX_REALTIME) && cmd != FUTEX_WAIT_BITSET)
         return -ENOSYS;
     switch (cmd) {
     case FUTEX_WAKE:
@@ -324,9 +330,9 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
     f->woken = false;
     if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT)
         f->a[5] = ~0u;
-    if (!(uint32_t)f->a[5])
-        ASYNC_RETURN(-EINVAL);
     if (!f->a[3]) {
+        if (!(uint32_t)f->a[5])
+            ASYNC_RETURN(-EINVAL);
         AWAIT(f->r, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5],
               f->a[1] & FUTEX_PRIVATE, &f->woken);
         ASYNC_RETURN(f->r);
@@ -334,7 +340,7 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
     AWAIT(f->r, user_read, t->thread->space, &f->ts, f->a[3], sizeof f->ts);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (!timespec_valid(&f->ts))
+    if (!timespec_valid(&f->ts) || !(uint32_t)f->a[5])
         ASYNC_RETURN(-EINVAL);
     f->until = timespec_ns(&f->ts); // WAIT: relative; WAIT_BITSET: absolute
     if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)

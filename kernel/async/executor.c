@@ -12,7 +12,7 @@
 #include "lib/log.h"
 #include "lib/trace.h"
 
-enum { SLICE_US = HARD_PREEMPT ? 200 : 4000, KICK_US = HARD_STEAL ? 1 : 100 };
+enum { KICK_US = HARD_STEAL ? 1 : 100 };
 
 void (*task_kill_hook)(struct task *t);
 static uint64_t idle_mask; // bit per hart that sleeps or is about to
@@ -63,7 +63,7 @@ static cold void slice_begin(bool helpable)
     slice_is_kick = helpable && load_relaxed(&idle_mask);
     slice_switches = hart_self.switches;
     hart_self.slice_armed = 1;
-    timer_slice((slice_is_kick ? KICK_US : SLICE_US) * 1000ul, slice_over);
+    timer_slice((slice_is_kick ? KICK_US : EXECUTOR_SLICE_US) * 1000ul, slice_over);
 }
 
 // Tasks that no other hart may take need no helper, but the slice's end.

@@ -4,6 +4,9 @@
 
 #include "async/runqueue.h"
 
+// For how long a task runs while another waits.
+enum { EXECUTOR_SLICE_US = HARD_PREEMPT ? 200 : 4000 };
+
 _Noreturn void executor_run(void); // a hart's main loop
 bool executor_step(void);          // polls one task; false: there was none
 void executor_init(void);          // boot hart, before other harts start

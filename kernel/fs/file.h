@@ -62,7 +62,7 @@ long file_seek_default(struct file *file, int64_t offset, int whence);
 
 // ---- descriptor tables
 
-enum { FD_INLINE = 32, FD_LIMIT = 65536 };
+enum { FD_INLINE = 32, FD_LIMIT = 1 << 20 }; // as Linux's fs.nr_open
 
 struct fd_table {
     uint32_t refs;     // threads; atomic

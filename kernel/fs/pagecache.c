@@ -92,8 +92,9 @@ static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t
         return syscall_go_async();
     if (unlikely(v->seals & ~(uint32_t)F_SEAL_SEAL))
         return syscall_go_async();
-    if (grows && (v->ops->reserve || v->super->max_file || S_ISBLK(v->mode) ||
-                  pos + len > file_limit(current_task())))
+    if (grows && (v->ops->reserve || v->super->max_file || S_ISBLK(v->mode)))
+        return syscall_go_async();
+    if (unlikely(pos + len > file_limit(current_task()))) // even where the file is already
         return syscall_go_async();
     if (!mutex_trylock(&v->lock, current_task()))
         return syscall_go_async();

@@ -119,6 +119,10 @@ char *path_text(const struct path *path, struct fs_context *fs, char *buf, size_
 // May the calling task do this (R_OK | W_OK | X_OK) to v? 0, -EACCES; -EROFS for W_OK on a file,
 // directory or link of a read-only mount is the caller's check (path_writable).
 int vnode_permission(const struct vnode *v, uint32_t want);
+// The same by the fsuid, fsgid and groups of cred, which must not change meanwhile. NULL: the kernel's.
+struct credentials;
+int vnode_permission_of(const struct vnode *v, uint32_t want, const struct credentials *cred);
+bool fs_has_group(uint32_t gid); // it is the calling task's, or one of its supplementary ones
 bool fs_superuser(void); // the calling task may do everything (a kernel task: always)
 bool vnode_owner(const struct vnode *v); // it owns v, or is the superuser
 // May it remove or rename v, a name in dir? -EACCES, -EPERM (sticky directory).

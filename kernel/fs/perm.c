@@ -22,9 +22,38 @@ bool vnode_owner(const struct vnode *v)
     return !cred || cred->fsuid == 0 || cred->fsuid == v->uid;
 }
 
-int vnode_permission(const struct vnode *v, uint32_t want)
+static bool has_group(const struct credentials *cred, uint32_t gid)
+{
+    if (cred->fsgid == gid)
+        return true;
+    uint64_t outer = epoch_enter();
+    const struct group_set *set = load_acquire(&cred->groups);
+    uint32_t lo = 0, hi = set ? set->count : 0;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (set->gid[mid] < gid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    bool found = set && lo < set->count && set->gid[lo] == gid;
+    epoch_leave(outer);
+    return found;
+}
+
+bool fs_has_group(uint32_t gid)
 {
     const struct credentials *cred = caller();
+    return !cred || has_group(cred, gid);
+}
+
+int vnode_permission(const struct vnode *v, uint32_t want)
+{
+    return vnode_permission_of(v, want, caller());
+}
+
+int vnode_permission_of(const struct vnode *v, uint32_t want, const struct credentials *cred)
+{
     uint32_t mode = v->mode;
     if (!cred || cred->fsuid == 0) {
         bool no_exec = (want & X_OK) && !S_ISDIR(mode) && !(mode & 0111);
@@ -32,7 +61,7 @@ int vnode_permission(const struct vnode *v, uint32_t want)
     }
     if (cred->fsuid == v->uid)
         mode >>= 6;
-    else if (cred->fsgid == v->gid)
+    else if (has_group(cred, v->gid))
         mode >>= 3;
     return (want & ~mode & 7) ? -EACCES : 0;
 }

@@ -33,6 +33,7 @@ static uint64_t clock_ticks(uint64_t hart_ticks)
 struct task_view {
     uint32_t threads, ppid;
     char state;
+    int nice;
     uint64_t ticks; // of living and ended threads
     sigset pending, blocked;
     uint32_t hart;
@@ -63,6 +64,7 @@ static void look(struct process *p, struct task_view *v)
         v->pending |= th->pending.set;
         v->blocked = th->blocked;
         v->hart = th->task.hart;
+        v->nice = th->sched.nice;
     }
     spin_unlock(&p->lock);
     v->state = state_of(p, v);
@@ -95,10 +97,12 @@ static void status_memory(struct text *out, struct process *p)
     struct space *s = space_of(p);
     if (!s)
         return;
-    text_printf(out, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
-                (unsigned long)s->mapped / 1024, (unsigned long)s->mapped / 1024,
-                (unsigned long)space_flagged(s, 0, USER_TOP, MAPPING_LOCKED) / 1024,
-                (unsigned long)s->peak * 4, (unsigned long)s->resident * 4);
+    text_printf(
+        out,
+        "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n",
+        (unsigned long)s->mapped / 1024, (unsigned long)s->mapped / 1024,
+        (unsigned long)space_flagged(s, 0, USER_TOP, MAPPING_LOCKED) / 1024,
+        (unsigned long)s->peak * 4, (unsigned long)s->resident * 4);
     text_printf(out, "VmPTE:\t%8lu kB\n", (unsigned long)s->tables * 4);
     space_unref(s);
 }
@@ -142,12 +146,12 @@ static void proc_task_stat(struct text *out, struct process *p)
                 (unsigned)tty_of_session((int32_t)p->sid), (int)tty_foreground_pgrp(),
                 (unsigned long)(p->min_faults + minor), (unsigned long)p->cmin_faults,
                 (unsigned long)(p->maj_faults + major), (unsigned long)p->cmaj_faults);
-    text_printf(out, "%lu %lu %lu %lu 20 %d %u 0 %lu %lu %lu %lu ",
+    text_printf(out, "%lu %lu %lu %lu %d %d %u 0 %lu %lu %lu %lu ",
                 (unsigned long)clock_ticks(v.ticks), (unsigned long)clock_ticks(p->stime_ticks),
                 (unsigned long)clock_ticks(p->cutime_ticks),
-                (unsigned long)clock_ticks(p->cstime_ticks), p->nice, (unsigned)v.threads,
-                (unsigned long)(p->start_ns / (1000000000 / USER_HZ)), (unsigned long)vsize,
-                (unsigned long)rss, (unsigned long)p->rlimit[RLIMIT_RSS].cur);
+                (unsigned long)clock_ticks(p->cstime_ticks), 20 + v.nice, v.nice,
+                (unsigned)v.threads, (unsigned long)(p->start_ns / (1000000000 / USER_HZ)),
+                (unsigned long)vsize, (unsigned long)rss, (unsigned long)p->rlimit[RLIMIT_RSS].cur);
     // Addresses of text, stack and registers: not told. Then signals, exit signal, hart.
     text_printf(out, "0 0 0 0 0 %lu %lu 0 0 0 0 0 %u %u 0 0 0 0 0 0 0 0 0 0 0 0 %u\n",
                 (unsigned long)(v.pending & 0x7fffffff), (unsigned long)(v.blocked & 0x7fffffff),

@@ -147,12 +147,13 @@ SYSCALL_ASYNC(291, statx, 5);
 
 static int access_by_real_ids(const struct vnode *v, uint32_t mode)
 {
-    struct credentials *cred = &process_current()->cred, saved = *cred;
-    cred->fsuid = cred->uid;
-    cred->fsgid = cred->gid;
-    int r = vnode_permission(v, mode);
-    cred->fsuid = saved.fsuid;
-    cred->fsgid = saved.fsgid;
+    struct process *me = process_current();
+    struct credentials cred = me->cred;
+    cred.groups = group_set_of(me);
+    cred.fsuid = cred.uid;
+    cred.fsgid = cred.gid;
+    int r = vnode_permission_of(v, mode, &cred);
+    group_set_put(cred.groups);
     return r;
 }
 

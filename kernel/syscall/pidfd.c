@@ -33,7 +33,7 @@ static long send(struct process *p, int32_t sig, va_t info_va)
     if (!e && signo != sig)
         e = -EINVAL;
     if (!e && info_va)
-        e = queued_info(info_va, (int32_t)p->pid, sig, &info);
+        e = queued_info(info_va, (int32_t)p->pid, &info);
     if (e)
         return e;
     if (sig < 0 || sig > NSIG)

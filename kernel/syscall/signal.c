@@ -91,13 +91,19 @@ struct kill_all {
     int found, sent;
 };
 
+// May the caller send it, or ask with 0 whether it may?
+static long check_signal(const struct process *to, int sig)
+{
+    return sig < 0 || sig > NSIG ? -EINVAL : may_signal(to, sig) ? 0 : -EPERM;
+}
+
 static bool kill_one(struct process *p, void *arg)
 {
     struct kill_all *k = arg;
-    if (p->zombie || (k->pgid ? p->pgid != k->pgid : p->pid == 1 || p == process_current()))
-        return true;
+    if ((k->pgid ? p->pgid != k->pgid : p->pid == 1 || p == process_current()))
+        return true; // zombies count
     k->found++;
-    if (may_signal(p, k->sig)) {
+    if (check_signal(p, k->sig) == 0) {
         k->sent++;
         if (k->sig)
             signal_send_process(p, k->sig, k->info);
@@ -113,10 +119,12 @@ struct siginfo_k info_of_caller(int code)
 
 static long kill_process(uint32_t pid, int sig, const struct siginfo_k *info)
 {
-    struct process *p = process_find(pid);
+    struct process *p = process_of(pid);
     if (!p)
         return -ESRCH;
-    long r = !may_signal(p, sig) ? -EPERM : sig ? signal_send_process(p, sig, info) : 0;
+    long r = check_signal(p, sig);
+    if (!r && sig)
+        r = signal_send_process(p, sig, info);
     process_put(p);
     return r;
 }
@@ -124,8 +132,6 @@ static long kill_process(uint32_t pid, int sig, const struct siginfo_k *info)
 long sys_kill(int32_t pid, int32_t sig)
 {
     struct siginfo_k info = info_of_caller(SI_USER);
-    if (sig < 0 || sig > NSIG)
-        return -EINVAL;
     if (pid == INT32_MIN)
         return -ESRCH;
     if (pid > 0)
@@ -136,21 +142,25 @@ long sys_kill(int32_t pid, int32_t sig)
                                     : (uint32_t)-pid,
                          0, 0};
     process_visit(kill_one, &k);
-    return k.sent ? 0 : k.found ? -EPERM : -ESRCH;
+    if (!k.found)
+        return -ESRCH;
+    if (sig < 0 || sig > NSIG)
+        return -EINVAL;
+    return k.sent || pid == -1 ? 0 : -EPERM; // to all whom one may signal: not even one is enough
 }
 SYSCALL(129, kill, 2);
 
 static long kill_thread(int32_t tgid, int32_t tid, int32_t sig, const struct siginfo_k *info)
 {
-    if (tid <= 0 || sig < 0 || sig > NSIG)
+    if (tid <= 0)
         return -EINVAL;
     struct thread *th = thread_find((uint32_t)tid);
     if (!th)
         return -ESRCH;
-    long r = tgid > 0 && th->process->pid != (uint32_t)tgid ? -ESRCH
-             : !may_signal(th->process, sig)                ? -EPERM
-             : sig                                          ? signal_send_thread(th, sig, info)
-                                                            : 0;
+    bool other = tgid > 0 && th->process->pid != (uint32_t)tgid;
+    long r = other ? -ESRCH : check_signal(th->process, sig);
+    if (!r && sig)
+        r = signal_send_thread(th, sig, info);
     thread_put(th);
     return r;
 }
@@ -169,7 +179,7 @@ long sys_tgkill(int32_t tgid, int32_t tid, int32_t sig)
 }
 SYSCALL(131, tgkill, 3);
 
-long queued_info(va_t va, int32_t id, int32_t sig, struct siginfo_k *out)
+long queued_info(va_t va, int32_t id, struct siginfo_k *out)
 {
     struct siginfo_user in;
     long e = user_copy_in(thread_current()->space, &in, va, sizeof in);
@@ -177,8 +187,6 @@ long queued_info(va_t va, int32_t id, int32_t sig, struct siginfo_k *out)
         return e;
     if ((in.code >= 0 || in.code == SI_TKILL) && (uint32_t)id != thread_current()->tid)
         return -EPERM;
-    if (sig < 0 || sig > NSIG)
-        return -EINVAL;
     *out = (struct siginfo_k){.code = in.code,
                               .error = in.error,
                               .addr = in.field[0],
@@ -191,7 +199,7 @@ long queued_info(va_t va, int32_t id, int32_t sig, struct siginfo_k *out)
 long sys_rt_sigqueueinfo(int32_t pid, int32_t sig, va_t va)
 {
     struct siginfo_k info;
-    long e = queued_info(va, pid, sig, &info);
+    long e = queued_info(va, pid, &info);
     return e ? e : pid <= 0 ? -ESRCH : kill_process((uint32_t)pid, sig, &info);
 }
 SYSCALL(138, rt_sigqueueinfo, 3);
@@ -201,7 +209,7 @@ long sys_rt_tgsigqueueinfo(int32_t tgid, int32_t tid, int32_t sig, va_t va)
     struct siginfo_k info;
     if (tgid <= 0 || tid <= 0)
         return -EINVAL;
-    long e = queued_info(va, tid, sig, &info);
+    long e = queued_info(va, tid, &info);
     return e ? e : kill_thread(tgid, tid, sig, &info);
 }
 SYSCALL(240, rt_tgsigqueueinfo, 4);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The machine and the kernel as a program sees them: names, totals, limits, scheduling, reboot.
+// The machine and the kernel as a program sees them: names, totals, settings, log, reboot.
 #include "arch/shootdown.h"
 #include "async/executor.h"
 #include "dev/uart.h"
@@ -92,74 +92,6 @@ long sys_sysinfo(va_t out)
     return user_copy_out(US, out, &s, sizeof s);
 }
 SYSCALL(179, sysinfo, 1);
-
-// ---- limits
-
-static long limit_set(struct process *p, uint32_t which, const struct rlimit_k *new)
-{
-    const struct rlimit_k *old = &p->rlimit[which];
-    if (new->cur > new->max)
-        return -EINVAL;
-    if (new->max > old->max && process_current()->cred.euid)
-        return -EPERM;
-    if (which == RLIMIT_NOFILE && new->max > FD_LIMIT)
-        return -EPERM;
-    p->rlimit[which] = *new;
-    if (which == RLIMIT_STACK && p->space)
-        p->space->stack_limit = new->cur;
-    if (which == RLIMIT_AS && p->space)
-        p->space->limit = new->cur;
-    if (which == RLIMIT_DATA && p->space)
-        p->space->data_limit = new->cur;
-    return 0;
-}
-
-static long limit_call(struct process *p, uint32_t which, va_t new_va, va_t old_va)
-{
-    struct rlimit_k new, old;
-    if (which >= RLIM_COUNT)
-        return -EINVAL;
-    long e = new_va ? user_copy_in(US, &new, new_va, sizeof new) : 0;
-    if (e)
-        return e;
-    spin_lock(&p->lock);
-    old = p->rlimit[which];
-    spin_unlock(&p->lock);
-    if (old_va && (e = user_copy_out(US, old_va, &old, sizeof old)))
-        return e;
-    if (!new_va)
-        return 0;
-    spin_lock(&p->lock);
-    e = limit_set(p, which, &new);
-    spin_unlock(&p->lock);
-    return e;
-}
-
-long sys_prlimit64(int32_t pid, uint32_t which, va_t new_va, va_t old_va)
-{
-    if (!pid)
-        return limit_call(process_current(), which, new_va, old_va);
-    struct process *p = pid > 0 ? process_find((uint32_t)pid) : NULL;
-    if (!p)
-        return -ESRCH;
-    const struct credentials *me = &process_current()->cred;
-    long r = me->euid && me->uid != p->cred.uid ? -EPERM : limit_call(p, which, new_va, old_va);
-    process_put(p);
-    return r;
-}
-SYSCALL(261, prlimit64, 4);
-
-long sys_getrlimit(uint32_t which, va_t out)
-{
-    return limit_call(process_current(), which, 0, out);
-}
-SYSCALL(163, getrlimit, 2);
-
-long sys_setrlimit(uint32_t which, va_t in)
-{
-    return limit_call(process_current(), which, in, 0);
-}
-SYSCALL(164, setrlimit, 2);
 
 long sys_umask(uint32_t mask)
 {
@@ -373,85 +305,7 @@ long sys_syslog(int32_t op, va_t out, int32_t len)
 }
 SYSCALL(116, syslog, 3);
 
-// ---- scheduling: one policy, SCHED_OTHER; nice values are remembered
-
-long sys_sched_yield(void)
-{
-    if (executor_has_ready())
-        current_task()->local |= LOCAL_YIELD;
-    return 0;
-}
-SYSCALL(124, sched_yield, 0);
-
-long sys_sched_getscheduler(int32_t pid)
-{
-    return pid < 0 ? -EINVAL : 0;
-}
-SYSCALL(120, sched_getscheduler, 1);
-
-long sys_sched_getparam(int32_t pid, va_t out)
-{
-    uint32_t zero = 0;
-    return pid < 0 ? -EINVAL : user_copy_out(US, out, &zero, sizeof zero);
-}
-SYSCALL(121, sched_getparam, 2);
-
-long sys_sched_setscheduler(int32_t pid, int32_t policy, va_t in)
-{
-    uint32_t priority;
-    long e = user_copy_in(US, &priority, in, sizeof priority);
-    return e ? e : pid < 0 || (policy != 0 && policy != 3 && policy != 5) || priority ? -EINVAL : 0;
-}
-SYSCALL(119, sched_setscheduler, 3);
-
-long sys_sched_get_priority_max(uint32_t policy)
-{
-    return policy > 6 || policy == 4 ? -EINVAL : policy == 1 || policy == 2 ? 99 : 0;
-}
-SYSCALL(125, sched_get_priority_max, 1);
-
-long sys_sched_get_priority_min(uint32_t policy)
-{
-    return policy > 6 || policy == 4 ? -EINVAL : policy == 1 || policy == 2 ? 1 : 0;
-}
-SYSCALL(126, sched_get_priority_min, 1);
-
-static struct process *of_priority(int32_t which, uint32_t who)
-{
-    struct process *p = which == 0 && who ? process_find(who) : process_current();
-    if (p && !(which == 0 && who))
-        process_get(p);
-    return p;
-}
-
-long sys_setpriority(int32_t which, uint32_t who, int32_t nice)
-{
-    if (which < 0 || which > 2)
-        return -EINVAL;
-    struct process *p = of_priority(which, who);
-    if (!p)
-        return -ESRCH;
-    nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
-    long r = nice < p->nice && process_current()->cred.euid ? -EACCES : 0;
-    if (!r)
-        p->nice = (int8_t)nice;
-    process_put(p);
-    return r;
-}
-SYSCALL(140, setpriority, 3);
-
-long sys_getpriority(int32_t which, uint32_t who)
-{
-    if (which < 0 || which > 2)
-        return -EINVAL;
-    struct process *p = of_priority(which, who);
-    if (!p)
-        return -ESRCH;
-    long r = 20 - p->nice;
-    process_put(p);
-    return r;
-}
-SYSCALL(141, getpriority, 2);
+// ---- processors
 
 long sys_getcpu(va_t cpu, va_t node, va_t cache)
 {

@@ -8,6 +8,7 @@
 #include "task/init.h"
 #include "task/pidfd.h"
 #include "task/process.h"
+#include "task/ptimer.h"
 #include "task/signal.h"
 
 enum {
@@ -86,6 +87,10 @@ static int copy_thread(struct thread *new, struct thread *old, const struct clon
     if (rq->flags & CLONE_SETTLS)
         tf->x[4] = rq->tls;
     new->blocked = old->blocked;
+    new->sched = old->sched;
+    new->sched.reset_on_fork = false;
+    if (old->sched.reset_on_fork && new->sched.nice < 0)
+        new->sched.nice = 0;
     new->sigreturn_va = old->sigreturn_va;
     if (!(rq->flags & CLONE_VM) || (rq->flags & CLONE_VFORK)) {
         new->altstack_sp = old->altstack_sp;
@@ -122,6 +127,10 @@ static struct process *new_process(struct thread *old, const struct clone_reques
     sighand_put(sh);
     if (p)
         p->exit_signal = rq->exit_signal;
+    if (p && p->rlimit[RLIMIT_CPU].cur != UINT64_MAX && ptimer_need_cpu_limit(p)) {
+        process_put(p);
+        return NULL;
+    }
     return p;
 }
 

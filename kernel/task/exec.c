@@ -227,9 +227,33 @@ static uint64_t hwcap(void)
     return bits;
 }
 
+// Whom the program runs as: the caller, but for its set-user-id and set-group-id bits.
+static struct credentials exec_credentials(const struct exec *x)
+{
+    const struct process *p = process_current();
+    const struct vnode *v = x->file->vnode;
+    const struct mount *m = x->file->path.mount;
+    struct credentials c = p->cred;
+    if (!p->no_new_privs && !(m && (m->flags & MS_NOSUID))) {
+        if (v->mode & S_ISUID)
+            c.euid = v->uid;
+        if ((v->mode & S_ISGID) && (v->mode & 010))
+            c.egid = v->gid;
+    }
+    c.suid = c.fsuid = c.euid;
+    c.sgid = c.fsgid = c.egid;
+    return c;
+}
+
+// It has rights that its real user and group have not.
+static bool is_secure(const struct credentials *c)
+{
+    return c->uid != c->euid || c->gid != c->egid;
+}
+
 static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t execfn)
 {
-    const struct credentials *c = &process_current()->cred;
+    const struct credentials cred = exec_credentials(x), *c = &cred;
     const struct aux list[] = {
         {3, x->image.phdr},
         {4, x->image.phent},
@@ -244,7 +268,7 @@ static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t
         {14, c->egid},
         {16, hwcap()},
         {17, 100},
-        {23, c->uid != c->euid || c->gid != c->egid},
+        {23, is_secure(c)},
         {25, random},
         {31, execfn},
         {33, x->image.vdso},
@@ -349,7 +373,7 @@ static bool claim_process(struct thread *th, struct event *alone)
 static void set_identity(struct thread *th, struct exec *x)
 {
     struct process *p = th->process;
-    struct vnode *v = x->file->vnode;
+    const struct credentials was = p->cred;
     struct path old;
     const char *base = strrchr(x->path, '/');
     spin_lock(&p->lock);
@@ -358,12 +382,10 @@ static void set_identity(struct thread *th, struct exec *x)
     path_get(&p->exe);
     memset(p->comm, 0, sizeof p->comm);
     strlcpy(p->comm, base ? base + 1 : x->path, sizeof p->comm);
-    if (!p->no_new_privs && !(x->file->path.mount && (x->file->path.mount->flags & MS_NOSUID))) {
-        if (v->mode & 04000)
-            p->cred.euid = p->cred.suid = p->cred.fsuid = v->uid;
-        if ((v->mode & 02010) == 02010)
-            p->cred.egid = p->cred.sgid = p->cred.fsgid = v->gid;
-    }
+    p->cred = exec_credentials(x);
+    p->dumpable = !is_secure(&p->cred);
+    if (!p->dumpable || was.euid != p->cred.euid || was.egid != p->cred.egid)
+        p->death_signal = 0;
     p->did_exec = 1;
     p->exit_signal = SIGCHLD;
     p->arg_start = p->arg_end = x->text_va;

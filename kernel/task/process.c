@@ -14,6 +14,7 @@
 #include "mem/space.h"
 #include "page/heap.h"
 #include "syscall/table.h"
+#include "task/ptimer.h"
 #include "task/signal.h"
 #include "task/user_loop.h"
 
@@ -98,8 +99,11 @@ void process_put(struct process *p)
 {
     if (atomic_add32(&p->refs, -1u) != 1)
         return;
+    if (!list_empty(&p->timers)) // it was never born
+        ptimers_delete(p, true);
     sigpending_free(&p->pending);
     sighand_put(p->sighand);
+    group_set_put(p->cred.groups);
     process_drop_exe(p);
     epoch_retire(&p->epoch, process_free);
 }
@@ -131,6 +135,7 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
         return NULL;
     if (parent) { // inherited
         p->cred = parent->cred;
+        p->cred.groups = group_set_of(parent);
         memcpy(p->rlimit, parent->rlimit, sizeof p->rlimit);
         memcpy(p->comm, parent->comm, sizeof p->comm);
         process_exe(parent, &p->exe);
@@ -179,10 +184,26 @@ static void join_family(struct process *p, struct process *parent, bool sibling)
     list_push_back(&parent->children, &p->in_parent);
 }
 
+// RLIMIT_NPROC: does the caller's user have as many threads and zombies as it may have? Root is not held back.
+static bool too_many_locked(void)
+{
+    const struct process *me = process_current();
+    uint64_t limit = me->rlimit[RLIMIT_NPROC].cur, n = 0;
+    if (!me->cred.uid || !me->cred.euid)
+        return false;
+    LIST_FOREACH(it, &process_list) {
+        const struct process *p = list_entry(it, struct process, all);
+        if (p->cred.uid == me->cred.uid)
+            n += p->nthreads ? p->nthreads : 1;
+    }
+    return n >= limit;
+}
+
 int process_link(struct process *p, struct process *parent, bool sibling, uint32_t pid)
 {
     spin_lock(&process_tree_lock);
     int e = parent && task_interrupted(current_task()) ? -ERESTARTNOINTR
+            : parent && too_many_locked()              ? -EAGAIN
             : !(pid = take_pid(pid))                   ? -EEXIST
                                                        : 0;
     if (e) {
@@ -284,7 +305,7 @@ int thread_link(struct thread *th, uint32_t tid)
     int e = 0;
     spin_lock(&process_tree_lock);
     spin_lock(&p->lock);
-    if (p->nthreads && (p->exiting || p->exec_waiter)) {
+    if (p->nthreads && (p->exiting || p->exec_waiter || too_many_locked())) {
         e = -EAGAIN;
     } else if (!(tid = p->nthreads ? take_pid(tid) : p->pid)) {
         e = -EEXIST;
@@ -357,6 +378,27 @@ struct thread *thread_find(uint32_t tid)
         th = NULL;
     epoch_leave(outer);
     return th ? th : thread_find_surely(tid);
+}
+
+struct process *process_of_locked(uint32_t id)
+{
+    struct process *p = process_in_table(id);
+    const struct thread *th = p ? NULL : thread_in_table(id);
+    return th ? th->process : p;
+}
+
+struct process *process_of(uint32_t id)
+{
+    struct process *p = process_find(id);
+    if (p)
+        return p;
+    struct thread *th = thread_find(id);
+    if (!th)
+        return NULL;
+    p = th->process;
+    process_get(p);
+    thread_put(th);
+    return p;
 }
 
 void thread_put(struct thread *th)

@@ -11,8 +11,8 @@ enum { PID_MAX = 4194304 }; // numbers are below
 struct process *process_new(struct process *parent, struct sighand *sighand);
 // Gives it a pid and makes it visible, a child of `parent` (with `sibling`: of parent's parent, with
 // the exit signal that parent has), in parent's group and session; the tree takes a reference. pid 0:
-// choose one. -EEXIST: it is taken. -ERESTARTNOINTR: the caller has a signal to take first. What is
-// sent to a group reaches the caller before the child is in it, or the child as well.
+// choose one. -EEXIST: it is taken. -EAGAIN: RLIMIT_NPROC. -ERESTARTNOINTR: the caller has a signal to
+// take first. What is sent to a group reaches the caller before the child is in it, or the child as well.
 int process_link(struct process *p, struct process *parent, bool sibling, uint32_t pid);
 // Unlinks a zombie: the tree's reference goes. process_tree_lock held.
 void process_reap_locked(struct process *p);
@@ -22,7 +22,7 @@ void process_reap_locked(struct process *p);
 struct thread *thread_new(struct process *p, const char *name);
 void thread_free_unlinked(struct thread *th);
 // Joins the process with this tid (0: choose one; the first thread gets the pid). -EAGAIN: the process
-// is exiting. -EEXIST: the tid is taken.
+// is exiting, or RLIMIT_NPROC. -EEXIST: the tid is taken.
 int thread_link(struct thread *th, uint32_t tid);
 void thread_start(struct thread *th);
 
@@ -30,6 +30,7 @@ void process_notify_continued(struct process *p);                   // attend.c
 void process_count_space(struct process *p, const struct space *s); // about to be given up
 void thread_vfork_done(struct thread *th); // exec and exit let a vforking parent go on
 struct process *process_find_locked(uint32_t pid);
+struct process *process_of_locked(uint32_t id); // see process_of
 // process_tree_lock and process lock held.
 void thread_unlink_locked(struct thread *th);
 void thread_rename_locked(struct thread *th, uint32_t tid);

@@ -19,7 +19,7 @@
 #include "task/rusage.h"
 #include "task/time.h"
 
-enum { SHORTEST_NS = 50000 };
+enum { SHORTEST_NS = 50000, NS_PER_S = 1000000000 };
 
 struct ptimer {
     struct list in_process;
@@ -117,6 +117,21 @@ static void notify(struct ptimer *t, uint64_t overruns)
     thread_put(th);
 }
 
+static void cpu_limit_reached(struct ptimer *t, uint64_t now)
+{
+    struct process *p = t->process;
+    uint64_t seconds = now / NS_PER_S;
+    spin_lock(&p->lock);
+    struct rlimit_k *limit = &p->rlimit[RLIMIT_CPU];
+    bool over = seconds >= limit->max;
+    if (!over)
+        limit->cur = seconds + 1; // where it is told again
+    spin_unlock(&p->lock);
+    t->due = over ? 0 : (seconds + 1) * NS_PER_S;
+    arm(t, now);
+    signal_send_process(p, over ? SIGKILL : SIGXCPU, NULL);
+}
+
 static void look(struct ptimer *t)
 {
     uint64_t now = now_of(t), overruns = 0;
@@ -124,6 +139,10 @@ static void look(struct ptimer *t)
         return;
     if (now < t->due) {
         arm(t, now);
+        return;
+    }
+    if (t->spec.id == PTIMER_CPU_LIMIT) {
+        cpu_limit_reached(t, now);
         return;
     }
     if (t->interval) {
@@ -316,6 +335,46 @@ long ptimer_set(struct process *p, int32_t id, const struct ptimer_setting *new,
     }
     spin_unlock(&p->timer_lock);
     return t ? 0 : -EINVAL;
+}
+
+// timer_lock held. When the soft limit is reached; 0: never.
+static uint64_t cpu_limit_ns(struct process *p)
+{
+    spin_lock(&p->lock);
+    uint64_t limit = p->rlimit[RLIMIT_CPU].cur;
+    spin_unlock(&p->lock);
+    return limit > UINT64_MAX / NS_PER_S ? 0 : limit ? limit * NS_PER_S : 1;
+}
+
+// Two threads that need it at once may make two; both look at the same limit.
+long ptimer_need_cpu_limit(struct process *p)
+{
+    struct ptimer_spec spec = {
+        .id = PTIMER_CPU_LIMIT, .clock = CLOCK_PROCESS_CPUTIME_ID, .notify = SIGEV_SIGNAL};
+    spin_lock(&p->timer_lock);
+    struct ptimer *t = find(p, PTIMER_CPU_LIMIT);
+    spin_unlock(&p->timer_lock);
+    if (t)
+        return 0;
+    if (ptimer_create(p, &spec) != spec.id)
+        return -EAGAIN;
+    spin_lock(&p->timer_lock);
+    if ((t = find(p, PTIMER_CPU_LIMIT)))
+        t->due = cpu_limit_ns(p); // armed when a thread looks at it first
+    spin_unlock(&p->timer_lock);
+    return 0;
+}
+
+void ptimer_limit_cpu(struct process *p)
+{
+    spin_lock(&p->timer_lock);
+    struct ptimer *t = find(p, PTIMER_CPU_LIMIT);
+    if (t) { // it has not begun to exit
+        stop(t);
+        t->due = cpu_limit_ns(p);
+        arm(t, now_of(t));
+    }
+    spin_unlock(&p->timer_lock);
 }
 
 long ptimer_overrun(struct process *p, int32_t id)

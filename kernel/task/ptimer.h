@@ -7,6 +7,8 @@
 enum { SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID = 4 };
 enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
 
+enum { PTIMER_CPU_LIMIT = -4 }; // the id of the one that RLIMIT_CPU has
+
 struct ptimer_spec {
     int32_t id;     // of an interval timer: -1 - ITIMER_*
     uint32_t clock; // CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_{PROCESS,THREAD}_CPUTIME_ID
@@ -33,3 +35,7 @@ long ptimer_overrun(struct process *p, int32_t id);
 void ptimers_delete(struct process *p, bool interval_timers_too);
 void ptimers_check_cpu(struct thread *th); // ATTN_CLOCK
 void ptimers_clock_was_set(void);          // CLOCK_REALTIME
+// RLIMIT_CPU bites: SIGXCPU each second from the soft limit on, SIGKILL at the hard one. By any thread, or
+// before p has any: makes what the limit needs (0, -EAGAIN), lets p->rlimit count from now on.
+long ptimer_need_cpu_limit(struct process *p);
+void ptimer_limit_cpu(struct process *p);

@@ -90,7 +90,7 @@ void process_tell_stopped(struct process *p);
 bool may_signal(const struct process *to, int sig);
 struct siginfo_k info_of_caller(int code);
 // The siginfo a caller gives for process or thread `id`: 0, -EINVAL, -EFAULT, -ECOMMIT; -EPERM: it is forged.
-long queued_info(va_t va, int32_t id, int32_t sig, struct siginfo_k *out);
+long queued_info(va_t va, int32_t id, struct siginfo_k *out);
 
 // Linux's layout of siginfo, 128 bytes.
 struct siginfo_user {

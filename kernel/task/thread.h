@@ -61,8 +61,17 @@ struct sighand {
     struct sigaction_k action[NSIG];
 };
 
+// Supplementary groups, sorted; never changed, but replaced. Who reads a process's own does so within an
+// epoch, or takes a reference.
+struct group_set {
+    uint32_t refs, count;
+    struct epoch_item epoch;
+    uint32_t gid[];
+};
+
 struct credentials {
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+    struct group_set *groups; // referenced; NULL: none
 };
 
 enum { RLIM_COUNT = 16 };
@@ -116,8 +125,16 @@ struct process {
     int32_t next_timer;         // id of the next one; timer_lock
     uint32_t cpu_timers;        // how many of them run by processor time; timer_lock
     uint32_t no_new_privs, personality;
-    int8_t nice;
     int16_t oom_adj; // /proc/PID/oom_score_adj, inherited: -1000 never ended, 1000 first
+};
+
+enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5, SCHED_DEADLINE };
+
+// What sched_setattr(2) and setpriority(2) set: kept and inherited, but all threads are scheduled alike.
+struct sched_setting {
+    int8_t nice; // -20 .. 19
+    uint8_t policy;
+    bool reset_on_fork; // a child has the policy, but no better niceness than 0
 };
 
 struct thread {
@@ -139,6 +156,7 @@ struct thread {
     bool restore_blocked;
     bool parked;            // for the present stop; process.lock
     int16_t restart;        // ERESTART* code of the call to be restarted, 0 none
+    struct sched_setting sched;
     uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts
     struct sigpending pending;
     va_t altstack_sp;
@@ -152,7 +170,7 @@ struct thread {
     uint64_t timer_slack; // ns, as prctl was told
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
     // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.
-    char arena[];
+    _Alignas(8) char arena[]; // of its frames
 };
 
 static inline struct thread *thread_current(void)
@@ -171,9 +189,18 @@ bool process_exe(struct process *p, struct path *out);
 void process_drop_exe(struct process *p);
 void process_get(struct process *p);
 void process_put(struct process *p);
+// ---- supplementary groups (task/groups.c)
+
+struct group_set *group_set_of(struct process *p); // referenced, or NULL: it has none
+void group_set_put(struct group_set *set);         // NULL is fine
+// Takes the reference over. By a thread of p.
+void process_set_groups(struct process *p, struct group_set *set);
+
 // Referenced, or NULL. By pid of a process; by tid of a thread.
 struct process *process_find(uint32_t pid);
 struct thread *thread_find(uint32_t tid);
+// By its own number or that of any of its threads, as most calls take them.
+struct process *process_of(uint32_t id);
 void thread_put(struct thread *th);
 // Calls fn for processes with pid >= from in order, under process_tree_lock, until it returns false.
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg);

@@ -10,6 +10,8 @@
 #include "task/rusage.h"
 #include "task/signal.h"
 
+#include <stddef.h>
+
 enum {
     WNOHANG = 1,
     WUNTRACED = 2,
@@ -164,7 +166,7 @@ ASYNC_SYSCALL(sys_wait4, long r; struct wait_request rq; struct wait_result out;
 SYSCALL_ASYNC(260, wait4, 4);
 
 // Whom waitid(2) asks for. With a pidfd that does not block, *fd_flags says so.
-static long waitid_request(uint64_t which, int32_t id, uint32_t options, struct wait_request *rq,
+static long waitid_request(uint32_t which, int32_t id, uint32_t options, struct wait_request *rq,
                            uint32_t *fd_flags)
 {
     *fd_flags = 0;
@@ -185,43 +187,62 @@ static long waitid_request(uint64_t which, int32_t id, uint32_t options, struct 
     return 0;
 }
 
-static void waitid_info(const struct wait_result *r, struct siginfo_user *out)
+// What waitid writes of a siginfo: the rest of it stays as it is.
+struct wait_info {
+    int32_t signo, error, code, pad; // as there; the last is not written
+    uint32_t pid, uid;
+    int32_t status;
+};
+
+static struct wait_info waitid_info(const struct wait_result *r)
 {
-    const struct siginfo_k info = {
+    return (struct wait_info){
         .signo = SIGCHLD,
         .code = r->code,
-        .pid = (int)r->pid,
+        .pid = r->pid,
         .uid = r->uid,
         .status = r->code == CLD_EXITED || r->code == CLD_STOPPED ? (int)(r->status >> 8)
                   : r->code == CLD_CONTINUED                      ? SIGCONT
                                                                   : (int)(r->status & 127),
     };
-    siginfo_to_user(&info, out);
+}
+
+ASYNC_DECL(waitid_write, va_t out; const struct wait_info *info;);
+ASYNC(waitid_write, long r;)
+{
+    ASYNC_BEGIN(waitid_write);
+    AWAIT(f->r, user_write, t->thread->space, f->out, f->info, offsetof(struct wait_info, pad));
+    if (f->r == 0)
+        AWAIT(f->r, user_write, t->thread->space, f->out + offsetof(struct wait_info, pid),
+              &f->info->pid, sizeof *f->info - offsetof(struct wait_info, pid));
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
 }
 
 ASYNC_SYSCALL(sys_waitid, long r; struct wait_request rq; struct wait_result out;
-              struct siginfo_user info; uint32_t fd_flags;)
+              struct wait_info info; long w; uint32_t fd_flags;)
 {
     ASYNC_BEGIN(sys_waitid);
-    f->r = waitid_request(f->a[0], (int32_t)f->a[1], (uint32_t)f->a[3], &f->rq, &f->fd_flags);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, wait_child, &f->rq, &f->out);
+    f->r = waitid_request((uint32_t)f->a[0], (int32_t)f->a[1], (uint32_t)f->a[3], &f->rq,
+                          &f->fd_flags);
+    f->info = (struct wait_info){0};
+    if (f->r == 0)
+        AWAIT(f->r, wait_child, &f->rq, &f->out);
     if (f->r == 0 && (f->fd_flags & O_NONBLOCK) && !(f->a[3] & WNOHANG))
-        ASYNC_RETURN(-EAGAIN);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    if (f->a[2]) {
-        f->info = (struct siginfo_user){0};
-        if (f->r > 0)
-            waitid_info(&f->out, &f->info);
-        AWAIT(f->r, user_write, t->thread->space, f->a[2], &f->info, sizeof f->info);
+        f->r = -EAGAIN;
+    if (f->r > 0) {
+        f->info = waitid_info(&f->out);
+        f->r = 0;
+        if (f->a[4])
+            AWAIT(f->r, user_write, t->thread->space, f->a[4], &f->out.usage, sizeof f->out.usage);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    f->r = 0;
-    if (f->a[4])
-        AWAIT(f->r, user_write, t->thread->space, f->a[4], &f->out.usage, sizeof f->out.usage);
+    if (f->a[2]) { // zeros are written even when it fails
+        AWAIT(f->w, waitid_write, f->a[2], &f->info);
+        f->r = f->w < 0 ? f->w : f->r;
+    }
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (f->rq.exactly)

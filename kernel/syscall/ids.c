@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// User and group ids (credentials(7)). All threads of a process have the same; the effective user 0 has
+// every capability.
+#include "mem/user.h"
+#include "page/heap.h"
+#include "syscall/syscall.h"
+#include "task/process.h"
+
+#define GETTER(nr, name, field)                                                                    \
+    long sys_##name(void)                                                                          \
+    {                                                                                              \
+        return process_current()->cred.field;                                                      \
+    }                                                                                              \
+    SYSCALL(nr, name, 0)
+GETTER(174, getuid, uid);
+GETTER(175, geteuid, euid);
+GETTER(176, getgid, gid);
+GETTER(177, getegid, egid);
+
+static bool privileged(const struct credentials *c)
+{
+    return c->euid == 0;
+}
+
+// One kind of ids: real, effective, saved, fs.
+struct ids {
+    uint32_t *r, *e, *s, *fs;
+};
+
+static struct ids users(struct credentials *c)
+{
+    return (struct ids){&c->uid, &c->euid, &c->suid, &c->fsuid};
+}
+
+static struct ids groups(struct credentials *c)
+{
+    return (struct ids){&c->gid, &c->egid, &c->sgid, &c->fsgid};
+}
+
+static bool is_one_of(const struct ids *i, uint32_t v)
+{
+    return v == *i->r || v == *i->e || v == *i->s;
+}
+
+// Who takes other rights is not to be looked into by those with the old ones, and its parent's death is no
+// business of theirs.
+static void act_as(struct ids i, uint32_t e, uint32_t fs)
+{
+    struct process *me = process_current();
+    if (*i.e != e || *i.fs != fs)
+        me->dumpable = me->death_signal = 0;
+    *i.e = e;
+    *i.fs = fs;
+}
+
+static long set_one(struct ids i, uint32_t v)
+{
+    if (v == UINT32_MAX)
+        return -EINVAL;
+    if (privileged(&process_current()->cred))
+        *i.r = *i.s = v;
+    else if (v != *i.r && v != *i.s)
+        return -EPERM;
+    act_as(i, v, v);
+    return 0;
+}
+
+static long set_three(struct ids i, uint32_t r, uint32_t e, uint32_t s)
+{
+    const uint32_t v[3] = {r, e, s};
+    if (!privileged(&process_current()->cred))
+        for (int k = 0; k < 3; k++)
+            if (v[k] != UINT32_MAX && !is_one_of(&i, v[k]))
+                return -EPERM;
+    *i.r = r == UINT32_MAX ? *i.r : r;
+    e = e == UINT32_MAX ? *i.e : e;
+    act_as(i, e, e);
+    *i.s = s == UINT32_MAX ? *i.s : s;
+    return 0;
+}
+
+static long set_two(struct ids i, uint32_t r, uint32_t e)
+{
+    bool save = r != UINT32_MAX || (e != UINT32_MAX && e != *i.r);
+    if (!privileged(&process_current()->cred)) {
+        if (r != UINT32_MAX && r != *i.r && r != *i.e)
+            return -EPERM;
+        if (e != UINT32_MAX && !is_one_of(&i, e))
+            return -EPERM;
+    }
+    *i.r = r == UINT32_MAX ? *i.r : r;
+    e = e == UINT32_MAX ? *i.e : e;
+    act_as(i, e, e);
+    if (save)
+        *i.s = *i.e;
+    return 0;
+}
+
+static long get_three(struct ids i, va_t r, va_t e, va_t s)
+{
+    struct space *space = thread_current()->space;
+    long bad = user_copy_out(space, r, i.r, 4);
+    if (!bad)
+        bad = user_copy_out(space, e, i.e, 4);
+    return bad ? bad : user_copy_out(space, s, i.s, 4);
+}
+
+static long set_fs(struct ids i, uint32_t v)
+{
+    uint32_t old = *i.fs;
+    if (v != UINT32_MAX && (privileged(&process_current()->cred) || is_one_of(&i, v) || v == old))
+        act_as(i, *i.e, v);
+    return old;
+}
+
+#define CRED (&process_current()->cred)
+long sys_setuid(uint32_t v)
+{
+    return set_one(users(CRED), v);
+}
+SYSCALL(146, setuid, 1);
+long sys_setgid(uint32_t v)
+{
+    return set_one(groups(CRED), v);
+}
+SYSCALL(144, setgid, 1);
+long sys_setreuid(uint32_t r, uint32_t e)
+{
+    return set_two(users(CRED), r, e);
+}
+SYSCALL(145, setreuid, 2);
+long sys_setregid(uint32_t r, uint32_t e)
+{
+    return set_two(groups(CRED), r, e);
+}
+SYSCALL(143, setregid, 2);
+long sys_setresuid(uint32_t r, uint32_t e, uint32_t s)
+{
+    return set_three(users(CRED), r, e, s);
+}
+SYSCALL(147, setresuid, 3);
+long sys_setresgid(uint32_t r, uint32_t e, uint32_t s)
+{
+    return set_three(groups(CRED), r, e, s);
+}
+SYSCALL(149, setresgid, 3);
+long sys_getresuid(va_t r, va_t e, va_t s)
+{
+    return get_three(users(CRED), r, e, s);
+}
+SYSCALL(148, getresuid, 3);
+long sys_getresgid(va_t r, va_t e, va_t s)
+{
+    return get_three(groups(CRED), r, e, s);
+}
+SYSCALL(150, getresgid, 3);
+long sys_setfsuid(uint32_t v)
+{
+    return set_fs(users(CRED), v);
+}
+SYSCALL(151, setfsuid, 1);
+long sys_setfsgid(uint32_t v)
+{
+    return set_fs(groups(CRED), v);
+}
+SYSCALL(152, setfsgid, 1);
+
+// ---- supplementary groups
+
+enum { NGROUPS_MAX = 65536 };
+
+long sys_getgroups(int32_t room, va_t out)
+{
+    if (room < 0)
+        return -EINVAL;
+    struct group_set *set = group_set_of(process_current());
+    uint32_t n = set ? set->count : 0;
+    long r = n;
+    if (room && n > (uint32_t)room)
+        r = -EINVAL;
+    else if (room && n)
+        r = user_copy_out(thread_current()->space, out, set->gid, n * sizeof *set->gid);
+    group_set_put(set);
+    return r ? r : (long)n;
+}
+SYSCALL(158, getgroups, 2);
+
+static void sort(uint32_t *v, uint32_t n)
+{
+    for (uint32_t gap = n / 2; gap; gap /= 2)
+        for (uint32_t i = gap; i < n; i++) {
+            uint32_t x = v[i], k = i;
+            for (; k >= gap && v[k - gap] > x; k -= gap)
+                v[k] = v[k - gap];
+            v[k] = x;
+        }
+}
+
+static long read_groups(struct group_set *set, uint32_t n, va_t from)
+{
+    long e = user_copy_in(thread_current()->space, set->gid, from, n * sizeof *set->gid);
+    if (e)
+        return e;
+    for (uint32_t i = 0; i < n; i++)
+        if (set->gid[i] == UINT32_MAX)
+            return -EINVAL;
+    set->refs = 1;
+    set->count = n;
+    sort(set->gid, n);
+    return 0;
+}
+
+long sys_setgroups(int32_t n, va_t groups)
+{
+    struct group_set *set = NULL;
+    if (!privileged(CRED))
+        return -EPERM;
+    if (n < 0 || n > NGROUPS_MAX)
+        return -EINVAL;
+    if (n && !(set = kzalloc(sizeof *set + (size_t)n * sizeof *set->gid)))
+        return -ENOMEM;
+    long e = n ? read_groups(set, (uint32_t)n, groups) : 0;
+    if (e)
+        kfree(set);
+    else
+        process_set_groups(process_current(), set);
+    return e;
+}
+SYSCALL(159, setgroups, 2);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Supplementary groups: sets that processes share until one of them sets its own.
+#include "task/thread.h"
+
+#include "page/heap.h"
+
+struct group_set *group_set_of(struct process *p)
+{
+    uint64_t outer = epoch_enter();
+    struct group_set *set;
+    do {
+        set = load_acquire(&p->cred.groups); // again, when a sibling has just replaced it
+    } while (set && !ref_get_unless_zero(&set->refs));
+    epoch_leave(outer);
+    return set;
+}
+
+static void group_set_free(struct epoch_item *item)
+{
+    kfree(container_of(item, struct group_set, epoch));
+}
+
+void group_set_put(struct group_set *set)
+{
+    if (set && atomic_add32(&set->refs, -1u) == 1)
+        epoch_retire(&set->epoch, group_set_free);
+}
+
+void process_set_groups(struct process *p, struct group_set *set)
+{
+    spin_lock(&p->lock);
+    struct group_set *old = p->cred.groups;
+    store_release(&p->cred.groups, set);
+    spin_unlock(&p->lock);
+    group_set_put(old);
+}

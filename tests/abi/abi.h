@@ -128,6 +128,27 @@ static inline void signal_mask(int how, int sig)
         say_end(key, child_);                                                                      \
     } while (0)
 
+// The letter /proc has for the state of a process or a thread: R, S, T, ...; '?': it is gone.
+static UNUSED char state_of(pid_t pid)
+{
+    char path[40], text[256];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    char *end = strrchr(text, ')');
+    return end ? end[2] : '?';
+}
+
+// Until it is in this state, or gone. S: it waits in a call.
+static UNUSED void until_state(pid_t pid, char state)
+{
+    for (char now; (now = state_of(pid)) != state && now != '?';)
+        sched_yield();
+}
+
 // A way for one process to wait for another: pass() lets one wait_for_pass() go on.
 struct gate {
     int fds[2];

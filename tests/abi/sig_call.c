@@ -21,33 +21,16 @@ static void set(int sig, int flags)
     sigaction(sig, &action, NULL);
 }
 
-static void until_asleep(pid_t pid)
-{
-    char path[40], text[256];
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    for (;;) {
-        int fd = open(path, O_RDONLY);
-        ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-        close(fd);
-        text[n > 0 ? n : 0] = 0;
-        char *state = strrchr(text, ')');
-        if (n <= 0 || (state && state[2] == 'S'))
-            return;
-        sched_yield();
-    }
-}
-
 // A child that signals this process once it sleeps, and then writes a byte to `fd`.
 static pid_t start_sender(int sig, int fd)
 {
     pid_t receiver = getpid(), pid = fork();
 
     if (pid == 0) {
-        until_asleep(receiver);
+        until_state(receiver, 'S');
         kill(receiver, sig);
         if (fd >= 0) {
-            until_asleep(receiver);
+            until_state(receiver, 'S');
             if (write(fd, "data", 4) != 4)
                 _exit(1);
         }
@@ -92,7 +75,7 @@ static void test_wait(void)
     set(SIGUSR1, 0);
     pid_t pid = fork();
     if (pid == 0) {
-        until_asleep(self);
+        until_state(self, 'S');
         kill(self, SIGUSR1);
         wait_for_pass(&g);
         _exit(6);
@@ -103,9 +86,9 @@ static void test_wait(void)
     set(SIGUSR1, SA_RESTART);
     pid = fork();
     if (pid == 0) {
-        until_asleep(self);
+        until_state(self, 'S');
         kill(self, SIGUSR1);
-        until_asleep(self);
+        until_state(self, 'S');
         _exit(7);
     }
     YES("wait4 with SA_RESTART", waitpid(pid, &status, 0) == pid);

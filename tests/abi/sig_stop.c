@@ -23,25 +23,6 @@ static void set(int sig, int flags)
     sigaction(sig, &action, NULL);
 }
 
-static char state_of(pid_t pid)
-{
-    char path[40], text[256];
-
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = 0;
-    char *end = strrchr(text, ')');
-    return end ? end[2] : '?';
-}
-
-static void until_state(pid_t pid, char state)
-{
-    while (state_of(pid) != state)
-        sched_yield();
-}
-
 static void stop(pid_t pid)
 {
     int status;

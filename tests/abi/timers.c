@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Clocks, sleeps and interval timers: never what time it is, only that it behaves.
-#include "abi.h"
+#include "clocks.h"
 #include <sys/time.h>
 #include <sys/times.h>
-#include <time.h>
-
-static int64_t now(clockid_t clock)
-{
-    struct timespec t = {-1, 0};
-
-    clock_gettime(clock, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
 
 static volatile int alarms;
 
@@ -23,17 +14,6 @@ static void on_alarm(int sig)
 
 static void test_clocks(void)
 {
-    static const struct {
-        const char *name;
-        clockid_t clock;
-    } clocks[] = {{"REALTIME", CLOCK_REALTIME},
-                  {"MONOTONIC", CLOCK_MONOTONIC},
-                  {"PROCESS_CPUTIME", CLOCK_PROCESS_CPUTIME_ID},
-                  {"THREAD_CPUTIME", CLOCK_THREAD_CPUTIME_ID},
-                  {"MONOTONIC_RAW", CLOCK_MONOTONIC_RAW},
-                  {"REALTIME_COARSE", CLOCK_REALTIME_COARSE},
-                  {"MONOTONIC_COARSE", CLOCK_MONOTONIC_COARSE},
-                  {"BOOTTIME", CLOCK_BOOTTIME}};
     struct timespec t;
     int backwards = 0;
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // timer_create(2) and its kin on every clock, and the interval timers of processor time.
-#include "abi.h"
+#include "clocks.h"
 #include <pthread.h>
 #include <sys/time.h>
-#include <time.h>
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -18,14 +17,6 @@ static void note(int sig, siginfo_t *info, void *context)
     (void)context;
     last = *info;
     calls++;
-}
-
-static int64_t now(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
 static struct itimerspec spec(int64_t value, int64_t interval)
@@ -68,21 +59,12 @@ static void work(int until)
 
 static void test_clocks(void)
 {
-    static const struct {
-        const char *name;
-        clockid_t clock;
-    } clocks[] = {{"REALTIME", CLOCK_REALTIME},
-                  {"MONOTONIC", CLOCK_MONOTONIC},
-                  {"BOOTTIME", CLOCK_BOOTTIME},
-                  {"TAI", CLOCK_TAI},
-                  {"PROCESS_CPUTIME", CLOCK_PROCESS_CPUTIME_ID},
-                  {"THREAD_CPUTIME", CLOCK_THREAD_CPUTIME_ID}};
     struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO};
     clockid_t own, main_thread;
     char key[60];
 
     sigaction(SIGUSR1, &action, NULL);
-    for (size_t i = 0; i < COUNT(clocks); i++) {
+    for (size_t i = 0; i < CLOCKS_WITH_TIMERS; i++) {
         int id = -1;
         calls = 0;
         snprintf(key, sizeof key, "%s create", clocks[i].name);

@@ -479,90 +479,160 @@ static int file_store(struct space *s, va_t va, uint64_t v)
     return e ? (int)e : host_user_store(0, s, va, v);
 }
 
-static void file_pages(void **state)
-{
-    (void)state;
-    leave_all();
-    uint64_t before = in_use(), v;
+// A file of 20 pages and 100 bytes, each 8 of them their own position, mapped twice: privately and shared.
+static struct file_mapped {
     struct phys ph;
+    struct space *s;
+    va_t private, shared;
+    uint64_t before;
+} fm;
+
+static void file_begin(void)
+{
+    leave_all();
+    fm.before = in_use();
     for (size_t i = 0; i < sizeof disk; i += 8)
         *(uint64_t *)(disk + i) = i;
-    phys_init(&ph, PHYS_FILE, &file_ops, NULL, 20 * PAGE_SIZE + 100);
-    struct space *s = space_new();
-    va_t pr = map_file(s, &ph, 30, RW, 0), sh = map_file(s, &ph, 30, RW, MAPPING_SHARED);
+    phys_init(&fm.ph, PHYS_FILE, &file_ops, NULL, 20 * PAGE_SIZE + 100);
+    fm.s = space_new();
+    fm.private = map_file(fm.s, &fm.ph, 30, RW, 0);
+    fm.shared = map_file(fm.s, &fm.ph, 30, RW, MAPPING_SHARED);
     assert_int_equal(file_refs, 2);
-    assert_int_equal(ph.shared_writable, 1);
+    assert_int_equal(fm.ph.shared_writable, 1);
+}
 
-    assert_int_equal(file_load(s, pr + 8, &v), 0);
-    assert_int_equal(v, 8);
-    assert_int_equal(reads, 1);
-    assert_int_equal(file_load(s, sh + PAGE_SIZE, &v), 0); // read ahead
-    assert_int_equal(v, PAGE_SIZE);
-    assert_int_equal(reads, 1);
+static void file_unmap(void)
+{
+    release(fm.s);
+    assert_int_equal(file_refs, 0);
+    assert_int_equal(fm.ph.shared_writable, 0);
+    assert_int_equal(CALL(phys_sync, &fm.ph, 0, UINT64_MAX), 0);
+    assert_int_equal(fm.ph.dirty, 0);
+}
 
-    assert_int_equal(file_store(s, pr + 8, 1111), 0); // private: the file does not see it
-    assert_int_equal(file_load(s, sh + 8, &v), 0);
-    assert_int_equal(v, 8);
-    assert_int_equal(file_store(s, sh + 16, 2222), 0); // shared: it does
-    assert_int_equal(ph.dirty, 1);
-    assert_int_equal(file_load(s, pr + 8, &v), 0);
-    assert_int_equal(v, 1111);
-    assert_int_equal(CALL(phys_sync, &ph, 0, UINT64_MAX), 0);
-    assert_int_equal(*(uint64_t *)(disk + 16), 2222);
-    assert_int_equal(*(uint64_t *)(disk + 8), 8);
-    assert_int_equal(ph.dirty, 0); // though still mapped: the next store faults first
-    assert_int_equal(file_store(s, sh + 16, 3333), 0);
-    assert_int_equal(ph.dirty, 1);
-    assert_int_equal(*(uint64_t *)(disk + 16), 2222);
-    assert_int_equal(CALL(phys_sync, &ph, 1, UINT64_MAX), 0); // another range
-    assert_int_equal(ph.dirty, 1);
-    assert_int_equal(CALL(phys_sync, &ph, 0, 1), 0);
-    assert_int_equal(*(uint64_t *)(disk + 16), 3333);
-    assert_int_equal(file_store(s, sh + 16, 4444), 0);
+static void file_end(void)
+{
+    assert_int_equal(CALL(phys_destroy, &fm.ph), 0);
+    assert_int_equal(fm.ph.pages, 0);
+    assert_null(fm.ph.tree.root);
+    leave_all();
+    assert_int_equal(in_use(), fm.before);
+}
 
+static void loads(va_t va, uint64_t want)
+{
+    uint64_t v;
+    assert_int_equal(file_load(fm.s, va, &v), 0);
+    assert_int_equal(v, want);
+}
+
+static void fails_to_load(va_t va)
+{
+    uint64_t v;
+    assert_int_equal(file_load(fm.s, va, &v), -EIO);
+}
+
+static void stores(va_t va, uint64_t v)
+{
+    assert_int_equal(file_store(fm.s, va, v), 0);
+}
+
+static uint64_t on_disk(size_t at)
+{
+    return *(uint64_t *)(disk + at);
+}
+
+static void file_pages_are_read(void **state)
+{
+    (void)state;
+    file_begin();
+    int before = reads;
+    loads(fm.private + 8, 8);
+    assert_int_equal(reads, before + 1);
+    loads(fm.shared + PAGE_SIZE, PAGE_SIZE); // read ahead
+    assert_int_equal(reads, before + 1);
+    uint64_t v;
+    assert_int_equal(file_load(fm.s, fm.private + 20 * PAGE_SIZE + 200, &v), 0); // the last page
+    fails_to_load(fm.private + 21 * PAGE_SIZE);                                  // behind it
+    file_unmap();
+    file_end();
+}
+
+static void file_pages_are_written(void **state)
+{
+    (void)state;
+    file_begin();
+    stores(fm.private + 8, 1111); // private: the file does not see it
+    loads(fm.shared + 8, 8);
+    stores(fm.shared + 16, 2222); // shared: it does
+    assert_int_equal(fm.ph.dirty, 1);
+    loads(fm.private + 8, 1111);
+    assert_int_equal(CALL(phys_sync, &fm.ph, 0, UINT64_MAX), 0);
+    assert_int_equal(on_disk(16), 2222);
+    assert_int_equal(on_disk(8), 8);
+    assert_int_equal(fm.ph.dirty, 0); // though still mapped: the next store faults first
+    stores(fm.shared + 16, 3333);
+    assert_int_equal(fm.ph.dirty, 1);
+    assert_int_equal(on_disk(16), 2222);
+    assert_int_equal(CALL(phys_sync, &fm.ph, 1, UINT64_MAX), 0); // another range
+    assert_int_equal(fm.ph.dirty, 1);
+    assert_int_equal(CALL(phys_sync, &fm.ph, 0, 1), 0);
+    assert_int_equal(on_disk(16), 3333);
+    file_unmap();
+    file_end();
+}
+
+static void file_pages_are_given_up(void **state)
+{
+    (void)state;
+    file_begin();
+    loads(fm.shared + PAGE_SIZE, PAGE_SIZE);
+    stores(fm.private + 8, 1111);
+    stores(fm.shared + 16, 4444);
     uint64_t looked = 0;
     while (looked < 5 * phys_evictable()) // used and mapped, mapped only, then given up
         if (phys_reclaim(1, &looked))
             looked = 0;
-    assert_int_equal(ph.pages, 1); // the dirty one stays
-    assert_int_equal(file_load(s, sh + 16, &v), 0);
-    assert_int_equal(v, 4444);
-    assert_int_equal(file_load(s, pr + 8, &v), 0); // a private copy is none of the file's pages
-    assert_int_equal(v, 1111);
-    assert_int_equal(file_load(s, sh + PAGE_SIZE, &v), 0);
-    assert_int_equal(v, PAGE_SIZE);
+    assert_int_equal(fm.ph.pages, 1); // the dirty one stays
+    loads(fm.shared + 16, 4444);
+    loads(fm.private + 8, 1111); // a private copy is none of the file's pages
+    loads(fm.shared + PAGE_SIZE, PAGE_SIZE);
+    file_unmap();
+    file_end();
+}
 
-    assert_int_equal(file_load(s, pr + 20 * PAGE_SIZE + 200, &v), 0); // the last page
-    assert_int_equal(file_load(s, pr + 21 * PAGE_SIZE, &v), -EIO);    // behind it
+static void file_pages_that_cannot_be_read(void **state)
+{
+    (void)state;
+    file_begin();
     bad_page = 13;
-    assert_int_equal(file_load(s, pr + 12 * PAGE_SIZE, &v), 0); // its neighbour can be read
-    assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), -EIO);
+    loads(fm.private + 12 * PAGE_SIZE, 12 * PAGE_SIZE); // its neighbour can be read
+    fails_to_load(fm.private + 13 * PAGE_SIZE);
     bad_page = -1;
-    assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), 0);
-    assert_int_equal(v, 13 * PAGE_SIZE);
+    loads(fm.private + 13 * PAGE_SIZE, 13 * PAGE_SIZE);
+    file_unmap();
+    file_end();
+}
 
-    assert_int_equal(CALL(phys_truncate, &ph, 10 * PAGE_SIZE + 8), 0); // gone from both mappings
-    assert_int_equal(file_load(s, pr + 13 * PAGE_SIZE, &v), -EIO);
-    assert_int_equal(file_load(s, sh + 12 * PAGE_SIZE, &v), -EIO);
-    assert_int_equal(file_load(s, pr + 8, &v), 0);
-    assert_int_equal(v, 1111);
-
-    release(s);
-    assert_int_equal(file_refs, 0);
-    assert_int_equal(ph.shared_writable, 0);
-    assert_int_equal(CALL(phys_sync, &ph, 0, UINT64_MAX), 0);
-    assert_int_equal(ph.dirty, 0);
-    assert_int_equal(CALL(phys_truncate, &ph, 100), 0);
-    assert_int_equal(ph.pages, 1);
-    struct page *pg = phys_page_try(&ph, 0);
+static void file_is_cut(void **state)
+{
+    (void)state;
+    file_begin();
+    stores(fm.private + 8, 1111);
+    loads(fm.private + 13 * PAGE_SIZE, 13 * PAGE_SIZE);
+    loads(fm.shared + 12 * PAGE_SIZE, 12 * PAGE_SIZE);
+    assert_int_equal(CALL(phys_truncate, &fm.ph, 10 * PAGE_SIZE + 8), 0); // gone from both mappings
+    fails_to_load(fm.private + 13 * PAGE_SIZE);
+    fails_to_load(fm.shared + 12 * PAGE_SIZE);
+    loads(fm.private + 8, 1111);
+    file_unmap();
+    assert_int_equal(CALL(phys_truncate, &fm.ph, 100), 0);
+    assert_int_equal(fm.ph.pages, 1);
+    struct page *pg = phys_page_try(&fm.ph, 0);
     assert_int_equal(((uint8_t *)page_kva(pg))[96], 96);
     assert_int_equal(((uint8_t *)page_kva(pg))[104], 0);
     page_put(pg);
-    assert_int_equal(CALL(phys_destroy, &ph), 0);
-    assert_int_equal(ph.pages, 0);
-    assert_null(ph.tree.root);
-    leave_all();
-    assert_int_equal(in_use(), before);
+    file_end();
 }
 
 // A read maps what is cached of its block, inside the mapping and the file, and never writable.
@@ -879,13 +949,24 @@ static void random_worlds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_touch),          cmocka_unit_test(rights),
-        cmocka_unit_test(stack_grows),          cmocka_unit_test(writes_map_ahead),
-        cmocka_unit_test(unmap_parts),          cmocka_unit_test(tables_come_back),
-        cmocka_unit_test(fork_copies_on_write), cmocka_unit_test(fork_copies_pinned_pages),
-        cmocka_unit_test(copies_cross_pages),   cmocka_unit_test(monitor_changes_entries),
-        cmocka_unit_test(file_pages),           cmocka_unit_test(reads_map_around),
-        cmocka_unit_test(exhaustion),           cmocka_unit_test(random_worlds),
+        cmocka_unit_test(first_touch),
+        cmocka_unit_test(rights),
+        cmocka_unit_test(stack_grows),
+        cmocka_unit_test(writes_map_ahead),
+        cmocka_unit_test(unmap_parts),
+        cmocka_unit_test(tables_come_back),
+        cmocka_unit_test(fork_copies_on_write),
+        cmocka_unit_test(fork_copies_pinned_pages),
+        cmocka_unit_test(copies_cross_pages),
+        cmocka_unit_test(monitor_changes_entries),
+        cmocka_unit_test(file_pages_are_read),
+        cmocka_unit_test(file_pages_are_written),
+        cmocka_unit_test(file_pages_are_given_up),
+        cmocka_unit_test(file_pages_that_cannot_be_read),
+        cmocka_unit_test(file_is_cut),
+        cmocka_unit_test(reads_map_around),
+        cmocka_unit_test(exhaustion),
+        cmocka_unit_test(random_worlds),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

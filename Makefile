@@ -139,6 +139,9 @@ fuzz: $(FUZZ) | build/.need-fuzz  ## each fuzz target for SECS seconds (60)
 soak: all $(ABI) | build/.need-test  ## load, leaks, abi and fuzzed calls on the debug and every HARD build, for MINUTES (60)
 	@tests/soak $(or $(MINUTES),60)
 
+traps: all | build/.need-test     ## plant mistakes that were made before, one at a time: its test must fail (tests/traps)
+	@tests/traps/run $(TRAPS)
+
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \
         -kernel $(ELF) -initrd build/initrd.cpio -drive file=build/disk.img,format=raw,if=none,id=disk0 \
@@ -178,5 +181,5 @@ help:                           ## this list
 	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
 
 FORCE:
-.PHONY: FORCE all elf test unit fuzz soak lint format bench run debug doctor clean help
+.PHONY: FORCE all elf test unit fuzz soak traps lint format bench run debug doctor clean help
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -58,8 +58,8 @@ static void other_exception(struct thread *th, uint64_t cause)
         break;
     case 0:
     case 4:
-    case 6:
-        signal_force_fault(th, SIGBUS, BUS_ADRALN, th->tf.stval);
+    case 6: // as Linux, which says where the instruction is
+        signal_force_fault(th, SIGBUS, BUS_ADRALN, pc);
         break;
     default: // access faults: nothing there that the kernel mapped
         signal_force_fault(th, SIGSEGV, SEGV_ACCERR, th->tf.stval);

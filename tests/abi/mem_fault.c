@@ -89,6 +89,17 @@ static void test_unaligned(void)
     say("unaligned store", "%#x %#x", p[11], p[18]);
     __asm__ volatile("sd %0, 0(%1)\n ld %0, 0(%1)" : "+r"(value) : "r"(p + 21) : "memory");
     say("unaligned both", "%#lx", value);
+    // Linux says the place of the instruction, not of the word
+    FAULT("unaligned atomic", seen_pc,
+          __asm__ volatile("amoadd.w zero, zero, (%0)"
+                           :
+                           : "r"(p + 5)
+                           : "memory"));
+    FAULT("unaligned reservation", seen_pc,
+          __asm__ volatile("lr.w zero, (%0)"
+                           :
+                           : "r"(p + 6)
+                           : "memory"));
 }
 
 __attribute__((noinline)) static void illegal(void)

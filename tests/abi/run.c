@@ -78,9 +78,10 @@ int main(int argc, char **argv)
     memcpy(folder, argv[0], slash - argv[0]);
     for (int fd = 3; fd < 256; fd++)
         close(fd);
+    for (int i = 1; i < argc; i++)
+        run(argv[i]);
     if (argc > 1) {
-        for (int i = 1; i < argc; i++)
-            run(argv[i]);
+        printf("== done %d programs\n", argc - 1);
         return 0;
     }
     int n = scandir(folder, &entries, is_program, alphasort);

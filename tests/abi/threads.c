@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Threads: creation and joining, thread-local storage, group exit, exec and signals with several of them.
+// Threads: creation and joining, thread-local storage, group exit, exec and signals with several of them, and what
+// the siblings of one that waits in a call may do.
 #include "abi.h"
 #include <pthread.h>
 #include <sys/mman.h>
@@ -189,6 +190,81 @@ static void test_raw(void)
     YES("set_tid_address", syscall(SYS_set_tid_address, &child_tid) == gettid());
 }
 
+// ---- while a thread waits in a call with a buffer, its siblings do whatever they like
+
+enum { FLOW = 1 << 20 };
+static int channel[2];
+static volatile pid_t caller;
+
+static void *read_all(void *buffer)
+{
+    long have = 0;
+
+    caller = gettid();
+    for (long n; (n = read(channel[0], (char *)buffer + have, FLOW - have)) > 0;)
+        have += n;
+    return (void *)have;
+}
+
+static void *write_all(void *buffer)
+{
+    caller = gettid();
+    long n = write(channel[1], buffer, FLOW);
+    close(channel[1]);
+    return (void *)n;
+}
+
+static void *untouched(void)
+{
+    return mmap(NULL, FLOW, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void use_memory(const char *key)
+{
+    char *p = untouched();
+
+    p[FLOW / 2] = 1;
+    int r = mprotect(p, PAGE, PROT_READ) | munmap(p + PAGE, FLOW - PAGE) | munmap(p, PAGE);
+    YES(key, r == 0);
+}
+
+static void start_caller(pthread_t *thread, void *(*call)(void *))
+{
+    caller = 0;
+    pthread_create(thread, NULL, call, untouched());
+    while (!caller)
+        sched_yield();
+    until_state(caller, 'S');
+}
+
+// Both buffers are pages that nobody has touched, so that the calls fault them in on their way.
+static void test_siblings(void)
+{
+    pthread_t first, second;
+    void *result;
+
+    if (pipe(channel) < 0)
+        return;
+    start_caller(&first, read_all);
+    use_memory("siblings of a reader");
+    CHILD("child of a reader's sibling", _exit(3));
+    pthread_create(&second, NULL, write_all, untouched());
+    pthread_join(second, &result);
+    YES("a pipe between two threads takes all", (long)result == FLOW);
+    pthread_join(first, &result);
+    YES("and gives all", (long)result == FLOW);
+    close(channel[0]);
+    if (pipe(channel) < 0)
+        return;
+    start_caller(&first, write_all);
+    use_memory("siblings of a writer");
+    CHILD("child of a writer's sibling", _exit(3));
+    read_all(untouched());
+    pthread_join(first, &result);
+    YES("all is written", (long)result == FLOW);
+    close(channel[0]);
+}
+
 int main(int argc, char **argv)
 {
     pthread_t thread;
@@ -204,6 +280,7 @@ int main(int argc, char **argv)
     pthread_join(thread, NULL);
     test_signals();
     test_raw();
+    test_siblings();
     test_ends();
     return 0;
 }

@@ -101,7 +101,7 @@ for name in $names; do
         { print }' >"$work/$name.want"
 done
 
-for harts in 1 2 4; do
+for harts in ${HARTS:-1 2 4}; do
     timeout -k 5 120 qemu-system-riscv64 -M virt -smp $harts -m 512M -nographic -monitor none -serial stdio \
         -kernel "${ELF:-build/kernel/tidepool.elf}" -initrd "$work/initrd.cpio" -append run=/bin/all \
         -global virtio-mmio.force-legacy=false -device virtio-rng-device </dev/null 2>&1 | tr -d '\r' >"$work/log"

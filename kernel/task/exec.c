@@ -3,14 +3,11 @@
 //
 // Everything that can fail happens on the new space before the point of no return; after it the
 // caller's other threads are gone, and what is left cannot fail and is shielded.
-#include "task/exec.h"
+#include "task/exec_impl.h"
 
 #include "arch/shootdown.h"
-#include "dev/random.h"
 #include "fs/file.h"
-#include "fs/fsctx.h"
 #include "fs/path.h"
-#include "lib/dt.h"
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
@@ -23,117 +20,6 @@
 #include "task/vdso/vdso.h"
 
 #include <string.h>
-
-enum { STRING_MAX = 131072, ARGS_MAX = 2 << 20, SCRIPT_DEPTH = 5, SCRIPT_LINE = 256, AUX_MAX = 24 };
-
-// Argument and environment strings, one after the other, growing by doubling.
-struct exec_args {
-    char *text;
-    size_t used, room, limit;
-    uint32_t argc, envc;
-};
-
-struct exec {
-    struct exec_args args;
-    char path[PATH_MAX]; // of the file that is loaded at last
-    char line[SCRIPT_LINE + 1];
-    struct file *file;
-    struct image image;
-    va_t sp;
-    va_t text_va; // where args.text will be
-};
-
-// ---- strings
-
-static int args_room(struct exec_args *a, size_t more)
-{
-    if (a->used + more > a->limit)
-        return -E2BIG;
-    if (a->used + more <= a->room)
-        return 0;
-    size_t room = a->room ? a->room * 2 : PAGE_SIZE;
-    while (room < a->used + more)
-        room *= 2;
-    char *text = kmalloc(room);
-    if (!text)
-        return -ENOMEM;
-    if (a->used)
-        memcpy(text, a->text, a->used);
-    kfree(a->text);
-    a->text = text;
-    a->room = room;
-    return 0;
-}
-
-static int args_append(struct exec_args *a, const char *s)
-{
-    size_t n = strlen(s) + 1;
-    int e = args_room(a, n);
-    if (!e) {
-        memcpy(a->text + a->used, s, n);
-        a->used += n;
-    }
-    return e;
-}
-
-// Replaces argv[0] by up to three strings (NULL: left out).
-static int args_replace_first(struct exec_args *a, const char *s0, const char *s1, const char *s2)
-{
-    const char *s[3] = {s0, s1, s2};
-    size_t cut = a->argc ? strlen(a->text) + 1 : 0, n = 0;
-    for (int i = 0; i < 3; i++)
-        n += s[i] ? strlen(s[i]) + 1 : 0;
-    int e = args_room(a, n);
-    if (e)
-        return e;
-    memmove(a->text + n, a->text + cut, a->used - cut);
-    a->used += n - cut;
-    a->argc -= a->argc != 0;
-    char *to = a->text;
-    for (int i = 0; i < 3; i++)
-        if (s[i]) {
-            to = stpcpy(to, s[i]) + 1;
-            a->argc++;
-        }
-    return 0;
-}
-
-static size_t string_room(const struct exec_args *a)
-{
-    size_t n = a->room - a->used;
-    return n < STRING_MAX ? n : STRING_MAX;
-}
-
-// Reads a NULL-terminated vector of string pointers.
-ASYNC_DECL(args_read, struct exec_args *a; va_t vector; uint32_t *count;);
-ASYNC(args_read, long r; uint64_t s;)
-{
-    ASYNC_BEGIN(args_read);
-    for (*f->count = 0; f->vector; f->vector += 8) {
-        AWAIT(f->r, user_read, t->thread->space, &f->s, f->vector, 8);
-        if (f->r < 0 || !f->s)
-            break;
-        for (;;) {
-            AWAIT(f->r, user_read_string, t->thread->space, f->a->text + f->a->used, f->s,
-                  string_room(f->a));
-            if (f->r != -ENAMETOOLONG)
-                break;
-            if (string_room(f->a) == STRING_MAX ||
-                (f->r = args_room(f->a, f->a->room - f->a->used + 1))) {
-                f->r = f->r == -ENOMEM ? -ENOMEM : -E2BIG;
-                break;
-            }
-        }
-        if (f->r < 0)
-            break;
-        f->a->used += (size_t)f->r + 1;
-        f->r = 0;
-        ++*f->count;
-    }
-    ASYNC_RETURN(f->vector ? f->r : 0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
 
 // ---- the file
 
@@ -211,134 +97,6 @@ ASYNC(exec_open, long r; int depth;)
     ASYNC_END;
 }
 
-// ---- the new stack
-
-struct aux {
-    uint64_t type, value;
-};
-
-// AT_HWCAP: a bit per single-letter extension that every hart has.
-static uint64_t hwcap(void)
-{
-    static uint64_t bits;
-    if (!bits)
-        for (const char *c = "imafdcv"; *c; c++)
-            bits |= dt_isa_has((char[2]){*c, 0}) ? 1ul << (*c - 'a') : 0;
-    return bits;
-}
-
-// Whom the program runs as: the caller, but for its set-user-id and set-group-id bits.
-static struct credentials exec_credentials(const struct exec *x)
-{
-    const struct process *p = process_current();
-    const struct vnode *v = x->file->vnode;
-    const struct mount *m = x->file->path.mount;
-    struct credentials c = p->cred;
-    if (!p->no_new_privs && !(m && (m->flags & MS_NOSUID))) {
-        if (v->mode & S_ISUID)
-            c.euid = v->uid;
-        if ((v->mode & S_ISGID) && (v->mode & 010))
-            c.egid = v->gid;
-    }
-    c.suid = c.fsuid = c.euid;
-    c.sgid = c.fsgid = c.egid;
-    return c;
-}
-
-// It has rights that its real user and group have not.
-static bool is_secure(const struct credentials *c)
-{
-    return c->uid != c->euid || c->gid != c->egid;
-}
-
-static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t execfn)
-{
-    const struct credentials cred = exec_credentials(x), *c = &cred;
-    const struct aux list[] = {
-        {3, x->image.phdr},
-        {4, x->image.phent},
-        {5, x->image.phnum},
-        {6, PAGE_SIZE},
-        {7, x->image.base},
-        {8, 0},
-        {9, x->image.program_entry},
-        {11, c->uid},
-        {12, c->euid},
-        {13, c->gid},
-        {14, c->egid},
-        {16, hwcap()},
-        {17, 100},
-        {23, is_secure(c)},
-        {25, random},
-        {31, execfn},
-        {33, x->image.vdso},
-        {51, 1088}, // a signal frame: task/sigframe.c
-        {0, 0},
-    };
-    _Static_assert(sizeof list / sizeof *list <= AUX_MAX, "auxiliary vector");
-    memcpy(a, list, sizeof list);
-    return sizeof list / sizeof *list;
-}
-
-// Lays out argc, argv, envp, auxv in *block for the strings at text_va. Returns its size.
-static size_t build_vectors(const struct exec *x, uint64_t *block, va_t random, va_t execfn)
-{
-    const struct exec_args *a = &x->args;
-    uint64_t *w = block;
-    va_t at = x->text_va;
-    const char *s = a->text;
-    *w++ = a->argc;
-    for (uint32_t i = 0; i < a->argc + a->envc; i++) {
-        if (i == a->argc)
-            *w++ = 0;
-        *w++ = at;
-        size_t n = strlen(s) + 1;
-        s += n;
-        at += n;
-    }
-    if (!a->envc)
-        *w++ = 0;
-    *w++ = 0;
-    w += 2 * build_aux(x, (struct aux *)w, random, execfn);
-    return (size_t)((char *)w - (char *)block);
-}
-
-static size_t vectors_size(const struct exec_args *a)
-{
-    return (3 + a->argc + a->envc) * 8 + AUX_MAX * sizeof(struct aux);
-}
-
-// From the top: 16 bytes zero, path, strings, random bytes, then vectors, sp 16-aligned.
-ASYNC_DECL(exec_stack, struct exec *x;);
-ASYNC(exec_stack, long r; uint64_t *block; uint8_t random[16]; va_t path_va; va_t random_va;
-      size_t size;)
-{
-    ASYNC_BEGIN(exec_stack);
-    f->path_va = f->x->image.stack_top - 16 - strlen(f->x->path) - 1;
-    f->x->text_va = f->path_va - f->x->args.used;
-    f->random_va = (f->x->text_va - 16) & ~15ul;
-    f->block = kmalloc(vectors_size(&f->x->args));
-    if (!f->block)
-        ASYNC_RETURN(-ENOMEM);
-    random_bytes(f->random, sizeof f->random);
-    f->size = build_vectors(f->x, f->block, f->random_va, f->path_va);
-    f->x->sp = (f->random_va - f->size) & ~15ul;
-    AWAIT(f->r, user_write, f->x->image.space, f->path_va, f->x->path, strlen(f->x->path) + 1);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, user_write, f->x->image.space, f->x->text_va, f->x->args.text, f->x->args.used);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, user_write, f->x->image.space, f->random_va, f->random, sizeof f->random);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, user_write, f->x->image.space, f->x->sp, f->block, f->size);
-    ASYNC_RETURN(f->r);
-    ASYNC_FINALLY;
-    kfree(f->block);
-    ASYNC_END;
-}
-
 // ---- the point of no return
 
 static void become_leader(struct thread *th)
@@ -370,6 +128,23 @@ static bool claim_process(struct thread *th, struct event *alone)
     return ok;
 }
 
+struct credentials exec_credentials(const struct exec *x)
+{
+    const struct process *p = process_current();
+    const struct vnode *v = x->file->vnode;
+    const struct mount *m = x->file->path.mount;
+    struct credentials c = p->cred;
+    if (!p->no_new_privs && !(m && (m->flags & MS_NOSUID))) {
+        if (v->mode & S_ISUID)
+            c.euid = v->uid;
+        if ((v->mode & S_ISGID) && (v->mode & 010))
+            c.egid = v->gid;
+    }
+    c.suid = c.fsuid = c.euid;
+    c.sgid = c.fsgid = c.egid;
+    return c;
+}
+
 static void set_identity(struct thread *th, struct exec *x)
 {
     struct process *p = th->process;
@@ -383,7 +158,7 @@ static void set_identity(struct thread *th, struct exec *x)
     memset(p->comm, 0, sizeof p->comm);
     strlcpy(p->comm, base ? base + 1 : x->path, sizeof p->comm);
     p->cred = exec_credentials(x);
-    p->dumpable = !is_secure(&p->cred);
+    p->dumpable = !exec_is_secure(&p->cred);
     if (!p->dumpable || was.euid != p->cred.euid || was.egid != p->cred.egid)
         p->death_signal = 0;
     p->did_exec = 1;

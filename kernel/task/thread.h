@@ -154,8 +154,8 @@ struct thread {
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
     bool restore_blocked;
-    bool parked;            // for the present stop; process.lock
-    int16_t restart;        // ERESTART* code of the call to be restarted, 0 none
+    bool parked;     // for the present stop; process.lock
+    int16_t restart; // ERESTART* code of the call to be restarted, 0 none
     struct sched_setting sched;
     uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts
     struct sigpending pending;

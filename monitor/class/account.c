@@ -73,10 +73,10 @@ static void count_frames(lua_State *L)
     fiber_yield(session_fiber());
     for (uint64_t i = 0; i < end; i++) {
         const struct page *pg = &frame_pages[i];
-        uint8_t order = load_relaxed(&pg->order);
-        if (load_relaxed(&pg->kind) == FRAME_FREE && order <= FRAME_ORDER_MAX)
+        uint8_t order = load_relaxed(&pg->order), kind = load_relaxed(&pg->kind);
+        if (kind == FRAME_FREE && order <= FRAME_ORDER_MAX)
             i += (1ul << order) - 1;
-        else
+        else if (kind != FRAME_SLAB) // which keeps something else there
             pinned += load_relaxed(&pg->pins);
     }
     set_count(L, "pins", pinned);

@@ -151,6 +151,49 @@ static void test_many_turns(void)
     say("turns", "%ld", rounds);
 }
 
+// A sleeper and a waker that come to the word at the same time, each round at other moments: a wake that falls between the
+// look at the value and the sleep must not be lost. The sleeper would wait for the second.
+enum { RACES = 50000, MOMENTS = 500 };
+
+static void pass_time(int n)
+{
+    for (volatile int i = 0; i < n; i++)
+        ;
+}
+
+static void *wake_each(void *unused)
+{
+    for (int i = 1; i <= RACES; i++) {
+        while (started != i)
+            sched_yield();
+        pass_time(i % MOMENTS);
+        word = i;
+        futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+    return unused;
+}
+
+static void test_races(void)
+{
+    struct timespec second = {1, 0};
+    pthread_t thread;
+    int lost = 0;
+
+    word = started = 0;
+    pthread_create(&thread, NULL, wake_each, NULL);
+    for (int i = 1; i <= RACES && lost < 3; i++) {
+        started = i;
+        while (word == i - 1)
+            if (futex(&word, FUTEX_WAIT_PRIVATE, i - 1, &second, NULL, 0) < 0 &&
+                errno == ETIMEDOUT && word == i)
+                lost++;
+    }
+    say("wakes that were lost", "%d", lost);
+    if (lost == 3)
+        exit(1);
+    pthread_join(thread, NULL);
+}
+
 // ---- robust lists
 
 struct robust_node {
@@ -374,6 +417,7 @@ int main(int argc, char **argv)
     test_requeue();
     test_processes();
     test_many_turns();
+    test_races();
     test_robust();
     test_wake_op();
     test_file_key();

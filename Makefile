@@ -161,9 +161,9 @@ debug: all | build/.need-debug build/.need-run  ## the same, halted until gdb at
 	@echo "in another terminal:  gdb-multiarch $(ELF) -x kernel/gdb/tidepool.py -ex 'target remote :1234'"
 	@exec $(QEMU) -s -S
 
-lint: compile_commands.json | build/.need-lint      ## format, clang-tidy, and the rules of the house
+lint: compile_commands.json | build/.need-lint build/.need-test      ## format, clang-tidy, and the rules of the house
 	@tests/lint
-format: | build/.need-lint      ## lay out the C files you changed in the house style (ALL=1: every file)
+format: | build/.need-test      ## lay out the C files you changed in the house style (ALL=1: every file)
 	@tests/format $(ALL)
 compile_commands.json: FORCE | build/.third-party  ## for editors and clang-tidy
 	@.setup/compile-commands '$(USE_CLANG) $(KFLAGS) $(MFLAGS) $(WARN)' "clang $(HFLAGS)" $(SRC) -- $(CONSOLE) >$@

@@ -87,7 +87,9 @@ USER  := $(patsubst user/%.c,build/user/%,$(shell find user -name '*.c' -not -pa
          $(patsubst user/%.S,build/user/%,$(shell find user -name '*.S' -not -path 'user/rootfs/*' 2>/dev/null))
 ABI   := $(patsubst %.c,build/%,$(wildcard tests/abi/*.c))
 UCC   := riscv64-linux-gnu-gcc
-UFLAGS = -O2 -g -std=gnu11 -Wall -Wextra -Werror -static -pthread $(DEPEND)
+UFLAGS = -O2 -g -std=gnu11 -Wall -Wextra -Werror $(LINKED) -pthread $(DEPEND)
+LINKED = -static # a program may want it otherwise
+build/user/bases: LINKED = -static-pie -Wl,--no-dynamic-linker
 
 build/vdso.so: kernel/task/vdso/code.c kernel/task/vdso/code.lds kernel/task/vdso/data.h | build/.need-build
 	@echo "  VDSO $@"; $(UCC) -O2 -std=gnu11 -Wall -Wextra -Werror -march=rv64imac -mabi=lp64 -ffreestanding -fPIC \

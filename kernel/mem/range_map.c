@@ -261,3 +261,36 @@ uint64_t range_map_gap_low(const struct range_map *m, uint64_t size, uint64_t lo
 {
     return size && lo < hi ? gap_low(m->tree.rbh_root, size, lo, hi) : 0;
 }
+
+// How many places [lo, hi) has; *first is the lowest.
+static uint64_t places(uint64_t size, uint64_t align, uint64_t lo, uint64_t hi, uint64_t *first)
+{
+    *first = (lo + align - 1) & ~(align - 1);
+    return fits(size, *first, hi) ? (hi - size - *first) / align + 1 : 0;
+}
+
+// Counts the places in [lo, hi); in *found, if there is one, number n.
+static uint64_t count_places(const struct range_map *m, uint64_t size, uint64_t align, uint64_t lo,
+                             uint64_t hi, uint64_t n, uint64_t *found)
+{
+    uint64_t count = 0;
+    for (const struct range *r = range_map_from(m, lo);; r = range_map_next(r)) {
+        uint64_t first, here = places(size, align, lo, r ? min(r->lo, hi) : hi, &first);
+        if (n - count < here)
+            *found = first + (n - count) * align;
+        count += here;
+        if (!r || r->hi >= hi)
+            return count;
+        lo = r->hi;
+    }
+}
+
+// The remainder favours some places by less than one in 2^64 / count.
+uint64_t range_map_gap_random(const struct range_map *m, uint64_t size, uint64_t align, uint64_t lo,
+                              uint64_t hi, uint64_t (*random)(void))
+{
+    uint64_t found = 0, count = size ? count_places(m, size, align, lo, hi, UINT64_MAX, &found) : 0;
+    if (count)
+        count_places(m, size, align, lo, hi, random() % count, &found);
+    return found;
+}

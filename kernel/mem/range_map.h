@@ -83,3 +83,7 @@ void range_map_resize(struct range_map *m, struct range *r, uint64_t lo, uint64_
 // The highest or lowest free interval of `size` bytes inside [lo, hi): its start, or 0.
 uint64_t range_map_gap_high(const struct range_map *m, uint64_t size, uint64_t lo, uint64_t hi);
 uint64_t range_map_gap_low(const struct range_map *m, uint64_t size, uint64_t lo, uint64_t hi);
+// A free interval of `size` bytes inside [lo, hi) that starts at a multiple of `align` (a power of two): of all
+// such starts each is as likely as any other. 0: there is none. O(n), for maps that begin.
+uint64_t range_map_gap_random(const struct range_map *m, uint64_t size, uint64_t align, uint64_t lo,
+                              uint64_t hi, uint64_t (*random)(void));

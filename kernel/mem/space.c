@@ -26,30 +26,6 @@ static struct spinlock spaces_lock = SPINLOCK_INIT("spaces");
 static struct list spaces = LIST_INIT(spaces);
 static uint32_t next_id;
 
-// ---- randomness
-
-static uint64_t weak_random(void)
-{
-    static uint64_t state = 0x9e3779b97f4a7c15;
-    state ^= time_ticks();
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
-
-static uint64_t (*random_fn)(void) = weak_random;
-
-void space_set_random(uint64_t (*fn)(void))
-{
-    random_fn = fn;
-}
-
-uint64_t space_random(void)
-{
-    return random_fn();
-}
-
 // ---- roots and tables
 
 static pte_t *root_new(void)
@@ -161,16 +137,6 @@ struct space *space_new(void)
     list_push_back(&spaces, &s->all);
     spin_unlock(&spaces_lock);
     return s;
-}
-
-void space_place(struct space *s, uint64_t stack_limit)
-{
-    uint64_t r = space_random(), gap = page_round_up(stack_limit);
-    if (gap > 1ul << 36)
-        gap = 1ul << 36;
-    s->stack_limit = stack_limit;
-    s->stack_top = USER_TOP - PAGE_SIZE - ((r & 0x3fffff) << PAGE_SHIFT); // in 16 GiB
-    s->mmap_top = s->stack_top - gap - STACK_GAP - ((r >> 22 & 0x3fffff) << PAGE_SHIFT);
 }
 
 // ---- harts come and go

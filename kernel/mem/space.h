@@ -64,14 +64,15 @@ struct space {
     uint64_t satp;
     uint64_t harts; // atomic mask: satp of these harts is this root
     struct mutex mutate;
-    va_t stack_top;         // end of the first stack, randomised
-    va_t mmap_top;          // mappings are placed below, going down; randomised
+    va_t stack_top;         // end of the first stack
+    va_t mmap_top;          // mappings are placed below, going down
     va_t brk_start, brk;    // lock. exec sets both; a process has none of its own
     va_t zap_lo, zap_hi;    // being emptied by the holder of mutate: no stack grows into it
     uint64_t stack_limit;   // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
     uint64_t limit;         // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
     uint64_t data_limit;    // bytes of private writable mappings (RLIMIT_DATA)
     bool lock_future;       // mlockall(MCL_FUTURE): new mappings are locked
+    bool not_random;        // ADDR_NO_RANDOMIZE: each part of an image has one place
     bool no_huge;           // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch
     uint64_t mapped;        // bytes in mappings
     uint64_t resident;      // user frames in the page table
@@ -215,9 +216,12 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
 void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg);
 struct space *space_find(uint32_t id); // referenced, or NULL
 
-// For a new image: stack_top and mmap_top at random, room for the stack to grow in between.
+// For a new image, each at random in a window of its own (layout.c): stack_top and mmap_top, with room for
+// stack_limit bytes of stack in between; brk_start, behind the program's `end`; and where to map the vDSO
+// or a program of `len` bytes (`align`: a power of two, pages), 0 if the window has no such room.
 void space_place(struct space *s, uint64_t stack_limit);
-// A random number for placing things.
-uint64_t space_random(void);
+void space_place_heap(struct space *s, va_t end);
+va_t space_place_vdso(struct space *s, uint64_t len);
+va_t space_place_program(struct space *s, uint64_t len, uint64_t align);
 // Placement randomness; dev/random hands itself in at boot. Before that a weak generator serves.
 void space_set_random(uint64_t (*fn)(void));

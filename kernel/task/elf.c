@@ -3,8 +3,7 @@
 //
 // Segments are private mappings of the file's page cache: nothing is read until it is touched. The
 // part of the last file page behind filesz is cleared, the rest of memsz is anonymous. Position
-// independent programs and interpreters are placed by the space at random.
-#include "dev/random.h"
+// independent programs are placed at random (mem/layout.c), interpreters in the mmap area.
 #include "fs/file.h"
 #include "lib/init.h"
 #include "lib/log.h"
@@ -195,24 +194,22 @@ ASYNC(load_map, long r; struct space_map m; va_t at;)
     ASYNC_END;
 }
 
-// Where a position-independent program goes: two thirds up and more, so that its heap has room to
-// grow below the mmap area.
-static va_t program_base(const struct elf *e)
+enum { ADDR_NO_RANDOMIZE = 0x40000 }; // of personality(2)
+
+static uint64_t alignment(const struct elf *e)
 {
-    enum { RANDOM_PAGES = 1 << 23 };
     uint64_t align = PAGE_SIZE;
     for (int i = 0; i < e->header.phnum; i++) {
         const struct elf_segment *s = &e->segment[i];
         if (s->type == PT_LOAD && s->align > align && !(s->align & (s->align - 1)))
             align = s->align;
     }
-    va_t at = USER_TOP / 3 * 2 + (random_u64() % RANDOM_PAGES << PAGE_SHIFT);
-    return at & ~(align - 1);
+    return align;
 }
 
-// Maps all segments of a checked file; a position-independent one goes near `near`, or where the
-// space likes (0).
-ASYNC_DECL(elf_map, struct file *file; const struct elf *elf; struct space *space; va_t near;
+// Maps all segments of a checked file; a position-independent one goes where programs go, or, an interpreter,
+// into the mmap area.
+ASYNC_DECL(elf_map, struct file *file; const struct elf *elf; struct space *space; bool interp;
            va_t *bias; va_t *end;);
 ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va_t hi; va_t at;
       struct load load;)
@@ -226,7 +223,9 @@ ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va
         ASYNC_RETURN(f->r);
     *f->bias = *f->end = 0;
     if (f->elf->header.type == ET_DYN) { // find room for all of it, then map into that
-        f->m = (struct space_map){.at = f->near, .len = f->hi - f->lo};
+        f->m = (struct space_map){.len = f->hi - f->lo};
+        if (!f->interp)
+            f->m.at = space_place_program(f->space, f->m.len, alignment(f->elf));
         AWAIT(f->r, space_map, f->space, f->m, &f->at);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
@@ -247,7 +246,6 @@ ASYNC(elf_map, long r; int i; struct phys *phys; struct space_map m; va_t lo; va
     ASYNC_END;
 }
 
-// Stack below the top of user space, mmap area below that, both at random.
 static void limit_space(struct space *s, const struct rlimit_k *limit)
 {
     s->limit = limit[RLIMIT_AS].cur;
@@ -257,6 +255,7 @@ static void limit_space(struct space *s, const struct rlimit_k *limit)
 
 static void place_stack(struct space *s, struct image *image, uint64_t limit)
 {
+    s->not_random = thread_current()->process->personality & ADDR_NO_RANDOMIZE;
     space_place(s, limit);
     image->stack_top = s->stack_top;
 }
@@ -292,7 +291,7 @@ ASYNC(elf_load_interp, long r; struct file *file; va_t bias; va_t end;)
     AWAIT(f->r, elf_read, f->file, f->elf);
     if (f->r < 0)
         ASYNC_RETURN(f->r == -ENOEXEC ? -ELIBBAD : f->r);
-    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, 0, &f->bias, &f->end);
+    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, true, &f->bias, &f->end);
     if (f->r < 0)
         ASYNC_RETURN(f->r == -ENOEXEC ? -ELIBBAD : f->r);
     f->image->base = f->bias;
@@ -329,7 +328,7 @@ ASYNC(elf_load, long r; struct elf *elf; va_t bias; va_t end;)
         ASYNC_RETURN(-ENOMEM);
     place_stack(f->image->space, f->image, t->thread->process->rlimit[RLIMIT_STACK].cur);
     limit_space(f->image->space, t->thread->process->rlimit);
-    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, program_base(f->elf), &f->bias, &f->end);
+    AWAIT(f->r, elf_map, f->file, f->elf, f->image->space, false, &f->bias, &f->end);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->image->program_entry = f->image->entry = f->elf->header.entry + f->bias;
@@ -337,8 +336,7 @@ ASYNC(elf_load, long r; struct elf *elf; va_t bias; va_t end;)
     f->image->phent = f->elf->header.phentsize;
     f->image->phnum = f->elf->header.phnum;
     f->image->brk = f->end;
-    f->image->space->brk_start = f->image->space->brk =
-        f->end + (random_u64() % 8192 << PAGE_SHIFT);
+    space_place_heap(f->image->space, f->end);
     if (f->elf->interp[0]) {
         AWAIT(f->r, elf_load_interp, f->elf, f->image);
         if (f->r < 0)

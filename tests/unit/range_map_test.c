@@ -257,6 +257,71 @@ static void test_random(void **state)
     }
 }
 
+static uint64_t random_state;
+
+static uint64_t splitmix(void)
+{
+    uint64_t z = random_state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+static bool model_fits(const int *model, int at, int size, int align, int lo, int hi)
+{
+    if (at < lo || at + size > hi || (BASE / PAGE + at) % align)
+        return false;
+    for (int i = at; i < at + size; i++)
+        if (model[i])
+            return false;
+    return true;
+}
+
+// Every place there is, and no other, comes up as often as any other: chi-square stays within ten standard deviations
+// of what is expected, and 50 for few places.
+static void test_gap_random(void **state)
+{
+    (void)state;
+    enum { EACH = 40 };
+    for (unsigned round = 1; round <= 60; round++) {
+        int model[PAGES] = {0}, drawn[PAGES] = {0}, count = 0;
+        struct range_map m;
+        srand(round);
+        random_state = round;
+        range_map_init(&m, &ops);
+        for (int at = rand() % 20; at < PAGES - 30; at += rand() % 30) {
+            int n = 1 + rand() % 10;
+            range_map_insert(&m, node(at, n, 1 + rand() % 3, 0));
+            for (int i = at; i < at + n; i++)
+                model[i] = 1;
+            at += n;
+        }
+        int size = 1 + rand() % 12, align = 1 << rand() % 3, lo = rand() % 64,
+            hi = PAGES - rand() % 64;
+        for (int i = 0; i < PAGES; i++)
+            count += model_fits(model, i, size, align, lo, hi);
+        for (int i = 0; i < count * EACH; i++) {
+            uint64_t at = range_map_gap_random(&m, (uint64_t)size * PAGE, (uint64_t)align * PAGE,
+                                               BASE + (uint64_t)lo * PAGE,
+                                               BASE + (uint64_t)hi * PAGE, splitmix);
+            int page = (int)((at - BASE) / PAGE);
+            assert_true(model_fits(model, page, size, align, lo, hi));
+            drawn[page]++;
+        }
+        double x = 0;
+        for (int i = 0; i < PAGES; i++)
+            if (model_fits(model, i, size, align, lo, hi))
+                x += (drawn[i] - EACH) * (drawn[i] - EACH) / (double)EACH;
+        assert_true(x < count || (x - count) * (x - count) < 200.0 * count + 2500);
+        if (!count)
+            assert_int_equal(range_map_gap_random(&m, (uint64_t)size * PAGE, (uint64_t)align * PAGE,
+                                                  BASE + (uint64_t)lo * PAGE,
+                                                  BASE + (uint64_t)hi * PAGE, splitmix),
+                             0);
+        clear(&m);
+    }
+}
+
 static void test_resize(void **state)
 {
     (void)state;
@@ -278,7 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_split_middle), cmocka_unit_test(test_merge),
         cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random),       cmocka_unit_test(test_gap_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

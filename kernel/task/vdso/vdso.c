@@ -49,7 +49,8 @@ va_t vdso_sigreturn(va_t at)
 ASYNC(vdso_map, long r; struct space_map m;)
 {
     ASYNC_BEGIN(vdso_map);
-    f->m = (struct space_map){.len = text_size + PAGE_SIZE,
+    f->m = (struct space_map){.at = space_place_vdso(f->space, text_size + PAGE_SIZE),
+                              .len = text_size + PAGE_SIZE,
                               .prot = ACCESS_READ | ACCESS_EXEC,
                               .flags = MAPPING_SHARED | MAPPING_VDSO | MAPPING_DENY_WRITE,
                               .phys = object};

@@ -108,70 +108,78 @@ static void move(struct page *pg, uint16_t clear, uint16_t set)
 }
 
 // Nobody uses it, or can be made to find it absent. The latter not from within an allocation.
-static bool is_idle(struct phys *ph, struct page *pg, bool unmap)
+static enum evicted is_idle(struct phys *ph, struct page *pg, bool unmap)
 {
     if ((pg->flags & (PAGE_UPTODATE | PAGE_DIRTY | PAGE_BUSY | PAGE_WRITEBACK)) != PAGE_UPTODATE)
-        return false;
-    return load_relaxed(&pg->refs) == 1 ||
-           (unmap && !load_relaxed(&pg->pins) && rmap_evict(ph, pg));
+        return EVICT_NOT;
+    if (load_relaxed(&pg->refs) == 1)
+        return EVICT_DONE;
+    return unmap && !load_relaxed(&pg->pins) ? rmap_evict(ph, pg) : EVICT_NOT;
 }
 
-static bool evict(struct phys *ph, struct page *pg, bool unmap)
+static enum evicted evict(struct phys *ph, struct page *pg, bool unmap)
 {
     if (pg->flags & PAGE_HOT) {
         move(pg, PAGE_HOT | PAGE_RECENT, PAGE_ACTIVE);
-    } else if (pg->flags & PAGE_RECENT || !is_idle(ph, pg, unmap)) {
-        move(pg, PAGE_RECENT, 0);
-    } else {
-        unlink(list_of(pg), pg);
-        radix_remove(&ph->tree, pg->index);
-        phys_cut_off(ph, pg);
-        page_put(pg);
-        return true;
+        return EVICT_NOT;
     }
-    return false;
+    enum evicted done = pg->flags & PAGE_RECENT ? EVICT_NOT : is_idle(ph, pg, unmap);
+    if (done != EVICT_DONE) {
+        move(pg, PAGE_RECENT, 0);
+        return done;
+    }
+    unlink(list_of(pg), pg);
+    radix_remove(&ph->tree, pg->index);
+    phys_cut_off(ph, pg);
+    page_put(pg);
+    return EVICT_DONE;
 }
 
-static bool cool(struct phys *ph, struct page *pg, bool unmap)
+static enum evicted cool(struct phys *ph, struct page *pg, bool unmap)
 {
     (void)ph, (void)unmap;
     bool used = pg->flags & (PAGE_HOT | PAGE_RECENT);
     move(pg, used ? PAGE_HOT | PAGE_RECENT : PAGE_ACTIVE, 0);
-    return false;
+    return EVICT_NOT;
 }
 
 // The front page of a list, with its object locked, is dealt with. Who holds that lock now is passed by.
-static bool deal_with_front(struct page_list *l, bool (*fn)(struct phys *, struct page *, bool),
-                            bool unmap)
+static enum evicted deal_with_front(struct page_list *l,
+                                    enum evicted (*fn)(struct phys *, struct page *, bool),
+                                    bool unmap)
 {
     struct page *pg = page_at(l->first);
     struct phys *ph = pg->owner;    // in a list: it has one
     if (!spin_trylock(&ph->lock)) { // may be this hart's own
         unlink(l, pg);
         push(l, pg);
-        return false;
+        return EVICT_LOCKED;
     }
-    bool gone = fn(ph, pg, unmap);
+    enum evicted done = fn(ph, pg, unmap);
     spin_unlock(&ph->lock);
-    return gone;
+    return done;
 }
 
-// list_lock stays held: an object whose last page goes here cannot be freed before evict_leave.
+// list_lock stays held: an object whose last page goes here cannot be freed before evict_leave. A page behind
+// a lock that another hart has now was not looked at: that hart may be one whose host does not run it.
 static size_t reclaim(size_t want, uint64_t *looked, bool unmap)
 {
     size_t got = 0;
-    unsigned looks = 0;
+    unsigned tries = 0, locked = 0;
     if (!spin_trylock(&list_lock))
         return 0;
-    for (; got < want && looks < LOOK_MAX && phys_evictable(); looks++) {
-        if (lists[ACTIVE].count > lists[INACTIVE].count || (lists[ACTIVE].first && looks % 4 == 0))
-            deal_with_front(&lists[ACTIVE], cool, unmap);
+    for (; got < want && tries < LOOK_MAX && phys_evictable(); tries++) {
+        enum evicted done = EVICT_NOT;
+        if (lists[ACTIVE].count > lists[INACTIVE].count || (lists[ACTIVE].first && tries % 4 == 0))
+            done = deal_with_front(&lists[ACTIVE], cool, unmap);
         if (lists[INACTIVE].first)
-            got += deal_with_front(&lists[INACTIVE], evict, unmap);
+            done = deal_with_front(&lists[INACTIVE], evict, unmap);
+        got += done == EVICT_DONE;
+        locked += done == EVICT_LOCKED;
     }
     spin_unlock(&list_lock);
     atomic_add64(&phys_totals.evicted, got);
-    *looked += looks + 1;
+    *looked += tries - locked + !phys_evictable();
     return got;
 }
 

@@ -26,9 +26,11 @@ static inline bool phys_can_evict(const struct phys *ph)
 ASYNC_DECL(rmap_unmap_from, struct phys *ph; uint64_t from;);
 // Takes W and D from the shared entries of pages [lo, lo + count): the next write faults.
 ASYNC_DECL(rmap_protect, struct phys *ph; uint64_t lo; uint32_t count;);
+// What came of an attempt to give a page up. LOCKED: it was not looked at, another hart holds a lock.
+enum evicted { EVICT_NOT, EVICT_DONE, EVICT_LOCKED };
 // phys.lock held, for a clean page: takes it out of all page tables, but if it was used there since
-// the last look. True: only the tree holds it.
-bool rmap_evict(struct phys *ph, struct page *pg);
+// the last look. DONE: only the tree holds it.
+enum evicted rmap_evict(struct phys *ph, struct page *pg);
 
 // The page joins, or leaves, the eviction lists; phys.lock held.
 void evict_list_add(struct page *pg);

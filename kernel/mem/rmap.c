@@ -131,14 +131,16 @@ static bool take_used(pte_t *slot)
     return used;
 }
 
-bool rmap_evict(struct phys *ph, struct page *pg)
+enum evicted rmap_evict(struct phys *ph, struct page *pg)
 {
     bool used = false;
     LIST_FOREACH(it, &ph->mappings) {
         const struct mapping *m = list_entry(it, struct mapping, in_phys);
         va_t va;
-        if (m->flags & MAPPING_LOCKED || !spin_trylock(&m->space->lock))
-            return false;
+        if (m->flags & MAPPING_LOCKED)
+            return EVICT_NOT;
+        if (!spin_trylock(&m->space->lock))
+            return EVICT_LOCKED;
         pte_t *slot = entry_of(m, pg, &va);
         if (slot && (used || take_used(slot)))
             used = true;
@@ -146,5 +148,5 @@ bool rmap_evict(struct phys *ph, struct page *pg)
             unmap(m->space, va, va + PAGE_SIZE);
         spin_unlock(&m->space->lock);
     }
-    return !used && load_relaxed(&pg->refs) == 1;
+    return !used && load_relaxed(&pg->refs) == 1 ? EVICT_DONE : EVICT_NOT;
 }

@@ -18,8 +18,8 @@ ASYNC(rmap_protect, )
     ASYNC_END;
 }
 
-bool rmap_evict(struct phys *ph, struct page *pg)
+enum evicted rmap_evict(struct phys *ph, struct page *pg)
 {
     (void)ph;
-    return load_relaxed(&pg->refs) == 1;
+    return load_relaxed(&pg->refs) == 1 ? EVICT_DONE : EVICT_NOT;
 }

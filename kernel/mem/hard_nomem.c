@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// HARD_NOMEM builds: when the system has come up, every n-th allocation fails, of frames and of heap.
+// HARD_NOMEM builds: when the system has come up, one allocation in n fails, of frames and of heap.
+//
+// Not each n-th: a fork needs more than a dozen, and would meet its end every time it is tried.
 //
 // A kernel that cannot even start shows nothing, so the failures begin a second after boot.
 // `nomem=N` on the command line says how often (97; 0: never).
@@ -15,10 +17,14 @@
 static struct timer start_timer;
 static uint32_t every;
 
+// Splitmix64's finaliser (Steele and others 2014) of how many there were: the same ones in every run.
 static bool hit(void)
 {
     static uint32_t calls;
-    return (atomic_add32(&calls, 1) + 1) % every == 0;
+    uint64_t x = atomic_add32(&calls, 1) + 1;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return (x ^ x >> 31) % every == 0;
 }
 
 static void hard_nomem_begin(struct timer *tm)

@@ -7,6 +7,7 @@
 //   kill     a child killed wherever it happens to be: in a pipe, a futex, a sleep, a wait, a fault, an exec
 //   lookup   processes looked up by number, by calls and in /proc, while they come and go
 //   mount    a file system mounted and unmounted while others walk across it
+//   share    descriptors used while threads that share them come and end
 //   open     files, pipes, directories opened, linked, duplicated, passed to children, closed by exit
 //
 // Every result is checked; afterwards nothing may be left of it. Ends with 0 if all was right.
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,12 +144,16 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     taken++;
 }
 
-static void take_signals(long n)
+// Ends with its parent, who may be refused what it goes on to ask for.
+static void take_signals(long n, pid_t parent)
 {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     struct timespec patience = {0, 1000000};
     sigset_t queued;
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGRTMIN, &action, NULL);
     signal(SIGUSR2, SIG_IGN);
@@ -174,10 +180,11 @@ static int do_signal(long i)
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_BLOCK, &all, NULL);
+        pid_t parent = getpid();
         child = fork();
         CHECK(child >= 0);
         if (child == 0)
-            take_signals(i);
+            take_signals(i, parent);
     }
     int sig = i % 5 == 4 ? SIGRTMIN + (int)(i & 1) : kinds[i % 5];
     if (i % 5 == 4) {
@@ -310,6 +317,38 @@ static int do_open(long i)
     return 0;
 }
 
+// ---- share: the table of descriptors becomes one's own again in the midst of calls
+
+static void *end_at_once(void *unused)
+{
+    return unused;
+}
+
+// An end that somebody keeps beyond its close shows at the other one.
+static int do_share(long i)
+{
+    static char block[PAGE];
+    pthread_t thread;
+    int fds[2];
+
+    signal(SIGPIPE, SIG_IGN);
+    CHECK(pipe2(fds, O_NONBLOCK) == 0);
+    CHECK(pthread_create(&thread, NULL, end_at_once, NULL) == 0);
+    do {
+        CHECK(write(fds[1], block, PAGE) == PAGE);
+        CHECK(read(fds[0], block, PAGE) == PAGE);
+    } while (pthread_tryjoin_np(thread, NULL) == EBUSY);
+    CHECK(write(fds[1], block, PAGE) == PAGE); // it leaves the table after it could be joined
+    CHECK(read(fds[0], block, PAGE) == PAGE);
+    close(fds[i & 1]);
+    if (i & 1)
+        CHECK(read(fds[0], block, 1) == 0);
+    else
+        CHECK(write(fds[1], block, 1) < 0 && errno == EPIPE);
+    close(fds[!(i & 1)]);
+    return 0;
+}
+
 // ---- lookup
 
 static int do_lookup(long i)
@@ -365,7 +404,7 @@ static const struct {
     const char *name;
     int (*once)(long i);
 } kinds[] = {{"exec", do_exec},     {"fault", do_fault}, {"signal", do_signal}, {"kill", do_kill},
-             {"lookup", do_lookup}, {"mount", do_mount}, {"open", do_open}};
+             {"lookup", do_lookup}, {"mount", do_mount}, {"share", do_share},   {"open", do_open}};
 
 static int work(int (*once)(long), long n)
 {
@@ -388,7 +427,8 @@ int main(int argc, char **argv)
         if (argc > 1 && strcmp(argv[1], kinds[i].name) == 0)
             once = kinds[i].once;
     if (!once) {
-        fprintf(stderr, "usage: churn exec|fault|signal|kill|lookup|mount|open COUNT [WORKERS]\n");
+        fprintf(stderr,
+                "usage: churn exec|fault|signal|kill|lookup|mount|share|open COUNT [WORKERS]\n");
         return 2;
     }
     for (long i = 0; i < workers; i++) {

@@ -133,7 +133,7 @@ void fd_table_close_on_exec(struct fd_table *table)
 
 int fd_table_unshare(struct fd_table **table)
 {
-    if (load_relaxed(&(*table)->refs) == 1)
+    if (fd_table_private(*table))
         return 0;
     struct fd_table *own = fd_table_copy(*table);
     if (!own)

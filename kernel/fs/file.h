@@ -100,15 +100,22 @@ int fd_get_cloexec(struct fd_table *table, int32_t fd);          // 0, 1, or -EB
 int fd_set_cloexec(struct fd_table *table, int32_t fd, bool on); // 0 or -EBADF
 int fd_next_open(struct fd_table *table, uint32_t from);         // an open number >= from, or -1
 
-// Plain handlers only. A file, borrowed or referenced; return it with fd_unborrow. NULL: -EBADF.
-static inline struct file *fd_borrow(struct fd_table *table, uint64_t fd)
+// Nobody else has the caller's table: what others changed before they left it is seen.
+static inline bool fd_table_private(const struct fd_table *table)
 {
-    if (likely(load_relaxed(&table->refs) == 1))
-        return likely((uint32_t)fd < table->capacity) ? table->file[(uint32_t)fd] : NULL;
-    return fd_get(table, (int32_t)fd);
+    return load_acquire(&table->refs) == 1;
 }
-static inline void fd_unborrow(struct fd_table *table, struct file *file)
+// Plain handlers only. A file, borrowed or referenced; return it with fd_unborrow. NULL: -EBADF.
+// Which of the two is decided once: who shares the table may leave it meanwhile.
+static inline struct file *fd_borrow(struct fd_table *table, uint64_t fd, bool *referenced)
 {
-    if (unlikely(load_relaxed(&table->refs) != 1))
+    *referenced = !fd_table_private(table);
+    if (unlikely(*referenced))
+        return fd_get(table, (int32_t)fd);
+    return likely((uint32_t)fd < table->capacity) ? table->file[(uint32_t)fd] : NULL;
+}
+static inline void fd_unborrow(struct file *file, bool referenced)
+{
+    if (unlikely(referenced))
         file_put(file);
 }

@@ -92,13 +92,12 @@ static inline __attribute__((always_inline)) long read_run(struct pipe *p, struc
 // A reader of an empty pipe waits here, in a small frame, and takes what comes.
 // While it waits nobody else can close the descriptor of a table that is not shared.
 ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file * file; struct pipe * p; long r;
-              bool owned;)
+              bool referenced;)
 {
     ASYNC_BEGIN(pipe_read_empty);
     waiter_init(&f->w);
-    f->owned = t->thread->files->refs != 1;
-    f->file = fd_borrow(t->thread->files, f->a[0]);
-    if (unlikely(!f->file || f->file->ops->try_read != pipe_try_read))
+    f->file = fd_borrow(t->thread->files, f->a[0], &f->referenced);
+    if (unlikely(!f->file || f->file->ops->try_read != pipe_try_read || !f->file->readable))
         ASYNC_RETURN(f->file ? -ERETRY : -EBADF);
     f->p = pipe_of(f->file);
     spin_lock(&f->p->lock);
@@ -128,8 +127,7 @@ ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file * file; struct pipe 
     if (likely(f->file != NULL)) {
         if (unlikely(f->w.queued || f->w.granted))
             waiter_finish(&f->p->lock, &f->p->readable, &f->w);
-        if (f->owned)
-            file_put(f->file);
+        fd_unborrow(f->file, f->referenced);
     }
     ASYNC_END;
 }

@@ -188,7 +188,7 @@ static int run(struct walker *w, struct walk *out)
     struct dentry *child = w->child;
     bool held = w->held;
     w->held = false;
-    bool shared = w->fs && load_relaxed(&w->fs->refs) > 1;
+    bool shared = w->fs && load_acquire(&w->fs->refs) > 1;
     if (shared)
         spin_lock(&w->fs->lock);
     spin_lock(&dentry_lock);

@@ -77,8 +77,7 @@ long short_path_get(struct short_path *p, int32_t dirfd, va_t text)
         return n == -ENAMETOOLONG ? -EAGAIN : n;
     if (p->text[0] == '/' || dirfd == AT_FDCWD)
         return 0;
-    p->table = thread_current()->files;
-    p->dir = fd_borrow(p->table, (uint32_t)dirfd);
+    p->dir = fd_borrow(thread_current()->files, (uint32_t)dirfd, &p->referenced);
     int r = p->text[0] ? check_dir(p->dir, false) : -EAGAIN;
     if (r == 0)
         p->start = &p->dir->path;

@@ -30,13 +30,13 @@ void target_put(struct target *target);
 enum { SHORT_PATH = 256 };
 struct short_path {
     char text[SHORT_PATH];
-    struct fd_table *table;
-    struct file *dir; // borrowed
+    struct file *dir; // as by fd_borrow
+    bool referenced;
     const struct path *start;
 };
 long short_path_get(struct short_path *p, int32_t dirfd, va_t text);
 static inline void short_path_put(struct short_path *p)
 {
     if (p->dir)
-        fd_unborrow(p->table, p->dir);
+        fd_unborrow(p->dir, p->referenced);
 }

@@ -43,10 +43,11 @@ static uint32_t poll_one(struct poll_set *set, uint32_t i, struct fd_table *tabl
         if (set->files[i])
             mask = ask(set->files[i], &set->list);
     } else {
-        struct file *file = fd_borrow(table, (uint32_t)p->fd);
+        bool referenced;
+        struct file *file = fd_borrow(table, (uint32_t)p->fd, &referenced);
         if (file) {
             mask = ask(file, NULL);
-            fd_unborrow(table, file);
+            fd_unborrow(file, referenced);
         }
     }
     return mask & ((uint16_t)p->events | POLL_ALWAYS);

@@ -41,13 +41,14 @@ static inline long try_transfer(struct file *file, try_op *op, va_t va, size_t l
 
 static cold long try_any(struct fd_table *table, uint64_t fd, va_t va, size_t len, bool write)
 {
-    struct file *file = fd_borrow(table, fd);
+    bool referenced;
+    struct file *file = fd_borrow(table, fd, &referenced);
     if (unlikely(!file))
         return -EBADF;
     bool allowed = write ? file->writable : file->readable;
     try_op *op = write ? file->ops->try_write : file->ops->try_read;
     long r = allowed ? try_transfer(file, op, va, len) : -EBADF;
-    fd_unborrow(table, file);
+    fd_unborrow(file, referenced);
     return r;
 }
 
@@ -55,7 +56,7 @@ static cold long try_any(struct fd_table *table, uint64_t fd, va_t va, size_t le
 // operation can be the last thing that is called.
 static inline struct file *fd_borrow_stream(struct fd_table *table, uint64_t fd)
 {
-    if (load_relaxed(&table->refs) != 1 || (uint32_t)fd >= table->capacity)
+    if (!fd_table_private(table) || (uint32_t)fd >= table->capacity)
         return NULL;
     struct file *file = table->file[(uint32_t)fd];
     return file && (file->ops->flags & FILE_OPS_STREAM) ? file : NULL;
@@ -82,7 +83,8 @@ static long try_write(uint64_t fd, va_t va, size_t len)
 static long try_pread(uint64_t fd, va_t va, size_t len, int64_t pos, bool write)
 {
     struct fd_table *table = thread_current()->files;
-    struct file *file = fd_borrow(table, fd);
+    bool referenced;
+    struct file *file = fd_borrow(table, fd, &referenced);
     long r = -EBADF;
     if (unlikely(!file))
         return r;
@@ -93,7 +95,7 @@ static long try_pread(uint64_t fd, va_t va, size_t len, int64_t pos, bool write)
         r = -ESPIPE;
     else if (write ? file->writable : file->readable)
         r = op && len <= RW_MAX ? op(file, va, len, (uint64_t)pos) : syscall_go_async();
-    fd_unborrow(table, file);
+    fd_unborrow(file, referenced);
     return r;
 }
 
@@ -301,7 +303,8 @@ SYSCALL_ASYNC(70, pwritev, 5);
 static long try_lseek(uint64_t fd, int64_t offset, uint32_t whence)
 {
     struct fd_table *table = thread_current()->files;
-    struct file *file = fd_borrow(table, fd);
+    bool referenced;
+    struct file *file = fd_borrow(table, fd, &referenced);
     long r;
     if (!file)
         return -EBADF;
@@ -316,7 +319,7 @@ static long try_lseek(uint64_t fd, int64_t offset, uint32_t whence)
                             : file_seek_default(file, offset, (int)whence);
         mutex_unlock(&file->pos_lock, current_task());
     }
-    fd_unborrow(table, file);
+    fd_unborrow(file, referenced);
     return r;
 }
 

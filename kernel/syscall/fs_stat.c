@@ -17,13 +17,13 @@ static void attributes(struct vnode *v, struct stat_k *st)
 
 static long sys_fstat(uint64_t fd, va_t out)
 {
-    struct fd_table *table = thread_current()->files;
-    struct file *file = fd_borrow(table, fd);
+    bool referenced;
+    struct file *file = fd_borrow(thread_current()->files, fd, &referenced);
     struct stat_k st;
     if (!file)
         return -EBADF;
     attributes(file->vnode, &st);
-    fd_unborrow(table, file);
+    fd_unborrow(file, referenced);
     return user_copy_out(thread_current()->space, out, &st, sizeof st);
 }
 

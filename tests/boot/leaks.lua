@@ -5,8 +5,8 @@
 local baseline = require "lib.baseline"
 local times = tonumber((...)) or 1
 
-local function runs(what, n)
-    local command = ("churn %s %d"):format(what, n * times)
+local function runs(what, n, workers)
+    local command = ("churn %s %d %d"):format(what, n * times, workers or 4)
     return function() is(host.sh(command, 3600000), 0, command) end
 end
 
@@ -22,5 +22,6 @@ end)
 baseline.same("children are killed wherever they are", runs("kill", 60))
 baseline.same("processes are looked up while they come and go", runs("lookup", 200))
 baseline.same("mounts come and go under those who walk across", runs("mount", 400))
+baseline.same("descriptors are used while threads that share them end", runs("share", 100, 1))
 baseline.same("files are opened and left open", runs("open", 100))
 done()

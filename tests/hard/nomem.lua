@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Where one allocation in n of the kernel fails, programs see errors and may end of them, the shell too; the kernel goes on.
-local works = { "churn exec 20", "churn open 20", "churn kill 10", "churn signal 20", "stress 2 1", "fuzz 1 500" }
+local works = { "churn exec 20", "churn open 20", "churn kill 10", "churn signal 200", "stress 2 1", "fuzz 1 500" }
 local refused, served = 0, 0
 for round = 1, 18 do
     local work = works[round % #works + 1]

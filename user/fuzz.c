@@ -8,7 +8,8 @@
 // that watches what the kernel covers (tests/boot/fuzz.lua) keeps the swarms that found something.
 //
 // Nothing is expected of a call but that the machine goes on and that all children can be killed. Absolute names are only
-// opened to read, signals only sent within the child's group.
+// opened to read, and are of no directory where something made would stay in memory; signals are only sent within the
+// child's group. When it ends, all descendants have: orphans come to the supervisor.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -291,18 +293,10 @@ static void run_program(void)
 
 static void open_to_read(void)
 {
-    static const char *const names[] = {"/",
-                                        "/dev/null",
-                                        "/dev/zero",
-                                        "/dev/urandom",
-                                        "/dev/tty",
-                                        "/proc",
-                                        "/bin/hello",
-                                        "/proc/self/maps",
-                                        "/proc/self/status",
-                                        "/proc/self/fd",
-                                        "/proc/meminfo",
-                                        "/mnt"};
+    static const char *const names[] = {"/proc/self",    "/dev/null",       "/dev/zero",
+                                        "/dev/urandom",  "/dev/tty",        "/proc",
+                                        "/bin/hello",    "/proc/self/maps", "/proc/self/status",
+                                        "/proc/self/fd", "/proc/meminfo",   "/mnt"};
     open(names[below(sizeof names / sizeof *names)],
          O_RDONLY | O_NONBLOCK | (below(4) ? 0 : ONE_OF(O_CLOEXEC, O_DIRECTORY, O_PATH)));
 }
@@ -427,12 +421,12 @@ static int run_child(void)
     sigtimedwait(&child, NULL, &none); // of the children before
     pid_t pid = fork();
     if (pid < 0)
-        return errno;
+        return -1;
     if (pid == 0)
         misbehave();
     sigtimedwait(&child, NULL, &patience);
     alarm(60);
-    do { // CLONE_PARENT makes more of them
+    do { // CLONE_PARENT makes more of them, orphans come
         kill(pid, SIGKILL);
         kill(-pid, SIGKILL);
     } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
@@ -459,12 +453,15 @@ int main(int argc, char **argv)
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     signal(SIGALRM, report_stuck);
     for (; *made < most && children < most / 8 + 8; children++) {
         seed = first + children;
         swarm = argc > 3 ? strtoull(argv[3], NULL, 0) : seed / 4;
-        if (run_child() != 0)
+        if (run_child() != 0) {
+            perror("fuzz: no child");
             return 1;
+        }
     }
     printf("fuzz: %lu calls in %lu children\n", (unsigned long)*made, (unsigned long)children);
     snprintf(command, sizeof command, "cd / && rm -rf %s", place);

@@ -15,12 +15,12 @@ local function difference(before, after)
     return lines
 end
 
--- The counts, once two in a row are equal: nothing ends in the background any more.
+-- The counts, once two in a row are equal and nothing waits to be freed: nothing ends in the background any more.
 local function settled()
     local last = k.account()
     eventually(function()
         local now = k.account()
-        local still = #difference(last, now) == 0
+        local still = #difference(last, now) == 0 and now["epochs pending"] == 0
         last = now
         return still
     end, 20)

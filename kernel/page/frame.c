@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Page frames: a buddy allocator under one lock, and per hart a stack of single frames above it.
+// Page frames: per hart a stack of single frames, above the buddy allocator (page/buddy.h) that all harts share.
 //
-// Free memory is a set of blocks of 2^order frames, each aligned to its size. Only the head of a
-// free block says so in its page entry (kind FREE, order set); the rest of the block is not looked
-// at, so handing memory over at boot costs a few stores per 4 MiB. Frames in a hart's stack are FREE
-// with no order: the buddy never merges them. Who allocates for a user program leaves the last
-// frame_reserve frames alone, so that the kernel can still act when programs eat everything.
+// Frames in a hart's stack are FREE with no order: the buddy never merges them. Who allocates for a user program leaves the
+// last frame_reserve frames alone, so that the kernel can still act when programs eat everything.
 #include "page/frame.h"
 #include "lib/log.h"
-#include "lib/spinlock.h"
 #include "lib/stock.h"
 #include "lib/translations.h"
+#include "page/buddy.h"
 #include "page/freed.h"
 
 struct page *frame_pages;
@@ -19,9 +16,6 @@ uint64_t frame_reserve;
 bool (*alloc_fail_hook)(void);
 _Thread_local struct frame_cache frame_cache;
 
-static struct spinlock buddy_lock = SPINLOCK_INIT("frames");
-static struct list free_blocks[FRAME_ORDER_MAX + 1];
-static uint64_t buddy_free, total, failures; // buddy_lock
 static struct frame_cache *cache_of_hart[MAX_HARTS];
 static struct freed_queue held_back[MAX_HARTS];
 static size_t (*shrinker)(size_t want);
@@ -71,68 +65,7 @@ static inline void check_free(struct page *pg)
 #endif
 }
 
-// ---- buddy; buddy_lock held
-
-static void block_add(struct page *pg, unsigned order)
-{
-    store_relaxed(&pg->order, (uint8_t)order);
-    store_release(&pg->kind, FRAME_FREE);
-    list_push_front(&free_blocks[order], &pg->link);
-    buddy_free += 1ul << order;
-}
-
-static void block_take(struct page *pg)
-{
-    list_remove(&pg->link);
-    buddy_free -= 1ul << pg->order;
-    pg->order = FRAME_NO_ORDER;
-}
-
-static void buddy_put(struct page *pg, unsigned order)
-{
-    for (; order < FRAME_ORDER_MAX; order++) {
-        pa_t pa = page_pa(pg), size = PAGE_SIZE << order, other = pa ^ size;
-        if (other < frame_base || other + size > frame_end)
-            break;
-        struct page *b = page_of(other);
-        if (load_acquire(&b->kind) != FRAME_FREE || load_relaxed(&b->order) != order)
-            break;
-        block_take(b);
-        if (other < pa) {
-            pg->order = FRAME_NO_ORDER;
-            pg = b;
-        }
-    }
-    block_add(pg, order);
-}
-
-static struct page *buddy_get(unsigned order)
-{
-    unsigned o = order;
-    while (o <= FRAME_ORDER_MAX && list_empty(&free_blocks[o]))
-        o++;
-    if (o > FRAME_ORDER_MAX)
-        return NULL;
-    struct page *pg = list_entry(free_blocks[o].next, struct page, link);
-    block_take(pg);
-    while (o-- > order)
-        block_add(pg + (1ul << o), o);
-    return pg;
-}
-
 // ---- boot
-
-static void range_add(pa_t lo, pa_t hi)
-{
-    total += (hi - lo) >> PAGE_SHIFT;
-    while (lo < hi) {
-        unsigned order = FRAME_ORDER_MAX;
-        while (lo & ((PAGE_SIZE << order) - 1) || lo + (PAGE_SIZE << order) > hi)
-            order--;
-        block_add(page_of(lo), order);
-        lo += PAGE_SIZE << order;
-    }
-}
 
 void frames_init(const struct frame_range *ranges, size_t n)
 {
@@ -150,11 +83,10 @@ void frames_init(const struct frame_range *ranges, size_t n)
     frame_pages = pa_to_kva(array);
     for (uint64_t o = 0; o < bytes; o += PAGE_SIZE)
         page_zero((char *)frame_pages + o); // all RESERVED
-    for (unsigned o = 0; o <= FRAME_ORDER_MAX; o++)
-        list_init(&free_blocks[o]);
+    buddy_init();
     for (size_t i = 0; i < n; i++)
-        range_add(i == largest ? array + bytes : ranges[i].lo, ranges[i].hi);
-    frame_reserve = total / 32;
+        buddy_add(i == largest ? array + bytes : ranges[i].lo, ranges[i].hi);
+    frame_reserve = buddy.total / 32;
     if (frame_reserve > 1024)
         frame_reserve = 1024;
     frame_zero = frame_alloc(FRAME_ZERO);
@@ -176,7 +108,7 @@ static void take_batch(struct frame_cache *c, bool scattered)
 {
     struct page *pg;
     if (scattered)
-        while (c->count < FRAME_BATCH && !list_empty(&free_blocks[0]) && (pg = buddy_get(0)))
+        while (c->count < FRAME_BATCH && !list_empty(&buddy.blocks[0]) && (pg = buddy_get(0)))
             cache_push(c, pg, 0);
     for (int order = __builtin_ctz(FRAME_BATCH); !c->count && order >= 0; order--)
         if ((pg = buddy_get((unsigned)order)))
@@ -186,11 +118,11 @@ static void take_batch(struct frame_cache *c, bool scattered)
 static bool cache_fill(struct frame_cache *c, unsigned flags)
 {
     uint64_t leave = !(flags & FRAME_USER) ? 0 : floor_of_task ? floor_of_task() : frame_reserve;
-    spin_lock(&buddy_lock);
-    if (buddy_free > leave)
-        take_batch(c, flags & FRAME_USER && buddy_free < total / 8);
-    bool low = buddy_free < frame_reserve / 2;
-    spin_unlock(&buddy_lock);
+    spin_lock(&buddy.lock);
+    if (buddy.free > leave)
+        take_batch(c, flags & FRAME_USER && buddy.free < buddy.total / 8);
+    bool low = buddy.free < frame_reserve / 2;
+    spin_unlock(&buddy.lock);
     if (unlikely(low) && low_hook && !(flags & FRAME_USER))
         low_hook();
     if (!c->count)
@@ -211,9 +143,9 @@ static cold pa_t frame_alloc_slow(struct frame_cache *c, unsigned flags)
         return c->frame[--c->count];
     if (c->zeroed && !(flags & FRAME_USER))
         return c->zero[--c->zeroed];
-    spin_lock(&buddy_lock);
-    failures++;
-    spin_unlock(&buddy_lock);
+    spin_lock(&buddy.lock);
+    buddy.failures++;
+    spin_unlock(&buddy.lock);
     return 0;
 }
 
@@ -246,10 +178,7 @@ pa_t frame_alloc(unsigned flags)
 static cold void cache_drain(struct frame_cache *c)
 {
     cache_of_hart[hart_index()] = c;
-    spin_lock(&buddy_lock);
-    for (unsigned i = 0; i < FRAME_BATCH; i++)
-        buddy_put(page_of(c->frame[i]), 0);
-    spin_unlock(&buddy_lock);
+    buddy_put_frames(c->frame, FRAME_BATCH);
     c->count -= FRAME_BATCH;
     __builtin_memmove(c->frame, c->frame + FRAME_BATCH, c->count * sizeof *c->frame);
 }
@@ -288,12 +217,9 @@ void frame_flush_hart(void)
 {
     struct frame_cache *c = &frame_cache;
     release_held(c);
-    spin_lock(&buddy_lock);
-    while (c->count)
-        buddy_put(page_of(c->frame[--c->count]), 0);
-    while (c->zeroed)
-        buddy_put(page_of(c->zero[--c->zeroed]), 0);
-    spin_unlock(&buddy_lock);
+    buddy_put_frames(c->frame, c->count);
+    buddy_put_frames(c->zero, c->zeroed);
+    c->count = c->zeroed = 0;
 }
 
 STOCK(frames, frame_flush_hart);
@@ -337,7 +263,7 @@ void frame_free_zeroed(pa_t pa)
 bool frame_idle_zero(void)
 {
     struct frame_cache *c = &frame_cache;
-    if (c->zeroed == FRAME_ZEROED_MAX || load_relaxed(&buddy_free) < 2 * frame_reserve)
+    if (c->zeroed == FRAME_ZEROED_MAX || load_relaxed(&buddy.free) < 2 * frame_reserve)
         return false;
     if (!c->count && !cache_fill(c, FRAME_USER))
         return false;
@@ -352,7 +278,7 @@ bool frame_idle_zero(void)
 
 static pa_t run_get(size_t n, unsigned order)
 {
-    spin_lock(&buddy_lock);
+    spin_lock(&buddy.lock);
     struct page *pg = buddy_get(order);
     for (size_t i = n; pg && i < 1ul << order;) { // what is too much goes back in aligned blocks
         unsigned o = (unsigned)__builtin_ctzl(i);
@@ -360,8 +286,8 @@ static pa_t run_get(size_t n, unsigned order)
         i += 1ul << o;
     }
     if (!pg)
-        failures++;
-    spin_unlock(&buddy_lock);
+        buddy.failures++;
+    spin_unlock(&buddy.lock);
     for (size_t i = 0; pg && i < n; i++) {
         check_free(&pg[i]);
         pg[i].refs = 1;
@@ -414,22 +340,22 @@ void frame_set_shrinker(size_t (*shrink)(size_t want))
 
 uint64_t frame_total(void)
 {
-    return total;
+    return buddy.total;
 }
 
 uint64_t frame_spare(void)
 {
-    return load_relaxed(&buddy_free);
+    return load_relaxed(&buddy.free);
 }
 
 bool frame_plenty(void)
 {
-    return load_relaxed(&buddy_free) >= 4 * frame_reserve;
+    return load_relaxed(&buddy.free) >= 4 * frame_reserve;
 }
 
 uint64_t frame_free_count(void)
 {
-    uint64_t n = load_relaxed(&buddy_free);
+    uint64_t n = load_relaxed(&buddy.free);
     for (uint32_t i = 0; i < MAX_HARTS; i++) {
         const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
         if (c)
@@ -440,7 +366,7 @@ uint64_t frame_free_count(void)
 
 void frame_stats_get(struct frame_stats *out)
 {
-    *out = (struct frame_stats){.total = total, .free = frame_free_count()};
+    *out = (struct frame_stats){.total = buddy.total, .free = frame_free_count()};
     for (uint32_t i = 0; i < MAX_HARTS; i++) {
         const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
         if (!c)
@@ -452,12 +378,12 @@ void frame_stats_get(struct frame_stats *out)
         out->from_zeroed += c->from_zeroed;
         out->refills += c->refills;
     }
-    spin_lock(&buddy_lock);
-    out->failures = failures;
+    spin_lock(&buddy.lock);
+    out->failures = buddy.failures;
     for (unsigned o = 0; o <= FRAME_ORDER_MAX; o++)
-        LIST_FOREACH(it, &free_blocks[o])
+        LIST_FOREACH(it, &buddy.blocks[o])
             out->free_blocks[o]++;
-    spin_unlock(&buddy_lock);
+    spin_unlock(&buddy.lock);
 }
 
 // Kinds change while this looks: the counts are a picture, not a balance.

@@ -4,7 +4,7 @@
 set -u
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-test=0
+. tests/lib/tap.sh
 elf=${ELF:-build/kernel/tidepool.elf}
 initrd=build/initrd.cpio
 
@@ -33,17 +33,6 @@ boot() {
 
 machine_ms() {
     awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) * 1000 / hz) }' "/proc/$(ps -o pid= --ppid $machine | tr -d ' ')/stat"
-}
-
-# ok NAME CONDITION
-ok() {
-    test=$((test + 1))
-    if eval "$2"; then
-        echo "ok $test - $1"
-    else
-        echo "not ok $test - $1"
-        tail -n 15 "$work/log" | sed 's/^/#   /'
-    fi
 }
 
 free_mib() {

@@ -3,17 +3,7 @@
 set -u
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-test=0
-
-ok() {
-    test=$((test + 1))
-    if eval "$2"; then
-        echo "ok $test - $1"
-    else
-        echo "not ok $test - $1"
-        tail -n 12 "$work/log" | sed 's/^/#   /'
-    fi
-}
+. tests/lib/tap.sh
 
 # boot PROGRAM UNTIL: runs PROGRAM in the shell's place; a machine that goes on is switched off once it printed UNTIL
 boot() {

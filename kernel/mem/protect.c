@@ -59,17 +59,24 @@ static va_t protect_step(struct space *s, va_t va, va_t hi)
 
 // ---- mappings; lock held
 
-static int check_protect(struct space *s, va_t va, va_t hi, uint32_t prot)
+// *hi becomes the first address whose rights may not change, and the result says why.
+static int check_protect(struct space *s, va_t va, va_t *hi, uint32_t prot)
 {
     va_t at = va;
-    for (struct range *r = range_map_from(&s->map, va); r && at < hi; r = range_map_next(r)) {
+    int e = 0;
+    for (struct range *r = range_map_from(&s->map, va); r && at < *hi && !e; r = range_map_next(r)) {
         if (r->lo > at)
-            return -ENOMEM;
-        if (prot & ACCESS_WRITE && mapping_of(r)->flags & MAPPING_DENY_WRITE)
-            return -EACCES;
-        at = r->hi;
+            e = -ENOMEM;
+        else if (prot & ACCESS_WRITE && mapping_of(r)->flags & MAPPING_DENY_WRITE)
+            e = -EACCES;
+        else
+            at = r->hi;
     }
-    return at < hi ? -ENOMEM : 0;
+    if (at < *hi) {
+        *hi = at;
+        e = e ? e : -ENOMEM;
+    }
+    return e;
 }
 
 // RLIMIT_DATA: what becomes private and writable counts.
@@ -83,19 +90,20 @@ static bool data_fits(struct space *s, va_t va, va_t hi, uint32_t prot)
            !space_has_room(s, 0, 0, 0);
 }
 
-static int protect_mappings(struct space *s, va_t va, va_t hi, uint32_t prot)
+// As Linux does, changes what lies before an obstacle: the mappings in [va, *hi). Their entries are to follow
+// whatever the result is.
+static int protect_mappings(struct space *s, va_t va, va_t *hi, uint32_t prot)
 {
     int e = check_protect(s, va, hi, prot);
-    if (e)
-        return e;
-    if (unlikely(s->data_limit != UINT64_MAX) && !data_fits(s, va, hi, prot))
+    if ((unlikely(s->data_limit != UINT64_MAX) && !data_fits(s, va, *hi, prot)) ||
+        range_map_isolate(&s->map, va, *hi)) {
+        *hi = va;
         return -ENOMEM;
-    if (range_map_isolate(&s->map, va, hi))
-        return -ENOMEM;
-    for (struct range *r = range_map_from(&s->map, va); r && r->lo < hi; r = range_map_next(r))
+    }
+    for (struct range *r = range_map_from(&s->map, va); r && r->lo < *hi; r = range_map_next(r))
         mapping_set_prot(mapping_of(r), prot);
-    range_map_merge(&s->map, va, hi);
-    return 0;
+    range_map_merge(&s->map, va, *hi);
+    return e;
 }
 
 static int check_args(va_t va, uint64_t len, uint32_t prot)
@@ -111,16 +119,17 @@ int space_protect_now(struct space *s, va_t va, uint64_t len, uint32_t prot)
         return e;
     if (len > STEP_PAGES * PAGE_SIZE || !mutex_trylock(&s->mutate, t))
         return -EAGAIN;
+    va_t hi = va + len;
     spin_lock(&s->lock);
-    e = protect_mappings(s, va, va + len, prot);
-    if (!e)
-        protect_step(s, va, va + len);
+    e = protect_mappings(s, va, &hi, prot);
+    if (hi > va)
+        protect_step(s, va, hi);
     spin_unlock(&s->lock);
     mutex_unlock(&s->mutate, t);
     return e;
 }
 
-ASYNC(space_protect, va_t at; long r;)
+ASYNC(space_protect, va_t at; va_t hi; long r;)
 {
     ASYNC_BEGIN(space_protect);
     f->r = check_args(f->va, f->len, f->prot);
@@ -128,21 +137,19 @@ ASYNC(space_protect, va_t at; long r;)
         ASYNC_RETURN(f->r);
     AWAIT(f->r, mutex_lock, &f->s->mutate, false);
     spin_lock(&f->s->lock);
-    f->r = protect_mappings(f->s, f->va, f->va + f->len, f->prot);
+    f->hi = f->va + f->len;
+    f->r = protect_mappings(f->s, f->va, &f->hi, f->prot);
     spin_unlock(&f->s->lock);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
     SHIELD_BEGIN();
-    for (f->at = f->va;;) {
+    for (f->at = f->va; f->at < f->hi;) {
         spin_lock(&f->s->lock);
-        f->at = protect_step(f->s, f->at, f->va + f->len);
+        f->at = protect_step(f->s, f->at, f->hi);
         spin_unlock(&f->s->lock);
-        if (f->at >= f->va + f->len)
-            break;
-        YIELD();
+        if (f->at < f->hi)
+            YIELD();
     }
     SHIELD_END();
-    ASYNC_RETURN(0);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&f->s->mutate, t))
         mutex_unlock(&f->s->mutate, t);

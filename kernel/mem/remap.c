@@ -139,8 +139,11 @@ static int check_remap(const struct space_remap_args *a)
         return -EINVAL;
     if (a->old >= USER_TOP || a->old_len > USER_TOP - a->old)
         return -EFAULT;
-    if (!(a->how & REMAP_FIXED))
-        return a->new_len > USER_TOP ? -ENOMEM : 0;
+    return !(a->how & REMAP_FIXED) && a->new_len > USER_TOP ? -ENOMEM : 0;
+}
+
+static int check_target(const struct space_remap_args *a)
+{
     if (a->to & PAGE_MASK || a->to >= USER_TOP || a->new_len > USER_TOP - a->to ||
         (a->to < a->old + a->old_len && a->old < a->to + a->new_len))
         return -EINVAL;
@@ -151,6 +154,9 @@ static int check_remap(const struct space_remap_args *a)
 static int remap_in_place(struct space *s, const struct space_remap_args *a)
 {
     struct range *r = range_map_find(&s->map, a->old);
+    int e = r && a->how & REMAP_FIXED ? check_target(a) : 0;
+    if (e)
+        return e;
     if (r && a->new_len <= a->old_len && !(a->how & (REMAP_FIXED | REMAP_DONTUNMAP)))
         return 0; // the end goes, whatever lies there
     if (!r || a->old + a->old_len > r->hi)

@@ -127,7 +127,7 @@ struct space_map { // what to map; copied
 // *va: where. 0, -ENOMEM, -EINVAL, -EEXIST.
 ASYNC_DECL(space_map, struct space *s; struct space_map what; va_t *va;);
 ASYNC_DECL(space_unmap, struct space *s; va_t va; uint64_t len;);
-// -ENOMEM when part of the range is not mapped, -EACCES when the file forbids it.
+// -ENOMEM when part of the range is not mapped, -EACCES when the file forbids it: what lies before that changes.
 ASYNC_DECL(space_protect, struct space *s; va_t va; uint64_t len; uint32_t prot;);
 // Drops the pages of private mappings (MADV_DONTNEED): they read as fresh afterwards.
 ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);

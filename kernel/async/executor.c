@@ -12,7 +12,7 @@
 #include "lib/log.h"
 #include "lib/trace.h"
 
-enum { KICK_US = HARD_STEAL ? 1 : 100 };
+enum { KICK_US = HARD_STEAL ? 1 : 100, KICKS = HARD_STEAL ? 1 : 8 };
 
 void (*task_kill_hook)(struct task *t);
 static uint64_t idle_mask; // bit per hart that sleeps or is about to
@@ -22,6 +22,7 @@ static void slice_over(void);
 
 static _Thread_local uint64_t slice_switches; // hart's switch count when the slice began
 static _Thread_local bool slice_is_kick;
+static _Thread_local uint32_t kicks; // in a row that found somebody ready
 
 TRACE_POINT(task_wake, "task.wake", "task", "hart");
 TRACE_POINT(task_poll, "task.poll", "task", "hart");
@@ -53,9 +54,11 @@ static struct task *steal(void)
 // ---- slices and helpers: when somebody is ready, a timer runs
 //
 // A woken task stays on the waker's hart, which often waits next and then runs it without a word to
-// anybody. Only if it is still queued KICK later is a sleeping hart called to steal it; and if the
-// same user code still runs SLICE later while somebody is ready, it yields. The timer is left to
-// run over switches, so that ping-pong does not pay for it.
+// anybody. A sleeping hart is called to steal when the same task still runs KICK later while somebody
+// is ready; and where tasks come and go meanwhile, when KICKS times in a row somebody was: two that
+// take turns, as a parent and the child it waits for, stay here. If the same user code still runs
+// SLICE later while somebody is ready, it yields. The timer is left to run over switches, so that
+// ping-pong does not pay for it.
 // Invariant: a hart whose queue is not empty while it runs a task has a slice armed.
 
 static cold void slice_begin(bool helpable)
@@ -66,18 +69,29 @@ static cold void slice_begin(bool helpable)
     timer_slice((slice_is_kick ? KICK_US : EXECUTOR_SLICE_US) * 1000ul, slice_over);
 }
 
-// Tasks that no other hart may take need no helper, but the slice's end.
+static bool others_are_awake(void)
+{
+    return (load_relaxed(&idle_mask) | 1ul << hart_self.index) != (1ul << hart_count) - 1;
+}
+
+// Tasks that no other hart may take need no helper, but the slice's end. With nobody ready here it goes on while
+// this hart and another are busy: QEMU -icount gives the other a turn when this one sets a timer.
 static void slice_over(void)
 {
     struct task *t = hart_self.current;
     bool kick = slice_is_kick, helpable = run_queue_expose();
+    bool same = t && slice_switches == hart_self.switches;
     uint64_t idle = load_relaxed(&idle_mask);
     hart_self.slice_armed = 0;
-    if (!executor_has_ready())
+    kicks = executor_has_ready() ? kicks + 1 : 0;
+    if (!kicks) {
+        if (t && others_are_awake())
+            slice_begin(false);
         return;
-    if (helpable && idle)
+    }
+    if (helpable && idle && (same || !kick || kicks >= KICKS))
         ipi_send((uint32_t)__builtin_ctzl(idle), IPI_WAKE);
-    else if (!kick && t && slice_switches == hart_self.switches)
+    else if (!kick && same)
         atomic_or32(&t->attn, ATTN_RESCHED);
     slice_begin(helpable);
 }
@@ -111,6 +125,7 @@ static cold void enqueue_elsewhere(struct task *t, uint32_t hart)
     fence_full();
     if (load_relaxed(&h->idle) || load_relaxed(&h->current))
         ipi_send(hart, IPI_WAKE);
+    arm_slice();
 }
 
 static uint32_t shortest_queue(uint64_t harts_allowed)
@@ -271,6 +286,7 @@ static void idle(void)
     struct hart *h = this_hart();
     if (idle_work && idle_work())
         return;
+    store_relaxed(&h->lazy, 1);
     store_relaxed(&h->idle, 1);
     atomic_or64(&idle_mask, 1ul << h->index);
     fence_full();
@@ -284,14 +300,18 @@ static void idle(void)
     }
     store_relaxed(&h->idle, 0);
     atomic_and64(&idle_mask, ~(1ul << h->index));
-    shootdown_catch_up();
 }
 
 bool executor_step(void)
 {
     struct task *t = HARD_STEAL && (hart_self.switches & 1) ? steal() : NULL;
-    if (!t && !(t = run_queue_pop()) && !(t = steal()))
-        return false;
+    if (!t && !(t = run_queue_pop())) {
+        if (!(t = steal()))
+            return false;
+        arm_slice();
+    }
+    if (unlikely(hart_self.lazy) && t->thread)
+        shootdown_leave_lazy();
     poll_task(t);
     return true;
 }

@@ -7,13 +7,14 @@
 void spin_lock_contended(struct spinlock *l)
 {
     uint64_t give_up = time_ticks() + 10 * timebase_hz;
+    uint32_t turns = 0;
     if (spin_held(l)) // a holder that has not yet signed leaves NULL there
         panic("lock %s at %p: hart %u takes it twice, first at %p", l->name ? l->name : "?",
               (void *)l, hart_self.index, l->pc);
     do {
         while (load_relaxed(&l->taken)) {
             ipi_serve();
-            cpu_relax();
+            cpu_relax_long(&turns);
             if (time_ticks() > give_up) {
                 const struct hart *h = load_relaxed(&l->holder);
                 panic("lock %s at %p: spun for 10 s, held by hart %u since pc %p",

@@ -9,7 +9,7 @@
 //   - a frame is freed that a record names, for a hart could still reach it;
 //   - the hart that took something away drops its last spinlock while a record of it is left: the
 //     tables' lock is one of them, and from then on others rely on the change.
-// A hart that sleeps counts as flushed once it is noted that it must flush first (arch/shootdown.h).
+// A lazy hart counts as flushed once it is noted that it must flush first (arch/shootdown.h).
 // Spaces are named by their satp. What a dead space loses is not recorded: nobody runs in it again.
 #pragma once
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Shootdown of translations and instruction caches on other harts.
 //
-// With SBI RFENCE (SBI 1.0, chapter 8) the firmware interrupts the harts and waits for them, whatever
-// they do. Without it one request at a time stands in `request`: the initiator sets a bit per hart,
-// sends IPIs and waits until all bits are gone. Whoever spins, the initiator included, serves
-// requests (ipi_serve), so two initiators cannot wait for each other.
+// One request at a time stands in `request`: the initiator sets a bit per hart, sends IPIs and waits
+// until all bits are gone. Whoever spins, the initiator included, serves requests (ipi_serve), so two
+// initiators cannot wait for each other. `sbi.rfence=1` lets the firmware do it (SBI 1.0, chapter 8),
+// which interrupts the harts whatever they do; but OpenSBI waits for them without an end, and QEMU's
+// -icount, which runs harts in turn, may never give them one (cpu_relax_long).
 #include "arch/shootdown.h"
 #include "arch/cpu.h"
 #include "arch/sbi.h"
@@ -79,8 +80,10 @@ static void ask_by_ipi(uint64_t others, va_t va, uint64_t len)
     for (uint64_t m = others; m; m &= m - 1)
         ipi_send((uint32_t)__builtin_ctzl(m), IPI_SHOOTDOWN);
     uint64_t until = time_ticks() + 10 * timebase_hz;
+    uint32_t turns = 0;
     while (load_acquire(&request.pending)) {
         ipi_serve();
+        cpu_relax_long(&turns);
         if (time_ticks() > until)
             panic("shootdown: harts 0x%lx do not answer",
                   (unsigned long)load_relaxed(&request.pending));
@@ -88,17 +91,17 @@ static void ask_by_ipi(uint64_t others, va_t va, uint64_t len)
     spin_unlock(&request.lock);
 }
 
-// Leaves idle harts a note instead: flag, fence, look whether it is still idle. The hart clears idle,
+// Leaves lazy harts a note instead: flag, fence, look whether it is still lazy. The hart clears lazy,
 // fences, looks at the flag: one of the two sees the other.
-static uint64_t without_idle(uint64_t others)
+static uint64_t without_lazy(uint64_t others)
 {
     for (uint64_t m = others; m; m &= m - 1) {
         struct hart *h = harts[__builtin_ctzl(m)];
-        if (!load_relaxed(&h->idle))
+        if (!load_relaxed(&h->lazy))
             continue;
         store_relaxed(&h->tlb_stale, 1);
         fence_full();
-        if (load_relaxed(&h->idle)) {
+        if (load_relaxed(&h->lazy)) {
             others &= ~(m & -m);
             translations_forget(m & -m, 0, 0);
         }
@@ -110,7 +113,7 @@ void shootdown_harts(uint64_t mask, va_t va, uint64_t len)
 {
     if (translations_planted)
         return;
-    uint64_t self = 1ul << hart_index(), others = without_idle(mask & ~self);
+    uint64_t self = 1ul << hart_index(), others = without_lazy(mask & ~self);
     if (len == UINT64_MAX || len > PAGES_BEFORE_ALL * PAGE_SIZE)
         len = 0;
     if (len)
@@ -148,8 +151,8 @@ void icache_shootdown(uint64_t mask)
 static void shootdown_init(void)
 {
     char value[4];
-    bool forbidden = boot_arg("sbi.rfence", value, sizeof value) && value[0] == '0';
-    rfence = !forbidden && sbi_has(SBI_EXT_RFENCE);
+    bool wanted = boot_arg("sbi.rfence", value, sizeof value) && value[0] == '1';
+    rfence = wanted && sbi_has(SBI_EXT_RFENCE);
     ipi_register(IPI_SHOOTDOWN, shootdown_handler);
     ipi_register(IPI_FENCE_I, fence_i_handler);
     log_info("shootdown: by %s", rfence ? "SBI RFENCE" : "IPI");

@@ -33,7 +33,8 @@ struct hart {
     uint64_t poll_start;   // time CSR at the start of the running poll, 0 when none
     uint32_t icache_stale; // fence.i before the next sret
     uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers
-    uint32_t tlb_stale;    // set by others while it is idle: flush when it wakes
+    uint32_t lazy;
+    uint32_t tlb_stale;
 };
 extern _Thread_local struct hart hart_self;
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards
@@ -60,6 +61,11 @@ static inline bool cpu_interrupts_on(void)
 
 static inline void cpu_relax(void)
 {
+}
+
+static inline void cpu_relax_long(uint32_t *turns)
+{
+    (void)turns;
 }
 
 static inline void irq_poll(void)

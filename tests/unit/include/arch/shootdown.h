@@ -17,6 +17,6 @@ static inline void icache_flush_local(void)
 {
 }
 
-static inline void shootdown_catch_up(void)
+static inline void shootdown_leave_lazy(void)
 {
 }

@@ -37,7 +37,8 @@ struct hart {
     uint64_t poll_start;   // time CSR at the start of the running poll, 0 when none
     uint32_t icache_stale; // fence.i before the next sret
     uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers
-    uint32_t tlb_stale;    // set by others while it is idle: flush when it wakes
+    uint32_t lazy;         // enters user mode only after it has cleared this (arch/shootdown.h)
+    uint32_t tlb_stale;    // set by others while it is lazy: flush then
 };
 extern _Thread_local struct hart hart_self;
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards
@@ -83,6 +84,16 @@ void timer_program(uint64_t ticks);
 static inline void cpu_relax(void)
 {
     __asm__ volatile("nop");
+}
+
+// The same in a loop that waits for another hart; *turns counts its rounds, from 0. QEMU -icount runs harts in turn, each
+// until some timer ends, and one that comes second may get no time at all: a long wait sets timers that end soon.
+static inline void cpu_relax_long(uint32_t *turns)
+{
+    cpu_relax();
+    if (unlikely(!(++*turns % 256)))
+        timer_program(time_ticks() +
+                      timebase_hz / 100000); // the interrupt's work sets the right one again
 }
 
 // Serves what is pending in sip: IPIs, timer, external. Kernel context, no spinlock held.

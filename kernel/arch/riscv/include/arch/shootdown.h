@@ -39,14 +39,16 @@ static inline void icache_flush_local(void)
 
 // Drops [va, va+len) from the TLBs of the harts in the mask, this one included if its bit is set.
 // len 0 or UINT64_MAX: everything. Waits for all of them; serves incoming requests meanwhile, so it
-// may be called under a spinlock. By SBI RFENCE where there is one, else by IPI.
+// may be called under a spinlock. By IPI, or by SBI RFENCE.
 void shootdown_harts(uint64_t harts, va_t va, uint64_t len);
 
-// A hart that is idle is not interrupted: it flushes when it stops being idle. Called there, after
-// hart.idle has been cleared and a full fence.
-static inline void shootdown_catch_up(void)
+// A hart that has been idle and has run nothing but kernel tasks since is not interrupted: the kernel
+// uses no translation of a user address. It flushes before it runs a thread again.
+static inline void shootdown_leave_lazy(void)
 {
-    if (unlikely(load_relaxed(&hart_self.tlb_stale))) {
+    store_relaxed(&hart_self.lazy, 0);
+    fence_full();
+    if (load_relaxed(&hart_self.tlb_stale)) {
         store_relaxed(&hart_self.tlb_stale, 0);
         fence_full();
         tlb_flush_all();

@@ -15,13 +15,13 @@ static void block_add(struct page *pg, unsigned order)
     store_relaxed(&pg->order, (uint8_t)order);
     store_release(&pg->kind, FRAME_FREE);
     list_push_front(&buddy.blocks[order], &pg->link);
-    buddy.free += 1ul << order;
+    store_relaxed(&buddy.free, buddy.free + (1ul << order));
 }
 
 static void block_take(struct page *pg)
 {
     list_remove(&pg->link);
-    buddy.free -= 1ul << pg->order;
+    store_relaxed(&buddy.free, buddy.free - (1ul << pg->order));
     pg->order = FRAME_NO_ORDER;
 }
 

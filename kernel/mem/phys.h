@@ -121,6 +121,9 @@ long phys_error_since(struct phys *ph, uint32_t *seen);
 // When much is dirty, the flusher begins.
 bool phys_dirty_excess(const struct phys *ph);
 ASYNC_DECL(phys_throttle, int unused;);
+// How long a page may be dirty before the flusher writes it, in ns; 30 s at boot, as under Linux.
+uint64_t phys_dirty_age(void);
+void phys_set_dirty_age(uint64_t ns);
 // Has the flusher write everything soon. phys_wait_written: until some page has been written since
 // phys_totals.written was `before`, or nothing is dirty.
 void phys_write_soon(void);
@@ -139,10 +142,18 @@ struct phys_page_info {
 };
 size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out, size_t max);
 
+// Why a page is written back.
+enum phys_why {
+    PHYS_SYNC,     // somebody syncs: a file, a mapping, a mount, all
+    PHYS_AGE,      // it has been dirty for phys_dirty_age
+    PHYS_PRESSURE, // much is dirty, or memory is short
+    PHYS_WHYS,
+};
+
 // Of all objects. Pages now: in files' caches, of those dirty, in shared anonymous memory. Since boot:
-// written, given up, writers made to wait.
+// written, and why, given up, writers made to wait.
 struct phys_totals {
     uint64_t cached, dirty, shared_anon;
-    uint64_t written, evicted, throttled;
+    uint64_t written, written_for[PHYS_WHYS], evicted, throttled;
 };
 extern struct phys_totals phys_totals; // atomic

@@ -2,7 +2,7 @@
 // Memory objects: writing dirty pages back, when somebody syncs, when they are old, when they are many.
 //
 // A page being written is WRITEBACK and may be used and even dirtied again: then it is written once
-// more. One task, the flusher, writes what has been dirty for DIRTY_AGE_NS, and everything
+// more. One task, the flusher, writes what has been dirty for an age, and everything
 // when more than a tenth of the memory that could be cache is dirty; from a fifth on, writers wait for
 // it. A page whose write failed is clean afterwards, as in Linux: its contents are lost with the
 // cache, and each open file that syncs is told once (phys_error_since). Only a write that ended for
@@ -15,8 +15,8 @@
 ASYNC_IFACE_DEFINE(phys_write);
 
 enum { BACKGROUND_SHARE = 10, THROTTLE_SHARE = 5 };
-#define DIRTY_AGE_NS 30000000000ull
-#define PAUSE_NS     10000000ull // of the flusher, when nothing that is dirty can be written
+#define DIRTY_AGE_NS 30000000000ull // until it is set
+#define PAUSE_NS     10000000ull    // of the flusher, when nothing that is dirty can be written
 
 struct spinlock phys_dirty_lock = SPINLOCK_INIT("dirty objects");
 struct list phys_dirty_list = LIST_INIT(phys_dirty_list); // the one dirty for longest first
@@ -24,9 +24,10 @@ struct list phys_dirty_list = LIST_INIT(phys_dirty_list); // the one dirty for l
 static struct {
     struct event wanted; // something became dirty, or is to be written now
     uint32_t now;        // atomic: write whatever is dirty, once
+    uint64_t age_ns;     // atomic
     struct spinlock lock;
     struct waitq progress; // waiters for phys_totals.written or .dirty to change
-} flusher;
+} flusher = {.age_ns = DIRTY_AGE_NS};
 
 // ---- how much may be dirty
 
@@ -43,6 +44,17 @@ bool phys_dirty_excess(const struct phys *ph)
     if (!load_relaxed(&flusher.wanted.set))
         event_set(&flusher.wanted);
     return dirty_beyond(THROTTLE_SHARE);
+}
+
+uint64_t phys_dirty_age(void)
+{
+    return load_relaxed(&flusher.age_ns);
+}
+
+void phys_set_dirty_age(uint64_t ns)
+{
+    store_relaxed(&flusher.age_ns, ns);
+    event_set(&flusher.wanted);
 }
 
 void phys_write_soon(void)
@@ -106,7 +118,7 @@ static bool transient(long r)
     return r == -ENOMEM || r == -EINTR || r == -ECANCELED;
 }
 
-static void finish_write(struct phys *ph, uint32_t count, struct page **pages, long r)
+static void finish_write(struct phys *ph, uint32_t count, struct page **pages, uint32_t why, long r)
 {
     spin_lock(&ph->lock);
     for (uint32_t i = 0; i < count; i++) {
@@ -126,11 +138,13 @@ static void finish_write(struct phys *ph, uint32_t count, struct page **pages, l
     spin_unlock(&ph->lock);
     spin_lock(&flusher.lock);
     atomic_add64(&phys_totals.written, count);
+    atomic_add64(&phys_totals.written_for[why], count);
     waitq_wake_all(&flusher.progress);
     spin_unlock(&flusher.lock);
 }
 
-ASYNC_DECL(write_run, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
+ASYNC_DECL(write_run, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;
+           uint32_t why;);
 ASYNC(write_run, long r; bool over;)
 {
     ASYNC_BEGIN(write_run);
@@ -139,11 +153,11 @@ ASYNC(write_run, long r; bool over;)
         AWAIT(f->r, rmap_protect, f->ph, f->index, f->count);
     AWAIT_VIA(f->r, phys_write, f->ph->ops->write, f->ph, f->index, f->pages, f->count);
     f->over = true;
-    finish_write(f->ph, f->count, f->pages, f->r);
+    finish_write(f->ph, f->count, f->pages, f->why, f->r);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (!f->over)
-        finish_write(f->ph, f->count, f->pages, -EINTR);
+        finish_write(f->ph, f->count, f->pages, f->why, -EINTR);
     ASYNC_END;
 }
 
@@ -184,17 +198,19 @@ ASYNC(wait_written, struct waiter w;)
     ASYNC_END;
 }
 
-ASYNC(phys_sync, struct page *pages[PHYS_RUN]; uint64_t at; uint32_t count; bool again; long r;
+// As phys_sync, and why.
+ASYNC_DECL(write_range, struct phys *ph; uint64_t lo; uint64_t hi; uint32_t why;);
+ASYNC(write_range, struct page *pages[PHYS_RUN]; uint64_t at; uint32_t count; bool again; long r;
       long first;)
 {
-    ASYNC_BEGIN(phys_sync);
+    ASYNC_BEGIN(write_range);
     if (!f->ph->ops || !f->ph->ops->write)
         ASYNC_RETURN(0);
     f->first = 0;
     for (f->at = f->lo;; f->at += f->count) {
         f->count = claim_dirty(f->ph, &f->at, f->hi, f->pages, &f->again);
         if (f->count) {
-            AWAIT(f->r, write_run, f->ph, f->at, f->pages, f->count);
+            AWAIT(f->r, write_run, f->ph, f->at, f->pages, f->count, f->why);
             f->first = f->first ? f->first : f->r;
         } else if (f->again) {
             AWAIT(f->r, wait_written, f->ph, f->at, f->at + 1);
@@ -205,6 +221,15 @@ ASYNC(phys_sync, struct page *pages[PHYS_RUN]; uint64_t at; uint32_t count; bool
     AWAIT(f->r, wait_written, f->ph, f->lo, f->hi);
     phys_undirty(f->ph);
     ASYNC_RETURN(f->first);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(phys_sync, long r;)
+{
+    ASYNC_BEGIN(phys_sync);
+    AWAIT(f->r, write_range, f->ph, f->lo, f->hi, PHYS_SYNC);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -253,7 +278,7 @@ static uint32_t dirty_objects(void)
 }
 
 // Those that have been dirty since before_ns.
-ASYNC_DECL(sync_old, uint64_t before_ns;);
+ASYNC_DECL(sync_old, uint64_t before_ns; uint32_t why;);
 ASYNC(sync_old, struct phys *ph; uint32_t left; long r; long first;)
 {
     ASYNC_BEGIN(sync_old);
@@ -261,7 +286,7 @@ ASYNC(sync_old, struct phys *ph; uint32_t left; long r; long first;)
     f->first = 0;
     f->left = dirty_objects();
     while ((f->ph = next_dirty(&f->left, f->before_ns))) {
-        AWAIT(f->r, phys_sync, f->ph, 0, UINT64_MAX);
+        AWAIT(f->r, write_range, f->ph, 0, UINT64_MAX, f->why);
         if (f->r < 0 && !f->first)
             f->first = f->r;
         phys_put(f->ph);
@@ -277,7 +302,7 @@ ASYNC(sync_old, struct phys *ph; uint32_t left; long r; long first;)
 ASYNC(phys_sync_all, long r;)
 {
     ASYNC_BEGIN(phys_sync_all);
-    AWAIT(f->r, sync_old, UINT64_MAX);
+    AWAIT(f->r, sync_old, UINT64_MAX, PHYS_SYNC);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -324,7 +349,7 @@ static uint64_t due_ns(void)
     spin_lock(&phys_dirty_lock);
     if (!list_empty(&phys_dirty_list))
         due = list_entry(phys_dirty_list.next, struct phys, dirty_link)->dirty_since_ns +
-              DIRTY_AGE_NS;
+              phys_dirty_age();
     spin_unlock(&phys_dirty_lock);
     return due;
 }
@@ -358,9 +383,9 @@ ASYNC(flush_loop, uint64_t before; long r;)
         AWAIT(f->r, flusher_wait, 0);
         f->before = load_relaxed(&phys_totals.written);
         if (atomic_swap32(&flusher.now, 0) || dirty_beyond(BACKGROUND_SHARE))
-            AWAIT(f->r, sync_old, UINT64_MAX);
+            AWAIT(f->r, sync_old, UINT64_MAX, PHYS_PRESSURE);
         else
-            AWAIT(f->r, sync_old, clock_monotonic_ns() - DIRTY_AGE_NS);
+            AWAIT(f->r, sync_old, clock_monotonic_ns() - phys_dirty_age(), PHYS_AGE);
         if (f->before == load_relaxed(&phys_totals.written))
             AWAIT(f->r, sleep_ns, PAUSE_NS, false);
     }

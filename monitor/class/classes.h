@@ -5,6 +5,7 @@
 #include "class/class.h"
 
 CLASS_DECLARE(hart);
+CLASS_DECLARE(flusher);
 CLASS_DECLARE(sched);
 CLASS_DECLARE(task);
 CLASS_DECLARE(space);

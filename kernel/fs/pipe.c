@@ -266,12 +266,21 @@ static long write_obstacle(const struct pipe *p, const struct file *file, size_t
     return task_interrupted(t) ? -ERESTARTSYS : 1;
 }
 
+// For a write of n <= PIPE_BUF bytes: it lies in one page or two.
+static bool add_pages(struct pipe *p, uint64_t n)
+{
+    uint64_t first = page_index(p->head), last = page_index(p->head + n - 1);
+    return (p->page[first] || add_page(p, first)) && (p->page[last] || add_page(p, last));
+}
+
 // A small write goes in whole or not at all: what an absent page cut short is taken back, and
 // *absent then stands at that page.
 static long write_or_undo(struct pipe *p, struct iobuf *buf, bool whole, struct iobuf *absent)
 {
     struct iobuf before = *buf;
     uint64_t head = p->head;
+    if (whole && !add_pages(p, buf->left))
+        return -ENOMEM; // no page of the user's is absent: to commit and come again would not end
     long r = write_some(p, buf);
     *absent = *buf;
     if (whole && buf->left && r >= 0) {

@@ -22,6 +22,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -291,6 +292,31 @@ static void small_writes_go_in_whole(void **state)
     assert_int_equal(vfs_finish(t), 200);
 }
 
+static bool no_memory(void)
+{
+    return true;
+}
+
+// A small write over two pages of the pipe, and no memory for the second: nothing of it goes in.
+static void without_memory(void **state)
+{
+    (void)state;
+    static uint8_t all[PAGE_SIZE + 200], back[sizeof all];
+    for (size_t i = 0; i < sizeof all; i++)
+        all[i] = pattern(i);
+    assert_int_equal(put(all, PAGE_SIZE - 100), PAGE_SIZE - 100);
+    alloc_fail_hook = no_memory;
+    alarm(10); // it ends
+    long r = put(all + PAGE_SIZE - 100, 300);
+    alarm(0);
+    alloc_fail_hook = NULL;
+    assert_int_equal(r, -ENOMEM);
+    assert_int_equal(put(all + PAGE_SIZE - 100, 300), 300);
+    assert_int_equal(get(back, PAGE_SIZE), PAGE_SIZE);
+    assert_int_equal(get(back + PAGE_SIZE, PAGE_SIZE), 200);
+    assert_memory_equal(back, all, sizeof all);
+}
+
 static void absent_pages(void **state)
 {
     (void)state;
@@ -402,6 +428,7 @@ int main(void)
         TEST(a_writer_waits),
         TEST(small_writes_go_in_whole),
         TEST(absent_pages),
+        TEST(without_memory),
         TEST(polling),
         TEST(fifos),
     };

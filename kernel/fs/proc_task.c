@@ -83,6 +83,7 @@ static void signal_sets(struct process *p, sigset *ignored, sigset *caught)
     *ignored = *caught = 0;
     if (!p->sighand)
         return;
+    spin_lock(&p->lock); // it may run a program and replace the table
     spin_lock(&p->sighand->lock);
     for (int i = 0; i < NSIG; i++) {
         uint64_t handler = p->sighand->action[i].handler;
@@ -90,6 +91,7 @@ static void signal_sets(struct process *p, sigset *ignored, sigset *caught)
         *caught |= handler > 1 ? 1ull << i : 0;
     }
     spin_unlock(&p->sighand->lock);
+    spin_unlock(&p->lock);
 }
 
 static void status_memory(struct text *out, struct process *p)

@@ -191,8 +191,7 @@ static void start_image(struct thread *th, const struct exec *x)
         harts[i]->icache_stale = 1;
 }
 
-// Senders hold process.lock from finding the table to unlocking it; a child that ends looks at its
-// parent's under process_tree_lock.
+// Others hold process.lock, or process_tree_lock, from finding the table until they are done with it.
 static struct sighand *replace_sighand(struct process *p, struct sighand *fresh)
 {
     spin_lock(&process_tree_lock);

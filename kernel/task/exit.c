@@ -49,8 +49,11 @@ static void notify_parent(struct process *p, struct process *parent)
         .utime = ticks_to_ns(p->utime_ticks) / 10000000,
         .stime = ticks_to_ns(p->stime_ticks) / 10000000,
     };
-    bool unheard = // not even if it is blocked
+    spin_lock(
+        &parent->lock); // it may run a program meanwhile, with a table of its own from then on
+    bool unheard =      // not even if it is blocked
         p->exit_signal == SIGCHLD && parent->sighand->action[SIGCHLD - 1].handler == 1;
+    spin_unlock(&parent->lock);
     if (p->exit_signal && p->exit_signal <= NSIG && !unheard)
         signal_send_process(parent, (int)p->exit_signal, &info);
 }

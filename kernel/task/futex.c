@@ -143,6 +143,7 @@ static long enter(struct futex_waiter *w, struct task *t, struct space *s, va_t 
     w->bucket = b;
     w->queued = 1;
     list_push_back(&b->waiters, &w->link);
+    fence_full(); // with the one in wake_key: a waker that finds the bucket empty has stored before
     long r = user_load32_nofault(s, va, &now);
     r = r == -EAGAIN ? -ECOMMIT : r < 0 ? r : now == value ? 0 : -EAGAIN;
     if (r) {

@@ -243,9 +243,12 @@ static void thread_free(struct epoch_item *item)
 static void thread_release(struct task *t)
 {
     struct thread *th = thread_of_task(t);
-    spin_lock(&th->process->sighand->lock); // a timer may look at its entry
+    struct process *p = th->process;
+    spin_lock(&p->lock); // another thread may run a program and replace the table of actions
+    spin_lock(&p->sighand->lock); // a timer may look at its entry
     sigpending_free(&th->pending);
-    spin_unlock(&th->process->sighand->lock);
+    spin_unlock(&p->sighand->lock);
+    spin_unlock(&p->lock);
     fpu_release(&th->fpu);
     process_put(th->process);
     epoch_retire(&th->epoch, thread_free);

@@ -136,12 +136,16 @@ ASYNC(lock_set, struct waiter w; struct file_lock *record; struct file_lock *spa
 // The absolute range of a user's request. -EINVAL, -EOVERFLOW.
 static int range_of(const struct flock_k *u, const struct file *file, struct file_lock *out)
 {
-    int64_t start = u->start, end;
+    int64_t base = 0, start, end;
     if (u->whence == SEEK_CUR)
-        start += (int64_t)file->pos;
+        base = (int64_t)file->pos;
     else if (u->whence == SEEK_END)
-        start += (int64_t)file->vnode->size;
+        base = (int64_t)file->vnode->size;
     else if (u->whence != SEEK_SET)
+        return -EINVAL;
+    if (__builtin_add_overflow(base, u->start, &start))
+        return -EOVERFLOW;
+    if (start < 0)
         return -EINVAL;
     if (u->len < 0) {
         end = start - 1;

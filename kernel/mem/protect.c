@@ -64,7 +64,8 @@ static int check_protect(struct space *s, va_t va, va_t *hi, uint32_t prot)
 {
     va_t at = va;
     int e = 0;
-    for (struct range *r = range_map_from(&s->map, va); r && at < *hi && !e; r = range_map_next(r)) {
+    for (struct range *r = range_map_from(&s->map, va); r && at < *hi && !e;
+         r = range_map_next(r)) {
         if (r->lo > at)
             e = -ENOMEM;
         else if (prot & ACCESS_WRITE && mapping_of(r)->flags & MAPPING_DENY_WRITE)

@@ -166,6 +166,7 @@ ASYNC_DECL(change_at, int32_t dirfd; va_t path; uint32_t walk; struct vattr *att
 ASYNC(change_at, struct target target; struct vnode *v; bool nameless; long r;)
 {
     ASYNC_BEGIN(change_at);
+    f->target = (struct target){.found = false};
     AWAIT(f->r, target_find, f->dirfd, f->path, f->walk, &f->target);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

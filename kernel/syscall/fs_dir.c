@@ -135,6 +135,7 @@ SYSCALL_ASYNC(17, getcwd, 2);
 ASYNC_SYSCALL(sys_chdir, struct target target; long r;)
 {
     ASYNC_BEGIN(sys_chdir);
+    f->target = (struct target){.found = false};
     AWAIT(f->r, target_find, AT_FDCWD, f->a[0], WALK_FOLLOW | WALK_DIRECTORY, &f->target);
     if (f->r == 0)
         f->r = vnode_permission(f->target.at.dentry->vnode, X_OK);
@@ -170,6 +171,7 @@ SYSCALL(50, fchdir, 1);
 ASYNC_SYSCALL(sys_chroot, struct target target; long r;)
 {
     ASYNC_BEGIN(sys_chroot);
+    f->target = (struct target){.found = false};
     AWAIT(f->r, target_find, AT_FDCWD, f->a[0], WALK_FOLLOW | WALK_DIRECTORY, &f->target);
     if (f->r == 0)
         f->r = vnode_permission(f->target.at.dentry->vnode, X_OK);

@@ -46,7 +46,6 @@ void path_arg_put(struct path_arg *arg)
 ASYNC(target_find, struct walk w; long r;)
 {
     ASYNC_BEGIN(target_find);
-    *f->out = (struct target){.found = false};
     AWAIT(f->r, path_arg_get, f->dirfd, f->text, f->flags & WALK_EMPTY, &f->out->arg);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

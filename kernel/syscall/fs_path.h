@@ -23,6 +23,7 @@ struct target {
     struct path at;
     bool found;
 };
+// Zero *out before; target_put in FINALLY.
 ASYNC_DECL(target_find, int32_t dirfd; va_t text; uint32_t flags; struct target *out;);
 void target_put(struct target *target);
 

@@ -64,6 +64,7 @@ ASYNC_DECL(vnode_at, int32_t dirfd; va_t path; uint32_t flags; struct vnode **ou
 ASYNC(vnode_at, struct target target; long r;)
 {
     ASYNC_BEGIN(vnode_at);
+    f->target = (struct target){.found = false};
     AWAIT(f->r, target_find, f->dirfd, f->path, walk_of(f->flags), &f->target);
     if (f->r == 0) {
         struct file *dir = f->target.arg.dir;
@@ -255,6 +256,7 @@ static void describe_super(struct super *super, const struct mount *mount, struc
 ASYNC_SYSCALL(sys_statfs, struct target target; struct statfs_k st; long r;)
 {
     ASYNC_BEGIN(sys_statfs);
+    f->target = (struct target){.found = false};
     AWAIT(f->r, target_find, AT_FDCWD, f->a[0], WALK_FOLLOW, &f->target);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

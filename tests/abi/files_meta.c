@@ -133,6 +133,27 @@ static void test_others(void)
     OK("flock by another", syscall(SYS_flock, other, 2 | 4));
 }
 
+// What a range begins at is counted from the position, and must be an offset.
+static void test_lock_ranges(void)
+{
+    int fd = open("file2", O_RDWR);
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_CUR, .l_start = INT64_MAX};
+
+    lseek(fd, 10, SEEK_SET);
+    VALUE("a lock past the last offset", fcntl(fd, F_SETLK, &l));
+    l.l_start = -11;
+    VALUE("a lock before the first", fcntl(fd, F_SETLK, &l));
+    l.l_start = INT64_MIN;
+    VALUE("a lock far before it", fcntl(fd, F_SETLK, &l));
+    l.l_start = -10, l.l_len = INT64_MIN;
+    VALUE("a lock that ends there", fcntl(fd, F_SETLK, &l));
+    l.l_start = 0, l.l_len = -10;
+    VALUE("a lock of what was read", fcntl(fd, F_SETLK, &l));
+    l.l_start = INT64_MAX - 10, l.l_len = 2;
+    VALUE("a lock whose end is past it", fcntl(fd, F_SETLK, &l));
+    close(fd);
+}
+
 int main(void)
 {
     umask(022);
@@ -140,5 +161,6 @@ int main(void)
     test_modes();
     test_times();
     test_others();
+    test_lock_ranges();
     return 0;
 }

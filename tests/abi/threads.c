@@ -209,9 +209,11 @@ static void *read_all(void *buffer)
 static void *write_all(void *buffer)
 {
     caller = gettid();
-    long n = write(channel[1], buffer, FLOW);
+    long have = 0; // a reference that forks may cut a write short
+    for (long n; have < FLOW && (n = write(channel[1], (char *)buffer + have, FLOW - have)) > 0;)
+        have += n;
     close(channel[1]);
-    return (void *)n;
+    return (void *)have;
 }
 
 static void *untouched(void)

@@ -380,6 +380,8 @@ ASYNC(path_walk, struct walker w; long r;)
         path_put(&f->w.at);
     if (f->w.child)
         dentry_put(f->w.child);
+    if (f->w.link) // killed before walk_link began
+        vnode_put(f->w.link);
     kfree(f->w.buffer);
     ASYNC_END;
 }

@@ -101,6 +101,9 @@ void deadline_disarm(struct task *t, struct deadline *d)
 size_t task_backtrace(const struct task *t, struct async_step *out, size_t max)
 {
     size_t n = 0;
+    const struct light_wait *w = t->light;
+    if (w && n < max)
+        out[n++] = (struct async_step){w->name, w->file, w->what, w->line, 0, NULL};
     for (const struct frame *f = t->top; f && n < max; f = f->parent) {
         const struct await_point *at = f->at;
         out[n++] = (struct async_step){f->fn->name, f->fn->file,

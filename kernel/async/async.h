@@ -169,7 +169,7 @@ struct frame {
 #endif
 
 #define ASYNC_BEGIN(name)                                                                          \
-    struct name##_frame *const f = (struct name##_frame *)frame_;                                  \
+    struct name##_frame *f = (struct name##_frame *)frame_;                                        \
     static const struct async_fn *const async_self_ = &name##_fn;                                  \
     enum { async_may_return_ = 1 };                                                                \
     (void)async_self_;                                                                             \
@@ -248,6 +248,21 @@ finally_:                                                                       
         ASYNC_LABEL_(id) :;                                                                        \
     } while (0)
 
+// SUSPEND or YIELD of a root that many tasks share: if the next task in turn waits at this same place, it goes on here at
+// once, as t and f, without a way round through the executor.
+#define SUSPEND_SWITCHING(how, what) SUSPEND_S_X_(__COUNTER__, how, what)
+#define SUSPEND_S_X_(id, how, what)  SUSPEND_S_Y_(id, how, what)
+#define SUSPEND_S_Y_(id, how_, what)                                                               \
+    do {                                                                                           \
+        ASYNC_HERE_(id, what, NULL, NULL);                                                         \
+        struct task *next_ = executor_switch(t, how_);                                             \
+        if (!next_)                                                                                \
+            return (poll_t){how_};                                                                 \
+        t = next_;                                                                                 \
+        f = (void *)t->top;                                                                        \
+        ASYNC_LABEL_(id) :;                                                                        \
+    } while (0)
+
 // AWAIT that is given up after `ns` nanoseconds: frames above this one are unwound leaf first and
 // dst = -ETIMEDOUT. d is a `struct deadline` in the frame.
 #define AWAIT_WITHIN(dst, d, ns, callee, ...)                                                      \
@@ -261,6 +276,10 @@ finally_:                                                                       
 // within one function, and never left by ASYNC_RETURN in between.
 #define SHIELD_BEGIN() ((void)t->shield++)
 #define SHIELD_END()   ((void)t->shield--)
+
+// For SUSPEND_SWITCHING: the poll of t, which runs, ends as `how` says, and that of the task returned has begun, if the next in
+// turn waits at t->top->at, too. NULL: nothing has changed, return to the executor.
+struct task *executor_switch(struct task *t, enum poll_how how);
 
 // The caller of async_push stores the arguments behind the header.
 static inline bool async_push(struct task *t, const struct async_fn *fn)

@@ -152,10 +152,10 @@ static cold uint32_t choose_hart(const struct task *t)
 }
 
 // Behind the others, on this hart if it may.
-static cold void requeue(struct task *t)
+static cold void requeue_bound(struct task *t)
 {
-    uint32_t self = hart_self.index, hart = t->affinity == AFFINITY_ANY ? self : choose_hart(t);
-    if (hart != self) {
+    uint32_t hart = choose_hart(t);
+    if (hart != hart_self.index) {
         enqueue_elsewhere(t, hart);
         return;
     }
@@ -163,7 +163,17 @@ static cold void requeue(struct task *t)
     arm_slice();
 }
 
-void executor_enqueue(struct task *t)
+static inline void requeue(struct task *t)
+{
+    if (unlikely(t->affinity != AFFINITY_ANY)) {
+        requeue_bound(t);
+        return;
+    }
+    run_queue_push(t);
+    arm_slice();
+}
+
+static cold void enqueue_slow(struct task *t)
 {
     uint32_t self = hart_self.index, hart = self;
     if (unlikely(t->affinity != AFFINITY_ANY) || unlikely(!hart_self.current))
@@ -175,6 +185,15 @@ void executor_enqueue(struct task *t)
     }
     run_queue_push_woken(t);
     arm_slice();
+}
+
+void executor_enqueue(struct task *t)
+{
+    if (unlikely(t->affinity != AFFINITY_ANY) || unlikely(!hart_self.current) ||
+        unlikely(!hart_self.slice_armed) || TRACE_ON(task_wake))
+        enqueue_slow(t);
+    else
+        run_queue_push_woken(t);
 }
 
 // ---- running
@@ -189,6 +208,9 @@ static struct deadline *outermost_fired(struct task *t)
 }
 
 #define GO_ON ((enum poll_how)99) // of attend: resume the task
+
+// What is seen to before the task goes on.
+enum { ATTN_BEFORE_POLL = ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE };
 
 // Moves, and outside shields cancel and deadlines, take effect between polls. Otherwise how the poll ends.
 static cold enum poll_how attend(struct task *t)
@@ -230,11 +252,11 @@ static inline bool overdue(const struct task *t)
 static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
 {
     enum poll_how how;
-    if (unlikely(t->attn & (ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE)) &&
-        (how = attend(t)) != GO_ON)
+    if (unlikely(t->attn & ATTN_BEFORE_POLL) && (how = attend(t)) != GO_ON)
         return how;
     for (;;) {
         how = t->top->fn->resume(t, t->top).how;
+        t = hart_self.current; // executor_switch
         if (how == POLL_DONE) {
             async_pop(t);
             if (unlikely(!t->top))
@@ -251,23 +273,36 @@ static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
     }
 }
 
-static inline __attribute__((always_inline)) void poll_task(struct task *t)
+static inline __attribute__((always_inline)) void poll_enter(struct task *t, uint64_t now)
 {
     struct hart *h = this_hart();
     h->current = t;
     t->hart = h->index;
-    catch_up_slice();
     h->switches++;
     t->polls++;
-    t->started = time_ticks();
-    TRACE(task_poll, t->id, h->index);
+    t->started = now;
     atomic_swap32(&t->state, TASK_RUNNING);
-    enum poll_how how = run(t);
+}
+
+static inline __attribute__((always_inline)) void poll_leave(struct task *t, uint64_t now)
+{
     lock_order_none_held("a poll ends");
-    DEBUG_ASSERT(h->lock_depth == 0 && !epoch_inside());
-    h->current = NULL;
-    t->since = time_ticks();
-    t->ticks += t->since - t->started;
+    DEBUG_ASSERT(hart_self.lock_depth == 0 && !epoch_inside());
+    t->since = now;
+    t->ticks += now - t->started;
+}
+
+static inline __attribute__((always_inline)) void poll_begin(struct task *t)
+{
+    catch_up_slice();
+    TRACE(task_poll, t->id, hart_self.index);
+    poll_enter(t, time_ticks());
+}
+
+static inline __attribute__((always_inline)) void poll_end(struct task *t, enum poll_how how)
+{
+    poll_leave(t, time_ticks());
+    hart_self.current = NULL;
     if (HARD_WAKE && how == POLL_PENDING && (t->nudged = !t->nudged))
         atomic_or32(&t->state, TASK_QUEUED);
     if (unlikely(how == POLL_DONE)) {
@@ -279,6 +314,42 @@ static inline __attribute__((always_inline)) void poll_task(struct task *t)
     } else if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED) {
         requeue(t);
     }
+}
+
+static _Thread_local struct task *refused; // popped by executor_switch; the next poll is its
+
+static __attribute__((noinline)) struct task *switch_and_requeue(struct task *t, struct task *next,
+                                                                 uint64_t now)
+{
+    requeue(t);
+    poll_enter(next, now);
+    return next;
+}
+
+// What has a cold side is left to the executor, so that this saves few registers.
+struct task *executor_switch(struct task *t, enum poll_how how)
+{
+    struct hart *h = this_hart();
+    if (HARD_STEAL || HARD_WAKE || unlikely(t->kill_nth) || unlikely(!h->slice_armed) ||
+        TRACE_ON(task_poll) || (how == POLL_YIELD && unlikely(t->affinity != AFFINITY_ANY)))
+        return NULL;
+    struct task *next;
+    if (!run_queue_pop_simple(&next, how == POLL_YIELD))
+        return NULL;
+    if (next->top->at != t->top->at || unlikely(next->attn & ATTN_BEFORE_POLL)) {
+        refused = next;
+        return NULL;
+    }
+    uint64_t now = time_ticks();
+    poll_leave(t, now);
+    if (how == POLL_YIELD) {
+        store_release(&t->state, TASK_QUEUED);
+        run_queue_push_simple(t);
+    } else if (unlikely(atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)) {
+        return switch_and_requeue(t, next, now);
+    }
+    poll_enter(next, now);
+    return next;
 }
 
 static void idle(void)
@@ -302,9 +373,13 @@ static void idle(void)
     atomic_and64(&idle_mask, ~(1ul << h->index));
 }
 
-bool executor_step(void)
+static inline __attribute__((always_inline)) bool step(void)
 {
-    struct task *t = HARD_STEAL && (hart_self.switches & 1) ? steal() : NULL;
+    struct task *t = refused;
+    if (t)
+        refused = NULL;
+    else if (HARD_STEAL && (hart_self.switches & 1))
+        t = steal();
     if (!t && !(t = run_queue_pop())) {
         if (!(t = steal()))
             return false;
@@ -312,8 +387,15 @@ bool executor_step(void)
     }
     if (unlikely(hart_self.lazy) && t->thread)
         shootdown_leave_lazy();
-    poll_task(t);
+    poll_begin(t);
+    enum poll_how how = run(t);
+    poll_end(hart_self.current, how);
     return true;
+}
+
+bool executor_step(void)
+{
+    return step();
 }
 
 void executor_run(void)
@@ -321,7 +403,7 @@ void executor_run(void)
     run_queue_enter();
     for (;;) {
         irq_poll();
-        if (!executor_step())
+        if (!step())
             idle();
     }
 }

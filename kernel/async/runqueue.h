@@ -61,6 +61,39 @@ static inline __attribute__((always_inline)) struct task *run_queue_pop(void)
     return likely(q->kind == RUN_QUEUE_RING) ? ring_pop(&q->ring) : locked_pop(&q->locked);
 }
 
+// For a switch from one task to the next: pop, and push if it is to follow, in the cases that need no call. False: nothing has
+// changed.
+static inline __attribute__((always_inline)) bool run_queue_pop_simple(struct task **out,
+                                                                       bool push_follows)
+{
+    struct run_queue *q = run_queue_self;
+    struct ring_queue *r = &q->ring;
+    if (unlikely(q->kind != RUN_QUEUE_RING) || unlikely(ring_has_turns(r)))
+        return false;
+    struct task *t = r->next;
+    if (unlikely(t && push_follows && ring_is_full(r)))
+        return false;
+    if (t && likely(r->overtakes != RING_OVERTAKES)) {
+        r->overtakes++;
+        store_relaxed(&r->next, NULL);
+    } else {
+        if (t && (ring_is_full(r) || t->affinity != AFFINITY_ANY))
+            return false;
+        store_relaxed(&r->next, NULL);
+        if (t)
+            ring_put(r, t);
+        r->overtakes = 0;
+        t = ring_take(r);
+    }
+    *out = t;
+    return t;
+}
+
+static inline void run_queue_push_simple(struct task *t)
+{
+    ring_put(&run_queue_self->ring, t);
+}
+
 // Somebody else could run on this hart now.
 static inline bool run_queue_has_ready(void)
 {

@@ -66,16 +66,25 @@ void ring_send(struct ring_queue *q, struct task *t);
 // Takes at most half of victim's ring, and no more than max: one to run now, the others into own.
 struct task *ring_steal(struct ring_queue *own, struct ring_queue *victim, uint32_t max);
 
-static inline void ring_push(struct ring_queue *q, struct task *t)
+static inline bool ring_is_full(const struct ring_queue *q)
+{
+    return q->tail - load_acquire(&q->head) >= RING_SIZE;
+}
+
+// There is room.
+static inline void ring_put(struct ring_queue *q, struct task *t)
 {
     uint32_t tail = q->tail;
-    if (unlikely(t->affinity != AFFINITY_ANY) ||
-        unlikely(tail - load_acquire(&q->head) >= RING_SIZE)) {
-        ring_push_slow(q, t);
-        return;
-    }
     store_relaxed(&q->slot[tail % RING_SIZE], t);
     store_release(&q->tail, tail + 1);
+}
+
+static inline void ring_push(struct ring_queue *q, struct task *t)
+{
+    if (unlikely(t->affinity != AFFINITY_ANY) || unlikely(ring_is_full(q)))
+        ring_push_slow(q, t);
+    else
+        ring_put(q, t);
 }
 
 static inline void ring_push_woken(struct ring_queue *q, struct task *t)
@@ -105,6 +114,12 @@ static inline void ring_expose(struct ring_queue *q)
         return;
     store_relaxed(&q->next, NULL);
     ring_push(q, t);
+}
+
+// Another task than those of `next` and the ring could be in turn.
+static inline bool ring_has_turns(const struct ring_queue *q)
+{
+    return q->bound.head || load_relaxed(&ring_injector.tasks.count) || load_relaxed(&q->inbox);
 }
 
 static inline __attribute__((always_inline)) struct task *ring_pop(struct ring_queue *q)

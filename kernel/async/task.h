@@ -40,7 +40,21 @@ enum task_local_flag {
     LOCAL_YIELD = 2,   // sched_yield
     LOCAL_COMMIT = 4,  // a user page was absent
     LOCAL_KEEP_A0 = 8, // the call has set all registers (sigreturn, execve)
+    LOCAL_WAIT = 16,   // a light wait has begun, or goes on
 };
+
+// A wait without a frame, for the waits that must be fast and small: a plain handler has entered a wait queue with a
+// waiter that lies in its thread (thread.light), and the user loop parks where it is. See syscall_wait.
+struct light_wait {
+    const char *name, *file, *what; // for who looks: the function that waits, and for what
+    uint32_t line;
+    // The thread was woken, or must leave. What the call returns, out of the queue; or with LOCAL_WAIT set: it goes on
+    // waiting. `leave`: it must not wait here, and -ERETRY says that nothing has come. Owner only.
+    long (*woken)(struct thread *th, bool leave);
+};
+#define LIGHT_WAIT(fn, what)                                                                       \
+    static long fn(struct thread *th, bool leave);                                                 \
+    static const struct light_wait fn##_wait = {#fn, __FILE__, what, __LINE__, fn}
 
 struct deadline {
     struct frame *frame; // the frame whose callees are unwound
@@ -62,19 +76,19 @@ struct task {
         uint64_t flags;
     };
     uint32_t state;
-    uint32_t refs;                 // atomic
-    uint32_t shield;               // > 0: cancel, deadline and signals wait
-    uint32_t hart;                 // index of the hart it last ran on
-    uint64_t affinity;             // bit per hart it may run on; AFFINITY_ANY: all there are
-    uint32_t id;                   // never reused while boot lasts
-    uint32_t fail_nth, kill_nth;   // task/inject.c: counted down by allocations and waits; 0: off
-    struct task *queue_next;       // run queue link
-    struct frame *catcher;         // cancel unwinds down to, not including, this frame
-    struct deadline *deadline;     // innermost first
-    struct thread *thread;         // NULL for a kernel task
-    void *locals;                  // task-local block
-    const struct async_fn *detour; // what a first try wants awaited instead of the call's handler
-    char *segment;                 // overflow segment of the arena, NULL when none
+    uint32_t refs;                  // atomic
+    uint32_t shield;                // > 0: cancel, deadline and signals wait
+    uint32_t hart;                  // index of the hart it last ran on
+    uint64_t affinity;              // bit per hart it may run on; AFFINITY_ANY: all there are
+    uint32_t id;                    // never reused while boot lasts
+    uint32_t fail_nth, kill_nth;    // task/inject.c: counted down by allocations and waits; 0: off
+    struct task *queue_next;        // run queue link
+    struct frame *catcher;          // cancel unwinds down to, not including, this frame
+    struct deadline *deadline;      // innermost first
+    struct thread *thread;          // NULL for a kernel task
+    void *locals;                   // task-local block
+    const struct light_wait *light; // what the root waits for without a frame, NULL: nothing
+    char *segment;                  // overflow segment of the arena, NULL when none
     char *segment_sp, *segment_limit; // sp and limit to return to
     uint64_t since;                   // ticks when it last left a hart
     uint64_t started;                 // ticks when its present or last poll began
@@ -199,6 +213,7 @@ void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg
 struct task *task_find(uint32_t id); // referenced, or NULL
 
 // The async backtrace of a borrowed, parked or own task: copies out up to max steps, leaf first.
+// A light wait is the first step, without a frame.
 struct async_step {
     const char *function, *file, *what;
     uint32_t line, frame_size;

@@ -53,12 +53,18 @@ static cold void drop_page(struct pipe *p, uint64_t i)
     p->page[i] = NULL;
 }
 
+// Empty now: in the same page.
+static inline void start_over(struct pipe *p)
+{
+    p->head = p->tail = (p->tail - 1) & ~(uint64_t)PAGE_MASK;
+}
+
 static inline void consume(struct pipe *p, uint64_t n)
 {
     uint64_t left = in_page(p->tail), i = page_index(p->tail);
     p->tail += n;
-    if (p->tail == p->head) // empty: start over in the same page
-        p->head = p->tail = (p->tail - 1) & ~(uint64_t)PAGE_MASK;
+    if (p->tail == p->head)
+        start_over(p);
     else if (unlikely(n == left))
         drop_page(p, i);
 }
@@ -89,47 +95,76 @@ static inline __attribute__((always_inline)) long read_run(struct pipe *p, struc
     return n;
 }
 
-// A reader of an empty pipe waits here, in a small frame, and takes what comes.
-// While it waits nobody else can close the descriptor of a table that is not shared.
-ASYNC_SYSCALL(pipe_read_empty, struct waiter w; struct file * file; struct pipe * p; long r;
-              bool referenced;)
+// Lock held: a few bytes within a page, and nobody to tell. 0: it takes more than that.
+static inline __attribute__((always_inline)) size_t read_few(struct pipe *p, struct space *space,
+                                                             va_t va, size_t len)
 {
-    ASYNC_BEGIN(pipe_read_empty);
-    waiter_init(&f->w);
-    f->file = fd_borrow(t->thread->files, f->a[0], &f->referenced);
-    if (unlikely(!f->file || f->file->ops->try_read != pipe_try_read || !f->file->readable))
-        ASYNC_RETURN(f->file ? -ERETRY : -EBADF);
-    f->p = pipe_of(f->file);
-    spin_lock(&f->p->lock);
-    while (fill_of(f->p) == 0) {
-        f->r = f->p->writers == 0            ? 0
-               : f->file->flags & O_NONBLOCK ? -EAGAIN
-               : task_interrupted(t)         ? -ERESTARTSYS
-                                             : 1;
-        if (unlikely(f->r != 1)) {
-            spin_unlock(&f->p->lock);
-            ASYNC_RETURN(f->r);
+    uint64_t n = min(len, fill_of(p));
+    char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
+    if (unlikely(n - 1 >= USER_FEW || n >= in_page(p->tail) || !waitq_empty(&p->writable) ||
+                 !waitq_empty(&p->readable) || !waitq_empty(&p->pollers)) ||
+        unlikely(!user_put_few(space, va, from, n)))
+        return 0;
+    p->tail += n;
+    if (p->tail == p->head)
+        start_over(p);
+    return n;
+}
+
+// A reader of an empty pipe waits without a frame. While it waits nobody else can close the
+// descriptor of a table that is not shared.
+struct light_read {
+    struct waiter w; // key: whether there is a reference to file
+    struct pipe *pipe;
+    struct file *file;
+};
+LIGHT_WAIT(pipe_readable, "pipe readable");
+
+static inline long read_empty(const struct pipe *p, const struct light_read *lr,
+                              const struct task *t)
+{
+    return p->writers == 0                ? 0
+           : lr->file->flags & O_NONBLOCK ? -EAGAIN
+           : task_interrupted(t)          ? -ERESTARTSYS
+                                          : 1;
+}
+
+static __attribute__((noinline)) long readable_slow(struct thread *th, bool leave)
+{
+    struct light_read *lr = LIGHT_STATE(th, struct light_read);
+    struct pipe *p = lr->pipe;
+    long r;
+    spin_lock(&p->lock);
+    if (likely(fill_of(p) != 0)) {
+        r = read_run(p, th->space, th->tf.x[11], th->tf.x[12]);
+    } else if ((r = read_empty(p, lr, &th->task)) == 1) {
+        if (!leave) {
+            waitq_add(&p->readable, &lr->w, &th->task);
+            th->task.local |= LOCAL_WAIT;
+            spin_unlock(&p->lock);
+            return 0;
         }
-        waitq_add(&f->p->readable, &f->w, t);
-        spin_unlock(&f->p->lock);
-        SUSPEND("pipe readable");
-        spin_lock(&f->p->lock);
+        r = -ERETRY;
     }
-    f->r = read_run(f->p, t->thread->space, f->a[1], f->a[2]);
-    if (likely(f->r >= 0)) {
-        waitq_remove(&f->p->readable, &f->w);
-        if (unlikely(fill_of(f->p) && !waitq_empty(&f->p->readable)))
-            waitq_wake_one(&f->p->readable); // what is left is the next reader's
-    }
-    spin_unlock(&f->p->lock);
-    ASYNC_RETURN(f->r);
-    ASYNC_FINALLY;
-    if (likely(f->file != NULL)) {
-        if (unlikely(f->w.queued || f->w.granted))
-            waiter_finish(&f->p->lock, &f->p->readable, &f->w);
-        fd_unborrow(f->file, f->referenced);
-    }
-    ASYNC_END;
+    waitq_remove(&p->readable, &lr->w);
+    if (unlikely(fill_of(p) && !waitq_empty(&p->readable)))
+        waitq_wake_one(&p->readable); // what is left is the next reader's
+    spin_unlock(&p->lock);
+    if (unlikely(lr->w.key))
+        file_put(lr->file);
+    return r == -ERETRY && !leave ? syscall_go_async() : r;
+}
+
+static long pipe_readable(struct thread *th, bool leave)
+{
+    struct light_read *lr = LIGHT_STATE(th, struct light_read);
+    struct pipe *p = lr->pipe;
+    size_t n = 0;
+    spin_lock(&p->lock);
+    if (likely(!lr->w.queued && !lr->w.key))
+        n = read_few(p, th->space, th->tf.x[11], th->tf.x[12]);
+    spin_unlock(&p->lock);
+    return likely(n != 0) ? (long)n : readable_slow(th, leave);
 }
 
 static __attribute__((noinline)) long read_now(struct pipe *p, va_t va, size_t len)
@@ -140,24 +175,44 @@ static __attribute__((noinline)) long read_now(struct pipe *p, va_t va, size_t l
     return likely(r != -ERETRY) ? r : syscall_go_async();
 }
 
+// It seemed empty.
+static __attribute__((noinline)) long read_wait(struct file *file, struct pipe *p, va_t va,
+                                                size_t len)
+{
+    struct thread *th = thread_current();
+    struct light_read *lr = LIGHT_STATE(th, struct light_read);
+    spin_lock(&p->lock);
+    if (unlikely(fill_of(p) != 0)) {
+        spin_unlock(&p->lock);
+        return read_now(p, va, len);
+    }
+    waiter_init(&lr->w);
+    lr->file = file;
+    lr->pipe = p;
+    long r = read_empty(p, lr, &th->task);
+    if (likely(r == 1)) {
+        if (unlikely(lr->w.key = th->files->refs != 1))
+            file_get(file);
+        waitq_add(&p->readable, &lr->w, &th->task);
+        r = syscall_wait(&pipe_readable_wait);
+    }
+    spin_unlock(&p->lock);
+    return r;
+}
+
 long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
 {
     struct pipe *p = pipe_of(file);
     (void)pos;
     if (unlikely(len == 0))
         return 0;
-    if (load_relaxed(&p->head) ==
-        load_relaxed(&p->tail)) // a glance; looked at again under the lock
-        return syscall_go_to(&pipe_read_empty_fn);
-    return read_now(p, va, len);
+    // a glance; looked at again under the lock
+    return load_relaxed(&p->head) == load_relaxed(&p->tail) ? read_wait(file, p, va, len)
+                                                            : read_now(p, va, len);
 }
 
-long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
+static __attribute__((noinline)) long write_now(struct pipe *p, va_t va, size_t len)
 {
-    struct pipe *p = pipe_of(file);
-    (void)pos;
-    if (unlikely(len == 0))
-        return 0;
     spin_lock(&p->lock);
     uint64_t i = page_index(p->head);
     long r = 1;
@@ -173,6 +228,38 @@ long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
     }
     spin_unlock(&p->lock);
     return r;
+}
+
+// Lock held: a few bytes that leave room. False: it takes more than that.
+static inline __attribute__((always_inline)) bool write_few(struct pipe *p, va_t va, size_t len)
+{
+    char *page = p->page[page_index(p->head)];
+    if (unlikely(len - 1 >= USER_FEW || len > in_page(p->head) || fill_of(p) + len > PIPE_BYTES ||
+                 !p->readers || !page) ||
+        unlikely(!user_get_few(thread_current()->space, page + p->head % PAGE_SIZE, va, len)))
+        return false;
+    p->head += len;
+    return true;
+}
+
+static __attribute__((noinline)) long tell_and_unlock(struct pipe *p, size_t written)
+{
+    pipe_wake_readers(p);
+    spin_unlock(&p->lock);
+    return (long)written;
+}
+
+long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct pipe *p = pipe_of(file);
+    (void)pos;
+    if (unlikely(len == 0))
+        return 0;
+    spin_lock(&p->lock);
+    if (likely(write_few(p, va, len)))
+        return tell_and_unlock(p, len);
+    spin_unlock(&p->lock);
+    return write_now(p, va, len);
 }
 
 // ---- async

@@ -61,5 +61,5 @@ enum {
     ERESTARTNOHAND = 514, // interrupted: restart only if no handler runs
     EPROBE_DEFER = 517,   // a driver waits for another one
     ECOMMIT = 600,        // a user page is absent: commit it, then run the handler again
-    ERETRY = 601,         // a detour has waited: run the plain handler again (syscall_go_to)
+    ERETRY = 601,         // not this way: the caller knows another (pipes, light waits)
 };

@@ -51,11 +51,14 @@ SET_DECLARE(trace_points, struct trace_point);
             h_(trace_ptr_##id, (const uint64_t[TRACE_ARGS]){__VA_ARGS__});                         \
     } while (0)
 
+// Somebody listens: for a path that has a slow form for that.
+#define TRACE_ON(id) unlikely(*(trace_handler *volatile *)&trace_state_##id.handler != 0)
+
 // At a pausable point, which lies before the first lock of its path: true when a handler listens
 // and `held` (that the running task was asked to park) holds after it ran. Then go back to where
 // that takes effect; the task comes here again when it is released.
 #define TRACE_HOLDS(id, held, ...)                                                                 \
     ({                                                                                             \
         TRACE(id, __VA_ARGS__);                                                                    \
-        unlikely(*(trace_handler *volatile *)&trace_state_##id.handler != 0) && (held);            \
+        TRACE_ON(id) && (held);                                                                    \
     })

@@ -124,6 +124,7 @@ struct space *space_new(void)
     s->root = root;
     s->satp = satp_of_root(kva_to_pa(root));
     s->tables = 1;
+    s->walked = UINT64_MAX;
     s->stack_limit = 8 << 20;
     s->limit = s->data_limit = UINT64_MAX;
     spin_init(&s->lock, "space");

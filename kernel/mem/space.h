@@ -64,19 +64,21 @@ struct space {
     uint64_t satp;
     uint64_t harts; // atomic mask: satp of these harts is this root
     struct mutex mutate;
-    va_t stack_top;         // end of the first stack
-    va_t mmap_top;          // mappings are placed below, going down
-    va_t brk_start, brk;    // lock. exec sets both; a process has none of its own
-    va_t zap_lo, zap_hi;    // being emptied by the holder of mutate: no stack grows into it
-    uint64_t stack_limit;   // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
-    uint64_t limit;         // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
-    uint64_t data_limit;    // bytes of private writable mappings (RLIMIT_DATA)
-    bool lock_future;       // mlockall(MCL_FUTURE): new mappings are locked
-    bool not_random;        // ADDR_NO_RANDOMIZE: each part of an image has one place
-    bool no_huge;           // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch
-    uint64_t mapped;        // bytes in mappings
-    uint64_t resident;      // user frames in the page table
-    uint64_t tables;        // table frames, root included
+    va_t stack_top;       // end of the first stack
+    va_t mmap_top;        // mappings are placed below, going down
+    va_t brk_start, brk;  // lock. exec sets both; a process has none of its own
+    va_t zap_lo, zap_hi;  // being emptied by the holder of mutate: no stack grows into it
+    uint64_t stack_limit; // bytes a stack mapping may grow to (RLIMIT_STACK at exec)
+    uint64_t limit;       // bytes of mappings altogether (RLIMIT_AS); UINT64_MAX: none
+    uint64_t data_limit;  // bytes of private writable mappings (RLIMIT_DATA)
+    bool lock_future;     // mlockall(MCL_FUTURE): new mappings are locked
+    bool not_random;      // ADDR_NO_RANDOMIZE: each part of an image has one place
+    bool no_huge;         // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch
+    uint64_t mapped;      // bytes in mappings
+    uint64_t resident;    // user frames in the page table
+    uint64_t tables;      // table frames, root included; a table lives as long as the space
+    va_t walked; // what user copies walked to last: va >> WALK_SHIFT, and the leaf table there
+    pte_t *walked_table;
     struct list table_list; // of struct page, newest first: a table comes before its parent
     uint64_t peak;          // largest `resident`
     uint64_t faults, cow_copies, major;

@@ -174,7 +174,7 @@ static long word_at(struct space *s, va_t va, unsigned access, uint32_t **out)
     return *out ? 0 : error;
 }
 
-long user_load32_nofault(struct space *s, va_t va, uint32_t *out)
+long user_load32_slow(struct space *s, va_t va, uint32_t *out)
 {
     uint32_t *word;
     spin_lock(&s->lock);
@@ -196,15 +196,8 @@ long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t 
     return r;
 }
 
-int space_futex_key(struct space *s, va_t va, bool shared, uint32_t access, struct futex_key *out)
+int space_futex_key_shared(struct space *s, va_t va, uint32_t access, struct futex_key *out)
 {
-    if (va & 3)
-        return -EINVAL;
-    if (va >= USER_TOP)
-        return -EFAULT;
-    *out = (struct futex_key){s, va};
-    if (!shared)
-        return 0;
     spin_lock(&s->lock);
     struct range *r = range_map_find(&s->map, va);
     const struct mapping *m = r ? mapping_of(r) : NULL;

@@ -24,10 +24,24 @@ static inline bool user_range_ok(va_t va, uint64_t len)
 long user_copy_in_slow(struct space *s, void *dst, va_t src, size_t n);
 long user_copy_out_slow(struct space *s, va_t dst, const void *src, size_t n);
 
+// space.lock held, va < USER_TOP: the entry of va, NULL if there is no table. Copies often go where the last one went.
+enum { WALK_SHIFT = 21 };
+static inline pte_t *user_slot_locked(struct space *s, va_t va)
+{
+    if (unlikely(va >> WALK_SHIFT != s->walked)) {
+        pte_t *slot = pt_find(s->root, va);
+        if (unlikely(!slot))
+            return NULL;
+        s->walked = va >> WALK_SHIFT;
+        s->walked_table = (pte_t *)((uint64_t)slot & ~(uint64_t)PAGE_MASK);
+    }
+    return &s->walked_table[va >> PAGE_SHIFT & ((1u << (WALK_SHIFT - PAGE_SHIFT)) - 1)];
+}
+
 // space.lock held, va < USER_TOP: kernel address of va if its entry has all the bits, else NULL.
 static inline void *user_kva_locked(struct space *s, va_t va, uint64_t bits)
 {
-    pte_t *slot = pt_find(s->root, va);
+    pte_t *slot = user_slot_locked(s, va);
     if (unlikely(!slot || (*slot & bits) != bits))
         return NULL;
     return (char *)pa_to_kva(pte_pa(*slot)) + (va & PAGE_MASK);
@@ -38,15 +52,35 @@ enum {
     USER_WRITE_BITS = PTE_V | PTE_U | PTE_R | PTE_W | PTE_A | PTE_D,
 };
 
-// A few bytes are not worth a call.
-static inline __attribute__((always_inline)) void user_move_(void *dst, const void *src, size_t n)
+// 1 to USER_FEW bytes are not worth a call, and who makes none saves no registers. False: it takes more.
+enum { USER_FEW = 8 };
+static inline __attribute__((always_inline)) bool user_move_few_(struct space *s, void *kernel,
+                                                                 va_t va, size_t n, bool in)
 {
-    if (n > 8) {
-        memcpy(dst, src, n);
-        return;
+    if (unlikely((va & PAGE_MASK) + n > PAGE_SIZE || va >= USER_TOP))
+        return false;
+    spin_lock(&s->lock);
+    volatile char *user = user_kva_locked(s, va, in ? USER_READ_BITS : USER_WRITE_BITS),
+                  *at = kernel;
+    if (likely(user != NULL)) {
+        volatile char *to = in ? at : user;
+        const volatile char *from = in ? user : at, *end = from + n;
+        do
+            *to++ = *from++;
+        while (from != end);
     }
-    for (size_t i = 0; i < n; i++)
-        ((volatile char *)dst)[i] = ((const volatile char *)src)[i];
+    spin_unlock(&s->lock);
+    return user;
+}
+static inline __attribute__((always_inline)) bool user_get_few(struct space *s, void *dst, va_t src,
+                                                               size_t n)
+{
+    return user_move_few_(s, dst, src, n, true);
+}
+static inline __attribute__((always_inline)) bool user_put_few(struct space *s, va_t dst,
+                                                               const void *src, size_t n)
+{
+    return user_move_few_(s, (void *)src, dst, n, false);
 }
 
 static inline __attribute__((always_inline)) long user_copy_in(struct space *s, void *dst, va_t src,
@@ -56,7 +90,7 @@ static inline __attribute__((always_inline)) long user_copy_in(struct space *s, 
         spin_lock(&s->lock);
         const void *from = user_kva_locked(s, src, USER_READ_BITS);
         if (likely(from != NULL)) {
-            user_move_(dst, from, n);
+            memcpy(dst, from, n);
             spin_unlock(&s->lock);
             return 0;
         }
@@ -72,7 +106,7 @@ static inline __attribute__((always_inline)) long user_copy_out(struct space *s,
         spin_lock(&s->lock);
         void *to = user_kva_locked(s, dst, USER_WRITE_BITS);
         if (likely(to != NULL)) {
-            user_move_(to, src, n);
+            memcpy(to, src, n);
             spin_unlock(&s->lock);
             return 0;
         }
@@ -94,7 +128,22 @@ ASYNC_DECL(user_read_string, struct space *s; char *dst; va_t src; uint64_t max;
 // ---- words (futex, set_tid_address)
 
 // 0, -EFAULT (bad address, or not 4-aligned), -EAGAIN: absent, commit and start again.
-long user_load32_nofault(struct space *s, va_t va, uint32_t *out);
+long user_load32_slow(struct space *s, va_t va, uint32_t *out);
+static inline __attribute__((always_inline)) long user_load32_nofault(struct space *s, va_t va,
+                                                                      uint32_t *out)
+{
+    if (likely(!(va & 3) && va < USER_TOP)) {
+        spin_lock(&s->lock);
+        const uint32_t *word = user_kva_locked(s, va, USER_READ_BITS);
+        if (likely(word != NULL)) {
+            *out = load_relaxed(word);
+            spin_unlock(&s->lock);
+            return 0;
+        }
+        spin_unlock(&s->lock);
+    }
+    return user_load32_slow(s, va, out);
+}
 // Atomically: if the word equals expect it becomes want; *old is what it was. Same results.
 long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t want,
                             uint32_t *old);
@@ -107,7 +156,17 @@ struct futex_key {
 };
 // 0, -EFAULT, -EINVAL (not 4-aligned). No reference is taken: the waiter's space keeps both alive.
 // access: what a shared word's mapping must allow; a private one is not looked at.
-int space_futex_key(struct space *s, va_t va, bool shared, uint32_t access, struct futex_key *out);
+int space_futex_key_shared(struct space *s, va_t va, uint32_t access, struct futex_key *out);
+static inline int space_futex_key(struct space *s, va_t va, bool shared, uint32_t access,
+                                  struct futex_key *out)
+{
+    if (unlikely(va & 3))
+        return -EINVAL;
+    if (unlikely(va >= USER_TOP))
+        return -EFAULT;
+    *out = (struct futex_key){s, va};
+    return unlikely(shared) ? space_futex_key_shared(s, va, access, out) : 0;
+}
 
 // ---- pinned pages for long transfers
 

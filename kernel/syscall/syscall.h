@@ -67,13 +67,14 @@ static inline long syscall_go_async(void)
     return 0;
 }
 
-// The same, but `fn` (an ASYNC_SYSCALL) is awaited instead of the call's own handler: a small one
-// that knows what the wait is for, whose frames fit the thread without a segment of their own. Its
-// result is the call's, or -ERETRY: what was waited for has come, run the first try again.
-static inline long syscall_go_to(const struct async_fn *fn)
+// The same, but the wait has begun: the caller has entered a wait queue with a waiter in thread.light, and w->woken says what
+// the call returns. A thread that is traced leaves and goes on with the async handler, which shows its frames.
+static inline long syscall_wait(const struct light_wait *w)
 {
-    current_task()->detour = fn;
-    return syscall_go_async();
+    struct task *t = current_task();
+    t->light = w;
+    t->local |= LOCAL_WAIT;
+    return 0;
 }
 
 // Per number: calls, and calls of numbers nobody registered. Counted on the slow path and by

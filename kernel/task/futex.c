@@ -70,31 +70,52 @@ static bool same_key(const struct futex_key *a, const struct futex_key *b)
 
 static void wake_waiter(struct futex_waiter *w)
 {
-    struct task *task = w->task;
     list_remove(&w->link);
-    task_get(task); // once queued is 0 the waiter may return and its thread end
+    task_wake(w->task); // first: once queued is 0 the waiter may return and its thread end
     store_release(&w->queued, 0);
-    task_wake(task);
-    task_put(task);
 }
 
-// As Linux, which counts after it has woken: at least one, whatever n is.
-static long wake_key(const struct futex_key *key, int32_t n, uint32_t bits)
+static bool to_be_woken(const struct futex_waiter *w, const struct futex_key *key, uint32_t bits)
 {
-    struct futex_bucket *b = bucket_of(key);
+    return same_key(&w->key, key) && (w->bits & bits);
+}
+
+static __attribute__((noinline)) long wake_many(struct futex_bucket *b, const struct futex_key *key,
+                                                int32_t n, uint32_t bits)
+{
     long woken = 0;
-    fence_full();
-    if (list_empty(&b->waiters))
-        return 0;
-    spin_lock(&b->lock);
     LIST_FOREACH_SAFE(it, next, &b->waiters) {
         struct futex_waiter *w = list_entry(it, struct futex_waiter, link);
-        if (!same_key(&w->key, key) || !(w->bits & bits))
+        if (!to_be_woken(w, key, bits))
             continue;
         wake_waiter(w);
         if (++woken >= n)
             break;
     }
+    return woken;
+}
+
+// Mostly it is the first one, and one is enough.
+static inline long wake_locked(struct futex_bucket *b, const struct futex_key *key, int32_t n,
+                               uint32_t bits)
+{
+    struct futex_waiter *first = list_entry(b->waiters.next, struct futex_waiter, link);
+    if (unlikely(n > 1 || list_empty(&b->waiters) || !to_be_woken(first, key, bits)))
+        return wake_many(b, key, n, bits);
+    wake_waiter(first);
+    return 1;
+}
+
+// As Linux, which counts after it has woken: at least one, whatever n is.
+static inline __attribute__((always_inline)) long wake_key(const struct futex_key *key, int32_t n,
+                                                           uint32_t bits)
+{
+    struct futex_bucket *b = bucket_of(key);
+    fence_full();
+    if (list_empty(&b->waiters))
+        return 0;
+    spin_lock(&b->lock);
+    long woken = wake_locked(b, key, n, bits);
     spin_unlock(&b->lock);
     return woken;
 }
@@ -118,6 +139,17 @@ static struct futex_bucket *lock_waiter(struct futex_waiter *w)
     }
 }
 
+// Whoever reads 1 without the lock may have been woken before queued was cleared.
+static bool still_queued(struct futex_waiter *w)
+{
+    if (!load_acquire(&w->queued))
+        return false;
+    struct futex_bucket *b = lock_waiter(w);
+    bool is = w->queued;
+    spin_unlock(&b->lock);
+    return is;
+}
+
 // False: it was not queued, or is no more.
 static bool leave(struct futex_waiter *w)
 {
@@ -134,7 +166,8 @@ static bool leave(struct futex_waiter *w)
 }
 
 // 0: queued. -EAGAIN: the word has another value. -ECOMMIT: it is not there now.
-static long enter(struct futex_waiter *w, struct task *t, struct space *s, va_t va, uint32_t value)
+static inline __attribute__((always_inline)) long enter(struct futex_waiter *w, struct task *t,
+                                                        struct space *s, va_t va, uint32_t value)
 {
     uint32_t now;
     struct futex_bucket *b = bucket_of(&w->key);
@@ -175,7 +208,7 @@ ASYNC(futex_wait, long r; struct futex_waiter w; bool waits;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->waits = true;
-    while (load_acquire(&f->w.queued)) {
+    while (still_queued(&f->w)) {
         if (task_interrupted(t))
             break;
         SUSPEND("futex");
@@ -295,8 +328,37 @@ static long wake_op(struct space *s, va_t va, va_t va2, uint32_t n, uint32_t n2,
     return hit ? r + wake_key(&k2, (int32_t)n2, ~0u) : r;
 }
 
-// Everything but waiting.
-long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, uint32_t value3)
+LIGHT_WAIT(futex_light, "futex");
+
+static long futex_light(struct thread *th, bool must_leave)
+{
+    struct futex_waiter *w = LIGHT_STATE(th, struct futex_waiter);
+    if (likely(!load_acquire(&w->queued)))
+        return 0;
+    if (!must_leave && !task_interrupted(&th->task) && still_queued(w)) {
+        th->task.local |= LOCAL_WAIT;
+        return 0;
+    }
+    return !leave(w) ? 0 : must_leave ? -ERETRY : -ERESTARTSYS;
+}
+
+// Without a timeout. What must be awaited is left to the dispatcher.
+static long wait_light(va_t va, uint32_t value, uint32_t bits, bool is_private)
+{
+    struct thread *th = thread_current();
+    struct futex_waiter *w = LIGHT_STATE(th, struct futex_waiter);
+    w->bits = bits;
+    long r = space_futex_key(th->space, va, !is_private, ACCESS_READ, &w->key);
+    if (likely(!r))
+        r = enter(w, &th->task, th->space, va, value);
+    return likely(!r)      ? syscall_wait(&futex_light_wait)
+           : r == -ECOMMIT ? task_note_commit(va, 4, ACCESS_READ)
+                           : r;
+}
+
+// The other commands than a private WAKE and WAIT; but not waiting for a time.
+static __attribute__((noinline)) long futex_command(va_t va, uint32_t op, uint32_t value,
+                                                    uint64_t value2, va_t va2, uint32_t value3)
 {
     struct space *s = thread_current()->space;
     bool private_ = op & FUTEX_PRIVATE;
@@ -318,7 +380,10 @@ long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, 
         return wake_op(s, va, va2, value, (uint32_t)value2, value3, private_);
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
-        return syscall_go_async();
+        if (value2) // a timeout
+            return syscall_go_async();
+        value3 = cmd == FUTEX_WAIT ? ~0u : value3;
+        return value3 ? wait_light(va, value, value3, private_) : -EINVAL;
     default:
         return -ENOSYS;
     }
@@ -356,5 +421,21 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
     ASYNC_RETURN(f->r == -ERESTARTSYS ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+enum { PRIVATE_WAKE = FUTEX_WAKE | FUTEX_PRIVATE, PRIVATE_WAIT = FUTEX_WAIT | FUTEX_PRIVATE };
+
+static __attribute__((noinline)) long wait_private(va_t va, uint32_t value)
+{
+    return wait_light(va, value, ~0u, true);
+}
+
+long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, uint32_t value3)
+{
+    if (op == PRIVATE_WAKE)
+        return futex_wake(thread_current()->space, va, value, ~0u, true);
+    if (op == PRIVATE_WAIT && !value2)
+        return wait_private(va, value);
+    return futex_command(va, op, value, value2, va2, value3);
 }
 SYSCALL_TRY(98, futex, 6);

@@ -168,10 +168,18 @@ struct thread {
     uint64_t syscalls, faults;
     uint64_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
+    uint64_t light[7];    // of its light wait: LIGHT_STATE
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
     // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.
     _Alignas(8) char arena[]; // of its frames
 };
+
+// What a kind of light wait keeps of a thread that waits.
+#define LIGHT_STATE(th, type)                                                                      \
+    ({                                                                                             \
+        _Static_assert(sizeof(type) <= sizeof(th)->light, "it must fit into every thread");        \
+        (type *)(th)->light;                                                                       \
+    })
 
 static inline struct thread *thread_current(void)
 {

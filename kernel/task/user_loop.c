@@ -50,15 +50,13 @@ static inline bool goes_async(struct thread *th, long cause)
     return true;
 }
 
-// What to await for a call whose first try would have to wait.
-static inline const struct async_fn *async_handler(struct thread *th)
+// The thread was woken from its light wait: what its call returns, or LOCAL_WAIT is set and it goes on waiting.
+static inline long light_wait_over(struct thread *th, bool leave)
 {
-    const struct async_fn *fn = th->task.detour;
-    th->task.local = 0;
-    if (!fn)
-        return syscall_entries[th->tf.x[17]]->async;
-    th->task.detour = NULL;
-    return fn;
+    long r = th->task.light->woken(th, leave);
+    if (likely(!(th->task.local & LOCAL_WAIT)))
+        th->task.light = NULL;
+    return r;
 }
 
 #define CALL_ARGS(tf)                                                                              \
@@ -79,6 +77,12 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
         if (!f->absent) {
             t->local = 0;
             f->r = call_plain(f->e, &f->th->tf);
+            if (unlikely(t->local & LOCAL_WAIT)) {
+                t->local = 0;
+                f->r = light_wait_over(f->th, true);
+                if (f->r == -ERETRY)
+                    break;
+            }
             if (t->local & LOCAL_ASYNC)
                 break;
             if (!(t->local & LOCAL_COMMIT) || f->r != -ECOMMIT)
@@ -90,7 +94,6 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
             ASYNC_RETURN(f->r);
     }
     t->local = 0;
-    t->detour = NULL;
     AWAIT_VIA(f->r, syscall, f->e->async, CALL_ARGS(f->th->tf));
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
@@ -127,6 +130,8 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
     AWAIT(f->r, thread_born, f->th);
     task_trim(t);
     for (;;) {
+        long r, cause; // what crosses no await
+enter:
         while (unlikely(t->flags != 0)) {
             fpu_save(&f->th->fpu); // even RESERVE may let others run
             RESERVE(user_attend);
@@ -137,35 +142,48 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
         }
         space_activate(f->th->space);
         fpu_enter(&f->th->fpu);
-        f->cause = user_enter(&f->th->tf);
-        if (likely(f->cause == CAUSE_FLAGGED) || likely(goes_async(f->th, f->cause))) {
-            f->r = (long)f->th->tf.result;
-            while (t->local & LOCAL_ASYNC) {
-                f->handler = async_handler(f->th);
+        cause = user_enter(&f->th->tf); // which keeps no register: t and f are not worth spilling
+        t = current_task();
+        f = (void *)t->top;
+        if (likely(cause == CAUSE_FLAGGED) || likely(goes_async(f->th, cause))) {
+            r = (long)f->th->tf.result;
+            while (t->local & (LOCAL_WAIT | LOCAL_YIELD)) {
+                if (t->local & LOCAL_YIELD)
+                    f->th->tf.x[10] = (uint64_t)r; // it is over, and not restarted
+                t->local = 0;
+                fpu_save(&f->th->fpu);
+                SUSPEND_SWITCHING(t->light ? POLL_PENDING : POLL_YIELD, "its turn");
+                if (!t->light)
+                    goto enter;
+                r = light_wait_over(f->th, false);
+                if (likely(!t->local && r >= 0)) {
+                    f->th->tf.x[10] = (uint64_t)r;
+                    goto enter;
+                }
+            }
+            if (likely(!(t->local & (LOCAL_ASYNC | LOCAL_COMMIT)))) {
+                finish_call(f->th, r);
+                continue;
+            }
+            f->r = r;
+            if (t->local & LOCAL_ASYNC) {
+                f->handler = syscall_entries[f->th->tf.x[17]]->async;
+                t->local = 0;
                 fpu_save(&f->th->fpu);
                 // as RESERVE: programs know of no ENOMEM from wait4 or futex
                 while (unlikely(async_reserve(t, f->handler)))
                     YIELD();
                 AWAIT_VIA(f->r, syscall, f->handler, CALL_ARGS(f->th->tf));
                 task_trim(t);
-                if (f->r != -ERETRY)
-                    break;
-                f->r = call_plain(syscall_entries[f->th->tf.x[17]], &f->th->tf);
             }
-            if (unlikely(t->local & LOCAL_COMMIT) && f->r == -ECOMMIT) {
+            if ((t->local & LOCAL_COMMIT) && f->r == -ECOMMIT) {
                 fpu_save(&f->th->fpu);
                 RESERVE(syscall_run);
                 AWAIT(f->r, syscall_run, f->th, true);
                 task_trim(t);
             }
-            if (unlikely(t->local & LOCAL_YIELD)) {
-                finish_call(f->th, f->r);
-                fpu_save(&f->th->fpu);
-                YIELD();
-                continue;
-            }
             finish_call(f->th, f->r);
-        } else if (f->cause == CAUSE_SYSCALL) {
+        } else if (cause == CAUSE_SYSCALL) {
             TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
             fpu_save(&f->th->fpu);
             RESERVE(syscall_run);
@@ -173,7 +191,8 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
             task_trim(t);
             TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
             finish_call(f->th, f->r);
-        } else if (f->cause != CAUSE_INTERRUPTED) {
+        } else if (cause != CAUSE_INTERRUPTED) {
+            f->cause = cause;
             fpu_save(&f->th->fpu);
             RESERVE(user_fault);
             AWAIT(f->r, user_fault, f->th, (uint64_t)f->cause);

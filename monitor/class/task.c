@@ -66,8 +66,11 @@ static void look_at_leaf(struct task *t, struct task_view *v)
     v->since = ticks_to_ns(t->since);
     if (!f)
         return;
-    v->function = f->fn->name;
-    if (f->fn == &event_wait_fn && f->parent)
+    const struct light_wait *light = load_relaxed(&t->light);
+    v->function = light ? light->name : f->fn->name;
+    if (light)
+        snprintf(v->wait, sizeof v->wait, "%s", light->what);
+    else if (f->fn == &event_wait_fn && f->parent)
         snprintf(v->wait, sizeof v->wait, "%s of %s", f->at->what, f->parent->fn->name);
     else
         snprintf(v->wait, sizeof v->wait, "%s", f->at->what);

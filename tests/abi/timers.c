@@ -35,11 +35,11 @@ static void test_clocks(void)
     YES("is fine", t.tv_sec == 0 && t.tv_nsec > 0 && t.tv_nsec <= 4000000);
     struct tms tms;
     YES("times", times(&tms) != -1);
-    volatile long work = 0;
     int64_t cpu = now(CLOCK_PROCESS_CPUTIME_ID);
-    while (now(CLOCK_PROCESS_CPUTIME_ID) - cpu < 2000000)
+    long work = 0;
+    while (now(CLOCK_PROCESS_CPUTIME_ID) - cpu < 2000000 && work < 100000000)
         work++;
-    YES("processor time passes while working", work > 0);
+    YES("processor time passes while working", work < 100000000);
 }
 
 static void test_sleep(void)

@@ -223,7 +223,9 @@ static cold enum poll_how attend(struct task *t)
         if (!task_may_run_on(t, hart_self.index))
             return POLL_YIELD;
     }
-    if (t->shield)
+    // A callee begins, however late it is: as where it is called at once, what it is given is its own.
+    bool begins = t->top->at == &async_entry && t->top->parent;
+    if (t->shield || begins)
         return GO_ON;
     if ((attn & ATTN_CANCEL) && t->top != t->catcher) {
         async_unwind(t, t->catcher);
@@ -231,8 +233,7 @@ static cold enum poll_how attend(struct task *t)
         if (!t->top)
             return POLL_DONE;
     }
-    if ((attn & ATTN_DEADLINE) &&
-        t->top->at != &async_entry) { // a callee begins, however late it is
+    if (attn & ATTN_DEADLINE) {
         atomic_and32(&t->attn, ~(uint32_t)ATTN_DEADLINE);
         struct deadline *d = outermost_fired(t);
         if (d && t->top != d->frame) {

@@ -12,7 +12,7 @@
 #include "lib/log.h"
 #include "lib/trace.h"
 
-enum { KICK_US = HARD_STEAL ? 1 : 100, KICKS = HARD_STEAL ? 1 : 8 };
+enum { KICK_US = HARD_STEAL ? 1 : 100, KICKS = HARD_STEAL ? 1 : 16 };
 
 void (*task_kill_hook)(struct task *t);
 static uint64_t idle_mask; // bit per hart that sleeps or is about to
@@ -311,6 +311,7 @@ static inline __attribute__((always_inline)) void poll_end(struct task *t, enum 
         task_put(t);
     } else if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
+        kicks = 0; // who gives way is in no hurry
         requeue(t);
     } else if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED) {
         requeue(t);
@@ -345,6 +346,7 @@ struct task *executor_switch(struct task *t, enum poll_how how)
     poll_leave(t, now);
     if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
+        kicks = 0; // as in poll_end
         run_queue_push_simple(t);
     } else if (unlikely(atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)) {
         return switch_and_requeue(t, next, now);

@@ -15,10 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -205,6 +208,28 @@ static int do_poll(void)
     return closing(fds[1], e);
 }
 
+static int do_epoll(void)
+{
+    struct itimerspec moment = {.it_value.tv_nsec = 1000000};
+    struct epoll_event ev = {.events = EPOLLIN};
+    int outer = epoll_create1(0), ep = epoll_create1(0), timer = timerfd_create(CLOCK_MONOTONIC, 0),
+        event = eventfd(1, 0), e = 0;
+    uint64_t n;
+
+    if (outer < 0 || ep < 0 || timer < 0 || event < 0 ||
+        epoll_ctl(outer, EPOLL_CTL_ADD, ep, &ev) < 0 ||
+        epoll_ctl(ep, EPOLL_CTL_ADD, timer, &ev) < 0 || read(event, &n, sizeof n) < 0 ||
+        epoll_ctl(ep, EPOLL_CTL_ADD, event, &ev) < 0 ||
+        timerfd_settime(timer, 0, &moment, NULL) < 0 || epoll_wait(outer, &ev, 1, -1) < 0 ||
+        read(timer, &n, sizeof n) < 0 || timerfd_settime(timer, 0, &moment, NULL) < 0 ||
+        read(timer, &n, sizeof n) < 0)
+        e = errno;
+    close(outer);
+    close(event);
+    close(timer);
+    return closing(ep, e);
+}
+
 static int do_futex(void)
 {
     static uint32_t word;
@@ -376,6 +401,7 @@ static const struct {
     {"timer", do_timer, 0}, {"queue", do_queue, 0},   {"proc", do_proc, 0},
     {"exec", do_exec, 1},   {"wait", do_wait, 0},     {"reader", do_reader, 0},
     {"tty", do_tty, 0},     {"sleep", do_sleep, 0},   {"threads", do_threads, 0},
+    {"epoll", do_epoll, 0},
 };
 
 static int fail_sweep(int (*once)(void), int own_process)

@@ -2,6 +2,7 @@
 // Open files: their life, their position, and what they do when a driver says nothing.
 #include "fs/file.h"
 
+#include "fs/epoll.h"
 #include "fs/lock.h"
 
 #include "fs/poll.h"
@@ -33,6 +34,8 @@ struct file *file_new(struct vnode *v, const struct path *path, uint32_t flags)
 
 void file_release(struct file *file)
 {
+    if (unlikely(file->watches != NULL))
+        epoll_forget(file); // before anything of it is taken down
     locks_release(file, file);
     if (file->ops->release)
         file->ops->release(file);
@@ -139,15 +142,47 @@ const struct file_ops file_ops_no_device = {.open = &no_device_open_fn};
 
 // ---- polling
 
-void poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q)
+struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q,
+                            uint32_t can)
 {
     if (pl->used == pl->max) {
         pl->overflow = 1;
-        return;
+        return NULL;
     }
     struct poll_entry *e = &pl->entry[pl->used++];
     waiter_init(&e->w);
     e->lock = lock;
     e->q = q;
+    e->notify = pl->notify;
+    e->drop = NULL;
+    e->w.key = pl->events & (can | POLL_EXCLUSIVE);
     waitq_add(q, &e->w, pl->task);
+    return e;
+}
+
+void poll_remove(struct poll_entry *e)
+{
+    spin_lock(e->lock);
+    waitq_remove(e->q, &e->w);
+    spin_unlock(e->lock);
+    if (unlikely(e->drop != NULL))
+        e->drop(e);
+}
+
+void poll_wake_slow(struct waitq *q, uint32_t events)
+{
+    bool enough = false;
+    LIST_FOREACH_SAFE(it, next, &q->head) {
+        struct poll_entry *e = list_entry(it, struct poll_entry, w.link);
+        bool exclusive = e->w.key & POLL_EXCLUSIVE;
+        if (!(e->w.key & events) || (exclusive && enough))
+            continue;
+        if (e->notify) {
+            enough |= e->notify(e, events) && exclusive;
+            continue;
+        }
+        list_remove(&e->w.link);
+        task_wake(e->w.task); // first: from queued = 0 on it may end without our lock
+        store_release(&e->w.queued, 0);
+    }
 }

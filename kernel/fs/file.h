@@ -25,6 +25,7 @@ struct file {
     uint64_t pos;
     struct mutex pos_lock; // held across read/write/readdir of files with a position
     void *priv;            // the driver's
+    struct watch *watches; // by epolls (epoll_watch.c)
     bool readable, writable;
 };
 

@@ -91,7 +91,7 @@ static inline __attribute__((always_inline)) long read_run(struct pipe *p, struc
     if (unlikely(r != 0))
         return r;
     consume(p, n);
-    pipe_wake_writers(p);
+    pipe_wake_writers(p, n);
     return n;
 }
 
@@ -330,7 +330,7 @@ ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long r;)
     }
     waitq_remove(&f->p->readable, &f->w);
     if (f->r > 0)
-        pipe_wake_writers(f->p);
+        pipe_wake_writers(f->p, (uint64_t)f->r);
     if (fill_of(f->p) && !waitq_empty(&f->p->readable))
         waitq_wake_one(&f->p->readable); // what is left is the next reader's
     spin_unlock(&f->p->lock);
@@ -413,7 +413,7 @@ ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf absent; struct 
     }
     waitq_remove(&f->p->writable, &f->w);
     if (f->p->readers == 0 || fill_of(f->p) < PIPE_BYTES)
-        pipe_wake_writers(f->p); // whoever waits behind this one looks for itself
+        pipe_wake_writers(f->p, 0); // whoever waits behind this one looks for itself
     spin_unlock(&f->p->lock);
     if (f->r == -EPIPE && t->thread)
         signal_send_thread(t->thread, SIGPIPE, NULL);

@@ -49,12 +49,14 @@ static uint32_t pipe_poll(struct file *file, struct poll_list *pl)
     uint32_t mask = 0;
     spin_lock(&p->lock);
     if (pl)
-        poll_add(pl, &p->lock, &p->pollers);
+        poll_add(pl, &p->lock, &p->pollers,
+                 (file->readable ? POLLIN | POLLRDNORM | POLLHUP : 0) |
+                     (file->writable ? POLLOUT | POLLWRNORM | POLLERR : 0));
     if (file->readable && fill_of(p))
         mask |= POLLIN | POLLRDNORM;
     if (file->readable && p->writers == 0 && p->writer_opens)
         mask |= POLLHUP;
-    if (file->writable && fill_of(p) <= PIPE_BYTES - PIPE_BUF)
+    if (file->writable && pipe_has_room(fill_of(p)))
         mask |= POLLOUT | POLLWRNORM;
     if (file->writable && p->readers == 0)
         mask |= POLLERR;
@@ -84,7 +86,7 @@ static bool end_closed(struct pipe *p, const struct file *file)
         waitq_wake_all(&p->writable);
     if (p->writers == 0)
         waitq_wake_all(&p->readable);
-    waitq_wake_all(&p->pollers);
+    poll_wake(&p->pollers, POLL_ANY);
     spin_unlock(&p->lock);
     return last;
 }

@@ -33,16 +33,21 @@ static inline void pipe_wake_readers(struct pipe *p)
 {
     if (!waitq_empty(&p->readable))
         waitq_wake_one(&p->readable);
-    if (unlikely(!waitq_empty(&p->pollers)))
-        waitq_wake_all(&p->pollers);
+    poll_wake(&p->pollers, POLLIN | POLLRDNORM);
 }
 
-static inline void pipe_wake_writers(struct pipe *p)
+static inline bool pipe_has_room(uint64_t fill) // for any small write
+{
+    return fill <= PIPE_BYTES - PIPE_BUF;
+}
+
+// n bytes have been read. Pollers hear only of room where there was none: by edge all else is no news.
+static inline void pipe_wake_writers(struct pipe *p, uint64_t n)
 {
     if (!waitq_empty(&p->writable))
         waitq_wake_one(&p->writable);
-    if (unlikely(!waitq_empty(&p->pollers)))
-        waitq_wake_all(&p->pollers);
+    if (unlikely(!pipe_has_room(fill_of(p) + n) && pipe_has_room(fill_of(p))))
+        poll_wake(&p->pollers, POLLOUT | POLLWRNORM);
 }
 
 long pipe_try_read(struct file *file, va_t va, size_t len, uint64_t pos);

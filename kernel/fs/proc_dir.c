@@ -162,12 +162,14 @@ static struct file *file_of(const struct proc_node *node)
     return file;
 }
 
-// Files without a name are shown as kind:[inode].
+// Files without a name are shown by what they are, pipes by number.
 static long describe_file(const struct file *file, char *buf, size_t size)
 {
     if (!file->path.dentry) {
-        int n = snprintf(buf, size, "%s:[%lu]", S_ISFIFO(file->vnode->mode) ? "pipe" : "anon_inode",
-                         (unsigned long)file->vnode->ino);
+        int n = file->ops->name ? snprintf(buf, size, "anon_inode:%s", file->ops->name)
+                                : snprintf(buf, size, "%s:[%lu]",
+                                           S_ISFIFO(file->vnode->mode) ? "pipe" : "anon_inode",
+                                           (unsigned long)file->vnode->ino);
         return n < 0 ? -EIO : (size_t)n < size ? n : (long)size;
     }
     char *text = path_text(&file->path, NULL, buf, size, NULL);

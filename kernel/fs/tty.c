@@ -3,6 +3,7 @@
 #include "fs/tty.h"
 
 #include "dev/uart.h"
+#include "fs/poll.h"
 #include "fs/tty_impl.h"
 #include "lib/init.h"
 
@@ -39,7 +40,7 @@ void tty_wake_locked(struct tty *tty, unsigned bits)
     if ((bits & LDISC_OUT_READY) && ldisc_out_room(&tty->ld))
         waitq_wake_all(&tty->writers); // a signal may have flushed what they waited behind
     if (bits & (LDISC_WAKE | LDISC_OUT_READY))
-        waitq_wake_all(&tty->pollers);
+        poll_wake(&tty->pollers, POLL_ANY);
 }
 
 void tty_signal(int32_t pgrp, int sig)
@@ -79,7 +80,7 @@ size_t tty_tx_pull(uint8_t *buf, size_t max)
     size_t n = ldisc_pull(&tty->ld, buf, max);
     if (n > 0 && ldisc_out_room(&tty->ld)) {
         waitq_wake_all(&tty->writers);
-        waitq_wake_all(&tty->pollers);
+        poll_wake(&tty->pollers, POLLOUT | POLLWRNORM);
     }
     spin_unlock(&tty->lock);
     return n;

@@ -186,7 +186,7 @@ static uint32_t tty_poll(struct file *file, struct poll_list *pl)
     (void)file;
     spin_lock(&tty->lock);
     if (pl)
-        poll_add(pl, &tty->lock, &tty->pollers);
+        poll_add(pl, &tty->lock, &tty->pollers, POLL_ANY);
     const struct termios2 *tio = &tty->ld.termios;
     long need = tio->c_lflag & ICANON || tio->c_cc[VTIME] || !tio->c_cc[VMIN] ? 0 : tio->c_cc[VMIN];
     uint32_t mask = 0;

@@ -5,6 +5,7 @@
 // TCSETSF wait until output is sent; then a plain function does the work under the tty's lock.
 #include "dev/uart.h"
 #include "fs/file.h"
+#include "fs/poll.h"
 #include "fs/tty_impl.h"
 #include "mem/user.h"
 #include "task/thread.h"
@@ -127,7 +128,7 @@ static long flush_queues(struct tty *tty, uint64_t which)
     if (which != TCIFLUSH) {
         ldisc_flush_output(&tty->ld);
         waitq_wake_all(&tty->writers);
-        waitq_wake_all(&tty->pollers);
+        poll_wake(&tty->pollers, POLLOUT | POLLWRNORM);
     }
     spin_unlock(&tty->lock);
     return 0;

@@ -192,7 +192,8 @@ struct file_ops {
     // What a mapping of the file maps. NULL: vnode->pages, or -ENODEV when it has none. Returns a
     // referenced object; NULL in *out: anonymous zero pages.
     int (*mmap)(struct file *file, uint32_t prot, uint32_t flags, struct phys **out);
-    uint32_t flags; // enum file_ops_flag
+    uint32_t flags;   // enum file_ops_flag
+    const char *name; // of a file without a place, as /proc/PID/fd shows it; NULL: its number
 };
 enum file_ops_flag {
     FILE_OPS_STREAM = 1, // no position: lseek and pread are -ESPIPE, no position lock is taken

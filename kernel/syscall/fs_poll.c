@@ -8,8 +8,8 @@
 #include "fs/poll.h"
 #include "mem/user.h"
 #include "page/heap.h"
+#include "syscall/fs_wait.h"
 #include "syscall/syscall.h"
-#include "task/signal.h"
 #include "task/thread.h"
 
 enum { POLL_ALWAYS = POLLERR | POLLHUP | POLLNVAL, YIELD_EVERY = 256 };
@@ -37,6 +37,7 @@ static uint32_t poll_one(struct poll_set *set, uint32_t i, struct fd_table *tabl
     uint32_t mask = POLLNVAL;
     if (p->fd < 0)
         return 0;
+    set->list.events = (uint16_t)p->events | POLL_ALWAYS;
     if (waiting) {
         if (!set->files[i])
             set->files[i] = fd_get(table, p->fd);
@@ -50,7 +51,7 @@ static uint32_t poll_one(struct poll_set *set, uint32_t i, struct fd_table *tabl
             fd_unborrow(file, referenced);
         }
     }
-    return mask & ((uint16_t)p->events | POLL_ALWAYS);
+    return mask & set->list.events;
 }
 
 // Asks every file; how many are ready.
@@ -67,12 +68,8 @@ static long poll_round(struct poll_set *set, struct fd_table *table, bool waitin
 
 static void poll_unregister(struct poll_set *set)
 {
-    for (uint32_t i = 0; i < set->list.used; i++) {
-        struct poll_entry *e = &set->list.entry[i];
-        spin_lock(e->lock);
-        waitq_remove(e->q, &e->w);
-        spin_unlock(e->lock);
-    }
+    for (uint32_t i = 0; i < set->list.used; i++)
+        poll_remove(&set->list.entry[i]);
     set->list.used = 0;
 }
 
@@ -143,25 +140,6 @@ ASYNC(poll_core, struct poll_set set; struct deadline d; uint64_t end; uint64_t 
 
 // ---- what both calls share
 
-// The user's timeout in ns: -1 none. -EINVAL, -EFAULT through the result.
-ASYNC_DECL(timeout_arg, va_t va; int64_t *ns;);
-ASYNC(timeout_arg, struct timespec_k ts; long r;)
-{
-    ASYNC_BEGIN(timeout_arg);
-    *f->ns = -1;
-    if (!f->va)
-        ASYNC_RETURN(0);
-    AWAIT(f->r, user_read, t->thread->space, &f->ts, f->va, sizeof f->ts);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    if (f->ts.sec < 0 || f->ts.nsec < 0 || f->ts.nsec >= 1000000000)
-        ASYNC_RETURN(-EINVAL);
-    *f->ns = f->ts.sec >= INT64_MAX / 1000000000 - 1 ? -1 : f->ts.sec * 1000000000 + f->ts.nsec;
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
 // What is left goes back, as Linux does it, and a restarted call goes on with it; a bad pointer there is
 // no error any more, only the end of an interrupted call.
 ASYNC_DECL(timeout_back, va_t va; int64_t ns; uint64_t start;);
@@ -181,37 +159,17 @@ ASYNC(timeout_back, struct timespec_k ts; long r;)
     ASYNC_END;
 }
 
-ASYNC_DECL(mask_arg, va_t va; uint64_t size; sigset *mask; bool *given;);
-ASYNC(mask_arg, long r;)
-{
-    ASYNC_BEGIN(mask_arg);
-    *f->given = f->va != 0;
-    if (!f->va)
-        ASYNC_RETURN(0);
-    if (f->size != sizeof(sigset))
-        ASYNC_RETURN(-EINVAL);
-    AWAIT(f->r, user_read, t->thread->space, f->mask, f->va, sizeof(sigset));
-    ASYNC_RETURN(f->r);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-// The core under a temporary signal mask. When a signal ends the wait, the old mask comes back only
-// after its handler has its frame.
+// The core under a temporary signal mask.
 ASYNC_DECL(poll_masked, struct pollfd_k *fds; uint32_t n; int64_t ns; bool masked; sigset mask;);
 ASYNC(poll_masked, struct thread *th; long r;)
 {
     ASYNC_BEGIN(poll_masked);
     f->th = t->thread;
-    if (f->masked) {
-        f->th->saved_blocked = f->th->blocked;
-        signal_set_blocked(f->th, f->mask);
-    }
+    if (f->masked)
+        wait_mask_set(f->th, f->mask);
     AWAIT(f->r, poll_core, f->fds, f->n, f->ns);
-    if (f->masked && f->r != -EINTR)
-        signal_set_blocked(f->th, f->th->saved_blocked);
-    else if (f->masked)
-        f->th->restore_blocked = true; // not earlier: it keeps the attention bit set
+    if (f->masked)
+        wait_mask_back(f->th, f->r == -EINTR);
     ASYNC_RETURN(f->r == -EINTR ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;
     ASYNC_END;

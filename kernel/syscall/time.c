@@ -2,6 +2,7 @@
 // Clocks, sleeping, times.
 #include "task/time.h"
 #include "async/wait_async.h"
+#include "fs/timerfd.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/process.h"
@@ -98,6 +99,7 @@ long sys_clock_settime(uint32_t clock, va_t in)
         return -EPERM;
     clock_set_realtime(timespec_ns(&ts));
     ptimers_clock_was_set();
+    timerfds_clock_was_set();
     return 0;
 }
 SYSCALL(112, clock_settime, 2);

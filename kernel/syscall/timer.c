@@ -6,10 +6,6 @@
 #include "task/ptimer.h"
 #include "task/time.h"
 
-struct itimerspec_k {
-    struct timespec_k interval, value;
-};
-
 struct sigevent_k {
     uint64_t value;
     int32_t signo, notify;

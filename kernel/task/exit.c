@@ -8,6 +8,7 @@
 
 #include "fs/file.h"
 #include "fs/fsctx.h"
+#include "fs/poll.h"
 #include "fs/tty.h"
 #include "lib/log.h"
 #include "mem/user.h"
@@ -122,7 +123,7 @@ static void process_finish(struct process *p)
     if (gone) // what nobody waited for is not counted as a child's (POSIX, times)
         process_reap_locked(p);
     waitq_wake_all(&parent->child_exit);
-    waitq_wake_all(&p->ended);
+    poll_wake(&p->ended, POLLIN | POLLRDNORM);
     spin_unlock(&process_tree_lock);
     notify_parent(p, parent);
     tell_bereft(p, &b);

@@ -20,7 +20,7 @@ static uint32_t pidfd_poll(struct file *file, struct poll_list *pl)
     struct process *p = file->priv;
     spin_lock(&process_tree_lock);
     if (pl)
-        poll_add(pl, &process_tree_lock, &p->ended);
+        poll_add(pl, &process_tree_lock, &p->ended, POLL_ANY);
     uint32_t mask = (p->zombie ? POLLIN | POLLRDNORM : 0) | (p->reaped ? POLLHUP : 0);
     spin_unlock(&process_tree_lock);
     return mask;
@@ -37,6 +37,7 @@ static const struct file_ops pidfd_ops = {
     .poll = pidfd_poll,
     .release = pidfd_release,
     .flags = FILE_OPS_STREAM,
+    .name = "[pidfd]",
 };
 
 static struct file *file_of_process(struct process *p, uint32_t flags)

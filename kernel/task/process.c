@@ -10,6 +10,7 @@
 #include "fs/file.h"
 #include "fs/fsctx.h"
 #include "fs/path.h"
+#include "fs/poll.h"
 #include "lib/log.h"
 #include "mem/space.h"
 #include "page/heap.h"
@@ -232,7 +233,7 @@ void process_reap_locked(struct process *p)
     list_remove(&p->all);
     list_remove(&p->in_parent);
     p->reaped = 1;
-    waitq_wake_all(&p->ended);
+    poll_wake(&p->ended, POLLHUP);
 }
 
 static void thread_free(struct epoch_item *item)

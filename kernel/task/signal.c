@@ -5,6 +5,7 @@
 // finds either the thread to take the signal, or the mask that its owner looks at the signal with.
 #include "task/signal.h"
 
+#include "fs/poll.h"
 #include "lib/trace.h"
 #include "page/heap.h"
 #include "task/exit.h"
@@ -22,6 +23,7 @@ struct sighand *sighand_new(void)
     if (sh) {
         sh->refs = 1;
         spin_init(&sh->lock, "sighand");
+        waitq_init(&sh->pollers);
     }
     return sh;
 }
@@ -227,6 +229,8 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
         sigpending_add_owned(set, q, info);
     else
         e = sigpending_add(set, p, sig, info);
+    if (!e)
+        poll_wake(&p->sighand->pollers, POLLIN);
     if (!e && to && !(to->blocked & SIGMASK(sig)))
         task_attention(&to->task, ATTN_SIGNAL);
     return e;

@@ -58,6 +58,7 @@ struct sigpending {
 struct sighand {
     uint32_t refs;
     struct spinlock lock; // guards actions and the pending sets of its threads and process
+    struct waitq pollers; // of signalfds, by its processes; lock
     struct sigaction_k action[NSIG];
 };
 

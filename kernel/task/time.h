@@ -15,6 +15,8 @@ enum {
     CLOCK_REALTIME_COARSE,
     CLOCK_MONOTONIC_COARSE,
     CLOCK_BOOTTIME,
+    CLOCK_REALTIME_ALARM,
+    CLOCK_BOOTTIME_ALARM,
     CLOCK_TAI = 11,
     TIMER_ABSTIME = 1,
 };
@@ -35,6 +37,10 @@ uint64_t process_ticks(struct process *p);     // processor time of all its thre
 
 struct timeval_k {
     int64_t sec, usec;
+};
+
+struct itimerspec_k {
+    struct timespec_k interval, value;
 };
 
 static inline bool timespec_valid(const struct timespec_k *ts)

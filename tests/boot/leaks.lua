@@ -19,6 +19,11 @@ end)
 baseline.same("timers run, overrun and are left behind", function()
     is(host.sh("/tests/abi/timers_posix >/dev/null", 3600000), 0, "timers_posix")
 end)
+for _, name in ipairs { "eventfd", "epoll", "epoll_wait", "timerfd", "signalfd" } do
+    baseline.same(name .. " leaves nothing", function()
+        is(host.sh("cd /tmp && /tests/abi/" .. name .. " >/dev/null", 3600000), 0, name)
+    end)
+end
 baseline.same("children are killed wherever they are", runs("kill", 60))
 baseline.same("processes are looked up while they come and go", runs("lookup", 200))
 baseline.same("mounts come and go under those who walk across", runs("mount", 400))

@@ -68,12 +68,20 @@ void uart_kick(void)
     kicks++;
 }
 
-void poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q)
+struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q, uint32_t can)
 {
     assert_true(spin_held(lock));
+    (void)can;
     struct poll_entry *e = &pl->entry[pl->used++];
     waiter_init(&e->w);
     waitq_add(q, &e->w, pl->task);
+    return e;
+}
+
+void poll_wake_slow(struct waitq *q, uint32_t events)
+{
+    (void)events;
+    waitq_wake_all(q);
 }
 
 // ---- the task room

@@ -3,6 +3,7 @@
 #include "vfs_host.h"
 
 #include "async/executor.h"
+#include "fs/epoll.h"
 #include "fs/lock.h"
 #include "fs/tmpfs.h"
 #include "host.h"
@@ -25,6 +26,11 @@ unsigned vfs_random(unsigned n)
 {
     vfs_seed = vfs_seed * 1103515245 + 12345;
     return (vfs_seed >> 8) % n;
+}
+
+void epoll_forget(struct file *file)
+{
+    panic("file %p is watched, by no epoll", (void *)file);
 }
 
 // ---- tasks

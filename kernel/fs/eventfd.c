@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// eventfd(2): a counter that is waited for while it is 0, and added to until it is full.
+//
+// As with pipes one reader is woken at a time and passes the wake on when it leaves something for others.
+// The tries serve what need not wait, from the trap path.
+#include "fs/anon.h"
+#include "fs/poll.h"
+#include "mem/user.h"
+#include "page/heap.h"
+#include "syscall/syscall.h"
+#include "task/thread.h"
+
+enum { EFD_SEMAPHORE = 1 };
+#define EVENTFD_MAX (UINT64_MAX - 1) // the counter's largest value
+
+struct eventfd {
+    struct spinlock lock;
+    bool semaphore; // a read takes 1, not all
+    uint64_t count;
+    struct waitq readable, writable, pollers;
+};
+
+static inline struct eventfd *eventfd_of(const struct file *file)
+{
+    return file->priv;
+}
+
+static uint32_t eventfd_poll(struct file *file, struct poll_list *pl)
+{
+    struct eventfd *e = eventfd_of(file);
+    spin_lock(&e->lock);
+    if (pl)
+        poll_add(pl, &e->lock, &e->pollers, POLL_ANY);
+    uint32_t mask = (e->count ? POLLIN : 0) | (e->count < EVENTFD_MAX ? POLLOUT : 0);
+    spin_unlock(&e->lock);
+    return mask;
+}
+
+// ---- lock held
+
+static inline uint64_t next_value(const struct eventfd *e)
+{
+    return e->semaphore ? 1 : e->count;
+}
+
+static inline void take(struct eventfd *e)
+{
+    e->count -= next_value(e);
+    if (unlikely(!waitq_empty(&e->writable)))
+        waitq_wake_all(&e->writable); // what does not fit for one may fit for another
+    poll_wake(&e->pollers, POLLOUT);
+}
+
+static inline bool fits(const struct eventfd *e, uint64_t n)
+{
+    return n <= EVENTFD_MAX - e->count;
+}
+
+static inline void add(struct eventfd *e, uint64_t n)
+{
+    e->count += n;
+    if (e->count && !waitq_empty(&e->readable))
+        waitq_wake_one(&e->readable);
+    poll_wake(&e->pollers, POLLIN);
+}
+
+// The reader has taken; what is left is the next one's.
+static inline void pass_on(struct eventfd *e, struct waiter *w)
+{
+    waitq_remove(&e->readable, w);
+    if (unlikely(e->count && !waitq_empty(&e->readable)))
+        waitq_wake_one(&e->readable);
+}
+
+// ---- plain
+
+static inline __attribute__((always_inline)) long take_out(struct eventfd *e, va_t va)
+{
+    uint64_t n = next_value(e);
+    long r = user_copy_out(thread_current()->space, va, &n, sizeof n);
+    if (unlikely(r != 0))
+        return r;
+    take(e);
+    return sizeof n;
+}
+
+static long eventfd_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct eventfd *e = eventfd_of(file);
+    (void)pos;
+    if (unlikely(len < sizeof e->count))
+        return -EINVAL;
+    spin_lock(&e->lock);
+    long r = e->count ? take_out(e, va) : file->flags & O_NONBLOCK ? -EAGAIN : syscall_go_async();
+    spin_unlock(&e->lock);
+    return r;
+}
+
+static long eventfd_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
+{
+    struct eventfd *e = eventfd_of(file);
+    uint64_t n;
+    (void)pos;
+    if (unlikely(len != sizeof n))
+        return -EINVAL;
+    long r = user_copy_in(thread_current()->space, &n, va, sizeof n);
+    if (unlikely(r != 0))
+        return r;
+    if (unlikely(n == UINT64_MAX))
+        return -EINVAL;
+    spin_lock(&e->lock);
+    if (likely(fits(e, n)))
+        add(e, n);
+    else
+        r = syscall_go_async();
+    spin_unlock(&e->lock);
+    return r ? r : (long)sizeof n;
+}
+
+// ---- async: what the tries leave, and vectors. A value that cannot be copied out is lost, as in Linux.
+
+ASYNC_IMPL(eventfd_read, file_read, struct waiter w; struct eventfd * e; uint64_t value; long r;)
+{
+    ASYNC_BEGIN(eventfd_read);
+    f->e = eventfd_of(f->file);
+    waiter_init(&f->w);
+    if (f->buf->left < sizeof f->value)
+        ASYNC_RETURN(-EINVAL);
+    spin_lock(&f->e->lock);
+    while (f->e->count == 0) {
+        f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+        if (f->r != 1) {
+            spin_unlock(&f->e->lock);
+            ASYNC_RETURN(f->r);
+        }
+        waitq_add(&f->e->readable, &f->w, t);
+        spin_unlock(&f->e->lock);
+        SUSPEND("eventfd readable");
+        spin_lock(&f->e->lock);
+    }
+    f->value = next_value(f->e);
+    take(f->e);
+    pass_on(f->e, &f->w);
+    spin_unlock(&f->e->lock);
+    AWAIT(f->r, iobuf_out_all, f->buf, &f->value, sizeof f->value);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    waiter_finish(&f->e->lock, &f->e->readable, &f->w);
+    ASYNC_END;
+}
+
+ASYNC_IMPL(eventfd_write, file_write, struct waiter w; struct eventfd * e; uint64_t value; long r;)
+{
+    ASYNC_BEGIN(eventfd_write);
+    f->e = eventfd_of(f->file);
+    waiter_init(&f->w);
+    if (f->buf->range != sizeof f->value) // a vector is as many writes
+        ASYNC_RETURN(-EINVAL);
+    AWAIT(f->r, iobuf_in_all, f->buf, &f->value, sizeof f->value);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    if (f->value == UINT64_MAX)
+        ASYNC_RETURN(-EINVAL);
+    spin_lock(&f->e->lock);
+    while (!fits(f->e, f->value)) {
+        f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+        if (f->r != 1) {
+            spin_unlock(&f->e->lock);
+            ASYNC_RETURN(f->r);
+        }
+        waitq_add(&f->e->writable, &f->w, t);
+        spin_unlock(&f->e->lock);
+        SUSPEND("eventfd writable");
+        spin_lock(&f->e->lock);
+    }
+    add(f->e, f->value);
+    waitq_remove(&f->e->writable, &f->w);
+    spin_unlock(&f->e->lock);
+    ASYNC_RETURN(sizeof f->value);
+    ASYNC_FINALLY;
+    waiter_finish(&f->e->lock, &f->e->writable, &f->w);
+    ASYNC_END;
+}
+
+static void eventfd_release(struct file *file)
+{
+    kfree(file->priv);
+}
+
+static const struct file_ops eventfd_ops = {
+    .read = &eventfd_read_fn,
+    .write = &eventfd_write_fn,
+    .try_read = eventfd_try_read,
+    .try_write = eventfd_try_write,
+    .poll = eventfd_poll,
+    .release = eventfd_release,
+    .flags = FILE_OPS_STREAM,
+    .name = "[eventfd]",
+};
+
+long sys_eventfd2(uint32_t count, uint32_t flags)
+{
+    if (flags & ~(uint32_t)(EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC))
+        return -EINVAL;
+    struct eventfd *e = kmalloc(sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    *e = (struct eventfd){.count = count, .semaphore = flags & EFD_SEMAPHORE};
+    spin_init(&e->lock, "eventfd");
+    waitq_init(&e->readable);
+    waitq_init(&e->writable);
+    waitq_init(&e->pollers);
+    long fd = anon_open(&eventfd_ops, e, flags);
+    if (fd < 0)
+        kfree(e);
+    return fd;
+}
+SYSCALL(19, eventfd2, 2);

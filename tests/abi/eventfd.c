@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+// eventfd: the counter and the semaphore, what is refused, who waits, and what poll says.
+#include "abi.h"
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#define FULL (UINT64_MAX - 1)
+
+static long put(int fd, uint64_t n)
+{
+    return write(fd, &n, sizeof n);
+}
+
+// What a read gets; 0: nothing, errno says why.
+static uint64_t get(int fd)
+{
+    uint64_t n = 0;
+    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
+}
+
+static void say_get(const char *key, int fd)
+{
+    uint64_t n = get(fd);
+
+    if (n)
+        say(key, "%lu", n);
+    else
+        say(key, "%s", errno_name(errno));
+}
+
+static void poll_shows(const char *key, int fd)
+{
+    struct pollfd p = {.fd = fd, .events = 0x3ff};
+    int n = poll(&p, 1, 0);
+
+    say(key, "%d 0x%x", n, p.revents);
+}
+
+static void test_making(void)
+{
+    int fd;
+
+    VALUE("unknown flags", syscall(SYS_eventfd2, 0, 2));
+    VALUE("more unknown flags", syscall(SYS_eventfd2, 0, O_APPEND));
+    OK("an eventfd", fd = eventfd(0, 0));
+    VALUE("its access mode", fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+    VALUE("stays open on exec", fcntl(fd, F_GETFD));
+    close(fd);
+    OK("one with flags", fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    VALUE("its flags", fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+    VALUE("closes on exec", fcntl(fd, F_GETFD));
+    close(fd);
+    fd = eventfd(UINT32_MAX, 0);
+    say_get("the largest start", fd);
+    close(fd);
+}
+
+static void test_place(void)
+{
+    int fd = eventfd(0, 0), other = eventfd(0, 0), reopened;
+    struct stat a, b;
+    char path[40], text[64] = "", byte;
+
+    OK("fstat", fstat(fd, &a));
+    fstat(other, &b);
+    say("mode and size", "0%o %ld, %lu links", a.st_mode, (long)a.st_size,
+        (unsigned long)a.st_nlink);
+    YES("all are one inode", a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    OK("readlink", readlink(path, text, sizeof text - 1));
+    say("its name", "%s", text);
+    VALUE("open it again", reopened = open(path, O_RDWR));
+    VALUE("pread", pread(fd, &byte, 1, 0));
+    VALUE("ftruncate", ftruncate(fd, 0));
+    close(fd);
+    close(other);
+}
+
+static void test_counter(void)
+{
+    int fd = eventfd(3, EFD_NONBLOCK);
+    uint64_t three[3] = {1, 2, 3};
+    struct iovec halves[2] = {{three, 4}, {(char *)three + 4, 4}};
+
+    say_get("the start", fd);
+    say_get("then nothing", fd);
+    VALUE("write 5", put(fd, 5));
+    VALUE("write 7", put(fd, 7));
+    say_get("their sum", fd);
+    VALUE("write 0", put(fd, 0));
+    say_get("adds nothing", fd);
+    VALUE("write the largest", put(fd, FULL));
+    VALUE("one more", put(fd, 1));
+    VALUE("none more", put(fd, 0));
+    say_get("the largest", fd);
+    VALUE("write what is no count", put(fd, UINT64_MAX));
+    VALUE("short write", write(fd, three, 7));
+    VALUE("short read", read(fd, three, 7));
+    VALUE("long write", write(fd, three, sizeof three));
+    VALUE("long read", read(fd, three, sizeof three));
+    say("is of one word", "%lu %lu", three[0], three[1]);
+    VALUE("write from nowhere", syscall(SYS_write, fd, 8, 8));
+    VALUE("write in halves", writev(fd, halves, 2));
+    VALUE("read in halves", readv(fd, halves, 2));
+    say("the halves", "%lu", three[0]);
+    close(fd);
+}
+
+static void test_semaphore(void)
+{
+    int fd = eventfd(2, EFD_SEMAPHORE | EFD_NONBLOCK);
+
+    say_get("one", fd);
+    say_get("another", fd);
+    say_get("no third", fd);
+    VALUE("write 3 to a semaphore", put(fd, 3));
+    say_get("one of three", fd);
+    poll_shows("poll with some left", fd);
+    close(fd);
+}
+
+static void test_poll(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK);
+
+    poll_shows("poll 0", fd);
+    put(fd, 1);
+    poll_shows("poll 1", fd);
+    put(fd, FULL - 1);
+    poll_shows("poll full", fd);
+    get(fd);
+    pid_t pid = fork();
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        _exit(put(fd, 1) != 8);
+    }
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    VALUE("poll until it is written", poll(&p, 1, -1));
+    say("it shows", "0x%x", p.revents);
+    say_end("its writer", pid);
+    get(fd);
+    put(fd, FULL);
+    pid = fork();
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        _exit(get(fd) != FULL);
+    }
+    p.events = POLLOUT;
+    VALUE("poll until it is read", poll(&p, 1, -1));
+    say("then shows", "0x%x", p.revents);
+    say_end("its reader", pid);
+    close(fd);
+}
+
+static void nothing(int sig)
+{
+    (void)sig;
+}
+
+static void test_waits(void)
+{
+    int fd = eventfd(0, 0), sem = eventfd(0, EFD_SEMAPHORE), total = 0, status;
+    pid_t pid = fork(), readers[4];
+
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        _exit(put(fd, 9) != 8);
+    }
+    say_get("a read waits for a write", fd);
+    say_end("who wrote", pid);
+
+    put(fd, FULL - 1);
+    pid = fork();
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        _exit(get(fd) != FULL - 1);
+    }
+    VALUE("a write waits for a read", put(fd, 2));
+    say_end("who read", pid);
+    say_get("what was written then", fd);
+
+    for (int i = 0; i < 4; i++)
+        if ((readers[i] = fork()) == 0)
+            _exit(get(sem) == 1 ? 1 : 100);
+    for (int i = 0; i < 4; i++)
+        until_state(readers[i], 'S');
+    VALUE("a write for four readers", put(sem, 4));
+    for (int i = 0; i < 4; i++) {
+        waitpid(readers[i], &status, 0);
+        total += WEXITSTATUS(status);
+    }
+    VALUE("each got one", total);
+
+    for (int i = 0; i < 3; i++)
+        if ((readers[i] = fork()) == 0)
+            _exit(get(sem) == 1 ? 0 : 100);
+    for (int i = 0; i < 3; i++)
+        until_state(readers[i], 'S');
+    kill(readers[0], SIGKILL);
+    put(sem, 1);
+    say_end("a reader is killed", readers[0]);
+    put(sem, 1);
+    say_end("the second reads", readers[1]);
+    say_end("the third reads", readers[2]);
+    close(fd);
+    close(sem);
+}
+
+static void test_signals(void)
+{
+    int fd = eventfd(0, 0);
+    struct sigaction action = {.sa_handler = nothing};
+
+    sigaction(SIGUSR1, &action, NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        _exit(kill(getppid(), SIGUSR1) != 0);
+    }
+    say_get("a read that a signal ends", fd);
+    say_end("who signalled", pid);
+    put(fd, FULL);
+    pid = fork();
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        _exit(kill(getppid(), SIGUSR1) != 0);
+    }
+    VALUE("a write that a signal ends", put(fd, 1));
+    say_end("who signalled again", pid);
+    get(fd);
+
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGUSR1, &action, NULL);
+    pid = fork();
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        kill(getppid(), SIGUSR1);
+        until_state(getppid(), 'S');
+        _exit(put(fd, 6) != 8);
+    }
+    say_get("a read that is restarted", fd);
+    say_end("who signalled and wrote", pid);
+    close(fd);
+}
+
+enum { ROUNDS = 2000, WRITERS = 3 };
+
+static void *writer(void *arg)
+{
+    for (int i = 0; i < ROUNDS; i++)
+        put(*(int *)arg, 1);
+    return arg;
+}
+
+static void test_threads(void)
+{
+    int fd = eventfd(0, 0), sem = eventfd(0, EFD_SEMAPHORE);
+    pthread_t thread[WRITERS];
+    uint64_t sum = 0;
+
+    for (int i = 0; i < WRITERS; i++)
+        pthread_create(&thread[i], NULL, writer, &fd);
+    while (sum < WRITERS * ROUNDS)
+        sum += get(fd);
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(thread[i], NULL);
+    say("what threads write is read once", "%lu", sum);
+    for (int i = 0; i < WRITERS; i++)
+        pthread_create(&thread[i], NULL, writer, &sem);
+    for (sum = 0; sum < WRITERS * ROUNDS;)
+        sum += get(sem);
+    say("one by one", "%lu", sum);
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(thread[i], NULL);
+    fcntl(sem, F_SETFL, O_NONBLOCK);
+    say_get("and no more", sem);
+}
+
+int main(void)
+{
+    test_making();
+    test_place();
+    test_counter();
+    test_semaphore();
+    test_poll();
+    test_waits();
+    test_signals();
+    test_threads();
+    return 0;
+}

@@ -103,6 +103,7 @@ void space_tables_trim(struct space *s, va_t lo, va_t hi)
     }
     if (list_empty(&gone))
         return;
+    s->walked = UINT64_MAX;
     space_flush(s, lo, 0); // walkers forget the tables before they become something else
     for (struct list *it; (it = list_pop_front(&gone));)
         frame_free_zeroed(page_pa(list_entry(it, struct page, link)));

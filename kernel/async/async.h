@@ -255,7 +255,8 @@ finally_:                                                                       
 #define SUSPEND_S_Y_(id, how_, what)                                                               \
     do {                                                                                           \
         ASYNC_HERE_(id, what, NULL, NULL);                                                         \
-        struct task *next_ = executor_switch(t, how_);                                             \
+        struct task *next_;                                                                        \
+        next_ = executor_switch(t, how_);                                                          \
         if (!next_)                                                                                \
             return (poll_t){how_};                                                                 \
         t = next_;                                                                                 \

@@ -76,8 +76,9 @@ struct space {
     bool no_huge;         // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch
     uint64_t mapped;      // bytes in mappings
     uint64_t resident;    // user frames in the page table
-    uint64_t tables;      // table frames, root included; a table lives as long as the space
-    va_t walked; // what user copies walked to last: va >> WALK_SHIFT, and the leaf table there
+    uint64_t tables;      // table frames, root included
+    va_t
+        walked; // what user copies walked to last: va >> WALK_SHIFT, and the leaf table there, while it lives
     pte_t *walked_table;
     struct list table_list; // of struct page, newest first: a table comes before its parent
     uint64_t peak;          // largest `resident`

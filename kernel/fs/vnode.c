@@ -289,7 +289,13 @@ static void free_memory(struct vnode *v)
 {
     spin_lock(&v->super->lock);
     list_remove(&v->in_super);
+    bool last = list_empty(&v->super->vnodes);
     spin_unlock(&v->super->lock);
+    if (unlikely(last)) {
+        spin_lock(&vnode_lock);
+        waitq_wake_all(&reap_waiters);
+        spin_unlock(&vnode_lock);
+    }
     if (v->ops->free_vnode)
         v->ops->free_vnode(v);
     else
@@ -365,6 +371,25 @@ ASYNC(vnode_reaper_flush, struct waiter w;)
         waitq_add(&reap_waiters, &f->w, t);
         spin_unlock(&vnode_lock);
         SUSPEND("the vnode reaper");
+        spin_lock(&vnode_lock);
+        waitq_remove(&reap_waiters, &f->w);
+    }
+    spin_unlock(&vnode_lock);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    waiter_finish(&vnode_lock, &reap_waiters, &f->w);
+    ASYNC_END;
+}
+
+ASYNC(vnodes_gone, struct waiter w;)
+{
+    ASYNC_BEGIN(vnodes_gone);
+    waiter_init(&f->w);
+    spin_lock(&vnode_lock);
+    while (reaping || !list_empty(&f->super->vnodes)) {
+        waitq_add(&reap_waiters, &f->w, t);
+        spin_unlock(&vnode_lock);
+        SUSPEND("a file system's last vnode");
         spin_lock(&vnode_lock);
         waitq_remove(&reap_waiters, &f->w);
     }

@@ -290,6 +290,8 @@ static inline void vnode_put(struct vnode *v)
 // Identity, for file systems whose vnodes are made from disk: one vnode per (super, ino).
 // vnode_find: >= 0 and *out referenced or NULL; waits while a dying one of that number is evicted.
 ASYNC_DECL(vnode_reaper_flush, int unused;); // until no released vnode waits for its evict
+// Until super has no vnode. All have been let go of but by the flusher, which soon will.
+ASYNC_DECL(vnodes_gone, struct super *super;);
 ASYNC_DECL(vnode_find, struct super *super; uint64_t ino; struct vnode **out;);
 void vnode_hash_insert(struct vnode *v);
 void vnode_hash_remove(struct vnode *v);          // e.g. unlinked: the number may be used again

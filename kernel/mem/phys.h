@@ -155,5 +155,6 @@ enum phys_why {
 struct phys_totals {
     uint64_t cached, dirty, shared_anon;
     uint64_t written, written_for[PHYS_WHYS], evicted, throttled;
+    uint64_t fills, filled; // runs of pages that were to be read, and pages of them
 };
 extern struct phys_totals phys_totals; // atomic

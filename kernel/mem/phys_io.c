@@ -46,6 +46,8 @@ static uint32_t claim_run(struct phys *ph, uint64_t index, uint32_t want, struct
         page_ref(pages[n]);
     }
     ph->next_read = index + n;
+    atomic_add64(&phys_totals.fills, n != 0);
+    atomic_add64(&phys_totals.filled, n);
     return n;
 }
 

@@ -109,6 +109,8 @@ static int k_memory(lua_State *L)
     set_int(L, "written", phys_totals.written);
     set_int(L, "evicted", phys_totals.evicted);
     set_int(L, "throttled", phys_totals.throttled);
+    set_int(L, "fills", phys_totals.fills);
+    set_int(L, "filled", phys_totals.filled);
     if (lua_toboolean(L, 1)) {
         frame_count_kinds(&s);
         for (int i = 0; i < FRAME_KINDS; i++)

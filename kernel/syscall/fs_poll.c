@@ -37,8 +37,8 @@ static uint32_t poll_one(struct poll_set *set, uint32_t i, struct fd_table *tabl
     uint32_t mask = POLLNVAL;
     if (p->fd < 0)
         return 0;
-    set->list.events = (uint16_t)p->events | POLL_ALWAYS;
     if (waiting) {
+        set->list.events = (uint16_t)p->events | POLL_ALWAYS;
         if (!set->files[i])
             set->files[i] = fd_get(table, p->fd);
         if (set->files[i])
@@ -51,7 +51,7 @@ static uint32_t poll_one(struct poll_set *set, uint32_t i, struct fd_table *tabl
             fd_unborrow(file, referenced);
         }
     }
-    return mask & set->list.events;
+    return mask & ((uint16_t)p->events | POLL_ALWAYS);
 }
 
 // Asks every file; how many are ready.

@@ -68,7 +68,8 @@ void uart_kick(void)
     kicks++;
 }
 
-struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q, uint32_t can)
+struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q,
+                            uint32_t can)
 {
     assert_true(spin_held(lock));
     (void)can;

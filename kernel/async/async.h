@@ -260,6 +260,8 @@ finally_:                                                                       
         if (!next_)                                                                                \
             return (poll_t){how_};                                                                 \
         t = next_;                                                                                 \
+        if (unlikely(load_relaxed(&t->attn) & ATTN_BEFORE_POLL))                                   \
+            return (poll_t){POLL_YIELD}; /* of the new one: the executor sees to it */             \
         f = (void *)t->top;                                                                        \
         ASYNC_LABEL_(id) :;                                                                        \
     } while (0)

@@ -209,9 +209,6 @@ static struct deadline *outermost_fired(struct task *t)
 
 #define GO_ON ((enum poll_how)99) // of attend: resume the task
 
-// What is seen to before the task goes on.
-enum { ATTN_BEFORE_POLL = ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE };
-
 // Moves, and outside shields cancel and deadlines, take effect between polls. Otherwise how the poll ends.
 static cold enum poll_how attend(struct task *t)
 {
@@ -257,7 +254,7 @@ static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
         return how;
     for (;;) {
         how = t->top->fn->resume(t, t->top).how;
-        t = hart_self.current; // executor_switch
+        t = hart_self.current; // SUSPEND_SWITCHING
         if (how == POLL_DONE) {
             async_pop(t);
             if (unlikely(!t->top))
@@ -338,7 +335,7 @@ struct task *executor_switch(struct task *t, enum poll_how how)
     struct task *next;
     if (!run_queue_pop_simple(&next, how == POLL_YIELD))
         return NULL;
-    if (next->top->at != t->top->at || unlikely(next->attn & ATTN_BEFORE_POLL)) {
+    if (next->top->at != t->top->at) {
         refused = next;
         return NULL;
     }

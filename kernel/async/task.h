@@ -34,6 +34,10 @@ enum task_attn {
     ATTN_MOVE = 128,    // its affinity has changed: go on elsewhere if it may not run here
 };
 
+// What the executor sees to before a task goes on. Looked at when the task is RUNNING: who sets ATTN_HOLD and finds it not
+// RUNNING relies on that.
+enum { ATTN_BEFORE_POLL = ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE };
+
 // Bits only the running task sets for itself, tested with attn in one load on the trap path.
 enum task_local_flag {
     LOCAL_ASYNC = 1,   // a first try would have to wait

@@ -118,25 +118,29 @@ static inline void finish_call(struct thread *th, long r)
 }
 
 // Room for all that fn may await. The kernel keeps a reserve of frames that user memory cannot take,
-// so this waits for others to give back at worst.
+// so this waits for others to give back at worst: programs know of no ENOMEM from wait4 or futex.
 #define RESERVE(fn)                                                                                \
-    while (unlikely(async_reserve(t, &fn##_fn)))                                                   \
+    while (unlikely(async_reserve(t, &(fn))))                                                      \
     YIELD()
+
+// Awaits fn for the thread, whose FP registers may be another's by then: even RESERVE may let others run.
+#define AWAIT_FOR_THREAD(fn, ...)                                                                  \
+    do {                                                                                           \
+        fpu_save(&f->th->fpu);                                                                     \
+        RESERVE(fn##_fn);                                                                          \
+        AWAIT(f->r, fn, f->th, ##__VA_ARGS__);                                                     \
+        task_trim(t);                                                                              \
+    } while (0)
 
 ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
 {
     ASYNC_BEGIN(user_loop);
-    RESERVE(thread_born);
-    AWAIT(f->r, thread_born, f->th);
-    task_trim(t);
+    AWAIT_FOR_THREAD(thread_born);
     for (;;) {
         long r, cause; // what crosses no await
 enter:
         while (unlikely(t->flags != 0)) {
-            fpu_save(&f->th->fpu); // even RESERVE may let others run
-            RESERVE(user_attend);
-            AWAIT(f->r, user_attend, f->th);
-            task_trim(t);
+            AWAIT_FOR_THREAD(user_attend);
             if (f->r)
                 goto exit;
         }
@@ -170,38 +174,26 @@ enter:
                 f->handler = syscall_entries[f->th->tf.x[17]]->async;
                 t->local = 0;
                 fpu_save(&f->th->fpu);
-                // as RESERVE: programs know of no ENOMEM from wait4 or futex
-                while (unlikely(async_reserve(t, f->handler)))
-                    YIELD();
+                RESERVE(*f->handler);
                 AWAIT_VIA(f->r, syscall, f->handler, CALL_ARGS(f->th->tf));
                 task_trim(t);
             }
-            if ((t->local & LOCAL_COMMIT) && f->r == -ECOMMIT) {
-                fpu_save(&f->th->fpu);
-                RESERVE(syscall_run);
-                AWAIT(f->r, syscall_run, f->th, true);
-                task_trim(t);
-            }
+            if ((t->local & LOCAL_COMMIT) && f->r == -ECOMMIT)
+                AWAIT_FOR_THREAD(syscall_run, true);
             finish_call(f->th, f->r);
         } else if (cause == CAUSE_SYSCALL) {
             TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
-            fpu_save(&f->th->fpu);
-            RESERVE(syscall_run);
-            AWAIT(f->r, syscall_run, f->th, false);
-            task_trim(t);
+            AWAIT_FOR_THREAD(syscall_run, false);
             TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
             finish_call(f->th, f->r);
         } else if (cause != CAUSE_INTERRUPTED) {
             f->cause = cause;
-            fpu_save(&f->th->fpu);
-            RESERVE(user_fault);
-            AWAIT(f->r, user_fault, f->th, (uint64_t)f->cause);
-            task_trim(t);
+            AWAIT_FOR_THREAD(user_fault, (uint64_t)f->cause);
         }
     }
 exit:
     SHIELD_BEGIN();
-    RESERVE(thread_exit);
+    RESERVE(thread_exit_fn);
     AWAIT(f->r, thread_exit, f->th);
     SHIELD_END();
     ASYNC_FINALLY;

@@ -50,7 +50,9 @@ void event_set(struct event *e)
 
 void event_clear(struct event *e)
 {
-    store_release(&e->set, 0);
+    spin_lock(&e->lock);
+    e->set = 0;
+    spin_unlock(&e->lock);
 }
 
 ASYNC(event_wait, struct waiter w;)

@@ -104,5 +104,5 @@ struct event {
     uint32_t set;
 };
 void event_init(struct event *e);
-void event_set(struct event *e); // wakes all; any context
-void event_clear(struct event *e);
+void event_set(struct event *e);   // wakes all; any context
+void event_clear(struct event *e); // a set that comes later is not lost; any context

@@ -141,7 +141,7 @@ ASYNC(super_shutdown, long r;)
             log_error("unmounting %s: error %ld, data may be lost", f->super->source, -f->r);
     }
     vnode_put(f->super->root);
-    AWAIT(f->r, vnodes_gone, f->super);
+    AWAIT(f->r, vnode_reaper_flush, f->super);
     if (f->super->ops && f->super->ops->unmount)
         AWAIT_VIA(f->r, super_unmount, f->super->ops->unmount, f->super);
     super_free(f->super);

@@ -367,29 +367,10 @@ ASYNC(vnode_reaper_flush, struct waiter w;)
     ASYNC_BEGIN(vnode_reaper_flush);
     waiter_init(&f->w);
     spin_lock(&vnode_lock);
-    while (reaping) {
+    while (reaping || (f->super && !list_empty(&f->super->vnodes))) {
         waitq_add(&reap_waiters, &f->w, t);
         spin_unlock(&vnode_lock);
         SUSPEND("the vnode reaper");
-        spin_lock(&vnode_lock);
-        waitq_remove(&reap_waiters, &f->w);
-    }
-    spin_unlock(&vnode_lock);
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    waiter_finish(&vnode_lock, &reap_waiters, &f->w);
-    ASYNC_END;
-}
-
-ASYNC(vnodes_gone, struct waiter w;)
-{
-    ASYNC_BEGIN(vnodes_gone);
-    waiter_init(&f->w);
-    spin_lock(&vnode_lock);
-    while (reaping || !list_empty(&f->super->vnodes)) {
-        waitq_add(&reap_waiters, &f->w, t);
-        spin_unlock(&vnode_lock);
-        SUSPEND("a file system's last vnode");
         spin_lock(&vnode_lock);
         waitq_remove(&reap_waiters, &f->w);
     }

@@ -289,13 +289,14 @@ static inline void vnode_put(struct vnode *v)
 
 // Identity, for file systems whose vnodes are made from disk: one vnode per (super, ino).
 // vnode_find: >= 0 and *out referenced or NULL; waits while a dying one of that number is evicted.
-ASYNC_DECL(vnode_reaper_flush, int unused;); // until no released vnode waits for its evict
-// Until super has no vnode. All have been let go of but by the flusher, which soon will.
-ASYNC_DECL(vnodes_gone, struct super *super;);
 ASYNC_DECL(vnode_find, struct super *super; uint64_t ino; struct vnode **out;);
 void vnode_hash_insert(struct vnode *v);
 void vnode_hash_remove(struct vnode *v);          // e.g. unlinked: the number may be used again
 void vnode_rehash(struct vnode *v, uint64_t ino); // renamed: its number changes
+
+// Until no released vnode waits for its evict, and super (NULL: any may) has no vnode left. All of its have been let go of
+// but by the flusher, which soon will.
+ASYNC_DECL(vnode_reaper_flush, struct super *super;);
 
 void vnode_getattr_default(struct vnode *v, struct stat_k *st);
 const struct file_ops *vnode_file_ops(struct vnode *v); // device nodes: by number

@@ -128,6 +128,23 @@ static inline void signal_mask(int how, int sig)
         say_end(key, child_);                                                                      \
     } while (0)
 
+// The count that a read of an eventfd or a timerfd gets; 0: nothing, errno says why.
+static UNUSED uint64_t get_count(int fd)
+{
+    uint64_t n = 0;
+    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
+}
+
+static UNUSED void say_count(const char *key, int fd)
+{
+    uint64_t n = get_count(fd);
+
+    if (n)
+        say(key, "%lu", n);
+    else
+        say(key, "%s", errno_name(errno));
+}
+
 // The letter /proc has for the state of a process or a thread: R, S, T, ...; '?': it is gone.
 static UNUSED char state_of(pid_t pid)
 {

@@ -16,12 +16,6 @@ static long put(int fd, uint64_t n)
     return write(fd, &n, sizeof n);
 }
 
-static uint64_t get(int fd)
-{
-    uint64_t n = 0;
-    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
-}
-
 static int control(int ep, int op, int fd, uint32_t events, uint64_t data)
 {
     struct epoll_event ev = {.events = events, .data.u64 = data};
@@ -188,18 +182,18 @@ static void test_edge(void)
     shows("edge, it is written", ep);
     put(event, 1);
     shows("edge, it is written again", ep);
-    get(event);
+    get_count(event);
     shows("edge, it is read", ep);
     put(event, 0);
     shows("edge, 0 is written", ep);
     put(event, 1);
-    get(event);
+    get_count(event);
     shows("edge, written and read", ep);
     control(ep, EPOLL_CTL_MOD, event, EPOLLOUT | EPOLLET, 5);
     shows("edge, interest in room", ep);
     put(event, 1);
     shows("edge, a write makes none", ep);
-    get(event);
+    get_count(event);
     shows("edge, a read does", ep);
     close(event);
     close(fds[0]);
@@ -220,7 +214,7 @@ static void test_oneshot(void)
     OK("oneshot, armed again", control(ep, EPOLL_CTL_MOD, event, EPOLLIN | EPOLLONESHOT, 2));
     shows("oneshot, tells at once", ep);
     shows("oneshot, again no more", ep);
-    get(event);
+    get_count(event);
     OK("oneshot, armed while not ready",
        control(ep, EPOLL_CTL_MOD, event, EPOLLIN | EPOLLONESHOT | EPOLLET, 3));
     shows("oneshot, nothing yet", ep);
@@ -254,7 +248,7 @@ static void test_order(void)
     }
     say("one at a time they take turns", "%s", text);
     shows("all in order", ep);
-    get(event[0]);
+    get_count(event[0]);
     shows("without the first", ep);
     for (int i = 0; i < 4; i++)
         close(event[i]);
@@ -270,7 +264,7 @@ static void test_order(void)
     VALUE("as many as there is room", epoll_wait(ep, ev, 100, 0));
     VALUE("many again, with a timeout", epoll_wait(ep, ev, MANY + 100, 1000));
     for (int i = 0; i < MANY; i++)
-        get(many[i]);
+        get_count(many[i]);
     VALUE("none of many", epoll_wait(ep, ev, MANY, 0));
     put(many[7], 1);
     VALUE("one of many", epoll_wait(ep, ev, MANY, -1));
@@ -344,7 +338,7 @@ static void test_nested(void)
     shows("nested, the outer", outer);
     shows("nested, the outer by level", outer);
     shows("nested, the inner", inner);
-    get(event);
+    get_count(event);
     shows("nested, read", outer);
     OK("nested, by edge", control(outer, EPOLL_CTL_MOD, inner, EPOLLIN | EPOLLET, 4));
     put(event, 1);

@@ -14,12 +14,6 @@ static int put(int fd, uint64_t n)
     return write(fd, &n, sizeof n) == sizeof n;
 }
 
-static uint64_t get(int fd)
-{
-    uint64_t n = 0;
-    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
-}
-
 static int add(int ep, int fd, uint32_t events, uint64_t data)
 {
     struct epoll_event ev = {.events = events, .data.u64 = data};
@@ -82,15 +76,15 @@ static void test_time(void)
     pid_t pid = THEN(put(event, 1));
     VALUE("pwait2 without an end", epoll_pwait2(ep, &ev, 1, NULL, NULL));
     say_end("who wrote", pid);
-    get(event);
+    get_count(event);
     pid = THEN(put(event, 1));
     say_wait("with a far end", ep, INT32_MAX);
     say_end("who wrote then", pid);
-    pid = THEN(get(event); until_state(getppid(), 'S'); put(event, 1));
+    pid = THEN(get_count(event); until_state(getppid(), 'S'); put(event, 1));
     struct pollfd p = {ep, 0, 0};
     VALUE("poll for no event of it", poll(&p, 1, 5));
     waitpid(pid, NULL, 0);
-    get(event);
+    get_count(event);
     p.events = POLLIN;
     VALUE("poll when there is none", poll(&p, 1, 0));
     pid = THEN(put(event, 1));
@@ -135,7 +129,7 @@ static void test_signals(void)
     say_end("who signalled and wrote", pid);
     VALUE("unblocked for a wait that has something", epoll_pwait(ep, &ev, 1, -1, &none));
     say("not handled", "%d", calls);
-    get(event);
+    get_count(event);
     VALUE("unblocked for one that has nothing", epoll_pwait(ep, &ev, 1, -1, &none));
     say("handled now", "%d", calls);
     sigset_t now;
@@ -147,7 +141,7 @@ static void test_signals(void)
     say("handled after it", "%d", calls);
     say_end("who did so", pid);
 
-    get(event);
+    get_count(event);
     pid = fork();
     if (pid == 0)
         _exit(epoll_wait(ep, &ev, 1, -1) < 0 ? errno : 0);
@@ -234,12 +228,12 @@ static void wake_some(const char *key, uint32_t events, int ep_for_each, int wri
         until_state(pid[i], 'S');
     for (int i = 0; i < writes; i++) {
         put(event, 1);
-        got += get(done);
+        got += get_count(done);
         for (int j = 0; j < WORKERS; j++)
             until_state(pid[j], 'S');
     }
     fcntl(done, F_SETFL, O_NONBLOCK);
-    while (get(done))
+    while (get_count(done))
         got++;
     say(key, "%d", got);
     put(end, 1);
@@ -260,7 +254,7 @@ static void *worker(void *arg)
     struct epoll_event ev;
 
     while (epoll_wait(work_ep, &ev, 1, -1) == 1 && ev.data.u64 == 1) {
-        __atomic_fetch_add(&work_sum, get(work_event), __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&work_sum, get_count(work_event), __ATOMIC_SEQ_CST);
         ev.events = EPOLLIN | EPOLLONESHOT;
         epoll_ctl(work_ep, EPOLL_CTL_MOD, work_event, &ev);
     }

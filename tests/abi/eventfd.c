@@ -14,23 +14,6 @@ static long put(int fd, uint64_t n)
     return write(fd, &n, sizeof n);
 }
 
-// What a read gets; 0: nothing, errno says why.
-static uint64_t get(int fd)
-{
-    uint64_t n = 0;
-    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
-}
-
-static void say_get(const char *key, int fd)
-{
-    uint64_t n = get(fd);
-
-    if (n)
-        say(key, "%lu", n);
-    else
-        say(key, "%s", errno_name(errno));
-}
-
 static void poll_shows(const char *key, int fd)
 {
     struct pollfd p = {.fd = fd, .events = 0x3ff};
@@ -54,7 +37,7 @@ static void test_making(void)
     VALUE("closes on exec", fcntl(fd, F_GETFD));
     close(fd);
     fd = eventfd(UINT32_MAX, 0);
-    say_get("the largest start", fd);
+    say_count("the largest start", fd);
     close(fd);
 }
 
@@ -85,17 +68,17 @@ static void test_counter(void)
     uint64_t three[3] = {1, 2, 3};
     struct iovec halves[2] = {{three, 4}, {(char *)three + 4, 4}};
 
-    say_get("the start", fd);
-    say_get("then nothing", fd);
+    say_count("the start", fd);
+    say_count("then nothing", fd);
     VALUE("write 5", put(fd, 5));
     VALUE("write 7", put(fd, 7));
-    say_get("their sum", fd);
+    say_count("their sum", fd);
     VALUE("write 0", put(fd, 0));
-    say_get("adds nothing", fd);
+    say_count("adds nothing", fd);
     VALUE("write the largest", put(fd, FULL));
     VALUE("one more", put(fd, 1));
     VALUE("none more", put(fd, 0));
-    say_get("the largest", fd);
+    say_count("the largest", fd);
     VALUE("write what is no count", put(fd, UINT64_MAX));
     VALUE("short write", write(fd, three, 7));
     VALUE("short read", read(fd, three, 7));
@@ -113,11 +96,11 @@ static void test_semaphore(void)
 {
     int fd = eventfd(2, EFD_SEMAPHORE | EFD_NONBLOCK);
 
-    say_get("one", fd);
-    say_get("another", fd);
-    say_get("no third", fd);
+    say_count("one", fd);
+    say_count("another", fd);
+    say_count("no third", fd);
     VALUE("write 3 to a semaphore", put(fd, 3));
-    say_get("one of three", fd);
+    say_count("one of three", fd);
     poll_shows("poll with some left", fd);
     close(fd);
 }
@@ -131,7 +114,7 @@ static void test_poll(void)
     poll_shows("poll 1", fd);
     put(fd, FULL - 1);
     poll_shows("poll full", fd);
-    get(fd);
+    get_count(fd);
     pid_t pid = fork();
     if (pid == 0) {
         until_state(getppid(), 'S');
@@ -141,12 +124,12 @@ static void test_poll(void)
     VALUE("poll until it is written", poll(&p, 1, -1));
     say("it shows", "0x%x", p.revents);
     say_end("its writer", pid);
-    get(fd);
+    get_count(fd);
     put(fd, FULL);
     pid = fork();
     if (pid == 0) {
         until_state(getppid(), 'S');
-        _exit(get(fd) != FULL);
+        _exit(get_count(fd) != FULL);
     }
     p.events = POLLOUT;
     VALUE("poll until it is read", poll(&p, 1, -1));
@@ -169,22 +152,22 @@ static void test_waits(void)
         until_state(getppid(), 'S');
         _exit(put(fd, 9) != 8);
     }
-    say_get("a read waits for a write", fd);
+    say_count("a read waits for a write", fd);
     say_end("who wrote", pid);
 
     put(fd, FULL - 1);
     pid = fork();
     if (pid == 0) {
         until_state(getppid(), 'S');
-        _exit(get(fd) != FULL - 1);
+        _exit(get_count(fd) != FULL - 1);
     }
     VALUE("a write waits for a read", put(fd, 2));
     say_end("who read", pid);
-    say_get("what was written then", fd);
+    say_count("what was written then", fd);
 
     for (int i = 0; i < 4; i++)
         if ((readers[i] = fork()) == 0)
-            _exit(get(sem) == 1 ? 1 : 100);
+            _exit(get_count(sem) == 1 ? 1 : 100);
     for (int i = 0; i < 4; i++)
         until_state(readers[i], 'S');
     VALUE("a write for four readers", put(sem, 4));
@@ -196,7 +179,7 @@ static void test_waits(void)
 
     for (int i = 0; i < 3; i++)
         if ((readers[i] = fork()) == 0)
-            _exit(get(sem) == 1 ? 0 : 100);
+            _exit(get_count(sem) == 1 ? 0 : 100);
     for (int i = 0; i < 3; i++)
         until_state(readers[i], 'S');
     kill(readers[0], SIGKILL);
@@ -220,7 +203,7 @@ static void test_signals(void)
         until_state(getppid(), 'S');
         _exit(kill(getppid(), SIGUSR1) != 0);
     }
-    say_get("a read that a signal ends", fd);
+    say_count("a read that a signal ends", fd);
     say_end("who signalled", pid);
     put(fd, FULL);
     pid = fork();
@@ -230,7 +213,7 @@ static void test_signals(void)
     }
     VALUE("a write that a signal ends", put(fd, 1));
     say_end("who signalled again", pid);
-    get(fd);
+    get_count(fd);
 
     action.sa_flags = SA_RESTART;
     sigaction(SIGUSR1, &action, NULL);
@@ -241,7 +224,7 @@ static void test_signals(void)
         until_state(getppid(), 'S');
         _exit(put(fd, 6) != 8);
     }
-    say_get("a read that is restarted", fd);
+    say_count("a read that is restarted", fd);
     say_end("who signalled and wrote", pid);
     close(fd);
 }
@@ -264,19 +247,19 @@ static void test_threads(void)
     for (int i = 0; i < WRITERS; i++)
         pthread_create(&thread[i], NULL, writer, &fd);
     while (sum < WRITERS * ROUNDS)
-        sum += get(fd);
+        sum += get_count(fd);
     for (int i = 0; i < WRITERS; i++)
         pthread_join(thread[i], NULL);
     say("what threads write is read once", "%lu", sum);
     for (int i = 0; i < WRITERS; i++)
         pthread_create(&thread[i], NULL, writer, &sem);
     for (sum = 0; sum < WRITERS * ROUNDS;)
-        sum += get(sem);
+        sum += get_count(sem);
     say("one by one", "%lu", sum);
     for (int i = 0; i < WRITERS; i++)
         pthread_join(thread[i], NULL);
     fcntl(sem, F_SETFL, O_NONBLOCK);
-    say_get("and no more", sem);
+    say_count("and no more", sem);
 }
 
 int main(void)

@@ -21,23 +21,6 @@ static int set(int fd, long ns, long interval)
     return timerfd_settime(fd, 0, &new, NULL);
 }
 
-// What a read gets; 0: nothing, errno says why.
-static uint64_t get(int fd)
-{
-    uint64_t n = 0;
-    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
-}
-
-static void say_get(const char *key, int fd)
-{
-    uint64_t n = get(fd);
-
-    if (n)
-        say(key, "%lu", n);
-    else
-        say(key, "%s", errno_name(errno));
-}
-
 static long now_ns(int clock)
 {
     struct timespec ts;
@@ -105,7 +88,7 @@ static void test_refusals(void)
     VALUE("get nothing open", timerfd_gettime(99, &bad));
     VALUE("get to nowhere", syscall(SYS_timerfd_gettime, fd, 8));
     VALUE("set, what was goes nowhere", syscall(SYS_timerfd_settime, fd, 0, &good, 8));
-    say_get("not run out", fd);
+    say_count("not run out", fd);
     VALUE("short read", read(fd, buf, 7));
     VALUE("write", write(fd, "12345678", 8));
     VALUE("pread", pread(fd, buf, 8, 0));
@@ -120,7 +103,7 @@ static void test_once(void)
     struct itimerspec it, was;
     struct pollfd p = {fd, 0x3ff, 0};
 
-    say_get("never set", fd);
+    say_count("never set", fd);
     VALUE("left of none", left(fd));
     long from = now_ns(CLOCK_MONOTONIC);
     VALUE("set for 20 ms", set(fd, 20 * MS, 0));
@@ -130,12 +113,12 @@ static void test_once(void)
     say("it shows", "0x%x", p.revents);
     YES("not before its time", now_ns(CLOCK_MONOTONIC) - from >= 20 * MS);
     VALUE("nothing is left", left(fd));
-    say_get("once", fd);
-    say_get("no more", fd);
+    say_count("once", fd);
+    say_count("no more", fd);
     set(fd, 1, 0);
     pass_ns(MS);
     VALUE("set again unread", set(fd, 3600000 * MS, 0));
-    say_get("what was not read is gone", fd);
+    say_count("what was not read is gone", fd);
     VALUE("stop it", set(fd, 0, 5 * MS));
     VALUE("get it", timerfd_gettime(fd, &it));
     say("stopped", "%ld %ld", it.it_value.tv_sec + it.it_value.tv_nsec, it.it_interval.tv_nsec);
@@ -146,7 +129,7 @@ static void test_once(void)
     close(fd);
     fd = timerfd_create(CLOCK_MONOTONIC, 0);
     set(fd, 10 * MS, 0);
-    say_get("a read waits", fd);
+    say_count("a read waits", fd);
     close(fd);
 }
 
@@ -157,22 +140,22 @@ static void test_periodic(void)
 
     set(fd, 5 * MS, 5 * MS);
     for (int i = 0; i < 4; i++)
-        total += get(fd);
+        total += get_count(fd);
     late = now_ns(CLOCK_MONOTONIC) - from;
     YES("as many as time allows", total >= 4 && total <= late / (5 * MS));
     pass_ns(30 * MS);
     YES("left of one period", left(fd) > 0 && left(fd) <= 5 * MS);
-    total += get(fd);
+    total += get_count(fd);
     YES("what was missed is counted",
         total >= 10 && total <= (now_ns(CLOCK_MONOTONIC) - from) / (5 * MS));
     fcntl(fd, F_SETFL, O_NONBLOCK);
     set(fd, 1, 1);
     pass_ns(MS);
-    YES("the shortest period", get(fd) >= MS);
-    YES("again", get(fd) >= 1);
+    YES("the shortest period", get_count(fd) >= MS);
+    YES("again", get_count(fd) >= 1);
     set(fd, 1, 3600000 * MS);
     pass_ns(MS);
-    say_get("a long period", fd);
+    say_count("a long period", fd);
     YES("the next one", left(fd) > 3500000 * MS);
     close(fd);
 }
@@ -185,14 +168,14 @@ static void test_absolute(void)
 
     VALUE("set to a time before", timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
     poll(&p, 1, -1);
-    uint64_t n = get(fd);
+    uint64_t n = get_count(fd);
     YES("all since are counted", n >= 11 && n < 1000);
     it = after(now_ns(CLOCK_REALTIME) + 15 * MS, 0);
     VALUE("set to a time to come", timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
     VALUE("wait for it", poll(&p, 1, -1));
     YES("it has come",
         now_ns(CLOCK_REALTIME) >= it.it_value.tv_sec * 1000000000 + it.it_value.tv_nsec);
-    say_get("one", fd);
+    say_count("one", fd);
     close(fd);
 }
 
@@ -219,27 +202,27 @@ static void test_clock_set(void)
                                     timerfd_settime(plain, TFD_TIMER_CANCEL_ON_SET, &it, NULL)));
     it = after(now_ns(CLOCK_REALTIME) + HOUR * 1000 * MS, 0);
     timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL);
-    say_get("not set yet", wall);
+    say_count("not set yet", wall);
     pid_t pid = fork();
     if (pid == 0) {
         until_state(getppid(), 'S');
         set_clock(2 * HOUR * 1000 * MS);
         _exit(0);
     }
-    say_get("its time has come since the clock was set", fd);
+    say_count("its time has come since the clock was set", fd);
     say_end("who set it", pid);
     struct pollfd p = {wall, POLLIN, 0};
     VALUE("poll", poll(&p, 1, 0));
-    say_get("cancelled", wall);
+    say_count("cancelled", wall);
     VALUE("poll after that", poll(&p, 1, 0));
-    say_get("cancelled once", wall);
-    say_get("a relative one goes on", plain);
+    say_count("cancelled once", wall);
+    say_count("a relative one goes on", plain);
     YES("with what is left", left(plain) > 3500000 * MS && left(plain) <= 3600000 * MS);
     set_clock(-2 * HOUR * 1000 * MS);
-    say_get("cancelled again", wall);
+    say_count("cancelled again", wall);
     set_clock(0);
     VALUE("set it after that", timerfd_settime(wall, flags, &far, NULL));
-    say_get("it runs all the same", wall);
+    say_count("it runs all the same", wall);
     close(wall);
     close(fd);
     close(plain);
@@ -252,7 +235,7 @@ static void *reader(void *arg)
     uint64_t sum = 0;
 
     for (int i = 0; i < 20; i++)
-        sum += get(*(int *)arg);
+        sum += get_count(*(int *)arg);
     return (void *)sum;
 }
 
@@ -279,12 +262,12 @@ static void test_shared(void)
     set(fd, MS, MS);
     VALUE("epoll, run out", epoll_wait(ep, &ev, 1, -1));
     VALUE("epoll, by edge, unread", epoll_wait(ep, &ev, 1, 20));
-    get(fd);
+    get_count(fd);
     VALUE("epoll, read, run out again", epoll_wait(ep, &ev, 1, -1));
     close(ep);
     pid_t pid = fork();
     if (pid == 0)
-        _exit(get(fd) ? 0 : 1);
+        _exit(get_count(fd) ? 0 : 1);
     say_end("a child reads it", pid);
     set(fd, 3600000 * MS, 0);
     pid = fork();
@@ -293,7 +276,7 @@ static void test_shared(void)
         set(fd, 1, 0);
         _exit(0);
     }
-    say_get("a child sets it while it is read", fd);
+    say_count("a child sets it while it is read", fd);
     say_end("the child", pid);
     close(fd);
 }
@@ -315,7 +298,7 @@ static void test_signal(void)
         until_state(getppid(), 'S');
         _exit(kill(getppid(), SIGUSR1) != 0);
     }
-    say_get("a read that a signal ends", fd);
+    say_count("a read that a signal ends", fd);
     say_end("who signalled", pid);
     close(fd);
 }

@@ -48,7 +48,7 @@ KFLAGS  := $(MACHINE) $(INCLUDE) $(if $(DEBUG),-DDEBUG=1 -DASYNC_CHECKED=1 -DLOC
 MFLAGS  := -Imonitor -isystem $(LUA)
 DEPEND   = -MMD -MP -MF $@.d
 
-all: $(ELF) build/initrd.cpio build/disk.img $(if $(wildcard host-console/*.c),build/kmon)
+all: $(ELF) build/initrd.cpio build/tests.cpio build/disk.img $(if $(wildcard host-console/*.c),build/kmon)
 
 elf: $(ELF)                     # and where it lies, for tests/variant
 	@echo $(ELF)
@@ -82,7 +82,7 @@ build/.need-run build/.need-lint build/.need-debug: | build/.need-build
 build/.need-test build/.need-bench: | build/.need-run
 build/.need-fuzz: | build/.need-test
 
-# ---- user programs, the root file system in memory, the disk
+# ---- user programs, the root file system in memory (tests.cpio: the same with tests/abi in it), the disk
 USER  := $(patsubst user/%.c,build/user/%,$(shell find user -name '*.c' -not -path 'user/rootfs/*' 2>/dev/null)) \
          $(patsubst user/%.S,build/user/%,$(shell find user -name '*.S' -not -path 'user/rootfs/*' 2>/dev/null))
 ABI   := $(patsubst %.c,build/%,$(wildcard tests/abi/*.c))
@@ -101,8 +101,10 @@ build/tests/%: tests/%.c | build/.need-build
 	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) $< -o $@
 build/user/%: user/%.S | build/.need-build
 	@echo "  USER $<"; mkdir -p $(@D); $(UCC) $(UFLAGS) -nostdlib $< -o $@
-build/initrd.cpio: .setup/initrd $(USER) $(ABI) $(shell find user/rootfs -type f 2>/dev/null) build/.third-party
-	@echo "  CPIO $@"; .setup/initrd $@ build/third_party/busybox user/rootfs $(USER) $(ABI)
+build/initrd.cpio: .setup/initrd $(USER)
+build/tests.cpio: .setup/initrd $(USER) $(ABI)
+build/initrd.cpio build/tests.cpio: $(shell find user/rootfs -type f 2>/dev/null) build/.third-party
+	@echo "  CPIO $@"; .setup/initrd $@ build/third_party/busybox user/rootfs $(filter build/user/% build/tests/%,$^)
 build/disk.img: .setup/disk | build/.need-run
 	@echo "  DISK $@"; .setup/disk $@
 

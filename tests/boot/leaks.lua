@@ -2,6 +2,7 @@
 -- What programs used is given back to the last object: frames, heap, descriptors, tasks, spaces, names. An argument N
 -- makes it N times as long (make soak).
 -- harts: 1 4
+-- kmon: --initrd build/tests.cpio
 local baseline = require "lib.baseline"
 local times = tonumber((...)) or 1
 

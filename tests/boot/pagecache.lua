@@ -1,4 +1,4 @@
--- kmon: --mem 68M
+-- kmon: --mem 49M
 -- The page cache in little memory: a file that is bigger is written and read back right, writers wait for
 -- the disk, what is read again stays, and what is mapped gives way, too.
 local function sh(command) return host.sh(command, 100000) end

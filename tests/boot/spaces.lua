@@ -1,3 +1,4 @@
+-- kmon: --initrd build/tests.cpio
 -- One address space that several threads change and use at once, against a model, from several seeds. On few harts
 -- there are enough steps for a translation that is kept too long to be met; on many each change waits for all of them.
 local steps = #k.harts > 2 and 100 or 600

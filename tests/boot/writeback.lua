@@ -1,5 +1,5 @@
 -- harts: 1 4
--- kmon: --mem 68M
+-- kmon: --mem 49M
 -- Why dirty pages are written: for who syncs, for age, for pressure; each only for that.
 local function why(work)
     local a = k.flusher

@@ -15,14 +15,23 @@ local function difference(before, after)
     return lines
 end
 
--- The counts, once two in a row are equal and nothing waits to be freed: nothing ends in the background any more.
+-- Nobody is on the way: no thread of a program runs or is about to. The shell that was asked to run something has come
+-- back to where it waits, however slowly.
+local function still()
+    for task in k.tasks() do
+        if task.kind == "user" and (task.state == "running" or task.state == "ready") then return false end
+    end
+    return true
+end
+
+-- The counts, once two in a row are equal, nobody is on the way and nothing waits to be freed: nothing ends in the background.
 local function settled()
     local last = k.account()
     eventually(function()
         local now = k.account()
-        local still = #difference(last, now) == 0 and now["epochs pending"] == 0
+        local same = #difference(last, now) == 0 and now["epochs pending"] == 0
         last = now
-        return still
+        return same and still()
     end, 20)
     return last
 end

@@ -256,7 +256,7 @@ finally_:                                                                       
     do {                                                                                           \
         ASYNC_HERE_(id, what, NULL, NULL);                                                         \
         struct task *next_;                                                                        \
-        next_ = executor_switch(t, how_);                                                          \
+        next_ = (how_) == POLL_YIELD ? executor_switch_yield(t) : executor_switch_pending(t);      \
         if (!next_)                                                                                \
             return (poll_t){how_};                                                                 \
         t = next_;                                                                                 \
@@ -282,7 +282,8 @@ finally_:                                                                       
 
 // For SUSPEND_SWITCHING: the poll of t, which runs, ends as `how` says, and that of the task returned has begun, if the next in
 // turn waits at t->top->at, too. NULL: nothing has changed, return to the executor.
-struct task *executor_switch(struct task *t, enum poll_how how);
+struct task *executor_switch_pending(struct task *t);
+struct task *executor_switch_yield(struct task *t);
 
 // The caller of async_push stores the arguments behind the header.
 static inline bool async_push(struct task *t, const struct async_fn *fn)

@@ -315,7 +315,7 @@ static inline __attribute__((always_inline)) void poll_end(struct task *t, enum 
     }
 }
 
-static _Thread_local struct task *refused; // popped by executor_switch; the next poll is its
+static _Thread_local struct task *refused; // popped by a switch; the next poll is its
 
 static __attribute__((noinline)) struct task *switch_and_requeue(struct task *t, struct task *next,
                                                                  uint64_t now)
@@ -326,7 +326,8 @@ static __attribute__((noinline)) struct task *switch_and_requeue(struct task *t,
 }
 
 // What has a cold side is left to the executor, so that this saves few registers.
-struct task *executor_switch(struct task *t, enum poll_how how)
+static inline __attribute__((always_inline)) struct task *switch_from(struct task *t,
+                                                                      enum poll_how how)
 {
     struct hart *h = this_hart();
     if (HARD_STEAL || HARD_WAKE || unlikely(t->kill_nth) || unlikely(!h->slice_armed) ||
@@ -350,6 +351,16 @@ struct task *executor_switch(struct task *t, enum poll_how how)
     }
     poll_enter(next, now);
     return next;
+}
+
+struct task *executor_switch_pending(struct task *t)
+{
+    return switch_from(t, POLL_PENDING);
+}
+
+struct task *executor_switch_yield(struct task *t)
+{
+    return switch_from(t, POLL_YIELD);
 }
 
 static void idle(void)

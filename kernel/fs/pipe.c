@@ -95,19 +95,19 @@ static inline __attribute__((always_inline)) long read_run(struct pipe *p, struc
     return n;
 }
 
-// Lock held: a few bytes within a page, and nobody to tell. 0: it takes more than that.
+// Lock held: all there is, if that is a few bytes within a page and no writer waits. Then there is nobody to tell: nothing is
+// left for other readers, and pollers know of the room. 0: it takes more than that.
 static inline __attribute__((always_inline)) size_t read_few(struct pipe *p, struct space *space,
                                                              va_t va, size_t len)
 {
-    uint64_t n = min(len, fill_of(p));
+    uint64_t n = fill_of(p);
     char *from = p->page[page_index(p->tail)] + p->tail % PAGE_SIZE;
-    if (unlikely(n - 1 >= USER_FEW || n >= in_page(p->tail) || !waitq_empty(&p->writable) ||
-                 !waitq_empty(&p->readable) || !waitq_empty(&p->pollers)) ||
+    if (unlikely(n - 1 >= USER_FEW || n > len || n > in_page(p->tail) ||
+                 !waitq_empty(&p->writable)) ||
         unlikely(!user_put_few(space, va, from, n)))
         return 0;
-    p->tail += n;
-    if (p->tail == p->head)
-        start_over(p);
+    p->tail = p->head;
+    start_over(p);
     return n;
 }
 
@@ -194,7 +194,7 @@ static __attribute__((noinline)) long read_wait(struct file *file, struct pipe *
         if (unlikely(lr->w.key = th->files->refs != 1))
             file_get(file);
         waitq_add(&p->readable, &lr->w, &th->task);
-        r = syscall_wait(&pipe_readable_wait);
+        r = syscall_wait(&th->task, &pipe_readable_wait);
     }
     spin_unlock(&p->lock);
     return r;

@@ -60,14 +60,14 @@ static inline __attribute__((always_inline)) bool user_move_few_(struct space *s
     if (unlikely((va & PAGE_MASK) + n > PAGE_SIZE || va >= USER_TOP))
         return false;
     spin_lock(&s->lock);
-    volatile char *user = user_kva_locked(s, va, in ? USER_READ_BITS : USER_WRITE_BITS),
-                  *at = kernel;
+    char *user = user_kva_locked(s, va, in ? USER_READ_BITS : USER_WRITE_BITS);
     if (likely(user != NULL)) {
-        volatile char *to = in ? at : user;
-        const volatile char *from = in ? user : at, *end = from + n;
-        do
+        char *to = in ? kernel : user;
+        const char *from = in ? user : kernel, *end = from + n;
+        do {
             *to++ = *from++;
-        while (from != end);
+            __asm__ volatile("" ::: "memory"); // else gcc calls memcpy
+        } while (from != end);
     }
     spin_unlock(&s->lock);
     return user;

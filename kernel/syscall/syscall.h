@@ -69,9 +69,8 @@ static inline long syscall_go_async(void)
 
 // The same, but the wait has begun: the caller has entered a wait queue with a waiter in thread.light, and w->woken says what
 // the call returns. A thread that is traced leaves and goes on with the async handler, which shows its frames.
-static inline long syscall_wait(const struct light_wait *w)
+static inline long syscall_wait(struct task *t, const struct light_wait *w)
 {
-    struct task *t = current_task();
     t->light = w;
     t->local |= LOCAL_WAIT;
     return 0;

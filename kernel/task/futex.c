@@ -351,7 +351,7 @@ static long wait_light(va_t va, uint32_t value, uint32_t bits, bool is_private)
     long r = space_futex_key(th->space, va, !is_private, ACCESS_READ, &w->key);
     if (likely(!r))
         r = enter(w, &th->task, th->space, va, value);
-    return likely(!r)      ? syscall_wait(&futex_light_wait)
+    return likely(!r)      ? syscall_wait(&th->task, &futex_light_wait)
            : r == -ECOMMIT ? task_note_commit(va, 4, ACCESS_READ)
                            : r;
 }

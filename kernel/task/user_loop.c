@@ -51,11 +51,11 @@ static inline bool goes_async(struct thread *th, long cause)
 }
 
 // The thread was woken from its light wait: what its call returns, or LOCAL_WAIT is set and it goes on waiting.
-static inline long light_wait_over(struct thread *th, bool leave)
+static inline long light_wait_over(struct task *t, struct thread *th, bool leave)
 {
-    long r = th->task.light->woken(th, leave);
-    if (likely(!(th->task.local & LOCAL_WAIT)))
-        th->task.light = NULL;
+    long r = t->light->woken(th, leave);
+    if (likely(!(t->local & LOCAL_WAIT)))
+        t->light = NULL;
     return r;
 }
 
@@ -79,7 +79,7 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
             f->r = call_plain(f->e, &f->th->tf);
             if (unlikely(t->local & LOCAL_WAIT)) {
                 t->local = 0;
-                f->r = light_wait_over(f->th, true);
+                f->r = light_wait_over(t, f->th, true);
                 if (f->r == -ERETRY)
                     break;
             }
@@ -159,7 +159,7 @@ enter:
                 SUSPEND_SWITCHING(t->light ? POLL_PENDING : POLL_YIELD, "its turn");
                 if (!t->light)
                     goto enter;
-                r = light_wait_over(f->th, false);
+                r = light_wait_over(t, f->th, false);
                 if (likely(!t->local && r >= 0)) {
                     f->th->tf.x[10] = (uint64_t)r;
                     goto enter;

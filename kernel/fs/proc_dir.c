@@ -19,15 +19,10 @@ static struct thread *first_thread(struct process *p)
 
 static struct fd_table *files_of(uint32_t pid)
 {
-    struct fd_table *files = NULL;
     struct process *p = process_find(pid);
     if (!p)
         return NULL;
-    spin_lock(&p->lock);
-    struct thread *th = first_thread(p);
-    if (th && (files = th->files))
-        fd_table_get(files);
-    spin_unlock(&p->lock);
+    struct fd_table *files = process_files(p);
     process_put(p);
     return files;
 }

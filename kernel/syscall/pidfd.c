@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// pidfd_open(2) and pidfd_send_signal(2).
+// pidfd_open(2), pidfd_send_signal(2) and pidfd_getfd(2).
 #include "task/pidfd.h"
 
 #include "fs/file.h"
@@ -25,36 +25,74 @@ long sys_pidfd_open(int32_t pid, uint32_t flags)
 }
 SYSCALL(434, pidfd_open, 2);
 
-static long send(struct process *p, int32_t sig, va_t info_va)
+// To whom, as pidfd_send_signal(2) says; 0: to the process.
+enum { TO_THREAD = 1, TO_PROCESS = 2, TO_GROUP = 4 };
+
+static long send(struct process *p, int32_t sig, const struct siginfo_k *info, bool to_thread)
 {
-    struct siginfo_k info = info_of_caller(SI_USER);
-    int32_t signo = sig;
-    long e = info_va ? user_copy_in(thread_current()->space, &signo, info_va, sizeof signo) : 0;
-    if (!e && signo != sig)
-        e = -EINVAL;
-    if (!e && info_va)
-        e = queued_info(info_va, (int32_t)p->pid, &info);
-    if (e)
-        return e;
     if (sig < 0 || sig > NSIG)
         return -EINVAL;
     if (load_relaxed(&p->reaped) || !p->pid)
         return -ESRCH;
     if (!may_signal(p, sig))
         return -EPERM;
-    return sig ? signal_send_process(p, sig, &info) : 0;
+    if (!sig || !to_thread)
+        return sig ? signal_send_process(p, sig, info) : 0;
+    struct thread *leader = thread_find(p->pid);
+    if (!leader) // it has ended, its process has not
+        return 0;
+    long r = signal_send_thread(leader, sig, info);
+    thread_put(leader);
+    return r;
 }
 
-long sys_pidfd_send_signal(int32_t fd, int32_t sig, va_t info, uint32_t flags)
+static long info_given(struct process *p, int32_t sig, va_t va, uint32_t to, struct siginfo_k *info)
+{
+    int32_t signo;
+    long e = user_copy_in(thread_current()->space, &signo, va, sizeof signo);
+    if (!e && signo != sig)
+        e = -EINVAL;
+    int32_t self = to == TO_GROUP ? 0 : (int32_t)p->pid; // to a group nothing is forged
+    return e ? e : queued_info(va, self, info);
+}
+
+long sys_pidfd_send_signal(int32_t fd, int32_t sig, va_t info_va, uint32_t to)
 {
     uint32_t file_flags;
-    if (flags)
+    if (to != 0 && to != TO_THREAD && to != TO_PROCESS && to != TO_GROUP)
         return -EINVAL;
     struct process *p = pidfd_process(fd, &file_flags);
     if (!p)
         return -EBADF;
-    long r = send(p, sig, info);
+    struct siginfo_k info = info_of_caller(to == TO_THREAD ? SI_TKILL : SI_USER);
+    long r = info_va ? info_given(p, sig, info_va, to, &info) : 0;
+    if (!r)
+        r = to == TO_GROUP ? kill_group(p->pid, sig, &info) : send(p, sig, &info, to == TO_THREAD);
     process_put(p);
     return r;
 }
 SYSCALL(424, pidfd_send_signal, 4);
+
+long sys_pidfd_getfd(int32_t pidfd, int32_t fd, uint32_t flags)
+{
+    uint32_t file_flags;
+    if (flags)
+        return -EINVAL;
+    struct process *p = pidfd_process(pidfd, &file_flags);
+    if (!p)
+        return -EBADF;
+    bool may = process_may_look_into(p);
+    struct fd_table *files = may ? process_files(p) : NULL;
+    struct file *file = files ? fd_get(files, fd) : NULL;
+    long r = !may ? -EPERM : !files ? -ESRCH : -EBADF;
+    if (file)
+        r = fd_install(thread_current()->files, file, 0,
+                       process_current()->rlimit[RLIMIT_NOFILE].cur, true);
+    if (file && r < 0)
+        file_put(file);
+    if (files)
+        fd_table_put(files);
+    process_put(p);
+    return r;
+}
+SYSCALL(438, pidfd_getfd, 3);

@@ -129,6 +129,17 @@ static long kill_process(uint32_t pid, int sig, const struct siginfo_k *info)
     return r;
 }
 
+long kill_group(uint32_t pgid, int sig, const struct siginfo_k *info)
+{
+    struct kill_all k = {info, sig, pgid, 0, 0};
+    process_visit(kill_one, &k);
+    if (!k.found)
+        return -ESRCH;
+    if (sig < 0 || sig > NSIG)
+        return -EINVAL;
+    return k.sent || !pgid ? 0 : -EPERM; // to all whom one may signal: not even one is enough
+}
+
 long sys_kill(int32_t pid, int32_t sig)
 {
     struct siginfo_k info = info_of_caller(SI_USER);
@@ -136,17 +147,10 @@ long sys_kill(int32_t pid, int32_t sig)
         return -ESRCH;
     if (pid > 0)
         return kill_process((uint32_t)pid, sig, &info);
-    struct kill_all k = {&info, sig,
-                         pid == -1  ? 0
-                         : pid == 0 ? process_current()->pgid
-                                    : (uint32_t)-pid,
-                         0, 0};
-    process_visit(kill_one, &k);
-    if (!k.found)
-        return -ESRCH;
-    if (sig < 0 || sig > NSIG)
-        return -EINVAL;
-    return k.sent || pid == -1 ? 0 : -EPERM; // to all whom one may signal: not even one is enough
+    return kill_group(pid == -1  ? 0
+                      : pid == 0 ? process_current()->pgid
+                                 : (uint32_t)-pid,
+                      sig, &info);
 }
 SYSCALL(129, kill, 2);
 

@@ -191,6 +191,21 @@ static void begin_exit(struct thread *th)
         process_tell_stopped(p);
 }
 
+struct fd_table *process_files(struct process *p)
+{
+    struct fd_table *files = NULL;
+    spin_lock(&p->lock);
+    PROCESS_THREADS(it, p)
+    {
+        if ((files = thread_entry(it)->files)) {
+            fd_table_get(files);
+            break;
+        }
+    }
+    spin_unlock(&p->lock);
+    return files;
+}
+
 // Others look at a thread's files under process.lock.
 static void leave_files(struct thread *th)
 {

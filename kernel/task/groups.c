@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Supplementary groups: sets that processes share until one of them sets its own.
+// Credentials: who may look into whom, and supplementary groups, sets that processes share until one of them sets
+// its own.
 #include "task/thread.h"
 
 #include "page/heap.h"
@@ -33,4 +34,12 @@ void process_set_groups(struct process *p, struct group_set *set)
     store_release(&p->cred.groups, set);
     spin_unlock(&p->lock);
     group_set_put(old);
+}
+
+bool process_may_look_into(const struct process *p)
+{
+    const struct credentials *me = &process_current()->cred, *c = &p->cred;
+    return p == process_current() || me->euid == 0 ||
+           (me->uid == c->uid && me->uid == c->euid && me->uid == c->suid && me->gid == c->gid &&
+            me->gid == c->egid && me->gid == c->sgid);
 }

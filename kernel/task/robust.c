@@ -24,12 +24,17 @@ ASYNC_DECL(word_release, struct thread *th; va_t va; bool pi; bool pending;);
 ASYNC(word_release, long r; uint32_t now; uint32_t old;)
 {
     ASYNC_BEGIN(word_release);
+    if (f->va % 4)
+        ASYNC_RETURN(-EINVAL);
     for (;;) {
         AWAIT(f->r, user_read, f->th->space, &f->now, f->va, 4);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
-        if (f->pending && !f->pi && !f->now) // it has unlocked, but not woken anybody yet
+        // Nobody's: it has unlocked, but not woken anybody yet, or was woken and has not taken it yet.
+        if (f->pending && !f->pi && !(f->now & OWNER_TID)) {
+            f->now = HAS_WAITERS;
             break;
+        }
         if ((f->now & OWNER_TID) != f->th->tid)
             ASYNC_RETURN(0);
         f->r = user_cmpxchg32_nofault(f->th->space, f->va, f->now,
@@ -41,14 +46,14 @@ ASYNC(word_release, long r; uint32_t now; uint32_t old;)
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    if (!f->pi && (!f->now || (f->now & HAS_WAITERS)))
+    if (!f->pi && (f->now & HAS_WAITERS))
         futex_wake(f->th->space, f->va, 1, ~0u, false);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;
 }
 
-ASYNC(robust_release, long r; struct robust_head head; uint64_t at; uint64_t next; uint32_t n;)
+ASYNC(robust_release, long r; long more; struct robust_head head; uint64_t at; uint64_t next; uint32_t n;)
 {
     ASYNC_BEGIN(robust_release);
     if (!f->th->robust_list)
@@ -58,14 +63,12 @@ ASYNC(robust_release, long r; struct robust_head head; uint64_t at; uint64_t nex
         ASYNC_RETURN(0);
     f->at = f->head.next;
     for (f->n = 0; f->n < ROBUST_MAX && (f->at & ~1ul) != f->th->robust_list; f->n++) {
-        AWAIT(f->r, user_read, f->th->space, &f->next, f->at & ~1ul, 8);
-        if (f->r < 0)
-            break;
+        AWAIT(f->more, user_read, f->th->space, &f->next, f->at & ~1ul, 8);
         if ((f->at ^ f->head.pending) & ~1ul)
             AWAIT(f->r, word_release, f->th, (f->at & ~1ul) + (uint64_t)f->head.offset, f->at & 1,
                   false);
-        if (f->r < 0)
-            break;
+        if (f->r < 0 || f->more < 0)
+            ASYNC_RETURN(0); // the list is damaged: what stands for pending is not believed, either
         f->at = f->next;
         if (f->n % YIELD_EVERY == YIELD_EVERY - 1)
             YIELD();
@@ -87,13 +90,6 @@ long sys_set_robust_list(va_t head, uint64_t len)
 }
 SYSCALL(99, set_robust_list, 2);
 
-static bool may_look(const struct process *p)
-{
-    const struct credentials *me = &process_current()->cred, *c = &p->cred;
-    return p == process_current() || me->euid == 0 ||
-           (me->uid == c->uid && me->uid == c->euid && me->uid == c->suid);
-}
-
 long sys_get_robust_list(int32_t tid, va_t head_out, va_t len_out)
 {
     uint64_t len = sizeof(struct robust_head);
@@ -101,7 +97,7 @@ long sys_get_robust_list(int32_t tid, va_t head_out, va_t len_out)
     if (!th)
         return -ESRCH;
     va_t head = th->robust_list;
-    bool may = may_look(th->process);
+    bool may = process_may_look_into(th->process);
     if (tid)
         thread_put(th);
     if (!may)

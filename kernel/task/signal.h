@@ -89,6 +89,9 @@ void process_tell_stopped(struct process *p);
 // What a caller may send, and as whom (syscall/signal.c).
 bool may_signal(const struct process *to, int sig);
 struct siginfo_k info_of_caller(int code);
+// To every process of the group that the caller may signal; pgid 0: to all but init and the caller. sig 0
+// only asks. 0; -ESRCH: there is nobody, -EPERM: it may signal none of them, -EINVAL: no such signal.
+long kill_group(uint32_t pgid, int sig, const struct siginfo_k *info);
 // The siginfo a caller gives for process or thread `id`: 0, -EINVAL, -EFAULT, -ECOMMIT; -EPERM: it is forged.
 long queued_info(va_t va, int32_t id, struct siginfo_k *out);
 

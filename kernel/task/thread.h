@@ -208,6 +208,10 @@ void process_set_groups(struct process *p, struct group_set *set);
 // Referenced, or NULL. By pid of a process; by tid of a thread.
 struct process *process_find(uint32_t pid);
 struct thread *thread_find(uint32_t tid);
+// The descriptors of its first thread that has any, referenced (fd_table_put). NULL: all have ended. Any context.
+struct fd_table *process_files(struct process *p);
+// May the caller look into it, as a debugger may (ptrace(2), "Ptrace access mode checking")?
+bool process_may_look_into(const struct process *p);
 // By its own number or that of any of its threads, as most calls take them.
 struct process *process_of(uint32_t id);
 void thread_put(struct thread *th);

@@ -149,34 +149,43 @@ ASYNC_IMPL(eventfd_read, file_read, struct waiter w; struct eventfd * e; uint64_
     ASYNC_END;
 }
 
-ASYNC_IMPL(eventfd_write, file_write, struct waiter w; struct eventfd * e; uint64_t value; long r;)
+// A vector is as many writes, one after the other.
+ASYNC_IMPL(eventfd_write, file_write, struct waiter w; struct eventfd * e; uint64_t value; size_t written; long r;)
 {
     ASYNC_BEGIN(eventfd_write);
     f->e = eventfd_of(f->file);
+    f->written = 0;
     waiter_init(&f->w);
-    if (f->buf->range != sizeof f->value) // a vector is as many writes
-        ASYNC_RETURN(-EINVAL);
-    AWAIT(f->r, iobuf_in_all, f->buf, &f->value, sizeof f->value);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    if (f->value == UINT64_MAX)
-        ASYNC_RETURN(-EINVAL);
-    spin_lock(&f->e->lock);
-    while (!fits(f->e, f->value)) {
-        f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
-        if (f->r != 1) {
-            spin_unlock(&f->e->lock);
-            ASYNC_RETURN(f->r);
+    do {
+        f->r = -EINVAL;
+        if (f->buf->range != sizeof f->value)
+            break;
+        AWAIT(f->r, iobuf_in_all, f->buf, &f->value, sizeof f->value);
+        if (f->r != sizeof f->value) { // a part of it is none
+            f->r = f->r < 0 ? f->r : -EFAULT;
+            break;
         }
-        waitq_add(&f->e->writable, &f->w, t);
-        spin_unlock(&f->e->lock);
-        SUSPEND("eventfd writable");
+        f->r = -EINVAL;
+        if (f->value == UINT64_MAX)
+            break;
         spin_lock(&f->e->lock);
-    }
-    add(f->e, f->value);
-    waitq_remove(&f->e->writable, &f->w);
-    spin_unlock(&f->e->lock);
-    ASYNC_RETURN(sizeof f->value);
+        while (!fits(f->e, f->value)) {
+            f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+            if (f->r != 1) {
+                spin_unlock(&f->e->lock);
+                ASYNC_RETURN(f->written ? (long)f->written : f->r);
+            }
+            waitq_add(&f->e->writable, &f->w, t);
+            spin_unlock(&f->e->lock);
+            SUSPEND("eventfd writable");
+            spin_lock(&f->e->lock);
+        }
+        add(f->e, f->value);
+        waitq_remove(&f->e->writable, &f->w);
+        spin_unlock(&f->e->lock);
+        f->written += sizeof f->value;
+    } while (f->buf->left);
+    ASYNC_RETURN(f->written ? (long)f->written : f->r);
     ASYNC_FINALLY;
     waiter_finish(&f->e->lock, &f->e->writable, &f->w);
     ASYNC_END;

@@ -8,15 +8,6 @@
 
 #include <string.h>
 
-void iobuf_iovec(struct iobuf *b, struct space *space, const struct iovec_k *iov, uint32_t count)
-{
-    size_t all = 0;
-    for (uint32_t i = 0; i < count; i++)
-        all += iov[i].len;
-    *b = (struct iobuf){.space = space, .left = all, .next = iov, .more = count};
-}
-
-// The current range is not empty unless nothing is left at all.
 static void next_range(struct iobuf *b)
 {
     while (b->range == 0 && b->more) {
@@ -27,12 +18,22 @@ static void next_range(struct iobuf *b)
     }
 }
 
+void iobuf_iovec(struct iobuf *b, struct space *space, const struct iovec_k *iov, uint32_t count)
+{
+    size_t all = 0;
+    for (uint32_t i = 0; i < count; i++)
+        all += iov[i].len;
+    *b = (struct iobuf){.space = space, .left = all, .next = iov, .more = count};
+    next_range(b);
+}
+
 static void advance(struct iobuf *b, size_t n)
 {
     b->base += n;
     b->range -= n;
     b->left -= n;
     b->done += n;
+    next_range(b);
 }
 
 enum direction { OUT, IN, ZERO };
@@ -60,7 +61,6 @@ static long move(struct iobuf *b, enum direction how, char *kernel, size_t n)
 {
     size_t moved = 0;
     while (moved < n && b->left) {
-        next_range(b);
         size_t part = n - moved < b->range ? n - moved : b->range;
         size_t in_page = PAGE_SIZE - (b->base & PAGE_MASK);
         if (b->space && part > in_page)
@@ -92,7 +92,6 @@ long iobuf_zero(struct iobuf *b, size_t n)
 void iobuf_skip(struct iobuf *b, size_t n)
 {
     while (n && b->left) {
-        next_range(b);
         size_t part = n < b->range ? n : b->range;
         advance(b, part);
         n -= part;
@@ -102,7 +101,6 @@ void iobuf_skip(struct iobuf *b, size_t n)
 ASYNC(iobuf_commit, long r;)
 {
     ASYNC_BEGIN(iobuf_commit);
-    next_range(f->buf);
     if (f->buf->space == NULL || f->buf->range == 0)
         ASYNC_RETURN(-EFAULT);
     AWAIT(f->r, space_commit, f->buf->space, f->buf->base, 1,

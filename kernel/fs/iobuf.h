@@ -25,7 +25,7 @@ struct space;
 struct iobuf {
     struct space *space;        // NULL: kernel memory
     uint64_t base;              // user address (or kernel address) of the next byte of this range
-    size_t range;               // bytes left in this range
+    size_t range;               // bytes left in this range; 0 only when nothing is left at all
     size_t left;                // bytes left in all
     size_t done;                // bytes moved so far
     const struct iovec_k *next; // ranges after this one, kernel copy

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -89,6 +90,35 @@ static void test_counter(void)
     VALUE("write in halves", writev(fd, halves, 2));
     VALUE("read in halves", readv(fd, halves, 2));
     say("the halves", "%lu", three[0]);
+    close(fd);
+}
+
+// A vector is as many writes; a value is written whole or not at all.
+static void test_vectors(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK);
+    uint64_t value[3] = {1, 2, 3}, wrong[3] = {4, UINT64_MAX, 5}, full[2] = {FULL - 1, 2};
+    struct iovec three[3] = {{value, 8}, {value + 1, 8}, {value + 2, 8}};
+    struct iovec middle[3] = {{wrong, 8}, {wrong + 1, 8}, {wrong + 2, 8}};
+    struct iovec longer[2] = {{value, 8}, {value + 1, 4}},
+                 nowhere[2] = {{value, 8}, {(void *)8, 8}};
+    struct iovec over[2] = {{full, 8}, {full + 1, 8}};
+    char *two = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    VALUE("three values", writev(fd, three, 3));
+    say_count("their sum as a vector", fd);
+    VALUE("what is no count in the middle", writev(fd, middle, 3));
+    say_count("the one before it", fd);
+    VALUE("a value and a half", writev(fd, longer, 2));
+    say_count("the whole one", fd);
+    VALUE("a value and nowhere", writev(fd, nowhere, 2));
+    say_count("the value", fd);
+    VALUE("a value that fits and one that does not", writev(fd, over, 2));
+    say_count("the one that does", fd);
+    munmap(two + PAGE, PAGE);
+    VALUE("half a value, then nowhere", write(fd, two + PAGE - 4, 8));
+    VALUE("the same as a vector", writev(fd, &(struct iovec){two + PAGE - 4, 8}, 1));
+    say_count("nothing of it", fd);
     close(fd);
 }
 
@@ -267,6 +297,7 @@ int main(void)
     test_making();
     test_place();
     test_counter();
+    test_vectors();
     test_semaphore();
     test_poll();
     test_waits();

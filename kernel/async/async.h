@@ -280,8 +280,8 @@ finally_:                                                                       
 #define SHIELD_BEGIN() ((void)t->shield++)
 #define SHIELD_END()   ((void)t->shield--)
 
-// For SUSPEND_SWITCHING: the poll of t, which runs, ends as `how` says, and that of the task returned has begun, if the next in
-// turn waits at t->top->at, too. NULL: nothing has changed, return to the executor.
+// For SUSPEND_SWITCHING: the poll of t, which runs, ends as POLL_PENDING or POLL_YIELD, and that of the task returned has begun,
+// if the next in turn waits at t->top->at, too. NULL: nothing has changed, return to the executor.
 struct task *executor_switch_pending(struct task *t);
 struct task *executor_switch_yield(struct task *t);
 

@@ -149,45 +149,53 @@ ASYNC_IMPL(eventfd_read, file_read, struct waiter w; struct eventfd * e; uint64_
     ASYNC_END;
 }
 
-// A vector is as many writes, one after the other.
-ASYNC_IMPL(eventfd_write, file_write, struct waiter w; struct eventfd * e; uint64_t value; size_t written; long r;)
+ASYNC_DECL(eventfd_write_one, struct file *file; struct iobuf *buf;);
+ASYNC(eventfd_write_one, struct waiter w; struct eventfd * e; uint64_t value; long r;)
 {
-    ASYNC_BEGIN(eventfd_write);
+    ASYNC_BEGIN(eventfd_write_one);
     f->e = eventfd_of(f->file);
-    f->written = 0;
     waiter_init(&f->w);
-    do {
-        f->r = -EINVAL;
-        if (f->buf->range != sizeof f->value)
-            break;
-        AWAIT(f->r, iobuf_in_all, f->buf, &f->value, sizeof f->value);
-        if (f->r != sizeof f->value) { // a part of it is none
-            f->r = f->r < 0 ? f->r : -EFAULT;
-            break;
-        }
-        f->r = -EINVAL;
-        if (f->value == UINT64_MAX)
-            break;
-        spin_lock(&f->e->lock);
-        while (!fits(f->e, f->value)) {
-            f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
-            if (f->r != 1) {
-                spin_unlock(&f->e->lock);
-                ASYNC_RETURN(f->written ? (long)f->written : f->r);
-            }
-            waitq_add(&f->e->writable, &f->w, t);
+    if (f->buf->range != sizeof f->value)
+        ASYNC_RETURN(-EINVAL);
+    AWAIT(f->r, iobuf_in_all, f->buf, &f->value, sizeof f->value);
+    if (f->r != sizeof f->value)
+        ASYNC_RETURN(f->r < 0 ? f->r : -EFAULT); // a part of it is none
+    if (f->value == UINT64_MAX)
+        ASYNC_RETURN(-EINVAL);
+    spin_lock(&f->e->lock);
+    while (!fits(f->e, f->value)) {
+        f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+        if (f->r != 1) {
             spin_unlock(&f->e->lock);
-            SUSPEND("eventfd writable");
-            spin_lock(&f->e->lock);
+            ASYNC_RETURN(f->r);
         }
-        add(f->e, f->value);
-        waitq_remove(&f->e->writable, &f->w);
+        waitq_add(&f->e->writable, &f->w, t);
         spin_unlock(&f->e->lock);
-        f->written += sizeof f->value;
-    } while (f->buf->left);
-    ASYNC_RETURN(f->written ? (long)f->written : f->r);
+        SUSPEND("eventfd writable");
+        spin_lock(&f->e->lock);
+    }
+    add(f->e, f->value);
+    waitq_remove(&f->e->writable, &f->w);
+    spin_unlock(&f->e->lock);
+    ASYNC_RETURN(sizeof f->value);
     ASYNC_FINALLY;
     waiter_finish(&f->e->lock, &f->e->writable, &f->w);
+    ASYNC_END;
+}
+
+// A vector is as many writes, up to the first that fails.
+ASYNC_IMPL(eventfd_write, file_write, long written; long r;)
+{
+    ASYNC_BEGIN(eventfd_write);
+    f->written = 0;
+    do {
+        AWAIT(f->r, eventfd_write_one, f->file, f->buf);
+        if (f->r < 0)
+            break;
+        f->written += f->r;
+    } while (f->buf->left);
+    ASYNC_RETURN(f->written ? f->written : f->r);
+    ASYNC_FINALLY;
     ASYNC_END;
 }
 

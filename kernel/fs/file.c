@@ -155,6 +155,7 @@ struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct 
     e->q = q;
     e->notify = pl->notify;
     e->drop = NULL;
+    e->told = 0;
     e->w.key = pl->events & (can | POLL_EXCLUSIVE);
     waitq_add(q, &e->w, pl->task);
     return e;
@@ -182,6 +183,7 @@ void poll_wake_slow(struct waitq *q, uint32_t events)
             continue;
         }
         list_remove(&e->w.link);
+        store_relaxed(&e->told, 1);
         task_wake(e->w.task); // first: from queued = 0 on it may end without our lock
         store_release(&e->w.queued, 0);
     }

@@ -48,7 +48,6 @@ void iobuf_iovec(struct iobuf *b, struct space *space, const struct iovec_k *iov
 long iobuf_out(struct iobuf *b, const void *src, size_t n);
 long iobuf_in(struct iobuf *b, void *dst, size_t n);
 long iobuf_zero(struct iobuf *b, size_t n); // iobuf_out of zeros
-// Takes back the last n bytes moved, for a transfer whose second half failed. Within one range.
 void iobuf_skip(struct iobuf *b, size_t n); // advances without moving
 
 // Makes the next page present and accessible: for_write when the kernel is going to write to it

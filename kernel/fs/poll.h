@@ -23,6 +23,7 @@ struct poll_entry {
     struct waiter w;       // key: the POLL* bits that it wants to hear of
     struct spinlock *lock; // guards q
     struct waitq *q;
+    uint32_t told; // the task has been woken for it, perhaps before it slept
     // NULL: the task is woken, once. Else called for each wake, with *lock held: true if it woke somebody.
     bool (*notify)(struct poll_entry *e, uint32_t events);
     void (*drop)(struct poll_entry *e); // once removed: gives back what kept q; NULL: nothing did
@@ -49,3 +50,11 @@ static inline void poll_wake(struct waitq *q, uint32_t events)
         poll_wake_slow(q, events);
 }
 void poll_remove(struct poll_entry *e); // no lock held
+// Has the task been woken for one of them? A wake between registering and sleeping may be spent on another step of the task.
+static inline bool poll_told(const struct poll_list *pl)
+{
+    for (uint32_t i = 0; i < pl->used; i++)
+        if (load_relaxed(&pl->entry[i].told))
+            return true;
+    return false;
+}

@@ -92,13 +92,14 @@ static int poll_set_prepare(struct poll_set *set, struct task *t)
     return set->files && set->list.entry ? 0 : -ENOMEM;
 }
 
-ASYNC_DECL(poll_sleep, int unused;);
+ASYNC_DECL(poll_sleep, const struct poll_list *list;);
 ASYNC(poll_sleep, )
 {
     ASYNC_BEGIN(poll_sleep);
     if (task_interrupted(t))
         ASYNC_RETURN(-EINTR);
-    SUSPEND("one of several files");
+    if (!poll_told(f->list))
+        SUSPEND("one of several files");
     ASYNC_RETURN(task_interrupted(t) ? -EINTR : 0);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -126,9 +127,9 @@ ASYNC(poll_core, struct poll_set set; struct deadline d; uint64_t end; uint64_t 
         if (f->timeout_ns > 0 && f->now >= f->end)
             ASYNC_RETURN(0);
         if (f->timeout_ns < 0)
-            AWAIT(f->r, poll_sleep, 0);
+            AWAIT(f->r, poll_sleep, &f->set.list);
         else
-            AWAIT_WITHIN(f->r, &f->d, f->end - f->now, poll_sleep, 0);
+            AWAIT_WITHIN(f->r, &f->d, f->end - f->now, poll_sleep, &f->set.list);
         if (f->r == -EINTR)
             ASYNC_RETURN(-EINTR);
         poll_unregister(&f->set);

@@ -122,6 +122,8 @@ ASYNC(file_transfer, bool own; const struct async_fn *op; long r;)
     f->op = f->write ? f->file->ops->write : f->file->ops->read;
     if (!f->op)
         ASYNC_RETURN(S_ISDIR(f->file->vnode->mode) ? -EISDIR : -EINVAL);
+    if (!f->buf->left && f->buf->next) // a vector of nothing asks no file
+        ASYNC_RETURN(0);
     if (f->own) {
         AWAIT(f->r, mutex_lock, &f->file->pos_lock, true);
         if (f->r < 0)

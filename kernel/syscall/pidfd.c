@@ -28,20 +28,19 @@ SYSCALL(434, pidfd_open, 2);
 // To whom, as pidfd_send_signal(2) says; 0: to the process.
 enum { TO_THREAD = 1, TO_PROCESS = 2, TO_GROUP = 4 };
 
-static long send(struct process *p, int32_t sig, const struct siginfo_k *info, bool to_thread)
+static long send(struct process *p, int32_t sig, const struct siginfo_k *info, uint32_t to)
 {
-    if (sig < 0 || sig > NSIG)
-        return -EINVAL;
-    if (load_relaxed(&p->reaped) || !p->pid)
+    if (load_relaxed(&p->reaped) || !p->pid) // its number may be another's by now
         return -ESRCH;
-    if (!may_signal(p, sig))
-        return -EPERM;
-    if (!sig || !to_thread)
-        return sig ? signal_send_process(p, sig, info) : 0;
+    if (to == TO_GROUP)
+        return kill_group(p->pid, sig, info);
+    long r = check_signal(p, sig);
+    if (r || !sig || to != TO_THREAD)
+        return r || !sig ? r : signal_send_process(p, sig, info);
     struct thread *leader = thread_find(p->pid);
     if (!leader) // it has ended, its process has not
         return 0;
-    long r = signal_send_thread(leader, sig, info);
+    r = signal_send_thread(leader, sig, info);
     thread_put(leader);
     return r;
 }
@@ -67,7 +66,7 @@ long sys_pidfd_send_signal(int32_t fd, int32_t sig, va_t info_va, uint32_t to)
     struct siginfo_k info = info_of_caller(to == TO_THREAD ? SI_TKILL : SI_USER);
     long r = info_va ? info_given(p, sig, info_va, to, &info) : 0;
     if (!r)
-        r = to == TO_GROUP ? kill_group(p->pid, sig, &info) : send(p, sig, &info, to == TO_THREAD);
+        r = send(p, sig, &info, to);
     process_put(p);
     return r;
 }
@@ -81,10 +80,13 @@ long sys_pidfd_getfd(int32_t pidfd, int32_t fd, uint32_t flags)
     struct process *p = pidfd_process(pidfd, &file_flags);
     if (!p)
         return -EBADF;
-    bool may = process_may_look_into(p);
-    struct fd_table *files = may ? process_files(p) : NULL;
-    struct file *file = files ? fd_get(files, fd) : NULL;
-    long r = !may ? -EPERM : !files ? -ESRCH : -EBADF;
+    struct file *file = NULL;
+    struct fd_table *files = NULL;
+    long r = -ESRCH;
+    if (!load_relaxed(&p->reaped) && !process_may_look_into(p))
+        r = -EPERM;
+    else if ((files = process_files(p)) && !(file = fd_get(files, fd)))
+        r = -EBADF;
     if (file)
         r = fd_install(thread_current()->files, file, 0,
                        process_current()->rlimit[RLIMIT_NOFILE].cur, true);

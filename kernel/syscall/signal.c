@@ -77,11 +77,16 @@ SYSCALL(136, rt_sigpending, 2);
 
 // ---- sending
 
-bool may_signal(const struct process *to, int sig)
+static bool may_signal(const struct process *to, int sig)
 {
     const struct credentials *me = &process_current()->cred, *c = &to->cred;
     return me->euid == 0 || me->euid == c->suid || me->euid == c->uid || me->uid == c->suid ||
            me->uid == c->uid || (sig == SIGCONT && process_current()->sid == to->sid);
+}
+
+long check_signal(const struct process *to, int sig)
+{
+    return sig < 0 || sig > NSIG ? -EINVAL : may_signal(to, sig) ? 0 : -EPERM;
 }
 
 struct kill_all {
@@ -90,12 +95,6 @@ struct kill_all {
     uint32_t pgid; // 0: everybody but init and the caller
     int found, sent;
 };
-
-// May the caller send it, or ask with 0 whether it may?
-static long check_signal(const struct process *to, int sig)
-{
-    return sig < 0 || sig > NSIG ? -EINVAL : may_signal(to, sig) ? 0 : -EPERM;
-}
 
 static bool kill_one(struct process *p, void *arg)
 {

@@ -67,8 +67,8 @@ static inline long syscall_go_async(void)
     return 0;
 }
 
-// The same, but the wait has begun: the caller has entered a wait queue with a waiter in thread.light, and w->woken says what
-// the call returns. A thread that is traced leaves and goes on with the async handler, which shows its frames.
+// The same, but the wait has begun: the caller, whose task t is, has entered a wait queue with a waiter in thread.light, and
+// w->woken says what the call returns. A thread that is traced leaves and goes on with the async handler, which shows its frames.
 static inline long syscall_wait(struct task *t, const struct light_wait *w)
 {
     t->light = w;

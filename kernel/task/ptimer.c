@@ -233,6 +233,17 @@ static struct ptimer *find(struct process *p, int32_t id)
     return NULL;
 }
 
+// Round and round, past those in use: there are far fewer than numbers, each has a charged sigqueue entry.
+static int32_t next_id(struct process *p)
+{
+    int32_t id;
+    do {
+        id = p->next_timer;
+        p->next_timer = id == INT32_MAX ? 0 : id + 1;
+    } while (find(p, id));
+    return id;
+}
+
 long ptimer_create(struct process *p, struct ptimer_spec *spec)
 {
     struct ptimer *t = kzalloc(sizeof *t);
@@ -247,7 +258,7 @@ long ptimer_create(struct process *p, struct ptimer_spec *spec)
     }
     spin_lock(&p->timer_lock);
     if (spec->id >= 0)
-        spec->id = p->next_timer++;
+        spec->id = next_id(p);
     if (spec->value_is_id)
         spec->value = (uint64_t)spec->id;
     t->spec = *spec;

@@ -87,7 +87,8 @@ bool process_stop_completes_locked(struct process *p); // process.lock held; the
 void process_tell_stopped(struct process *p);
 
 // What a caller may send, and as whom (syscall/signal.c).
-bool may_signal(const struct process *to, int sig);
+// May the caller send it, or ask with 0 whether it may? 0; -EINVAL: no such signal, -EPERM.
+long check_signal(const struct process *to, int sig);
 struct siginfo_k info_of_caller(int code);
 // To every process of the group that the caller may signal; pgid 0: to all but init and the caller. sig 0
 // only asks. 0; -ESRCH: there is nobody, -EPERM: it may signal none of them, -EINVAL: no such signal.

@@ -198,7 +198,7 @@ bool process_exe(struct process *p, struct path *out);
 void process_drop_exe(struct process *p);
 void process_get(struct process *p);
 void process_put(struct process *p);
-// ---- supplementary groups (task/groups.c)
+// ---- supplementary groups (task/credentials.c)
 
 struct group_set *group_set_of(struct process *p); // referenced, or NULL: it has none
 void group_set_put(struct group_set *set);         // NULL is fine

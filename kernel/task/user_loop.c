@@ -50,7 +50,7 @@ static inline bool goes_async(struct thread *th, long cause)
     return true;
 }
 
-// The thread was woken from its light wait: what its call returns, or LOCAL_WAIT is set and it goes on waiting.
+// The thread, whose task t is, was woken from its light wait: what its call returns, or LOCAL_WAIT is set and it goes on waiting.
 static inline long light_wait_over(struct task *t, struct thread *th, bool leave)
 {
     long r = t->light->woken(th, leave);

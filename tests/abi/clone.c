@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-// clone and clone3 with their flags, vfork, and pidfds: what is shared, what is refused, who is told.
+// clone and clone3 with their flags, and vfork: what is shared, what is refused, who is told.
 #include "abi.h"
 #include <linux/sched.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { STACK = 64 << 10, PIDFD_SEND = 424, PIDFD_OPEN = 434, CLONE3 = 435 };
+enum { STACK = 64 << 10, CLONE3 = 435 };
 #define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 
 static char *stack;
@@ -443,79 +442,6 @@ static void test_clone3_run(void)
     signal(SIGUSR2, SIG_DFL);
 }
 
-// ---- pidfds
-
-static int events_of(int fd, int timeout)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-
-    return poll(&p, 1, timeout) < 0 ? -1 : p.revents;
-}
-
-static void test_pidfd(void)
-{
-    struct gate g = gate_make();
-    siginfo_t info = {0};
-    int fd = -1, status, file = open("/dev/null", O_RDONLY);
-    char byte;
-
-    VALUE("pidfd of pid 0", syscall(PIDFD_OPEN, 0, 0));
-    VALUE("pidfd of pid -1", syscall(PIDFD_OPEN, -1, 0));
-    VALUE("pidfd of nobody", syscall(PIDFD_OPEN, 29871, 0));
-    VALUE("pidfd with odd flags", syscall(PIDFD_OPEN, getpid(), 1));
-    VALUE("signal through a file", syscall(PIDFD_SEND, file, 0, NULL, 0));
-    VALUE("signal through nothing", syscall(PIDFD_SEND, 99, 0, NULL, 0));
-    VALUE("wait for a file", waitid(P_PIDFD, file, &info, WEXITED));
-    VALUE("wait for nothing", waitid(P_PIDFD, 99, &info, WEXITED));
-
-    pid_t pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &fd, 0, 0);
-    if (pid == 0) {
-        wait_for_pass(&g);
-        _exit(17);
-    }
-    YES("clone gives a pidfd", fd > 2);
-    VALUE("closed on exec", fcntl(fd, F_GETFD));
-    VALUE("blocking, for reading and writing", fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
-    VALUE("reading it", read(fd, &byte, 1));
-    VALUE("signal 0 through it", syscall(PIDFD_SEND, fd, 0, NULL, 0));
-    VALUE("odd signal through it", syscall(PIDFD_SEND, fd, 99, NULL, 0));
-    VALUE("odd flags of the signal", syscall(PIDFD_SEND, fd, 0, NULL, 0x100));
-    say("events while it lives", "%x", events_of(fd, 0));
-    VALUE("WNOHANG through it", waitid(P_PIDFD, fd, &info, WEXITED | WNOHANG));
-    int other = syscall(PIDFD_OPEN, pid, O_NONBLOCK);
-    VALUE("wait without blocking", waitid(P_PIDFD, other, &info, WEXITED));
-    pass(&g);
-    say("events at its end", "%x", events_of(fd, -1));
-    VALUE("signal 0 to a zombie", syscall(PIDFD_SEND, fd, 0, NULL, 0));
-    VALUE("waitid", waitid(P_PIDFD, fd, &info, WEXITED));
-    say("siginfo", "%s %d %d", signal_name(info.si_signo), info.si_code, info.si_status);
-    YES("of that child", info.si_pid == pid);
-    VALUE("signal to a reaped one", syscall(PIDFD_SEND, fd, 0, NULL, 0));
-    VALUE("waitid again", waitid(P_PIDFD, fd, &info, WEXITED));
-    say("events when it is gone", "%x", events_of(fd, 0));
-    close(fd);
-    close(other);
-
-    int mine = syscall(PIDFD_OPEN, getpid(), 0);
-    VALUE("wait for oneself", waitid(P_PIDFD, mine, &info, WEXITED));
-    pid = fork();
-    if (pid == 0)
-        for (;;)
-            pause();
-    fd = syscall(PIDFD_OPEN, pid, 0);
-    siginfo_t forged = {.si_signo = SIGTERM, .si_code = SI_USER};
-    VALUE("forged siginfo", syscall(PIDFD_SEND, fd, SIGTERM, &forged, 0));
-    forged.si_code = SI_QUEUE;
-    VALUE("another signal in the siginfo", syscall(PIDFD_SEND, fd, SIGKILL, &forged, 0));
-    VALUE("kill through it", syscall(PIDFD_SEND, fd, SIGTERM, &forged, 0));
-    say("events when killed", "%x", events_of(fd, -1));
-    waitpid(pid, &status, 0);
-    say_status("killed through a pidfd", status);
-    close(fd);
-    close(mine);
-    close(file);
-}
-
 int main(void)
 {
     stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -532,6 +458,5 @@ int main(void)
     test_clone3_rules();
     test_set_tid();
     test_clone3_run();
-    test_pidfd();
     return 0;
 }

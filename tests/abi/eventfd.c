@@ -115,6 +115,7 @@ static void test_vectors(void)
     say_count("the value", fd);
     VALUE("a value that fits and one that does not", writev(fd, over, 2));
     say_count("the one that does", fd);
+    VALUE("a vector of none", writev(fd, three, 0));
     munmap(two + PAGE, PAGE);
     VALUE("half a value, then nowhere", write(fd, two + PAGE - 4, 8));
     VALUE("the same as a vector", writev(fd, &(struct iovec){two + PAGE - 4, 8}, 1));

@@ -128,11 +128,20 @@ static void set(struct timerfd *tfd, const struct itimerspec_k *new, uint32_t fl
 
 // ---- reading
 
+// set_lock held. Its time has come though its interrupt has not: who asks need not wait for that.
+static void fire_if_due(struct timerfd *tfd)
+{
+    if (tfd->due && tfd->due <= now_of(tfd) && timer_cancel(&tfd->timer))
+        on_fire(&tfd->timer);
+}
+
 // No lock held. Takes the count, out of the kernel as well unless out is 0. 0: wait; -ECANCELED.
 static long look(struct timerfd *tfd, va_t out)
 {
     spin_lock(&tfd->set_lock);
     long r = cancelled(tfd) ? -ECANCELED : 0;
+    if (!load_relaxed(&tfd->expirations))
+        fire_if_due(tfd);
     if (!r && load_relaxed(&tfd->expirations)) {
         catch_up(tfd);
         uint64_t n = load_relaxed(&tfd->expirations); // meanwhile only more fire

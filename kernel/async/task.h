@@ -153,8 +153,12 @@ static inline void task_wake(struct task *t)
 }
 
 // Where t may run from its next poll on; one hart at least. A task that runs elsewhere is told, and
-// leaves at its next safe point.
+// leaves at its next safe point: until then it is misplaced.
 void task_set_affinity(struct task *t, uint64_t harts);
+static inline bool task_is_misplaced(const struct task *t)
+{
+    return (load_acquire(&t->state) & TASK_RUNNING) && !task_may_run_on(t, load_relaxed(&t->hart));
+}
 
 // Sets attention bits, wakes, and sends an IPI when t is running on another hart.
 void task_attention(struct task *t, uint32_t bits);

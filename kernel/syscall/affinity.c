@@ -41,29 +41,37 @@ static bool may_place(const struct thread *th)
     return !me->euid || me->euid == other->euid || me->euid == other->uid;
 }
 
-// The caller itself is on an allowed hart when the call returns; another thread leaves at its next safe point.
-long sys_sched_setaffinity(int32_t tid, uint32_t size, va_t in)
+// For tid, whose thread is referenced into *th. 0, -ESRCH, -EPERM, -EINVAL: it could run nowhere.
+static long place(int32_t tid, uint64_t mask, struct thread **th)
 {
-    uint64_t mask = 0, all = all_harts();
-    long e = user_copy_in(US, &mask, in, size < 8 ? size : 8);
-    if (e)
-        return e;
-    struct thread *th = affinity_target(tid);
-    if (!th)
+    uint64_t all = all_harts();
+    *th = affinity_target(tid);
+    if (!*th)
         return -ESRCH;
-    mask &= all;
-    if (!may_place(th)) {
-        e = -EPERM;
-    } else if (!mask) {
-        e = -EINVAL;
-    } else if (&th->task != current_task()) {
-        task_set_affinity(&th->task, mask == all ? AFFINITY_ANY : mask);
-    } else {
-        store_relaxed(&th->task.affinity, mask == all ? AFFINITY_ANY : mask);
-        if (!task_may_run_on(&th->task, hart_index()))
-            th->task.local |= LOCAL_YIELD;
-    }
-    thread_put(th);
-    return e;
+    if (!may_place(*th))
+        return -EPERM;
+    if (!(mask & all))
+        return -EINVAL;
+    task_set_affinity(&(*th)->task, (mask & all) == all ? AFFINITY_ANY : mask & all);
+    return 0;
 }
-SYSCALL(122, sched_setaffinity, 3);
+
+// Nobody runs where he may not when the call returns. Who does so now, the caller or another, leaves at his next safe point,
+// which no poll is far from: it is not worth a wake.
+ASYNC_SYSCALL(sys_sched_setaffinity, long r; uint64_t mask; struct thread * th;)
+{
+    ASYNC_BEGIN(sys_sched_setaffinity);
+    f->th = NULL;
+    f->mask = 0;
+    AWAIT(f->r, user_read, US, &f->mask, f->a[2], (uint32_t)f->a[1] < 8 ? (uint32_t)f->a[1] : 8);
+    if (f->r == 0)
+        f->r = place((int32_t)f->a[0], f->mask, &f->th);
+    while (f->r == 0 && task_is_misplaced(&f->th->task))
+        YIELD();
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    if (f->th)
+        thread_put(f->th);
+    ASYNC_END;
+}
+SYSCALL_ASYNC(122, sched_setaffinity, 3);

@@ -2,6 +2,8 @@
 // Which harts a thread may run on: what is refused and in which order, what is inherited, and that it holds.
 #include "abi.h"
 #include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #define SET(tid, size, mask) syscall(SYS_sched_setaffinity, tid, size, mask)
 #define GET(tid, size, mask) syscall(SYS_sched_getaffinity, tid, size, mask)
@@ -126,6 +128,97 @@ static void test_place(void)
     VALUE("free again", SET(0, sizeof first, first));
 }
 
+// The mask comes from a page that is not there yet.
+static void test_absent_mask(void)
+{
+    int wrong = 0;
+
+    for (int hart = 0; hart < WORDS * 64; hart++) {
+        unsigned cpu = ~0u;
+        if (!(first[hart / 64] >> hart % 64 & 1))
+            continue;
+        int file = memfd_create("mask", 0);
+        uint64_t bit = 1ul << hart % 64;
+        pwrite(file, &bit, sizeof bit, hart / 64 * 8);
+        uint64_t *mask = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+        madvise(mask, PAGE, MADV_DONTNEED);
+        wrong += SET(0, WORDS * 8, mask) != 0;
+        wrong += syscall(SYS_getcpu, &cpu, NULL, NULL) != 0 || cpu != (unsigned)hart;
+        munmap(mask, PAGE);
+        close(file);
+    }
+    VALUE("times elsewhere with a mask to be read", wrong);
+    VALUE("free from there", SET(0, sizeof first, first));
+}
+
+enum { BYTES = 64 * PAGE };
+static volatile uint8_t written[BYTES]; // by a thread that the kernel keeps busy
+static volatile int over;
+
+static void *keep_writing(void *tid)
+{
+    int fd = open("/dev/urandom", O_RDONLY);
+
+    *(volatile pid_t *)tid = gettid();
+    while (!over)
+        if (read(fd, (void *)written, BYTES) != BYTES)
+            _exit(97);
+    return NULL;
+}
+
+static void sample(uint8_t *out)
+{
+    for (size_t i = 0; i < BYTES / 64; i++)
+        out[i] = written[i * 64];
+}
+
+// How often the caller has lost its hart.
+static long switches(void)
+{
+    struct rusage used;
+
+    getrusage(RUSAGE_THREAD, &used);
+    return used.ru_nvcsw + used.ru_nivcsw;
+}
+
+// Bound to the hart that the caller is bound to, another thread does nothing while the caller does not give way.
+static void test_another(void)
+{
+    static uint8_t was[BYTES / 64], is[BYTES / 64];
+    volatile pid_t tid = 0;
+    pthread_t thread;
+    int failed = 0, wrong = 0, judged = 0;
+    uint64_t here[WORDS] = {1};
+
+    pthread_create(&thread, NULL, keep_writing, (void *)&tid);
+    while (!tid)
+        sched_yield();
+    failed += SET(0, sizeof here, here) != 0;
+    for (int turn = 0; turn < 2000 && judged < 200; turn++) {
+        failed += SET(tid, sizeof first, first) != 0;
+        sample(was);
+        do
+            sched_yield();
+        while (sample(is), memcmp(was, is, sizeof was) == 0);
+        failed += SET(tid, sizeof here, here) != 0;
+        long before = switches();
+        sample(was);
+        for (volatile int i = 0; i < 2000; i++)
+            ;
+        sample(is);
+        if (switches() == before) {
+            judged++;
+            wrong += memcmp(was, is, sizeof was) != 0;
+        }
+    }
+    over = 1;
+    pthread_join(thread, NULL);
+    SET(0, sizeof first, first);
+    VALUE("binding another that fails", failed);
+    VALUE("times another was bound", judged);
+    VALUE("times it went on elsewhere", wrong);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -137,5 +230,7 @@ int main(int argc, char **argv)
     test_refusals();
     test_inheritance();
     test_place();
+    test_absent_mask();
+    test_another();
     return 0;
 }

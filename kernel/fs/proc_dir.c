@@ -17,12 +17,13 @@ static struct thread *first_thread(struct process *p)
     return list_empty(&p->threads) ? NULL : list_entry(p->threads.next, struct thread, in_process);
 }
 
+// NULL also for one whose first thread has ended: as in its maps, nothing shows of what the others have.
 static struct fd_table *files_of(uint32_t pid)
 {
     struct process *p = process_find(pid);
     if (!p)
         return NULL;
-    struct fd_table *files = process_files(p);
+    struct fd_table *files = load_relaxed(&p->headless) ? NULL : process_files(p);
     process_put(p);
     return files;
 }
@@ -131,7 +132,7 @@ long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink)
     char name[12];
     struct fd_table *files = files_of(dir->pid);
     if (!files)
-        return -ENOENT;
+        return 0;
     for (;;) {
         int fd = fd_next_open(files, (uint32_t)(sink->pos - 2));
         if (fd < 0)
@@ -185,9 +186,11 @@ static long path_into(const struct path *p, char *buf, size_t size)
     return (long)n;
 }
 
-// Where exe, cwd or root leads, referenced. -ENOENT: a zombie, or it never executed anything.
+// Where exe, cwd or root leads, referenced. -ENOENT: a zombie or without its first thread, or it never executed anything.
 static int link_path(struct process *p, uint32_t which, struct path *out)
 {
+    if (load_relaxed(&p->headless))
+        return -ENOENT;
     if (which == LINK_EXE)
         return process_exe(p, out) ? 0 : -ENOENT;
     return context_path(p, which == LINK_ROOT, out);

@@ -14,10 +14,11 @@
 
 enum { USER_HZ = 100, MAPS_BATCH = 32, CMDLINE_MAX = 64 * 1024 };
 
+// Referenced. The process is known by its first thread: who has lost that shows none, though others go on with it.
 static struct space *space_of(struct process *p)
 {
     spin_lock(&p->lock);
-    struct space *s = p->zombie ? NULL : p->space;
+    struct space *s = p->zombie || p->headless ? NULL : p->space;
     if (s)
         space_get(s);
     spin_unlock(&p->lock);
@@ -41,7 +42,7 @@ struct task_view {
 
 static char state_of(const struct process *p, const struct task_view *v)
 {
-    if (p->zombie)
+    if (p->zombie || p->headless)
         return 'Z';
     if (p->stopped)
         return 'T';
@@ -66,6 +67,7 @@ static void look(struct process *p, struct task_view *v)
         v->hart = th->task.hart;
         v->nice = th->sched.nice;
     }
+    v->threads += p->headless; // who leads stays until the last has ended
     spin_unlock(&p->lock);
     v->state = state_of(p, v);
 }

@@ -28,12 +28,21 @@ SYSCALL(434, pidfd_open, 2);
 // To whom, as pidfd_send_signal(2) says; 0: to the process.
 enum { TO_THREAD = 1, TO_PROCESS = 2, TO_GROUP = 4 };
 
+// Its number is another process's by now.
+static bool is_anothers(const struct process *p)
+{
+    struct process *now = process_find(p->pid);
+    if (now)
+        process_put(now);
+    return now && now != p;
+}
+
 static long send(struct process *p, int32_t sig, const struct siginfo_k *info, uint32_t to)
 {
-    if (load_relaxed(&p->reaped) || !p->pid) // its number may be another's by now
+    if (to == TO_GROUP && p->pid && !is_anothers(p))
+        return kill_group(p->pid, sig, info); // which may outlive it
+    if (load_relaxed(&p->reaped) || !p->pid)
         return -ESRCH;
-    if (to == TO_GROUP)
-        return kill_group(p->pid, sig, info);
     long r = check_signal(p, sig);
     if (r || !sig || to != TO_THREAD)
         return r || !sig ? r : signal_send_process(p, sig, info);

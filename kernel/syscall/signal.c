@@ -153,13 +153,23 @@ long sys_kill(int32_t pid, int32_t sig)
 }
 SYSCALL(129, kill, 2);
 
+// The first thread of process pid has ended, and leaves its number to the process: it may be sent to, and gets nothing.
+static long ask_first_thread(uint32_t pid, int32_t sig)
+{
+    struct process *p = process_find(pid);
+    long r = p ? check_signal(p, sig) : -ESRCH;
+    if (p)
+        process_put(p);
+    return r;
+}
+
 static long kill_thread(int32_t tgid, int32_t tid, int32_t sig, const struct siginfo_k *info)
 {
     if (tid <= 0)
         return -EINVAL;
     struct thread *th = thread_find((uint32_t)tid);
     if (!th)
-        return -ESRCH;
+        return ask_first_thread((uint32_t)tid, sig);
     bool other = tgid > 0 && th->process->pid != (uint32_t)tgid;
     long r = other ? -ESRCH : check_signal(th->process, sig);
     if (!r && sig)

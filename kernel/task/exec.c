@@ -12,6 +12,7 @@
 #include "page/heap.h"
 #include "syscall/syscall.h"
 #include "task/exit.h"
+#include "task/family.h"
 #include "task/futex.h"
 #include "task/process.h"
 #include "task/ptimer.h"
@@ -101,12 +102,17 @@ ASYNC(exec_open, long r; int depth;)
 
 static void become_leader(struct thread *th)
 {
+    struct process *p = th->process;
     spin_lock(&process_tree_lock);
-    spin_lock(&th->process->lock);
-    if (th->tid != th->process->pid)
-        thread_rename_locked(th, th->process->pid);
-    th->process->exec_waiter = NULL;
-    spin_unlock(&th->process->lock);
+    spin_lock(&p->lock);
+    uint32_t was = th->tid;
+    if (was != p->pid) {
+        thread_rename_locked(th, p->pid);
+        p->headless = 0;
+    }
+    p->exec_waiter = NULL;
+    spin_unlock(&p->lock);
+    family_thread_renamed_locked(p, was, p->pid);
     spin_unlock(&process_tree_lock);
 }
 

@@ -239,6 +239,7 @@ static bool leave_process(struct thread *th)
     spin_lock(&process_tree_lock);
     spin_lock(&p->lock);
     thread_unlink_locked(th);
+    p->headless |= th->tid == p->pid;
     p->nleaving--;
     bool last = p->nthreads == 0;
     signal_pass_on(p);

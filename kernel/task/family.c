@@ -74,6 +74,15 @@ bool family_thread_ended_locked(struct process *p, uint32_t tid)
     return tell;
 }
 
+void family_thread_renamed_locked(struct process *p, uint32_t from, uint32_t to)
+{
+    LIST_FOREACH(it, &p->children) {
+        struct process *c = list_entry(it, struct process, in_parent);
+        if (c->maker == from)
+            c->maker = to;
+    }
+}
+
 static bool tell_one(struct process *c, void *unused)
 {
     (void)unused;

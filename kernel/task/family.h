@@ -13,6 +13,8 @@ struct process *family_heir_locked(struct process *p);
 bool family_adopt_locked(struct process *p, struct process *heir, struct list *dead);
 // A thread of p has ended and others go on: its children become those of another. True: as above.
 bool family_thread_ended_locked(struct process *p, uint32_t tid);
+// The thread that made them has another number now.
+void family_thread_renamed_locked(struct process *p, uint32_t from, uint32_t to);
 // Sends what is due to children that lost their parent: their parent-death signal; SIGHUP and SIGCONT
 // to a group that is orphaned thereby and has stopped members. No lock held.
 void family_tell(void);

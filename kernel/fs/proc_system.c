@@ -7,6 +7,7 @@
 #include "lib/dt.h"
 #include "lib/init.h"
 #include "mem/phys.h"
+#include "mem/shortage.h"
 #include "page/frame.h"
 #include "page/heap.h"
 #include "task/thread.h"
@@ -50,6 +51,14 @@ static void proc_meminfo(struct text *out)
     kb(out, "Slab:", slab_frames());
 }
 PROC(meminfo, proc_meminfo);
+
+static void proc_vmstat(struct text *out)
+{
+    text_printf(out, "nr_free_pages %lu\nnr_file_pages %lu\nnr_dirty %lu\noom_kill %lu\n",
+                (unsigned long)frame_free_count(), (unsigned long)phys_totals.cached,
+                (unsigned long)phys_totals.dirty, (unsigned long)memory_stats.ended);
+}
+PROC(vmstat, proc_vmstat);
 
 // ---- time and load
 

@@ -22,23 +22,26 @@ is(last_victim(), "hog", "the log says which")
 settles(before + 32, "its memory is back")
 
 -- Many at once, together more than there is: some are ended, the others get what they asked for. The command waits
--- itself: a shell that is told of a child's end while it is typed at drops the line.
+-- itself: a shell that is told of a child's end while it is typed at drops the line. It waits until everybody who was ended has
+-- been reported and the others sleep. Who sleeps already may be ended for one who does not yet.
 ended = k.memory().ended
 local _, out = host.sh([[
-    for i in 1 2 3 4 5 6 7 8; do (hog -s 102400 >/tmp/many$i; echo "$?" >>/tmp/gone) & done
+    kills() { sed -n 's/^oom_kill //p' /proc/vmstat; }
+    before=$(kills)
+    for i in 1 2 3 4 5 6 7 8; do (hog -s 102400 >/tmp/many$i; status=$?; rm /tmp/many$i; echo $status >>/tmp/gone) & done
     for try in $(seq 300); do
-        gone=$(cat /tmp/gone 2>/dev/null | wc -l); sleeps=$(cat /tmp/many* | grep -c sleeps)
-        alive=$(ps -o comm | grep -c '^hog')
-        [ $((alive + gone)) = 8 ] && [ $sleeps -ge $alive ] && break
+        gone=$(cat /tmp/gone 2>/dev/null | wc -l)
+        sleeps=$(cat /tmp/many* 2>/dev/null | grep -c sleeps)
+        [ $((gone + sleeps)) = 8 ] && [ $(($(kills) - before)) = $gone ] && break
         sleep 0.1
     done
-    echo "alive $alive"; sort /tmp/gone | uniq -c]])
+    echo "alive $(ps -o comm | grep -c '^hog')"; sort /tmp/gone | uniq -c]])
 local alive, gone, status = out:match("alive (%d+)%s+(%d+) (%d+)%s*$")
 is(status, "137", "eight programs want 800 MiB: who is not killed gets its 100 MiB")
 local killed = k.memory().ended - ended
 is(tonumber(gone), killed, "who is gone was ended for it")
 ok(killed >= 3 and killed <= 6 and killed + alive == 8, "some are ended: " .. killed)
-host.sh("killall hog; rm /tmp/many* /tmp/gone")
+host.sh("killall hog; rm -f /tmp/many* /tmp/gone")
 settles(before + 32, "their memory is back")
 
 -- Who is to be spared is, who is to go first does, though it is smaller.

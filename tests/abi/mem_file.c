@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Files in memory: what read, write, truncate and mappings of one file see of each other, shared and
-// private; what is left of a mapping when its file becomes shorter.
+// private; what is left of a mapping when its file becomes shorter; files that are copied onto themselves.
 #include "abi.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -110,6 +111,85 @@ static void test_truncate(int fd)
     munmap(private, 4 * PAGE);
 }
 
+// ---- a file's bytes are copied to, and from, a mapping of the same bytes that the process has not touched yet
+
+enum {
+    HALF = 17,
+    WHOLE = 2 * HALF,
+    ROUNDS = 20
+}; // in pages; half is more than fits into one step of the kernel's
+
+static void make_absent(int fd, char *map, bool uncached)
+{
+    madvise(map, WHOLE * PAGE, MADV_DONTNEED);
+    if (uncached && fsync(fd) == 0)
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static bool all_are(const char *bytes, size_t n, char value)
+{
+    size_t i = 0;
+
+    while (i < n && bytes[i] == value)
+        i++;
+    return i == n;
+}
+
+// Reads one half into the mapping of the other and writes it from there, the others at the same time the other way round.
+static void *copy_across(void *arg)
+{
+    int fd = ((int *)arg)[0], odd = ((int *)arg)[1];
+    char *map_all = map(fd, WHOLE, PROT_READ | PROT_WRITE, MAP_SHARED),
+         *half = map_all + odd * HALF * PAGE;
+    off_t other = (off_t)(!odd * HALF * PAGE);
+    long wrong = 0;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        make_absent(fd, map_all, i % 8 == odd);
+        wrong += pread(fd, half, HALF * PAGE, other) != HALF * (long)PAGE;
+        make_absent(fd, map_all, false);
+        wrong += pwrite(fd, half, HALF * PAGE, other) != HALF * (long)PAGE;
+        wrong += !all_are(map_all, WHOLE * PAGE, 7);
+    }
+    return (void *)wrong;
+}
+
+static void test_onto_itself(int fd)
+{
+    ftruncate(fd, WHOLE * PAGE);
+    char *shared = map(fd, WHOLE, PROT_READ | PROT_WRITE, MAP_SHARED);
+    char *private = map(fd, WHOLE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    pthread_t thread[4];
+    int args[4][2];
+    long wrong = 0;
+
+    memset(shared, 7, WHOLE * PAGE);
+    for (int i = 0; i < 2; i++) {
+        make_absent(fd, shared, i);
+        wrong += pread(fd, shared, WHOLE * PAGE, 0) != WHOLE * (long)PAGE;
+        make_absent(fd, shared, i);
+        wrong += pwrite(fd, shared, WHOLE * PAGE, 0) != WHOLE * (long)PAGE;
+        make_absent(fd, private, i);
+        wrong += pread(fd, private, WHOLE * PAGE, 0) != WHOLE * (long)PAGE;
+        wrong += !all_are(private, WHOLE * PAGE, 7);
+    }
+    TELL("onto itself, went wrong", "%ld", wrong);
+    wrong = 0;
+    for (int i = 0; i < 4; i++) {
+        args[i][0] = fd;
+        args[i][1] = i % 2;
+        pthread_create(&thread[i], NULL, copy_across, args[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        pthread_join(thread[i], &result);
+        wrong += (long)result;
+    }
+    TELL("across by four threads, went wrong", "%ld", wrong);
+    munmap(shared, WHOLE * PAGE);
+    munmap(private, WHOLE * PAGE);
+}
+
 int main(void)
 {
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
@@ -123,6 +203,7 @@ int main(void)
             return 1;
         test_coherence(fd);
         test_truncate(fd);
+        test_onto_itself(fd);
         close(fd);
         unlink("mem_file.tmp");
         if (on_disk)

@@ -23,6 +23,7 @@ struct file *file_new(struct vnode *v, const struct path *path, uint32_t flags)
         .data = v,
         .readable = !(flags & O_PATH) && (flags & O_ACCMODE) != O_WRONLY,
         .writable = !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY,
+        .ahead.trigger = AHEAD_NOWHERE,
     };
     if (path)
         file->path = *path;

@@ -12,6 +12,7 @@
 #include "fs/path.h"
 #include "fs/vnode.h"
 #include "lib/spinlock.h"
+#include "mem/phys.h"
 
 enum { FILE_APPEND_ETC = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME }; // F_SETFL
 
@@ -23,6 +24,7 @@ struct file {
     struct vnode *data;  // whose pages are read and written: vnode, except for disks
     struct path path;    // dentry NULL: anonymous (pipe, socket)
     uint64_t pos;
+    struct readahead ahead; // in data's pages
     struct mutex pos_lock; // held across read/write/readdir of files with a position
     void *priv;            // the driver's
     struct watch *watches; // by epolls (epoll_watch.c)

@@ -24,7 +24,24 @@ static uint64_t file_limit(const struct task *t)
     return t->thread ? t->thread->process->rlimit[RLIMIT_FSIZE].cur : UINT64_MAX;
 }
 
+// Pages that [pos, pos + len) touches.
+static uint64_t pages_of(uint64_t pos, size_t len)
+{
+    return ((pos & PAGE_MASK) + len + PAGE_MASK) >> PAGE_SHIFT;
+}
+
 // ---- plain
+
+// [pos, pos + n) has been read. If that touched the trigger, the next window is to be on its way
+// before the program computes on with what it has read.
+static inline void has_read(struct file *file, uint64_t pos, size_t n)
+{
+    uint64_t trigger = load_relaxed(&file->ahead.trigger);
+    store_relaxed(&file->ahead.next, (pos + n) >> PAGE_SHIFT);
+    if (unlikely(trigger - (pos >> PAGE_SHIFT) < pages_of(pos, n)) &&
+        phys_read_ahead(file->data->pages, &file->ahead, trigger, PHYS_READ))
+        current_task()->local |= LOCAL_YIELD;
+}
 
 static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
 {
@@ -47,6 +64,7 @@ static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t 
             return r;
         done += part;
     }
+    has_read(file, pos, n);
     file_accessed(file);
     return (long)n;
 }
@@ -105,6 +123,11 @@ static long pagecache_try_write(struct file *file, va_t va, size_t len, uint64_t
 
 // ---- async
 
+static uint32_t pages_wanted(uint64_t pos, size_t len)
+{
+    return (uint32_t)min_size(pages_of(pos, len), PHYS_RUN);
+}
+
 ASYNC_IMPL(pagecache_read, file_read, struct page *page; uint64_t size; size_t off; size_t part; size_t before;
            uint32_t pages; long r;)
 {
@@ -116,16 +139,18 @@ ASYNC_IMPL(pagecache_read, file_read, struct page *page; uint64_t size; size_t o
         f->size = load_relaxed(&f->file->data->size);
         if (f->pos >= f->size)
             break;
+        f->off = f->pos & PAGE_MASK;
         AWAIT(f->r, phys_page, f->file->data->pages, f->pos >> PAGE_SHIFT,
-              PHYS_READ | PHYS_KILLABLE, &f->page);
+              PHYS_READ | PHYS_KILLABLE, &f->file->ahead,
+              pages_wanted(f->pos, min_size(f->buf->left, f->size - f->pos)), &f->page);
         if (f->r < 0)
             break;
-        f->off = f->pos & PAGE_MASK;
         f->part = min_size(PAGE_SIZE - f->off, f->size - f->pos);
         f->r = iobuf_out(f->buf, (char *)page_kva(f->page) + f->off, f->part);
         page_put(f->page);
         if (f->r > 0)
             f->pos += f->r;
+        store_relaxed(&f->file->ahead.next, f->pos >> PAGE_SHIFT);
         if (f->r == -ECOMMIT)
             AWAIT(f->r, iobuf_commit, f->buf, true);
         if (f->r < 0)
@@ -153,7 +178,7 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
         f->off = f->pos & PAGE_MASK;
         f->part = min_size(PAGE_SIZE - f->off, f->buf->left);
         AWAIT(f->r, phys_page, f->v->pages, f->pos >> PAGE_SHIFT, PHYS_READ | PHYS_KILLABLE,
-              &f->page);
+              NULL, 1, &f->page);
         if (f->r < 0)
             break;
         f->r = iobuf_in(f->buf, (char *)page_kva(f->page) + f->off, f->part);

@@ -305,7 +305,8 @@ static void free_memory(struct vnode *v)
 void vnode_release(struct vnode *v)
 {
     v->flags |= VNODE_DYING;
-    bool no_pages = !v->pages || (!v->pages->tree.root && list_empty(&v->pages->dirty_link));
+    bool no_pages = !v->pages || (!v->pages->ops->fill && !v->pages->tree.root &&
+                                  list_empty(&v->pages->dirty_link)); // reads may be in flight
     if (!v->ops->evict && no_pages && !(v->flags & VNODE_HASHED)) {
         free_memory(v);
         return;

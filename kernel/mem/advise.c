@@ -88,6 +88,7 @@ ASYNC(space_set_flags, long r;)
 struct part {
     va_t lo, hi;
     uint32_t access;
+    bool shared;
     struct phys *phys;
     uint64_t offset; // of lo in phys
 };
@@ -101,7 +102,8 @@ static bool next_part(struct space *s, va_t lo, va_t hi, bool with_phys, struct 
         bool owned = m->prot & ACCESS_WRITE && !(m->flags & MAPPING_SHARED);
         *out = (struct part){.lo = r->lo > lo ? r->lo : lo, .hi = r->hi < hi ? r->hi : hi};
         out->access = owned ? ACCESS_WRITE : m->pte_bits & PTE_R ? ACCESS_READ : 0;
-        if (with_phys && m->phys && m->flags & MAPPING_SHARED) {
+        out->shared = m->flags & MAPPING_SHARED;
+        if (with_phys && m->phys) {
             phys_get(m->phys);
             out->phys = m->phys;
             out->offset = m->offset + (out->lo - r->lo);
@@ -128,6 +130,22 @@ ASYNC(space_populate, struct part p; va_t at; long r; bool missed;)
     ASYNC_END;
 }
 
+ASYNC(space_will_need, struct part p; va_t at;)
+{
+    ASYNC_BEGIN(space_will_need);
+    for (f->at = f->va; next_part(f->s, f->at, f->va + f->len, true, &f->p); f->at = f->p.hi) {
+        if (!f->p.phys)
+            continue;
+        phys_will_need(f->p.phys, f->p.offset >> PAGE_SHIFT,
+                       (f->p.offset + (f->p.hi - f->p.lo)) >> PAGE_SHIFT);
+        phys_put(f->p.phys);
+        YIELD();
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
 // Zeroes pages that are there, where they are: entries of other spaces need not change.
 enum { WIPE_STEP = 64 };
 static void wipe_some(struct phys *ph, uint64_t *index, uint64_t end)
@@ -147,7 +165,7 @@ ASYNC(space_wipe_objects, struct part p; va_t at; uint64_t index; uint64_t end;)
     ASYNC_BEGIN(space_wipe_objects);
     f->p.phys = NULL;
     for (f->at = f->va; next_part(f->s, f->at, f->va + f->len, true, &f->p); f->at = f->p.hi) {
-        if (!f->p.phys || (f->p.phys->kind == PHYS_FILE && f->p.phys->ops->write))
+        if (!f->p.phys || !f->p.shared || (f->p.phys->kind == PHYS_FILE && f->p.phys->ops->write))
             ASYNC_RETURN(-EOPNOTSUPP);
         f->index = f->p.offset >> PAGE_SHIFT;
         f->end = f->index + ((f->p.hi - f->p.lo) >> PAGE_SHIFT);

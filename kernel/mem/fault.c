@@ -179,6 +179,8 @@ static __attribute__((noinline)) int fault_object(struct space *s, struct mappin
     uint64_t index = page_index(m, va), bits = m->pte_bits;
     if (beyond_end(m, index))
         return -EIO;
+    if (unlikely(index == load_relaxed(&m->phys->ahead.trigger)))
+        return -EAGAIN;
     struct page *pg = phys_page_now(m->phys, index);
     if (!pg)
         return -EAGAIN;
@@ -329,7 +331,8 @@ int space_fault_fast(struct space *s, va_t va, unsigned access)
 
 // Which page of which object the fault waits for; both stay referenced by the caller. False: the
 // mapping is not an object's any more, look again.
-static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *index)
+static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *index,
+                         uint32_t *how)
 {
     spin_lock(&s->lock);
     struct range *r = range_map_find(&s->map, va);
@@ -337,8 +340,10 @@ static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *i
     if (found) {
         *ph = mapping_of(r)->phys;
         *index = page_index(mapping_of(r), va);
+        *how = PHYS_KILLABLE | (mapping_of(r)->flags & MAPPING_RANDOM ? PHYS_RANDOM : 0) |
+               (mapping_of(r)->flags & MAPPING_SEQUENTIAL ? PHYS_SEQUENTIAL : 0);
         phys_get(*ph);
-        s->major++;
+        s->major += *index != load_relaxed(&(*ph)->ahead.trigger); // that is there, or on its way
     }
     spin_unlock(&s->lock);
     return found;
@@ -354,7 +359,8 @@ static void target_drop(struct phys **ph, struct page **page)
     *ph = NULL;
 }
 
-ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; uint32_t tries;)
+ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; uint32_t how;
+      uint32_t tries;)
 {
     ASYNC_BEGIN(space_fault);
     f->ph = NULL;
@@ -364,9 +370,9 @@ ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; u
         f->r = space_fault_fast(f->s, f->va, f->access);
         target_drop(&f->ph, &f->page);
         if (f->r == -EAGAIN) {
-            if (!fault_target(f->s, f->va, &f->ph, &f->index))
+            if (!fault_target(f->s, f->va, &f->ph, &f->index, &f->how))
                 continue;
-            AWAIT(f->r, phys_page, f->ph, f->index, PHYS_KILLABLE, &f->page);
+            AWAIT(f->r, phys_page, f->ph, f->index, f->how, NULL, 1, &f->page);
             if (f->r == 0)
                 continue;
             target_drop(&f->ph, &f->page);

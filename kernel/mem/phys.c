@@ -14,6 +14,7 @@ void phys_init(struct phys *ph, enum phys_kind kind, const struct phys_ops *ops,
                uint64_t size)
 {
     *ph = (struct phys){.kind = kind, .ops = ops, .owner = owner, .size = size};
+    ph->ahead.trigger = AHEAD_NOWHERE;
     spin_init(&ph->lock, "phys");
     waitq_init(&ph->waiters);
     list_init(&ph->dirty_link);
@@ -138,7 +139,9 @@ uint32_t phys_pages_try(struct phys *ph, uint64_t index, uint32_t want, struct p
 {
     uint32_t found = 0;
     spin_lock(&ph->lock);
-    uint64_t end = page_round_up(ph->size) >> PAGE_SHIFT;
+    uint64_t end = page_round_up(ph->size) >> PAGE_SHIFT, trigger = ph->ahead.trigger - index;
+    if (unlikely(trigger < 32)) // who touches it is to be noticed
+        want &= ~(1u << trigger);
     for (; want; want &= want - 1) {
         unsigned i = (unsigned)__builtin_ctz(want);
         struct page *pg = index + i < end ? radix_get(&ph->tree, index + i) : NULL;
@@ -218,6 +221,20 @@ bool phys_drop_some(struct phys *ph, uint64_t *next, unsigned max)
     if (!more)
         evict_leave();
     return more;
+}
+
+bool phys_forget_some(struct phys *ph, uint64_t *next, uint64_t hi, unsigned max)
+{
+    const uint16_t clean = PAGE_UPTODATE | PAGE_DIRTY | PAGE_BUSY | PAGE_WRITEBACK;
+    struct page *pg = NULL;
+    if (!phys_can_evict(ph))
+        return false;
+    spin_lock(&ph->lock);
+    for (; (pg = radix_next(&ph->tree, next)) && *next < hi && max; max--, ++*next)
+        if ((pg->flags & clean) == PAGE_UPTODATE && load_relaxed(&pg->refs) == 1)
+            page_put(phys_remove(ph, *next));
+    spin_unlock(&ph->lock);
+    return pg && *next < hi;
 }
 
 size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out, size_t max)

@@ -43,6 +43,17 @@ struct phys_ops {
     bool (*try_get)(struct phys *ph);
 };
 
+// How somebody goes through an object: each open file has one, and the object one for those who have
+// no file (faults). Changed under phys.lock, but for `next` and `how`.
+struct readahead {
+    uint64_t next;    // the page that one who goes on wants next
+    uint64_t end;     // the page behind the last window
+    uint64_t trigger; // who touches it has the next window read (phys_read_ahead), or AHEAD_NOWHERE
+    uint32_t window;  // pages of the last window; 0: reads are here and there
+    uint32_t how;     // advice about this file: PHYS_RANDOM, PHYS_SEQUENTIAL
+};
+#define AHEAD_NOWHERE UINT64_MAX
+
 struct phys {
     uint32_t kind;        // enum phys_kind
     uint32_t refs;        // PHYS_SHARED_ANON only; files count in the vnode
@@ -53,8 +64,7 @@ struct phys {
     uint64_t size;        // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
     uint64_t pages, dirty, writing; // counts
     uint32_t shared_writable;       // MAP_SHARED mappings that may write
-    uint32_t window;                // pages the next sequential read takes
-    uint64_t next_read;             // index a sequential reader asks for next
+    struct readahead ahead;         // of faults
     struct list mappings;           // mapping.in_phys
     struct waitq waiters;           // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;
@@ -67,7 +77,8 @@ struct phys {
 // For an object embedded in its owner. size in bytes.
 void phys_init(struct phys *ph, enum phys_kind kind, const struct phys_ops *ops, void *owner,
                uint64_t size);
-// Drops all pages, dirty ones too (write back first). Nobody maps it and nobody waits.
+// Drops all pages, dirty ones too (write back first). Nobody maps it and nobody waits. Pages that are
+// being read ahead are waited for: that holds no reference on the owner.
 ASYNC_DECL(phys_destroy, struct phys *ph;);
 
 // Shared anonymous memory. NULL: no memory. One reference; phys_put frees.
@@ -81,6 +92,8 @@ enum phys_how {
         1,             // the caller overwrites the whole page: no fill. A page that had no contents
                        // comes zeroed; call phys_dirty afterwards
     PHYS_KILLABLE = 2, // a wait ends with -EINTR when the task is cancelled
+    PHYS_RANDOM = 4,     // nothing is read ahead
+    PHYS_SEQUENTIAL = 8, // more is read ahead
 };
 
 // The page if it is there and up to date: referenced (page_put when done), else NULL. Never waits.
@@ -92,10 +105,21 @@ uint32_t phys_pages_try(struct phys *ph, uint64_t index, uint32_t want, struct p
 // memory is short: then phys_page says so.
 struct page *phys_page_now(struct phys *ph, uint64_t index);
 
-// The page, read from the store if necessary (with read-ahead for sequential readers): *out is
-// referenced. 0, -ENOMEM, -EINTR, or what the store said (-EIO). `out` lies in the caller's frame.
-// Pages beyond the size are allowed here (a writer extends): they come zeroed without a fill.
-ASYNC_DECL(phys_page, struct phys *ph; uint64_t index; uint32_t how; struct page **out;);
+// The page, read from the store if necessary: *out is referenced. 0, -ENOMEM, -EINTR, or what the
+// store said (-EIO). `out` lies in the caller's frame. Pages beyond the size are allowed here (a
+// writer extends): they come zeroed without a fill. ahead: of the reader's file, NULL: the object's.
+// want: pages from index on that the reader wants soon, > 0.
+ASYNC_DECL(phys_page, struct phys *ph; uint64_t index; uint32_t how; struct readahead *ahead;
+           uint32_t want; struct page **out;);
+
+// For a plain reader that has touched the page `seen`, ahead->trigger. True: a read has been begun; it gets
+// under way when this task lets others run. Nobody is told what comes of it. No lock held.
+bool phys_read_ahead(struct phys *ph, struct readahead *ahead, uint64_t seen, uint32_t how);
+// Has absent pages with lo <= index < hi read, the first MiB of them at most, and nobody waits. No lock held.
+void phys_will_need(struct phys *ph, uint64_t lo, uint64_t hi);
+// Drops pages with *next <= index < hi that can be read again and that nobody uses; looks at up to max.
+// *next is where to go on; false: there is nothing more.
+bool phys_forget_some(struct phys *ph, uint64_t *next, uint64_t hi, unsigned max);
 
 // The referenced page's contents were changed. Any context. phys_wrote: up to byte `end` of the object, which
 // grows to that in the same step: a page that is dirty before its bytes count may be written back without them,
@@ -156,5 +180,7 @@ struct phys_totals {
     uint64_t cached, dirty, shared_anon;
     uint64_t written, written_for[PHYS_WHYS], evicted, throttled;
     uint64_t fills, filled; // runs of pages that were to be read, and pages of them
+    uint64_t ahead, waits;  // of those runs nobody waited for the start of; times that somebody waited for a page
+    uint32_t reading_ahead; // such runs now
 };
 extern struct phys_totals phys_totals; // atomic

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory objects: reading pages in, truncation, destruction. Writing back is in writeback.c.
+// Memory objects: reading pages in, truncation, destruction. Which are read is up to readahead.c;
+// writing back is in writeback.c.
 //
 // A page being read is BUSY and in the tree, so that everyone else waits for the same read. All
 // waits are on the object's one queue: completions wake everybody, who look again. A reader that is
@@ -13,24 +14,11 @@
 
 ASYNC_IFACE_DEFINE(phys_fill);
 
-enum { DROP_STEP = 128, FIRST_WINDOW = 4 };
+enum { DROP_STEP = 128 };
 
 // ---- reading
 
-// How many pages the read at index should take.
-static uint32_t read_window(struct phys *ph, uint64_t index)
-{
-    if (index && index != ph->next_read)
-        ph->window = 1;
-    else if (ph->window < FIRST_WINDOW)
-        ph->window = FIRST_WINDOW;
-    else if (ph->window < PHYS_RUN)
-        ph->window *= 2;
-    return ph->window < PHYS_RUN ? ph->window : PHYS_RUN;
-}
-
-// Lock held. Puts BUSY pages at index and behind it where none are; returns how many, 0: no memory.
-static uint32_t claim_run(struct phys *ph, uint64_t index, uint32_t want, struct page **pages)
+uint32_t phys_claim_run(struct phys *ph, uint64_t index, uint32_t want, struct page **pages)
 {
     uint64_t end = page_round_up(ph->size) >> PAGE_SHIFT;
     uint32_t n = 0;
@@ -45,15 +33,13 @@ static uint32_t claim_run(struct phys *ph, uint64_t index, uint32_t want, struct
         pages[n] = page_of(pa);
         page_ref(pages[n]);
     }
-    ph->next_read = index + n;
     atomic_add64(&phys_totals.fills, n != 0);
     atomic_add64(&phys_totals.filled, n);
     return n;
 }
 
 // The read is over: pages become valid, or leave the tree. The first stays referenced on success.
-static void finish_run(struct phys *ph, uint64_t index, uint32_t count, struct page **pages,
-                       bool ok)
+void phys_finish_run(struct phys *ph, uint64_t index, uint32_t count, struct page **pages, bool ok)
 {
     spin_lock(&ph->lock);
     for (uint32_t i = 0; i < count; i++) {
@@ -69,30 +55,33 @@ static void finish_run(struct phys *ph, uint64_t index, uint32_t count, struct p
     spin_unlock(&ph->lock);
 }
 
-// Reads a run that begins with index and is claimed already.
-ASYNC_DECL(read_run, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
-ASYNC(read_run, long r; bool over;)
+ASYNC(phys_read_run, long r; bool over;)
 {
-    ASYNC_BEGIN(read_run);
+    ASYNC_BEGIN(phys_read_run);
     f->over = false;
     AWAIT_VIA(f->r, phys_fill, f->ph->ops->fill, f->ph, f->index, f->pages, f->count);
     f->over = true;
-    finish_run(f->ph, f->index, f->count, f->pages, f->r >= 0);
+    phys_finish_run(f->ph, f->index, f->count, f->pages, f->r >= 0);
     ASYNC_RETURN(f->r < 0 ? f->r : 0);
     ASYNC_FINALLY;
     if (!f->over)
-        finish_run(f->ph, f->index, f->count, f->pages, false);
+        phys_finish_run(f->ph, f->index, f->count, f->pages, false);
     ASYNC_END;
 }
 
-ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t want;
-      uint32_t tries; long r;)
+ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t tries;
+      bool more; bool single; long r;)
 {
     ASYNC_BEGIN(phys_page);
     waiter_init(&f->w);
-    f->want = 0;
+    f->single = false;
     f->tries = 0;
+    if (!f->ahead)
+        f->ahead = &f->ph->ahead;
     for (;;) {
+        if (unlikely(load_relaxed(&f->ahead->trigger) == f->index) &&
+            phys_read_ahead(f->ph, f->ahead, f->index, f->how))
+            YIELD(); // it is on its way before this task computes on
         *f->out = f->how & PHYS_OVERWRITE ? phys_page_try(f->ph, f->index)
                                           : phys_page_now(f->ph, f->index);
         if (*f->out)
@@ -102,6 +91,7 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
         if (f->pages[0] && !(f->pages[0]->flags & PAGE_UPTODATE)) { // others read it
             waitq_add(&f->ph->waiters, &f->w, t);
             spin_unlock(&f->ph->lock);
+            atomic_add64(&phys_totals.waits, 1);
             SUSPEND("page being read");
             waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
             if (f->how & PHYS_KILLABLE && task_killed(t))
@@ -124,19 +114,25 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
             continue;
         }
         f->ph->misses++;
-        f->want = f->want ? 1 : read_window(f->ph, f->index);
-        f->count = claim_run(f->ph, f->index, f->want, f->pages);
+        f->count = f->single ? ahead_failed(f->ahead)
+                             : ahead_miss(f->ahead, f->index, f->want, f->how);
+        f->count = phys_claim_run(f->ph, f->index, f->count, f->pages);
+        f->more = f->count && !f->single && ahead_claimed(f->ahead, f->index, f->want, f->count);
         spin_unlock(&f->ph->lock);
         if (!f->count)
             goto short_of_memory;
-        AWAIT(f->r, read_run, f->ph, f->index, f->pages, f->count);
+        if (f->more)
+            phys_read_ahead(f->ph, f->ahead, f->index + f->count, f->how);
+        atomic_add64(&phys_totals.waits, 1);
+        AWAIT(f->r, phys_read_run, f->ph, f->index, f->pages, f->count);
         if (f->r == 0) {
             *f->out = f->pages[0];
             ASYNC_RETURN(0);
         }
         if (f->count == 1)
             ASYNC_RETURN(f->r);
-        continue; // part of the run cannot be read: once more for this page alone
+        f->single = true; // part of the run cannot be read: once more for this page alone
+        continue;
 short_of_memory:
         if (f->tries++ == MEMORY_TRIES)
             ASYNC_RETURN(-ENOMEM);
@@ -200,6 +196,30 @@ ASYNC(phys_destroy, long r;)
     ASYNC_END;
 }
 
+// Until the page is not being read.
+ASYNC_DECL(wait_read, struct phys *ph; uint64_t index;);
+ASYNC(wait_read, struct waiter w; bool busy;)
+{
+    ASYNC_BEGIN(wait_read);
+    waiter_init(&f->w);
+    for (;;) {
+        const struct page *pg;
+        spin_lock(&f->ph->lock);
+        pg = radix_get(&f->ph->tree, f->index);
+        f->busy = pg && pg->flags & PAGE_BUSY;
+        if (f->busy)
+            waitq_add(&f->ph->waiters, &f->w, t);
+        spin_unlock(&f->ph->lock);
+        if (!f->busy)
+            break;
+        SUSPEND("page being read");
+    }
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
+    ASYNC_END;
+}
+
 // What lies behind the new end in its last page is zeroed, now and before the file grows again.
 static void zero_tail(struct phys *ph, uint64_t size)
 {
@@ -220,6 +240,8 @@ ASYNC(phys_truncate, uint64_t old; long r;)
     if (f->size < f->old) {
         SHIELD_BEGIN();
         AWAIT(f->r, rmap_unmap_from, f->ph, page_round_up(f->size) >> PAGE_SHIFT);
+        if (f->size & PAGE_MASK) // a read of it may have begun when more of it counted
+            AWAIT(f->r, wait_read, f->ph, f->size >> PAGE_SHIFT);
         zero_tail(f->ph, f->size);
         AWAIT(f->r, drop_from, f->ph, page_round_up(f->size) >> PAGE_SHIFT);
         SHIELD_END();

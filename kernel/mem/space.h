@@ -41,6 +41,8 @@ enum mapping_flag {
     MAPPING_NOHUGE = 256, // MADV_NOHUGEPAGE
     MAPPING_NOFORK = 512, // MADV_DONTFORK: a forked space does not get it
     MAPPING_WIPE = 1024,  // MADV_WIPEONFORK: a forked space gets it empty
+    MAPPING_RANDOM = 2048,     // MADV_RANDOM: nothing is read ahead
+    MAPPING_SEQUENTIAL = 4096, // MADV_SEQUENTIAL: more is
 };
 
 struct mapping {
@@ -161,6 +163,8 @@ ASYNC_DECL(space_set_flags, struct space *s; va_t va; uint64_t len; uint32_t set
 // Makes every page of the range present that its mapping allows, private ones for writing; goes on
 // behind holes. 0, -ENOMEM, -EINTR, or -EFAULT: some page could not be had (the rest is there).
 ASYNC_DECL(space_populate, struct space *s; va_t va; uint64_t len;);
+// Has what is missing of files mapped there read, a MiB of each mapping at most, and does not wait for it.
+ASYNC_DECL(space_will_need, struct space *s; va_t va; uint64_t len;);
 // Empties shared memory behind the range (MADV_REMOVE): it reads as zero for all.
 // -EOPNOTSUPP: a file's store would have to follow.
 ASYNC_DECL(space_wipe_objects, struct space *s; va_t va; uint64_t len;);

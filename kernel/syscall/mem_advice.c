@@ -10,6 +10,7 @@
 // ---- madvise
 
 enum {
+    MADV_WILLNEED = 3,
     MADV_DONTNEED = 4,
     MADV_FREE = 8,
     MADV_REMOVE = 9,
@@ -23,7 +24,10 @@ static const struct advice {
     bool known, no_object, no_lock;
     uint32_t set, clear;
 } advices[] = {
-    [0 ... 3] = {.known = true}, // NORMAL, RANDOM, SEQUENTIAL, WILLNEED
+    [0] = {.known = true, .clear = MAPPING_RANDOM | MAPPING_SEQUENTIAL},                // NORMAL
+    [1] = {.known = true, .set = MAPPING_RANDOM, .clear = MAPPING_SEQUENTIAL},          // RANDOM
+    [2] = {.known = true, .set = MAPPING_SEQUENTIAL, .clear = MAPPING_RANDOM}, // SEQUENTIAL
+    [MADV_WILLNEED] = {.known = true},
     [MADV_DONTNEED] = {.known = true, .no_lock = true},
     [MADV_FREE] = {.known = true, .no_object = true},
     [MADV_REMOVE] = {.known = true, .no_lock = true},
@@ -86,6 +90,8 @@ ASYNC_SYSCALL(sys_madvise, long r; const struct advice *advice; struct space_sur
         ASYNC_RETURN(f->r);
     if (f->a[2] == MADV_DONTNEED || f->a[2] == MADV_DONTNEED_LOCKED || f->a[2] == MADV_FREE) {
         AWAIT(f->r, space_discard, t->thread->space, f->a[0], f->len);
+    } else if (f->a[2] == MADV_WILLNEED) {
+        AWAIT(f->r, space_will_need, t->thread->space, f->a[0], f->len);
     } else if (f->a[2] == MADV_REMOVE) {
         AWAIT(f->r, space_wipe_objects, t->thread->space, f->a[0], f->len);
     } else if (f->a[2] == MADV_POPULATE_READ || f->a[2] == MADV_POPULATE_WRITE) {

@@ -111,6 +111,9 @@ static int k_memory(lua_State *L)
     set_int(L, "throttled", phys_totals.throttled);
     set_int(L, "fills", phys_totals.fills);
     set_int(L, "filled", phys_totals.filled);
+    set_int(L, "ahead", phys_totals.ahead);
+    set_int(L, "waits", phys_totals.waits);
+    set_int(L, "reading_ahead", phys_totals.reading_ahead);
     if (lua_toboolean(L, 1)) {
         frame_count_kinds(&s);
         for (int i = 0; i < FRAME_KINDS; i++)

@@ -263,7 +263,7 @@ ASYNC(host_write, struct page *page; size_t done; size_t part; long r;)
         ASYNC_RETURN(f->r);
     while (f->done < f->n) {
         f->part = part_of_page(f->pos, f->n - f->done);
-        AWAIT(f->r, phys_page, f->v->pages, f->pos / PAGE_SIZE, PHYS_READ, &f->page);
+        AWAIT(f->r, phys_page, f->v->pages, f->pos / PAGE_SIZE, PHYS_READ, NULL, 1, &f->page);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
         memcpy((char *)page_kva(f->page) + f->pos % PAGE_SIZE, (const char *)f->data + f->done,
@@ -293,7 +293,7 @@ ASYNC(host_read, struct page *page; size_t done; size_t part; long r;)
         f->part = part_of_page(f->pos, f->n - f->done);
         if (f->part > f->v->size - f->pos)
             f->part = f->v->size - f->pos;
-        AWAIT(f->r, phys_page, f->v->pages, f->pos / PAGE_SIZE, PHYS_READ, &f->page);
+        AWAIT(f->r, phys_page, f->v->pages, f->pos / PAGE_SIZE, PHYS_READ, NULL, 1, &f->page);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
         memcpy((char *)f->data + f->done, (char *)page_kva(f->page) + f->pos % PAGE_SIZE, f->part);

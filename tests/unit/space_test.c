@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sources: kernel/mem/space.c kernel/mem/map.c kernel/mem/zap.c kernel/mem/fault.c kernel/mem/fork.c
 // sources: kernel/mem/protect.c kernel/mem/remap.c kernel/mem/advise.c kernel/mem/look.c kernel/mem/user.c kernel/mem/pin.c
-// sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/writeback.c kernel/mem/evict.c kernel/mem/rmap.c kernel/mem/shortage.c kernel/mem/radix.c kernel/mem/range_map.c
+// sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c kernel/mem/rmap.c kernel/mem/shortage.c kernel/mem/radix.c kernel/mem/range_map.c
 // sources: kernel/page/frame.c kernel/page/heap.c kernel/arch/riscv/pt.c
 // sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/timer.c
 // sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c kernel/lib/init.c

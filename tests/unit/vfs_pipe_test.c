@@ -5,7 +5,7 @@
 // sources: kernel/fs/rename.c kernel/fs/mount.c kernel/fs/fsctx.c kernel/fs/vnode.c
 // sources: kernel/fs/file.c kernel/fs/fdtable.c kernel/fs/lock.c kernel/fs/open.c
 // sources: kernel/fs/pagecache.c kernel/fs/tmpfs.c kernel/fs/tmpfs_dir.c kernel/fs/iobuf.c kernel/fs/pipe.c
-// sources: kernel/fs/pipe_end.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
+// sources: kernel/fs/pipe_end.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/lib/init.c kernel/lib/local.c
 // sources: kernel/lib/spinlock.c kernel/async/async.c kernel/async/task.c
 // sources: kernel/async/executor.c kernel/async/timer.c kernel/async/wait.c

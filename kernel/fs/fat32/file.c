@@ -298,7 +298,7 @@ ASYNC(fat_clean_tail, struct page *page; long r;)
 {
     ASYNC_BEGIN(fat_clean_tail);
     f->page = NULL;
-    AWAIT(f->r, phys_page, f->v->pages, f->v->size / PAGE_SIZE, PHYS_READ, &f->page);
+    AWAIT(f->r, phys_page, f->v->pages, f->v->size / PAGE_SIZE, PHYS_READ, NULL, 1, &f->page);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     phys_dirty(f->v->pages, f->page);
@@ -374,7 +374,7 @@ ASYNC(fat_shrink, struct page *page; long r;)
     ASYNC_BEGIN(fat_shrink);
     f->page = NULL;
     if (f->size % FAT_SECTOR) {
-        AWAIT(f->r, phys_page, f->v->pages, f->size / PAGE_SIZE, PHYS_READ, &f->page);
+        AWAIT(f->r, phys_page, f->v->pages, f->size / PAGE_SIZE, PHYS_READ, NULL, 1, &f->page);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }

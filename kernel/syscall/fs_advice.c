@@ -26,12 +26,14 @@ static long check(const struct file *file, int64_t len, uint64_t advice)
     return len < 0 || advice >= FADV_END ? -EINVAL : 0;
 }
 
-// The pages of [pos, pos + len), len 0: to the end. `whole`: only those that lie in it entirely.
-static void page_range(uint64_t pos, uint64_t len, bool whole, uint64_t *lo, uint64_t *hi)
+// The pages of [pos, pos + len) in a file of `size` bytes, len 0: to the end. `whole`: only those of
+// whose bytes none lies outside of it.
+static void page_range(uint64_t size, uint64_t pos, uint64_t len, bool whole, uint64_t *lo,
+                       uint64_t *hi)
 {
-    uint64_t end = len && pos + len > pos ? pos + len : INT64_MAX;
+    uint64_t end = len && pos + len > pos && pos + len < size ? pos + len : page_round_up(size);
     *lo = (whole ? page_round_up(pos) : pos) >> PAGE_SHIFT;
-    *hi = (whole && end != INT64_MAX ? end : page_round_up(end)) >> PAGE_SHIFT;
+    *hi = (whole ? end : page_round_up(end)) >> PAGE_SHIFT;
 }
 
 ASYNC_DECL(file_advise, struct file *file; uint64_t pos; uint64_t len; uint32_t advice;);
@@ -41,7 +43,7 @@ ASYNC(file_advise, struct phys *ph; uint64_t lo; uint64_t hi;)
     f->ph = f->file->data->pages;
     if (!f->ph || !f->ph->ops->fill)
         ASYNC_RETURN(0); // nothing to read them from
-    page_range(f->pos, f->len, f->advice == FADV_DONTNEED, &f->lo, &f->hi);
+    page_range(load_relaxed(&f->ph->size), f->pos, f->len, f->advice == FADV_DONTNEED, &f->lo, &f->hi);
     if (f->advice == FADV_WILLNEED) {
         phys_will_need(f->ph, f->lo, f->hi);
         YIELD(); // under way before the program goes on

@@ -25,9 +25,9 @@ struct file {
     struct path path;    // dentry NULL: anonymous (pipe, socket)
     uint64_t pos;
     struct readahead ahead; // in data's pages
-    struct mutex pos_lock; // held across read/write/readdir of files with a position
-    void *priv;            // the driver's
-    struct watch *watches; // by epolls (epoll_watch.c)
+    struct mutex pos_lock;  // held across read/write/readdir of files with a position
+    void *priv;             // the driver's
+    struct watch *watches;  // by epolls (epoll_watch.c)
     bool readable, writable;
 };
 

@@ -38,7 +38,7 @@ static inline void has_read(struct file *file, uint64_t pos, size_t n)
 {
     uint64_t trigger = load_relaxed(&file->ahead.trigger);
     store_relaxed(&file->ahead.next, (pos + n) >> PAGE_SHIFT);
-    if (unlikely(trigger - (pos >> PAGE_SHIFT) < pages_of(pos, n)) &&
+    if (unlikely(trigger != AHEAD_NOWHERE) && trigger - (pos >> PAGE_SHIFT) < pages_of(pos, n) &&
         phys_read_ahead(file->data->pages, &file->ahead, trigger, PHYS_READ))
         current_task()->local |= LOCAL_YIELD;
 }
@@ -177,8 +177,8 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
             AWAIT(f->r, phys_throttle, 0);
         f->off = f->pos & PAGE_MASK;
         f->part = min_size(PAGE_SIZE - f->off, f->buf->left);
-        AWAIT(f->r, phys_page, f->v->pages, f->pos >> PAGE_SHIFT, PHYS_READ | PHYS_KILLABLE,
-              NULL, 1, &f->page);
+        AWAIT(f->r, phys_page, f->v->pages, f->pos >> PAGE_SHIFT, PHYS_READ | PHYS_KILLABLE, NULL,
+              1, &f->page);
         if (f->r < 0)
             break;
         f->r = iobuf_in(f->buf, (char *)page_kva(f->page) + f->off, f->part);

@@ -331,8 +331,7 @@ int space_fault_fast(struct space *s, va_t va, unsigned access)
 
 // Which page of which object the fault waits for; both stay referenced by the caller. False: the
 // mapping is not an object's any more, look again.
-static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *index,
-                         uint32_t *how)
+static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *index, uint32_t *how)
 {
     spin_lock(&s->lock);
     struct range *r = range_map_find(&s->map, va);

@@ -92,7 +92,7 @@ enum phys_how {
         1,             // the caller overwrites the whole page: no fill. A page that had no contents
                        // comes zeroed; call phys_dirty afterwards
     PHYS_KILLABLE = 2, // a wait ends with -EINTR when the task is cancelled
-    PHYS_RANDOM = 4,     // nothing is read ahead
+    PHYS_RANDOM = 4,   // nothing is read ahead
     PHYS_SEQUENTIAL = 8, // more is read ahead
 };
 
@@ -180,7 +180,8 @@ struct phys_totals {
     uint64_t cached, dirty, shared_anon;
     uint64_t written, written_for[PHYS_WHYS], evicted, throttled;
     uint64_t fills, filled; // runs of pages that were to be read, and pages of them
-    uint64_t ahead, waits;  // of those runs nobody waited for the start of; times that somebody waited for a page
+    uint64_t ahead,
+        waits; // of those runs nobody waited for the start of; times that somebody waited for a page
     uint32_t reading_ahead; // such runs now
 };
 extern struct phys_totals phys_totals; // atomic

@@ -70,11 +70,11 @@ ASYNC(phys_read_run, long r; bool over;)
 }
 
 ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t tries;
-      bool more; bool single; long r;)
+      bool more; bool single; bool waited; long r;)
 {
     ASYNC_BEGIN(phys_page);
     waiter_init(&f->w);
-    f->single = false;
+    f->single = f->waited = false;
     f->tries = 0;
     if (!f->ahead)
         f->ahead = &f->ph->ahead;
@@ -91,7 +91,8 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
         if (f->pages[0] && !(f->pages[0]->flags & PAGE_UPTODATE)) { // others read it
             waitq_add(&f->ph->waiters, &f->w, t);
             spin_unlock(&f->ph->lock);
-            atomic_add64(&phys_totals.waits, 1);
+            atomic_add64(&phys_totals.waits, !f->waited);
+            f->waited = true;
             SUSPEND("page being read");
             waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
             if (f->how & PHYS_KILLABLE && task_killed(t))
@@ -114,8 +115,8 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
             continue;
         }
         f->ph->misses++;
-        f->count = f->single ? ahead_failed(f->ahead)
-                             : ahead_miss(f->ahead, f->index, f->want, f->how);
+        f->count =
+            f->single ? ahead_failed(f->ahead) : ahead_miss(f->ahead, f->index, f->want, f->how);
         f->count = phys_claim_run(f->ph, f->index, f->count, f->pages);
         f->more = f->count && !f->single && ahead_claimed(f->ahead, f->index, f->want, f->count);
         spin_unlock(&f->ph->lock);
@@ -123,7 +124,8 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
             goto short_of_memory;
         if (f->more)
             phys_read_ahead(f->ph, f->ahead, f->index + f->count, f->how);
-        atomic_add64(&phys_totals.waits, 1);
+        atomic_add64(&phys_totals.waits, !f->waited);
+        f->waited = true;
         AWAIT(f->r, phys_read_run, f->ph, f->index, f->pages, f->count);
         if (f->r == 0) {
             *f->out = f->pages[0];

@@ -13,7 +13,13 @@
 // never used are not RECENT: the first to be given up.
 #include "mem/phys_internal.h"
 
-enum { FIRST_WINDOW = 4, WINDOW = 32, WINDOW_SEQUENTIAL = 64, WILL_NEED_MOST = 256, TASKS_MOST = 16 };
+enum {
+    FIRST_WINDOW = 4,
+    WINDOW = 32,
+    WINDOW_SEQUENTIAL = 64,
+    WILL_NEED_MOST = 256,
+    TASKS_MOST = 16
+};
 
 // ---- the policy; lock held
 

@@ -37,10 +37,10 @@ enum mapping_flag {
     MAPPING_DENY_WRITE = 16, // file not opened for writing: mprotect may not add WRITE
     MAPPING_VDSO = 32,       // never merged, named [vdso]
     MAPPING_LOCKED = 64,
-    MAPPING_HUGE = 128,   // MADV_HUGEPAGE
-    MAPPING_NOHUGE = 256, // MADV_NOHUGEPAGE
-    MAPPING_NOFORK = 512, // MADV_DONTFORK: a forked space does not get it
-    MAPPING_WIPE = 1024,  // MADV_WIPEONFORK: a forked space gets it empty
+    MAPPING_HUGE = 128,        // MADV_HUGEPAGE
+    MAPPING_NOHUGE = 256,      // MADV_NOHUGEPAGE
+    MAPPING_NOFORK = 512,      // MADV_DONTFORK: a forked space does not get it
+    MAPPING_WIPE = 1024,       // MADV_WIPEONFORK: a forked space gets it empty
     MAPPING_RANDOM = 2048,     // MADV_RANDOM: nothing is read ahead
     MAPPING_SEQUENTIAL = 4096, // MADV_SEQUENTIAL: more is
 };

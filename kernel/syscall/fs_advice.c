@@ -43,7 +43,8 @@ ASYNC(file_advise, struct phys *ph; uint64_t lo; uint64_t hi;)
     f->ph = f->file->data->pages;
     if (!f->ph || !f->ph->ops->fill)
         ASYNC_RETURN(0); // nothing to read them from
-    page_range(load_relaxed(&f->ph->size), f->pos, f->len, f->advice == FADV_DONTNEED, &f->lo, &f->hi);
+    page_range(load_relaxed(&f->ph->size), f->pos, f->len, f->advice == FADV_DONTNEED, &f->lo,
+               &f->hi);
     if (f->advice == FADV_WILLNEED) {
         phys_will_need(f->ph, f->lo, f->hi);
         YIELD(); // under way before the program goes on

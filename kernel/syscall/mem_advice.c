@@ -24,8 +24,8 @@ static const struct advice {
     bool known, no_object, no_lock;
     uint32_t set, clear;
 } advices[] = {
-    [0] = {.known = true, .clear = MAPPING_RANDOM | MAPPING_SEQUENTIAL},                // NORMAL
-    [1] = {.known = true, .set = MAPPING_RANDOM, .clear = MAPPING_SEQUENTIAL},          // RANDOM
+    [0] = {.known = true, .clear = MAPPING_RANDOM | MAPPING_SEQUENTIAL},       // NORMAL
+    [1] = {.known = true, .set = MAPPING_RANDOM, .clear = MAPPING_SEQUENTIAL}, // RANDOM
     [2] = {.known = true, .set = MAPPING_SEQUENTIAL, .clear = MAPPING_RANDOM}, // SEQUENTIAL
     [MADV_WILLNEED] = {.known = true},
     [MADV_DONTNEED] = {.known = true, .no_lock = true},

@@ -231,6 +231,7 @@ int main(void)
     mount_or_say("devtmpfs", "/dev", "devtmpfs");
     open_console();
     mount_or_say("proc", "/proc", "proc");
+    mount_or_say("devpts", "/dev/pts", "devpts");
     mount_or_say("tmpfs", "/tmp", "tmpfs");
     catch_requests();
     set_environment();

@@ -46,6 +46,7 @@ static bool fill(struct vnode *root)
     ok &= tmpfs_add(root, "stdin", S_IFLNK | 0777, 0, "/proc/self/fd/0") != NULL;
     ok &= tmpfs_add(root, "stdout", S_IFLNK | 0777, 0, "/proc/self/fd/1") != NULL;
     ok &= tmpfs_add(root, "stderr", S_IFLNK | 0777, 0, "/proc/self/fd/2") != NULL;
+    ok &= tmpfs_add(root, "pts", S_IFDIR | 0755, 0, NULL) != NULL;
     ok &= tmpfs_add(root, "shm", S_IFDIR | S_ISVTX | 0777, 0, NULL) != NULL;
     return ok;
 }

@@ -85,6 +85,7 @@ struct ldisc {
     uint32_t lines;       // delimiters in [tail, canon)
     bool literal_next;    // ^V was typed
     bool stopped;         // ^S
+    bool direct;          // the output ring is its reader's own: what is in it counts as sent
     uint32_t column;      // of the cursor, for tabs and erasing
     uint32_t edit_column; // where the line being edited began
     uint32_t out_head, out_tail;
@@ -110,18 +111,29 @@ uint32_t ldisc_pending(const struct ldisc *ld);
 
 // Output processing; returns how many bytes of buf were taken (the ring may fill).
 size_t ldisc_write(struct ldisc *ld, const uint8_t *buf, size_t n);
+// One byte as it is, behind what waits: VSTOP or VSTART to the other side; nothing if that is disabled.
+void ldisc_send(struct ldisc *ld, uint8_t c);
 // Bytes for the line; nothing while stopped.
 size_t ldisc_pull(struct ldisc *ld, uint8_t *buf, size_t max);
 bool ldisc_out_room(const struct ldisc *ld);
+// Bytes that were written and are not sent.
 static inline uint32_t ldisc_out_pending(const struct ldisc *ld)
+{
+    return ld->direct ? 0 : ld->out_head - ld->out_tail;
+}
+static inline uint32_t ldisc_out_held(const struct ldisc *ld) // sent or not
 {
     return ld->out_head - ld->out_tail;
 }
+// False: what comes now is dropped. In canonical mode that is right while there is no line to read: it could not be
+// ended otherwise.
+bool ldisc_in_room(const struct ldisc *ld);
 
 void ldisc_flush_input(struct ldisc *ld);
 static inline void ldisc_flush_output(struct ldisc *ld)
 {
-    ld->out_tail = ld->out_head;
+    if (!ld->direct)
+        ld->out_tail = ld->out_head;
 }
 // New settings; a change of ICANON makes what was typed readable, as in Linux. LDISC_* bits.
 unsigned ldisc_set_termios(struct ldisc *ld, const struct termios2 *tio);

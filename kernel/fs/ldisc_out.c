@@ -87,22 +87,28 @@ void ldisc_out(struct ldisc *ld, uint8_t c)
 size_t ldisc_write(struct ldisc *ld, const uint8_t *buf, size_t n)
 {
     size_t i = 0;
-    while (i < n && out_free(ld) > ECHO_RESERVE)
+    while (i < n && out_free(ld) > ECHO_RESERVE && !(ld->direct && ld->stopped))
         ldisc_out(ld, buf[i++]);
     return i;
+}
+
+void ldisc_send(struct ldisc *ld, uint8_t c)
+{
+    if (c != LDISC_DISABLED)
+        ldisc_out_raw(ld, c);
 }
 
 size_t ldisc_pull(struct ldisc *ld, uint8_t *buf, size_t max)
 {
     size_t n = 0;
-    while (!ld->stopped && n < max && ld->out_tail != ld->out_head)
+    while ((!ld->stopped || ld->direct) && n < max && ld->out_tail != ld->out_head)
         buf[n++] = ld->out[ld->out_tail++ % LDISC_OUT];
     return n;
 }
 
 bool ldisc_out_room(const struct ldisc *ld)
 {
-    return out_free(ld) >= WRITE_ROOM;
+    return out_free(ld) >= WRITE_ROOM && !(ld->direct && ld->stopped);
 }
 
 void ldisc_echo(struct ldisc *ld, uint8_t c)

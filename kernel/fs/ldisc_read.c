@@ -59,6 +59,11 @@ long ldisc_read(struct ldisc *ld, uint8_t *buf, size_t n, bool *end)
     return ldisc_lflag(ld, ICANON) ? read_line(ld, buf, n, end) : read_raw(ld, buf, n, end);
 }
 
+bool ldisc_in_room(const struct ldisc *ld)
+{
+    return ld->head - ld->tail < LDISC_IN - 1 || (ldisc_lflag(ld, ICANON) && ld->lines == 0);
+}
+
 uint32_t ldisc_pending(const struct ldisc *ld)
 {
     if (!ldisc_lflag(ld, ICANON))

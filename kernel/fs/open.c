@@ -91,7 +91,9 @@ ASYNC(open_at, struct file *file; struct vnode *v; struct vattr attr; bool owned
         ASYNC_RETURN(-ENOMEM);
     f->owned = false;
     if (f->file->ops->open) {
+        f->file->flags |= f->flags & O_NOCTTY; // a terminal asks
         AWAIT_VIA(f->r, file_open, f->file->ops->open, f->file);
+        f->file->flags &= ~(uint32_t)O_NOCTTY;
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
@@ -122,6 +124,8 @@ ASYNC(open_create, struct name_op op; struct path at; bool created; long r;)
     if (f->op.d->vnode && (f->flags & O_EXCL))
         ASYNC_RETURN(-EEXIST);
     if (!f->op.d->vnode) {
+        if (!f->op.walk.at.dentry->vnode->ops->create)
+            ASYNC_RETURN(-EACCES);
         AWAIT(f->r, name_create, f->fs, &f->op, S_IFREG | (f->mode & S_IALLUGO), 0);
         if (f->r < 0)
             ASYNC_RETURN(f->r);

@@ -324,7 +324,7 @@ ASYNC(vnode_write_back, long r;)
     ASYNC_END;
 }
 
-static void set_fields(struct vnode *v, const struct vattr *a)
+void vnode_set_fields(struct vnode *v, const struct vattr *a)
 {
     if (a->mask & ATTR_MODE)
         v->mode = (v->mode & S_IFMT) | (a->mode & S_IALLUGO);
@@ -350,7 +350,7 @@ ASYNC_IMPL(vnode_setattr_memory, vnode_setattr, long r;)
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    set_fields(f->v, f->attr);
+    vnode_set_fields(f->v, f->attr);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;

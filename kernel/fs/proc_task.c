@@ -136,6 +136,8 @@ static void proc_task_stat(struct text *out, struct process *p)
 {
     struct task_view v;
     uint64_t vsize = 0, rss = 0, minor = 0, major = 0;
+    uint32_t tty;
+    int32_t tty_pgrp;
     look(p, &v);
     struct space *s = space_of(p);
     if (s) {
@@ -145,11 +147,12 @@ static void proc_task_stat(struct text *out, struct process *p)
         minor = minor_faults(s);
         space_unref(s);
     }
+    tty_of_process(p, &tty, &tty_pgrp);
     text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu %lu %lu %lu ", (unsigned)p->pid, p->comm,
-                v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
-                (unsigned)tty_of_session((int32_t)p->sid), (int)tty_foreground_pgrp(),
-                (unsigned long)(p->min_faults + minor), (unsigned long)p->cmin_faults,
-                (unsigned long)(p->maj_faults + major), (unsigned long)p->cmaj_faults);
+                v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid, (unsigned)tty,
+                (int)tty_pgrp, (unsigned long)(p->min_faults + minor),
+                (unsigned long)p->cmin_faults, (unsigned long)(p->maj_faults + major),
+                (unsigned long)p->cmaj_faults);
     text_printf(out, "%lu %lu %lu %lu %d %d %u 0 %lu %lu %lu %lu ",
                 (unsigned long)clock_ticks(v.ticks), (unsigned long)clock_ticks(p->stime_ticks),
                 (unsigned long)clock_ticks(p->cutime_ticks),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The console terminal: its two ends, its session, job control, and waiting for it: see tty.h.
+// Terminals: what goes in and out, and waiting for it; and the console, which is one: see tty.h.
 #include "fs/tty.h"
 
 #include "dev/uart.h"
@@ -7,28 +7,17 @@
 #include "fs/tty_impl.h"
 #include "lib/init.h"
 
-enum { TTY_DEVICE = 5 << 8 | 1 };
-
-struct tty tty_console = {
-    .lock = SPINLOCK_INIT("tty"),
-    .readers = {LIST_INIT(tty_console.readers.head)},
-    .writers = {LIST_INIT(tty_console.writers.head)},
-    .pollers = {LIST_INIT(tty_console.pollers.head)},
-};
-static const struct tty_job_ops *job;
-
-static void tty_init(void)
+void tty_init(struct tty *tty, const struct tty_driver *driver, uint64_t dev)
 {
-    spin_lock(&tty_console.lock);
-    ldisc_init(&tty_console.ld);
-    mutex_init(&tty_console.write_lock, "tty write");
-    spin_unlock(&tty_console.lock);
-}
-INIT(INIT_EARLY, tty_init);
-
-void tty_set_job_ops(const struct tty_job_ops *ops)
-{
-    store_release(&job, ops);
+    tty->refs = 1;
+    tty->driver = driver;
+    tty->dev = dev;
+    spin_init(&tty->lock, "tty");
+    ldisc_init(&tty->ld);
+    waitq_init(&tty->readers);
+    waitq_init(&tty->writers);
+    waitq_init(&tty->pollers);
+    mutex_init(&tty->write_lock, "tty write");
 }
 
 // ---- the line's end
@@ -43,18 +32,11 @@ void tty_wake_locked(struct tty *tty, unsigned bits)
         poll_wake(&tty->pollers, POLL_ANY);
 }
 
-void tty_signal(int32_t pgrp, int sig)
-{
-    const struct tty_job_ops *ops = load_acquire(&job);
-    if (ops && pgrp > 0)
-        ops->signal_pgrp(pgrp, sig);
-}
-
 void tty_act(struct tty *tty, unsigned bits)
 {
     int32_t pgrp = load_relaxed(&tty->pgrp);
     if (bits & LDISC_OUT_READY)
-        uart_kick();
+        tty->driver->output(tty);
     if (bits & LDISC_SIGINT)
         tty_signal(pgrp, TTY_SIGINT);
     if (bits & LDISC_SIGQUIT)
@@ -62,6 +44,49 @@ void tty_act(struct tty *tty, unsigned bits)
     if (bits & LDISC_SIGTSTP)
         tty_signal(pgrp, TTY_SIGTSTP);
 }
+
+void tty_input_taken_locked(struct tty *tty)
+{
+    if (tty->driver->input_taken)
+        tty->driver->input_taken(tty);
+}
+
+size_t tty_pull_locked(struct tty *tty, uint8_t *buf, size_t max)
+{
+    size_t n = ldisc_pull(&tty->ld, buf, max);
+    if (n > 0 && ldisc_out_room(&tty->ld)) {
+        waitq_wake_all(&tty->writers);
+        poll_wake(&tty->pollers, POLLOUT | POLLWRNORM);
+    }
+    return n;
+}
+
+void tty_change_winsize(struct tty *tty, const struct winsize_k *size)
+{
+    spin_lock(&tty->lock);
+    bool changed = memcmp(&tty->winsize, size, sizeof *size) != 0;
+    tty->winsize = *size;
+    spin_unlock(&tty->lock);
+    if (changed)
+        tty_signal(load_relaxed(&tty->pgrp), TTY_SIGWINCH);
+}
+
+// ---- the console
+
+static void console_output(struct tty *tty)
+{
+    (void)tty;
+    uart_kick();
+}
+
+static const struct tty_driver console_driver = {.output = console_output};
+struct tty tty_console;
+
+static void console_init(void)
+{
+    tty_init(&tty_console, &console_driver, MAKEDEV(4, 64));
+}
+INIT(INIT_EARLY, console_init);
 
 void tty_rx(uint8_t byte)
 {
@@ -75,124 +100,42 @@ void tty_rx(uint8_t byte)
 
 size_t tty_tx_pull(uint8_t *buf, size_t max)
 {
-    struct tty *tty = &tty_console;
-    spin_lock(&tty->lock);
-    size_t n = ldisc_pull(&tty->ld, buf, max);
-    if (n > 0 && ldisc_out_room(&tty->ld)) {
-        waitq_wake_all(&tty->writers);
-        poll_wake(&tty->pollers, POLLOUT | POLLWRNORM);
-    }
-    spin_unlock(&tty->lock);
+    spin_lock(&tty_console.lock);
+    size_t n = tty_pull_locked(&tty_console, buf, max);
+    spin_unlock(&tty_console.lock);
     return n;
 }
 
 void tty_set_winsize(uint16_t rows, uint16_t cols)
 {
-    struct tty *tty = &tty_console;
-    spin_lock(&tty->lock);
-    bool changed = tty->winsize.rows != rows || tty->winsize.cols != cols;
-    tty->winsize = (struct winsize_k){.rows = rows, .cols = cols};
-    int32_t pgrp = tty->pgrp;
-    spin_unlock(&tty->lock);
-    if (changed)
-        tty_signal(pgrp, TTY_SIGWINCH);
+    tty_change_winsize(&tty_console, &(struct winsize_k){.rows = rows, .cols = cols});
 }
 
-// ---- sessions and job control
+// ---- waiting. Whether a signal came is asked before each sleep: its wake may have been spent on another step of the task.
 
-struct tty_caller tty_caller(struct task *t)
+static bool input_ready(const struct tty_file *of)
 {
-    struct tty_caller c = {0};
-    const struct tty_job_ops *ops = load_acquire(&job);
-    if (ops && t->thread)
-        ops->self(t, &c.pid, &c.pgrp, &c.sid);
-    return c;
+    return ldisc_readable(&of->tty->ld) >= 0 || of->tty->gone || tty_file_hung(of);
 }
 
-bool tty_is_controlling(const struct tty *tty, const struct tty_caller *c)
-{
-    return c->sid != 0 && c->sid == load_relaxed(&tty->session);
-}
-
-int tty_check_pgrp(int32_t pgrp, int32_t sid)
-{
-    const struct tty_job_ops *ops = load_acquire(&job);
-    return ops ? ops->check_pgrp(pgrp, sid) : -ESRCH;
-}
-
-static bool in_background(const struct tty *tty, const struct tty_caller *c)
-{
-    int32_t pgrp = load_relaxed(&tty->pgrp);
-    return tty_is_controlling(tty, c) && pgrp != 0 && pgrp != c->pgrp;
-}
-
-// POSIX XBD 11.1.4: who reads or changes the terminal from the background is stopped.
-static long stop_caller(struct task *t, const struct tty_caller *c, int sig)
-{
-    if (job->orphaned && job->orphaned(t))
-        return -EIO;
-    job->signal_pgrp(c->pgrp, sig);
-    return -ERESTARTSYS;
-}
-
-long tty_check_read(struct tty *tty, struct task *t)
-{
-    struct tty_caller c = tty_caller(t);
-    if (!in_background(tty, &c))
-        return 0;
-    return job->ignores(t, TTY_SIGTTIN) ? -EIO : stop_caller(t, &c, TTY_SIGTTIN);
-}
-
-long tty_check_change(struct tty *tty, struct task *t)
-{
-    struct tty_caller c = tty_caller(t);
-    if (!in_background(tty, &c) || job->ignores(t, TTY_SIGTTOU))
-        return 0;
-    return stop_caller(t, &c, TTY_SIGTTOU);
-}
-
-void tty_session_exit(int32_t sid)
-{
-    struct tty *tty = &tty_console;
-    spin_lock(&tty->lock);
-    bool ours = sid != 0 && tty->session == sid;
-    int32_t pgrp = tty->pgrp;
-    if (ours)
-        tty->session = tty->pgrp = 0;
-    spin_unlock(&tty->lock);
-    if (ours) {
-        tty_signal(pgrp, TTY_SIGHUP);
-        tty_signal(pgrp, TTY_SIGCONT);
-    }
-}
-
-uint32_t tty_of_session(int32_t sid)
-{
-    return sid != 0 && load_relaxed(&tty_console.session) == sid ? TTY_DEVICE : 0;
-}
-
-int32_t tty_foreground_pgrp(void)
-{
-    return load_relaxed(&tty_console.pgrp);
-}
-
-// ---- waiting
-
-ASYNC(tty_wait_input, struct waiter w; long r;)
+ASYNC(tty_wait_input, struct waiter w; struct tty *tty; long r;)
 {
     ASYNC_BEGIN(tty_wait_input);
     waiter_init(&f->w);
+    f->tty = f->of->tty;
     f->r = 0;
     spin_lock(&f->tty->lock);
-    while (ldisc_readable(&f->tty->ld) < 0 && f->r == 0) {
+    while (!input_ready(f->of)) {
+        if (task_interrupted(t)) {
+            f->r = -ERESTARTSYS;
+            break;
+        }
         waitq_add(&f->tty->readers, &f->w, t);
         spin_unlock(&f->tty->lock);
         SUSPEND("terminal input");
         spin_lock(&f->tty->lock);
-        waitq_remove(&f->tty->readers, &f->w);
-        if (task_interrupted(t))
-            f->r = -ERESTARTSYS;
     }
+    waitq_remove(&f->tty->readers, &f->w);
     spin_unlock(&f->tty->lock);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
@@ -200,26 +143,30 @@ ASYNC(tty_wait_input, struct waiter w; long r;)
     ASYNC_END;
 }
 
-static bool output_ready(const struct tty *tty, bool drained)
+static bool output_ready(const struct tty_file *of, bool drained)
 {
-    return drained ? ldisc_out_pending(&tty->ld) == 0 : ldisc_out_room(&tty->ld);
+    const struct ldisc *ld = &of->tty->ld;
+    return (drained ? ldisc_out_pending(ld) == 0 : ldisc_out_room(ld)) || tty_file_hung(of);
 }
 
-ASYNC(tty_wait_output, struct waiter w; long r;)
+ASYNC(tty_wait_output, struct waiter w; struct tty *tty; long r;)
 {
     ASYNC_BEGIN(tty_wait_output);
     waiter_init(&f->w);
+    f->tty = f->of->tty;
     f->r = 0;
     spin_lock(&f->tty->lock);
-    while (!output_ready(f->tty, f->drained) && f->r == 0) {
+    while (!output_ready(f->of, f->drained)) {
+        if (task_interrupted(t)) {
+            f->r = -ERESTARTSYS;
+            break;
+        }
         waitq_add(&f->tty->writers, &f->w, t);
         spin_unlock(&f->tty->lock);
         SUSPEND("terminal output");
         spin_lock(&f->tty->lock);
-        waitq_remove(&f->tty->writers, &f->w);
-        if (task_interrupted(t))
-            f->r = -ERESTARTSYS;
     }
+    waitq_remove(&f->tty->writers, &f->w);
     spin_unlock(&f->tty->lock);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;

@@ -1,43 +1,62 @@
 // SPDX-License-Identifier: MIT
-// Terminals as open files: /dev/console, /dev/tty and /dev/ttyS0.
+// Terminals as open files: /dev/console, /dev/tty and /dev/ttyS0, and what pseudo terminals have of it.
 //
 // Bytes go through a small buffer in the frame, because the tty's lock is not held across a copy
 // that may have to wait for a user page. What was already taken is reported when a signal or a
 // bad page ends the transfer.
-#include "dev/uart.h"
-#include "fs/file.h"
 #include "fs/poll.h"
 #include "fs/tty_impl.h"
+#include "page/heap.h"
 
 enum { CHUNK = 128, WRITE_TURN = 16384, NS_PER_DECISECOND = 100000000 };
-enum { DEV_TTY = 5 << 8 | 0, DEV_TTYS0 = 4 << 8 | 64 };
+enum { DEV_TTY = 5 << 8 | 0, DEV_CONSOLE = 5 << 8 | 1 };
 
-ASYNC_IMPL_DECL(tty_ioctl); // tty_ioctl.c
-
-static bool is_dev_tty(const struct file *file)
+int tty_file_open(struct file *file, struct tty *tty)
 {
-    return file->vnode && file->vnode->rdev == DEV_TTY;
+    struct tty_file *of = kzalloc(sizeof *of);
+    if (!of)
+        return -ENOMEM;
+    tty_get(tty);
+    of->tty = tty;
+    of->console = file->vnode->rdev == DEV_CONSOLE;
+    spin_lock(&tty->lock);
+    of->hangups = tty->hangups;
+    if (tty->opens++ == 0 && tty->driver->opened)
+        tty->driver->opened(tty, true);
+    spin_unlock(&tty->lock);
+    file->priv = of;
+    return 0;
 }
 
-// Linux: opening a terminal makes it the controlling one of a session leader that has none;
-// /dev/console never does, /dev/tty must already be there.
-ASYNC_IMPL(tty_open, file_open, )
+void tty_file_release(struct file *file)
+{
+    struct tty_file *of = file->priv;
+    if (!of)
+        return; // the open failed
+    struct tty *tty = of->tty;
+    spin_lock(&tty->lock);
+    if (--tty->opens == 0 && tty->driver->opened)
+        tty->driver->opened(tty, false);
+    spin_unlock(&tty->lock);
+    tty_put(tty);
+    kfree(of);
+}
+
+// Linux: opening a terminal makes it the controlling one of a session leader that has none, if it can
+// read it; /dev/console never does, /dev/tty must already be there.
+ASYNC_IMPL(tty_open, file_open, struct tty *tty; long r;)
 {
     ASYNC_BEGIN(tty_open);
-    struct tty_caller c = tty_caller(t);
-    struct tty *tty = &tty_console;
-    if (is_dev_tty(f->file))
-        ASYNC_RETURN(tty_is_controlling(tty, &c) ? 0 : -ENXIO);
-    if (f->file->vnode->rdev == DEV_TTYS0 && !(f->file->flags & O_NOCTTY) && c.pid != 0 &&
-        c.pid == c.sid) {
-        spin_lock(&tty->lock);
-        if (tty->session == 0) {
-            tty->session = c.sid;
-            tty->pgrp = c.pgrp;
-        }
-        spin_unlock(&tty->lock);
-    }
-    ASYNC_RETURN(0);
+    uint64_t dev = f->file->vnode->rdev;
+    f->tty = &tty_console;
+    if (dev == DEV_TTY && !(f->tty = tty_current(t)))
+        ASYNC_RETURN(-ENXIO);
+    f->r = tty_file_open(f->file, f->tty);
+    if (dev == DEV_TTY)
+        tty_put(f->tty);
+    else if (f->r == 0 && dev != DEV_CONSOLE && f->file->readable && !(f->file->flags & O_NOCTTY))
+        tty_take_at_open(f->tty, t);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -65,22 +84,33 @@ static struct read_rule read_rule_of(struct tty *tty, size_t count)
     return rule;
 }
 
-ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t got; long n;
-           long off; long r; bool end; uint8_t chunk[CHUNK];)
+// What is there now; -1: nothing. end: see ldisc_read.
+static long take_some(struct tty *tty, uint8_t *buf, size_t n, bool *end)
+{
+    spin_lock(&tty->lock);
+    long r = ldisc_read(&tty->ld, buf, n, end);
+    if (r >= 0)
+        tty_input_taken_locked(tty);
+    spin_unlock(&tty->lock);
+    return r;
+}
+
+ASYNC_IMPL(tty_read, file_read, struct tty_file *of; struct read_rule rule; struct deadline d;
+           size_t got; long n; long r; bool end; uint8_t chunk[CHUNK];)
 {
     ASYNC_BEGIN(tty_read);
+    f->of = tty_file_of(f->file);
     f->got = 0;
     f->r = 0;
+    if (tty_file_hung(f->of))
+        ASYNC_RETURN(0);
     while (f->buf->left > 0) {
-        f->r = tty_check_read(&tty_console, t);
+        f->r = tty_check_read(f->of, t);
         if (f->r < 0)
             break;
-        f->rule = read_rule_of(&tty_console, f->buf->left + f->got);
-
-        spin_lock(&tty_console.lock);
-        f->n = ldisc_read(&tty_console.ld, f->chunk, f->buf->left < CHUNK ? f->buf->left : CHUNK,
-                          &f->end);
-        spin_unlock(&tty_console.lock);
+        f->rule = read_rule_of(f->of->tty, f->buf->left + f->got);
+        f->n =
+            take_some(f->of->tty, f->chunk, f->buf->left < CHUNK ? f->buf->left : CHUNK, &f->end);
         if (f->n >= 0) {
             AWAIT(f->r, iobuf_out_all, f->buf, f->chunk, (size_t)f->n);
             if (f->r < 0)
@@ -95,6 +125,12 @@ ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t
         }
         if (f->got >= f->rule.need && f->got > 0)
             break;
+        if (load_relaxed(&f->of->tty->gone)) {
+            f->r = -EIO;
+            break;
+        }
+        if (tty_file_hung(f->of))
+            break;
         if (f->rule.need == 0 && f->rule.timeout_ns == 0)
             break;
         if (f->file->flags & O_NONBLOCK) {
@@ -102,9 +138,9 @@ ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t
             break;
         }
         if (f->rule.timeout_ns && (f->got > 0 || f->rule.first_too))
-            AWAIT_WITHIN(f->r, &f->d, f->rule.timeout_ns, tty_wait_input, &tty_console);
+            AWAIT_WITHIN(f->r, &f->d, f->rule.timeout_ns, tty_wait_input, f->of);
         else
-            AWAIT(f->r, tty_wait_input, &tty_console);
+            AWAIT(f->r, tty_wait_input, f->of);
         if (f->r == -ETIMEDOUT) {
             f->r = 0;
             break;
@@ -117,34 +153,36 @@ ASYNC_IMPL(tty_read, file_read, struct read_rule rule; struct deadline d; size_t
     ASYNC_END;
 }
 
-static long check_write(struct task *t)
+static long check_write(const struct tty_file *of, struct task *t)
 {
-    bool tostop = load_relaxed(&tty_console.ld.termios.c_lflag) & TOSTOP;
-    return tostop ? tty_check_change(&tty_console, t) : 0;
+    bool tostop = load_relaxed(&of->tty->ld.termios.c_lflag) & TOSTOP;
+    return tty_file_hung(of) ? -EIO : tostop && !of->console ? tty_check_change(of->tty, t) : 0;
 }
 
-static size_t put_some(const uint8_t *buf, size_t n)
+static size_t put_some(struct tty *tty, const uint8_t *buf, size_t n)
 {
-    spin_lock(&tty_console.lock);
-    size_t put = ldisc_write(&tty_console.ld, buf, n);
-    spin_unlock(&tty_console.lock);
+    spin_lock(&tty->lock);
+    size_t put = ldisc_write(&tty->ld, buf, n);
+    spin_unlock(&tty->lock);
     if (put > 0)
-        uart_kick();
+        tty->driver->output(tty);
     return put;
 }
 
-ASYNC_IMPL(tty_write, file_write, size_t written; size_t have; size_t off; long r; size_t turn;
-           uint8_t chunk[CHUNK];)
+ASYNC_IMPL(tty_write, file_write, struct tty_file *of; struct tty *tty; size_t written; size_t have;
+           size_t off; long r; size_t turn; uint8_t chunk[CHUNK];)
 {
     ASYNC_BEGIN(tty_write);
+    f->of = tty_file_of(f->file);
+    f->tty = f->of->tty;
     f->written = f->turn = 0;
-    f->r = check_write(t);
+    f->r = check_write(f->of, t);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (!mutex_trylock(&tty_console.write_lock, t)) {
+    if (!mutex_trylock(&f->tty->write_lock, t)) {
         if (f->file->flags & O_NONBLOCK)
             ASYNC_RETURN(-EAGAIN);
-        AWAIT(f->r, mutex_lock, &tty_console.write_lock, true);
+        AWAIT(f->r, mutex_lock, &f->tty->write_lock, true);
         if (f->r < 0)
             ASYNC_RETURN(-ERESTARTSYS);
     }
@@ -156,13 +194,17 @@ ASYNC_IMPL(tty_write, file_write, size_t written; size_t have; size_t off; long 
         f->have = (size_t)f->r;
         f->off = 0;
         for (;;) {
-            f->off += put_some(f->chunk + f->off, f->have - f->off);
+            if (tty_file_hung(f->of)) {
+                f->r = -EIO;
+                break;
+            }
+            f->off += put_some(f->tty, f->chunk + f->off, f->have - f->off);
             if (f->off == f->have)
                 break;
             if (f->file->flags & O_NONBLOCK)
                 f->r = -EAGAIN;
             else
-                AWAIT(f->r, tty_wait_output, &tty_console, false);
+                AWAIT(f->r, tty_wait_output, f->of, false);
             if (f->r < 0)
                 break;
         }
@@ -175,15 +217,15 @@ ASYNC_IMPL(tty_write, file_write, size_t written; size_t have; size_t off; long 
     }
     ASYNC_RETURN(f->written > 0 ? (long)f->written : f->r);
     ASYNC_FINALLY;
-    if (mutex_held(&tty_console.write_lock, t))
-        mutex_unlock(&tty_console.write_lock, t);
+    if (mutex_held(&f->tty->write_lock, t))
+        mutex_unlock(&f->tty->write_lock, t);
     ASYNC_END;
 }
 
-static uint32_t tty_poll(struct file *file, struct poll_list *pl)
+uint32_t tty_poll(struct file *file, struct poll_list *pl)
 {
-    struct tty *tty = &tty_console;
-    (void)file;
+    const struct tty_file *of = tty_file_of(file);
+    struct tty *tty = of->tty;
     spin_lock(&tty->lock);
     if (pl)
         poll_add(pl, &tty->lock, &tty->pollers, POLL_ANY);
@@ -194,6 +236,8 @@ static uint32_t tty_poll(struct file *file, struct poll_list *pl)
         mask |= POLLIN | POLLRDNORM;
     if (ldisc_out_room(&tty->ld))
         mask |= POLLOUT | POLLWRNORM;
+    if (tty_file_hung(of))
+        mask = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLERR | POLLHUP;
     spin_unlock(&tty->lock);
     return mask;
 }
@@ -204,6 +248,7 @@ static const struct file_ops tty_file_ops = {
     .write = &tty_write_fn,
     .ioctl = &tty_ioctl_fn,
     .poll = tty_poll,
+    .release = tty_file_release,
     .flags = FILE_OPS_STREAM,
 };
 CHARDEV(tty, 5, 0, 0666, &tty_file_ops);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The terminal's ioctls (Linux asm-generic numbers, ioctl_tty(2)).
 //
-// Arguments are copied in first; job control is checked before anything changes; TCSETSW and
-// TCSETSF wait until output is sent; then a plain function does the work under the tty's lock.
-#include "dev/uart.h"
-#include "fs/file.h"
+// Job control is checked before anything changes or an argument is looked at; TCSETSW and TCSETSF wait
+// until output is sent; then a plain function does the work under the tty's lock. The master of a pseudo
+// terminal comes here, too: most of it is about the terminal, whichever end is asked.
 #include "fs/poll.h"
 #include "fs/tty_impl.h"
 #include "mem/user.h"
@@ -22,6 +21,7 @@ enum {
     TIOCGPGRP = 0x540f,
     TIOCSPGRP = 0x5410,
     TIOCOUTQ = 0x5411,
+    TIOCSTI = 0x5412,
     TIOCGWINSZ = 0x5413,
     TIOCSWINSZ = 0x5414,
     FIONREAD = 0x541b,
@@ -29,15 +29,26 @@ enum {
     TIOCGETD = 0x5424,
     TCSBRKP = 0x5425,
     TIOCGSID = 0x5429,
+    TIOCVHANGUP = 0x5437,
+    TIOCGPTPEER = 0x5441, // to a master, which has no other
 };
 #define TCGETS2  0x802c542au
 #define TCSETS2  0x402c542bu
 #define TCSETSW2 0x402c542cu
 #define TCSETSF2 0x402c542du
+#define TIOCGDEV 0x80045432u
 
-enum { TCIFLUSH = 0, TCOFLUSH = 1, TCIOFLUSH = 2, TCOOFF = 0, TCOON = 1 };
+enum { TCIFLUSH, TCOFLUSH, TCIOFLUSH };
+enum { TCOOFF, TCOON, TCIOFF, TCION };
+enum { TTY_IOCTL_BYTES = 44 };
+union tty_arg {
+    uint8_t bytes[TTY_IOCTL_BYTES];
+    struct termios2 termios;
+    struct winsize_k winsize;
+    int32_t number;
+};
 
-enum { CHANGES = 1, DRAINS = 2, FLUSHES = 4 };
+enum { CHANGES = 1, DRAINS = 2, FLUSHES = 4, OWN_END = 8 }; // OWN_END: not for a master
 struct command {
     uint32_t nr;
     uint8_t in, out; // bytes copied
@@ -57,13 +68,16 @@ static const struct command commands[] = {
     {TCXONC, 0, 0, CHANGES},
     {TCFLSH, 0, 0, CHANGES},
     {TIOCSCTTY, 0, 0, 0},
-    {TIOCNOTTY, 0, 0, 0},
+    {TIOCNOTTY, 0, 0, OWN_END},
+    {TIOCSTI, 1, 0, OWN_END},
+    {TIOCVHANGUP, 0, 0, OWN_END},
     {TIOCGPGRP, 0, 4, 0},
     {TIOCSPGRP, 4, 0, CHANGES},
     {TIOCGSID, 0, 4, 0},
     {TIOCOUTQ, 0, 4, 0},
     {FIONREAD, 0, 4, 0},
     {TIOCGETD, 0, 4, 0},
+    {TIOCGDEV, 0, 4, 0},
     {TIOCGWINSZ, 0, sizeof(struct winsize_k), 0},
     {TIOCSWINSZ, sizeof(struct winsize_k), 0, 0},
 };
@@ -76,72 +90,47 @@ static const struct command *command_of(uint32_t nr)
     return NULL;
 }
 
-// ---- sessions
-
-static long set_controlling(struct tty *tty, const struct tty_caller *c, bool steal)
-{
-    long r = 0;
-    if (c->pid == 0 || c->pid != c->sid)
-        return -EPERM;
-    spin_lock(&tty->lock);
-    if (tty->session != 0 && tty->session != c->sid && !steal) {
-        r = -EPERM;
-    } else if (tty->session != c->sid) {
-        tty->session = c->sid;
-        tty->pgrp = c->pgrp;
-    }
-    spin_unlock(&tty->lock);
-    return r;
-}
-
-// Giving it up is the leader's to do; another process of the session just stops using it.
-static long give_up(struct tty *tty, const struct tty_caller *c)
-{
-    if (!tty_is_controlling(tty, c))
-        return -ENOTTY;
-    if (c->pid == c->sid)
-        tty_session_exit(c->sid);
-    return 0;
-}
-
-static long set_foreground(struct tty *tty, const struct tty_caller *c, int32_t pgrp)
-{
-    if (!tty_is_controlling(tty, c))
-        return -ENOTTY;
-    if (pgrp <= 0)
-        return -EINVAL;
-    int r = tty_check_pgrp(pgrp, c->sid);
-    if (r == 0)
-        store_relaxed(&tty->pgrp, pgrp);
-    return r;
-}
-
 // ---- flow and settings
 
-static long flush_queues(struct tty *tty, uint64_t which)
+// A master's input is the terminal's output; what it has written is the terminal's at once.
+static long flush_queues(const struct tty_file *of, uint64_t which)
 {
+    struct tty *tty = of->tty;
+    uint8_t sink[64];
     if (which > TCIOFLUSH)
         return -EINVAL;
     spin_lock(&tty->lock);
-    if (which != TCOFLUSH)
+    if (of->master && which != TCOFLUSH)
+        while (tty_pull_locked(tty, sink, sizeof sink) > 0)
+            ;
+    if (!of->master && which != TCOFLUSH) {
         ldisc_flush_input(&tty->ld);
-    if (which != TCIFLUSH) {
+        tty_input_taken_locked(tty);
+    }
+    if (!of->master && which != TCIFLUSH) {
         ldisc_flush_output(&tty->ld);
-        waitq_wake_all(&tty->writers);
-        poll_wake(&tty->pollers, POLLOUT | POLLWRNORM);
+        tty_wake_locked(tty, LDISC_OUT_READY);
     }
     spin_unlock(&tty->lock);
     return 0;
 }
 
-static long flow(struct tty *tty, uint64_t what)
+// TCIOFF and TCION ask the other side to pause, with the characters that it knows. Nobody listens to them on the UART.
+static long flow(const struct tty_file *of, uint64_t what)
 {
-    if (what > TCOON)
-        return what <= 3 ? 0 : -EINVAL; // TCIOFF, TCION: the other side is not ours to stop
+    struct tty *tty = of->tty;
+    if (what > TCION)
+        return -EINVAL;
+    if (of->master)
+        return 0;
     spin_lock(&tty->lock);
-    tty->ld.stopped = what == TCOOFF;
+    if (what <= TCOON)
+        tty->ld.stopped = what == TCOOFF;
+    else if (tty->driver->pty)
+        ldisc_send(&tty->ld, tty->ld.termios.c_cc[what == TCIOFF ? VSTOP : VSTART]);
+    tty_wake_locked(tty, LDISC_OUT_READY);
     spin_unlock(&tty->lock);
-    uart_kick();
+    tty->driver->output(tty);
     return 0;
 }
 
@@ -152,8 +141,10 @@ static long set_termios(struct tty *tty, const struct command *cmd, union tty_ar
         arg->termios.c_ispeed = tty->ld.termios.c_ispeed;
         arg->termios.c_ospeed = tty->ld.termios.c_ospeed;
     }
-    if (cmd->flags & FLUSHES)
+    if (cmd->flags & FLUSHES) {
         ldisc_flush_input(&tty->ld);
+        tty_input_taken_locked(tty);
+    }
     unsigned bits = ldisc_set_termios(&tty->ld, &arg->termios);
     tty_wake_locked(tty, bits);
     spin_unlock(&tty->lock);
@@ -161,10 +152,32 @@ static long set_termios(struct tty *tty, const struct command *cmd, union tty_ar
     return 0;
 }
 
+// TIOCSTI: as if it had been typed.
+static long type(struct tty *tty, struct task *t, uint8_t byte)
+{
+    if (!tty_is_controlling(tty, t) && t->thread->process->cred.euid != 0)
+        return -EPERM;
+    spin_lock(&tty->lock);
+    unsigned bits = ldisc_input(&tty->ld, byte);
+    tty_wake_locked(tty, bits);
+    spin_unlock(&tty->lock);
+    tty_act(tty, bits);
+    return 0;
+}
+
+static long hang_up(struct tty *tty, struct task *t)
+{
+    if (t->thread->process->cred.euid != 0)
+        return -EPERM;
+    tty_hang_up(tty, false);
+    return 0;
+}
+
 // ---- answers
 
-static void get(struct tty *tty, uint32_t nr, union tty_arg *arg)
+static void get(const struct tty_file *of, uint32_t nr, union tty_arg *arg)
 {
+    struct tty *tty = of->tty;
     spin_lock(&tty->lock);
     switch (nr) {
     case TCGETS:
@@ -180,11 +193,14 @@ static void get(struct tty *tty, uint32_t nr, union tty_arg *arg)
     case TIOCGSID:
         arg->number = tty->session;
         break;
+    case TIOCGDEV:
+        arg->number = (int32_t)tty->dev;
+        break;
     case TIOCOUTQ:
-        arg->number = (int32_t)ldisc_out_pending(&tty->ld);
+        arg->number = of->master ? 0 : (int32_t)ldisc_out_pending(&tty->ld);
         break;
     case FIONREAD:
-        arg->number = (int32_t)ldisc_pending(&tty->ld);
+        arg->number = (int32_t)(of->master ? ldisc_out_held(&tty->ld) : ldisc_pending(&tty->ld));
         break;
     default:
         arg->number = 0; // TIOCGETD: N_TTY
@@ -192,65 +208,93 @@ static void get(struct tty *tty, uint32_t nr, union tty_arg *arg)
     spin_unlock(&tty->lock);
 }
 
-static long control(struct task *t, const struct command *cmd, uint64_t value, union tty_arg *arg)
+static long control(struct task *t, struct file *file, const struct command *cmd, uint64_t value,
+                    union tty_arg *arg)
 {
-    struct tty *tty = &tty_console;
-    struct tty_caller c = tty_caller(t);
+    const struct tty_file *of = tty_file_of(file);
+    struct tty *tty = of->tty;
     if (cmd->in >= TERMIOS_BYTES)
         return set_termios(tty, cmd, arg);
     switch (cmd->nr) {
     case TIOCSCTTY:
-        return set_controlling(tty, &c, value == 1);
+        return tty_set_controlling(tty, t, file->readable, value == 1);
     case TIOCNOTTY:
-        return give_up(tty, &c);
+        return tty_give_up(tty, t);
     case TIOCSPGRP:
-        return set_foreground(tty, &c, arg->number);
+        return tty_set_foreground(tty, t, arg->number);
     case TIOCSWINSZ:
-        tty_set_winsize(arg->winsize.rows, arg->winsize.cols);
+        tty_change_winsize(tty, &arg->winsize);
         return 0;
+    case TIOCSTI:
+        return type(tty, t, arg->bytes[0]);
+    case TIOCVHANGUP:
+        return hang_up(tty, t);
     case TCFLSH:
-        return flush_queues(tty, value);
+        return flush_queues(of, value);
     case TCXONC:
-        return flow(tty, value);
+        return flow(of, value);
     case TCSBRK:
     case TCSBRKP:
         return 0;
     case TIOCGPGRP:
     case TIOCGSID:
-        if (!tty_is_controlling(tty, &c))
+        if (!of->master && !tty_is_controlling(tty, t))
+            return -ENOTTY;
+        if (cmd->nr == TIOCGSID && load_relaxed(&tty->session) == 0)
             return -ENOTTY;
     }
-    get(tty, cmd->nr, arg);
+    get(of, cmd->nr, arg);
     return 0;
 }
 
-ASYNC_IMPL(tty_ioctl, file_ioctl, const struct command *command; union tty_arg u; long r; long w;)
+// May the caller ask for it from where it is? The order of the answers is Linux's.
+static long check(const struct tty_file *of, const struct command *command, struct task *t)
 {
-    ASYNC_BEGIN(tty_ioctl);
+    bool set_group = command->nr == TIOCSPGRP;
+    if (tty_file_hung(of))
+        return set_group ? -ENOTTY : -EIO;
+    if (of->master && (command->flags & OWN_END))
+        return -ENOTTY;
+    long r = command->flags & CHANGES ? tty_check_change(of->tty, t) : 0;
+    return r == -EIO && set_group ? -ENOTTY : r;
+}
+
+ASYNC(tty_control, const struct command *command; struct tty_file *of; union tty_arg u; long r;
+      long w;)
+{
+    ASYNC_BEGIN(tty_control);
+    f->of = tty_file_of(f->file);
     f->command = command_of(f->cmd);
     if (!f->command)
-        ASYNC_RETURN(-ENOTTY);
+        ASYNC_RETURN(tty_file_hung(f->of) || f->cmd == TIOCGPTPEER ? -EIO : -ENOTTY);
+    f->r = check(f->of, f->command, t);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     memset(&f->u, 0, sizeof(f->u));
     if (f->command->in > 0) {
         AWAIT(f->r, user_read, t->thread->space, &f->u, f->arg, f->command->in);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    if (f->command->flags & CHANGES) {
-        f->r = tty_check_change(&tty_console, t);
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
-    }
     if (f->command->flags & DRAINS) {
-        AWAIT(f->r, tty_wait_output, &tty_console, true);
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
+        AWAIT(f->r, tty_wait_output, f->of, true);
+        if (f->r < 0) // tcdrain is not restarted
+            ASYNC_RETURN(f->command->in > 0 ? f->r : -EINTR);
     }
-    f->r = control(t, f->command, f->arg, &f->u);
+    f->r = control(t, f->file, f->command, f->arg, &f->u);
     if (f->r == 0 && f->command->out > 0) {
         AWAIT(f->w, user_write, t->thread->space, f->arg, &f->u, f->command->out);
         f->r = f->w;
     }
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(tty_ioctl, file_ioctl, long r;)
+{
+    ASYNC_BEGIN(tty_ioctl);
+    AWAIT(f->r, tty_control, f->file, f->cmd, f->arg);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -321,6 +321,7 @@ int vnode_size_allowed(const struct vnode *v, uint64_t size);
 ASYNC_DECL(vnode_change, struct vnode *v; const struct vattr *attr;);
 ASYNC_DECL(vnode_truncate, struct vnode *v; uint64_t size;);
 
+void vnode_set_fields(struct vnode *v, const struct vattr *a); // all but the size
 // The default setattr: changes the fields; ATTR_SIZE through vnode_set_size.
 ASYNC_IMPL_DECL(vnode_setattr_memory);
 

@@ -112,16 +112,20 @@ SYSCALL(156, getsid, 1);
 long sys_setsid(void)
 {
     struct process *me = process_current();
+    struct tty *tty = NULL;
     long r = me->pid;
     spin_lock(&process_tree_lock);
     bool leads = false;
     LIST_FOREACH(it, &process_list)
         leads |= list_entry(it, struct process, all)->pgid == me->pid;
-    if (leads)
+    if (leads) {
         r = -EPERM;
-    else
+    } else {
         me->sid = me->pgid = me->pid;
+        tty = tty_leave_locked(me);
+    }
     spin_unlock(&process_tree_lock);
+    tty_drop(tty);
     return r;
 }
 SYSCALL(157, setsid, 0);
@@ -133,23 +137,26 @@ static void job_signal_group(int32_t pgrp, int sig)
     signal_send_group((uint32_t)pgrp, sig, NULL);
 }
 
-static void job_self(struct task *t, int32_t *pid, int32_t *pgrp, int32_t *sid)
+static void job_signal_leader(int32_t sid, int sig)
 {
-    const struct process *p = t->thread->process;
-    *pid = (int32_t)p->pid;
-    *pgrp = (int32_t)p->pgid;
-    *sid = (int32_t)p->sid;
+    struct process *p = process_find((uint32_t)sid);
+    if (p && p->sid == (uint32_t)sid)
+        signal_send_process(p, sig, NULL);
+    if (p)
+        process_put(p);
 }
 
+// As in Linux the number of a process will do that leads no group.
 static int job_check_group(int32_t pgrp, int32_t sid)
 {
-    bool exists = false;
+    uint32_t id = (uint32_t)pgrp, its = (uint32_t)sid;
     spin_lock(&process_tree_lock);
-    bool ours = group_in_session((uint32_t)pgrp, (uint32_t)sid);
+    bool ours = group_in_session(id, its), exists = ours;
     LIST_FOREACH(it, &process_list)
-        exists |= list_entry(it, struct process, all)->pgid == (uint32_t)pgrp;
+        exists |= list_entry(it, struct process, all)->pgid == id;
+    const struct process *p = exists ? NULL : process_of_locked(id);
     spin_unlock(&process_tree_lock);
-    return ours ? 0 : exists ? -EPERM : -ESRCH;
+    return ours || (p && p->sid == its) ? 0 : exists || p ? -EPERM : -ESRCH;
 }
 
 static bool job_ignores(struct task *t, int sig)
@@ -168,11 +175,20 @@ static bool job_orphaned(struct task *t)
 
 static const struct tty_job_ops job_ops = {
     .signal_pgrp = job_signal_group,
-    .self = job_self,
+    .signal_leader = job_signal_leader,
     .check_pgrp = job_check_group,
     .ignores = job_ignores,
     .orphaned = job_orphaned,
 };
+
+long sys_vhangup(void)
+{
+    if (process_current()->cred.euid != 0)
+        return -EPERM;
+    tty_hang_up_own(current_task());
+    return 0;
+}
+SYSCALL(58, vhangup, 0);
 
 static void jobs_init(void)
 {

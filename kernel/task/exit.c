@@ -101,8 +101,6 @@ static void tell_bereft(struct process *p, struct bereft *b)
         family_tell();
     if (b->group)
         family_hang_up_group(p->pgid);
-    if (p->pid == p->sid)
-        tty_session_exit((int32_t)p->sid);
     put_all(&b->dead);
     process_put(b->heir);
 }
@@ -114,6 +112,7 @@ static void process_finish(struct process *p)
         panic("init (pid 1) has ended with status 0x%x", p->exit_status);
     ptimers_delete(p, true);
     process_drop_exe(p); // a zombie keeps no file system busy
+    tty_process_exit(p);
     spin_lock(&process_tree_lock);
     leave_children_locked(p, &b);
     p->zombie = 1;

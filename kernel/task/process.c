@@ -11,6 +11,7 @@
 #include "fs/fsctx.h"
 #include "fs/path.h"
 #include "fs/poll.h"
+#include "fs/tty.h"
 #include "lib/log.h"
 #include "mem/space.h"
 #include "page/heap.h"
@@ -175,6 +176,7 @@ static void join_family(struct process *p, struct process *parent, bool sibling)
     }
     p->pgid = parent->pgid;
     p->sid = parent->sid;
+    tty_inherit_locked(p, parent);
     p->maker = thread_current()->tid;
     if (sibling) {
         p->exit_signal = parent->exit_signal;

@@ -19,6 +19,7 @@
 #include "lib/list.h"
 
 struct space;
+struct tty;
 struct fd_table;
 struct fs_context;
 struct vnode;
@@ -92,6 +93,9 @@ struct process {
     struct process *hash_next; // pid table
     struct epoch_item epoch;   // readers of that table may still know it
     uint32_t pgid, sid;
+    struct tty *tty; // the controlling terminal, referenced; NULL: none; process_tree_lock
+    int32_t
+        tty_old_pgrp; // of a leader: the foreground group of the terminal it lost; process_tree_lock
     struct sighand *sighand;
     struct sigpending pending; // sent to the process as a whole
     struct waitq child_exit;   // waiters in wait4; process_tree_lock guards

@@ -2,9 +2,9 @@
 // The terminal as files see it: reads and writes that wait, VMIN and VTIME, job control, hang-up.
 // sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
-// sources: kernel/fs/tty.c kernel/fs/tty_file.c kernel/fs/ldisc.c kernel/fs/ldisc_out.c
+// sources: kernel/fs/tty.c kernel/fs/tty_session.c kernel/fs/tty_file.c kernel/fs/ldisc.c kernel/fs/ldisc_out.c
 // sources: kernel/fs/ldisc_read.c
-// flags: -DDEBUG -DASYNC_CHECKED
+// flags: -DDEBUG -DASYNC_CHECKED -Ikernel/arch/riscv/include
 #include "fs/tty.h"
 
 #include "async/executor.h"
@@ -15,11 +15,14 @@
 #include "host.h"
 #include "lib/init.h"
 #include "lib/local.h"
+#include "page/heap.h"
+#include "task/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- what lies around the terminal
@@ -68,6 +71,13 @@ void uart_kick(void)
     kicks++;
 }
 
+static void output(struct tty *tty)
+{
+    (void)tty;
+    kicks++;
+}
+static const struct tty_driver driver = {.output = output};
+
 struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q,
                             uint32_t can)
 {
@@ -87,7 +97,9 @@ void poll_wake_slow(struct waitq *q, uint32_t events)
 
 // ---- the task room
 
-static struct tty_caller me = {10, 10, 10};
+struct spinlock process_tree_lock = SPINLOCK_INIT("process tree");
+static struct process leader, me; // of session 10, and who reads and writes in it
+static struct thread thread = {.process = &me};
 static bool ignoring, orphan;
 static struct {
     int32_t pgrp;
@@ -102,12 +114,28 @@ static void signal_pgrp(int32_t pgrp, int sig)
     sent[nsent++ % 16].sig = sig;
 }
 
-static void self(struct task *t, int32_t *pid, int32_t *pgrp, int32_t *sid)
+static void signal_leader(int32_t sid, int sig)
 {
-    (void)t;
-    *pid = me.pid;
-    *pgrp = me.pgrp;
-    *sid = me.sid;
+    signal_pgrp(-sid, sig);
+}
+
+void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg)
+{
+    (void)from;
+    spin_lock(&process_tree_lock);
+    fn(&leader, arg);
+    fn(&me, arg);
+    spin_unlock(&process_tree_lock);
+}
+
+void *kzalloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void kfree(void *p)
+{
+    free(p);
 }
 
 static int check_pgrp(int32_t pgrp, int32_t sid)
@@ -128,7 +156,8 @@ static bool orphaned(struct task *t)
     return orphan;
 }
 
-static const struct tty_job_ops job_ops = {signal_pgrp, self, check_pgrp, ignores, orphaned};
+static const struct tty_job_ops job_ops = {signal_pgrp, signal_leader, check_pgrp, ignores,
+                                           orphaned};
 
 // ---- driving it
 
@@ -173,7 +202,8 @@ static const struct file_ops *ops(void)
 
 enum { RUNNING = 99999 };
 static struct vnode vnode;
-static struct file file = {.vnode = &vnode};
+static struct tty_file of;
+static struct file file = {.vnode = &vnode, .priv = &of};
 static char into[8192];
 
 ASYNC_DECL(transfer, bool write; void *buf; size_t n; long *out;);
@@ -194,7 +224,7 @@ static struct task *start(bool write, void *buf, size_t n, long *out)
 {
     *out = RUNNING;
     struct task *t = SPAWN("transfer", transfer, write, buf, n, out);
-    t->thread = (struct thread *)1; // somebody's: job control asks only for those
+    t->thread = &thread; // somebody's: job control asks only for those
     run_all();
     return t;
 }
@@ -218,12 +248,15 @@ static int setup(void **state)
         executor_init();
         locals_init();
         tty_set_job_ops(&job_ops);
-        mutex_init(&tty_console.write_lock, "tty write");
+        tty_init(&tty_console, &driver, MAKEDEV(4, 64));
         once = true;
     }
     ldisc_init(&tty_console.ld);
     tty_console.session = tty_console.pgrp = 10;
-    me = (struct tty_caller){10, 10, 10};
+    tty_console.refs = 3;
+    leader = (struct process){.pid = 10, .pgid = 10, .sid = 10, .tty = &tty_console};
+    me = (struct process){.pid = 11, .pgid = 10, .sid = 10, .tty = &tty_console};
+    of = (struct tty_file){.tty = &tty_console, .hangups = tty_console.hangups};
     ignoring = orphan = false;
     file.flags = 0;
     kicks = nsent = 0;
@@ -353,6 +386,24 @@ static void signal_ends_a_read(void **state)
     assert_int_equal(r, RUNNING);
 }
 
+// Its wake was spent on an earlier step of the task.
+static void signal_before_the_wait(void **state)
+{
+    (void)state;
+    static char text[2 * LDISC_OUT];
+    for (int i = 0; i < 2; i++) {
+        long r = RUNNING;
+        struct task *t = SPAWN("transfer", transfer, i, text, sizeof(text), &r);
+        t->thread = &thread;
+        atomic_or32(&t->attn, ATTN_SIGNAL);
+        run_all();
+        if (i)
+            assert_in_range(r, 1000, LDISC_OUT);
+        else
+            assert_int_equal(r, -ERESTARTSYS);
+    }
+}
+
 static void keys_signal_the_foreground(void **state)
 {
     (void)state;
@@ -427,7 +478,7 @@ static void background(void **state)
 {
     (void)state;
     long r;
-    me.pgrp = 20;
+    me.pgid = 20;
     start(false, into, 10, &r);
     assert_int_equal(r, -ERESTARTSYS);
     assert_int_equal(sent[0].pgrp, 20);
@@ -451,7 +502,7 @@ static void background(void **state)
     ignoring = true;
     start(true, "x", 1, &r);
     assert_int_equal(r, 1);
-    me.sid = 20; // not our terminal: no job control
+    me.tty = NULL; // not our terminal: no job control
     ignoring = false;
     type("y\n");
     start(false, into, 10, &r);
@@ -461,17 +512,42 @@ static void background(void **state)
 static void hang_up(void **state)
 {
     (void)state;
+    uint32_t dev;
+    int32_t pgrp;
+    long r, w;
     tty_console.pgrp = 33;
-    assert_true(tty_of_session(10) != 0);
-    tty_session_exit(11);
+    tty_of_process(&me, &dev, &pgrp);
+    assert_int_equal(dev, MAKEDEV(4, 64));
+    assert_int_equal(pgrp, 33);
+    tty_process_exit(&me);
     assert_int_equal(nsent, 0);
-    tty_session_exit(10);
-    assert_int_equal(nsent, 2);
-    assert_int_equal(sent[0].pgrp, 33);
+    assert_null(me.tty);
+    assert_int_equal(tty_console.refs, 2);
+    me.tty = &tty_console;
+    tty_console.refs++;
+    me.pgid = 33;
+    start(false, into, 10, &r);
+    tty_process_exit(&leader);
+    run_all();
+    assert_int_equal(r, 0); // who waited is told
+    assert_int_equal(nsent, 3);
+    assert_int_equal(sent[0].pgrp, -10);
     assert_int_equal(sent[0].sig, TTY_SIGHUP);
     assert_int_equal(sent[1].sig, TTY_SIGCONT);
-    assert_int_equal(tty_of_session(10), 0);
-    assert_int_equal(tty_foreground_pgrp(), 0);
+    assert_int_equal(sent[2].pgrp, 33);
+    assert_int_equal(sent[2].sig, TTY_SIGHUP);
+    assert_null(me.tty);
+    assert_null(leader.tty);
+    assert_int_equal(tty_console.refs, 1);
+    tty_of_process(&me, &dev, &pgrp);
+    assert_int_equal(dev, 0);
+    assert_int_equal(pgrp, -1);
+    start(true, "x", 1, &w);
+    assert_int_equal(w, -EIO);
+    assert_int_equal(ops()->poll(&file, NULL) & POLLHUP, POLLHUP);
+    of.console = true; // what init has open goes on
+    start(true, "x", 1, &w);
+    assert_int_equal(w, 1);
 }
 
 static void window(void **state)
@@ -527,6 +603,7 @@ int main(void)
         cmocka_unit_test_setup(time_only, setup),
         cmocka_unit_test_setup(without_waiting, setup),
         cmocka_unit_test_setup(signal_ends_a_read, setup),
+        cmocka_unit_test_setup(signal_before_the_wait, setup),
         cmocka_unit_test_setup(keys_signal_the_foreground, setup),
         cmocka_unit_test_setup(write_waits_for_room, setup),
         cmocka_unit_test_setup(flush_wakes_writers, setup),

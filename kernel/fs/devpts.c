@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// devpts: the names of the pseudo terminals, usually at /dev/pts.
+//
+// Nothing is stored here: a lookup makes a vnode for a terminal that there is. Every mount shows all of
+// them. Mount options gid= and mode= say whose new ones are.
+#include "fs/pty.h"
+#include "page/heap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEVPTS_MAGIC = 0x1cd1, INO_ROOT = 1, INO_PTMX = 2, INO_FIRST = 3, POS_FIRST = 3 };
+
+static const struct vnode_ops devpts_ops;
+
+static struct vnode *node_new(struct super *super, uint64_t ino, uint32_t mode, uint64_t rdev)
+{
+    struct vnode *v = kzalloc(sizeof *v);
+    if (!v)
+        return NULL;
+    vnode_init(v, super, &devpts_ops, ino, mode);
+    v->rdev = rdev;
+    if (DEV_MAJOR(rdev) == PTS_MAJOR)
+        v->file_ops = &pts_file_ops;
+    return v;
+}
+
+static bool parse_index(const char *name, size_t len, uint32_t *index)
+{
+    *index = 0;
+    if (len == 0 || len > 5 || (name[0] == '0' && len > 1))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return false;
+        *index = *index * 10 + (uint32_t)(name[i] - '0');
+    }
+    return true;
+}
+
+static long lookup(struct super *super, const char *name, size_t len, struct vnode **out)
+{
+    uint32_t index, mode, uid, gid;
+    if (len == 4 && memcmp(name, "ptmx", 4) == 0) {
+        *out = node_new(super, INO_PTMX, S_IFCHR, MAKEDEV(5, 2));
+        return *out ? 0 : -ENOMEM;
+    }
+    struct pty *p = parse_index(name, len, &index) ? pty_find(index) : NULL;
+    if (!p)
+        return -ENOENT;
+    bool named = pty_owner(index, &mode, &uid, &gid);
+    struct vnode *v = named ? node_new(super, INO_FIRST + index, S_IFCHR | mode, p->tty.dev) : NULL;
+    if (v) {
+        v->uid = uid;
+        v->gid = gid;
+        v->atime_ns = v->mtime_ns = v->ctime_ns = p->made_ns;
+    }
+    tty_put(&p->tty);
+    *out = v;
+    return v ? 0 : named ? -ENOMEM : -ENOENT;
+}
+
+ASYNC_IMPL(devpts_lookup, vnode_lookup, )
+{
+    ASYNC_BEGIN(devpts_lookup);
+    ASYNC_RETURN(lookup(f->dir->super, f->name, f->len, f->out));
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_IMPL(devpts_readdir, vnode_readdir, )
+{
+    ASYNC_BEGIN(devpts_readdir);
+    char name[12];
+    struct dir_sink *sink = f->sink;
+    if (!dir_emit_dots(sink, f->dir, INO_ROOT))
+        ASYNC_RETURN(0);
+    if (sink->pos < POS_FIRST) {
+        if (!sink->emit(sink, "ptmx", 4, INO_PTMX, DT_OF_MODE(S_IFCHR), POS_FIRST))
+            ASYNC_RETURN(0);
+        sink->pos = POS_FIRST;
+    }
+    for (;;) {
+        uint32_t index = pty_next((uint32_t)(sink->pos - POS_FIRST));
+        if (index == UINT32_MAX)
+            ASYNC_RETURN(0);
+        int n = snprintf(name, sizeof name, "%u", (unsigned)index);
+        int64_t next = POS_FIRST + (int64_t)index + 1;
+        if (!sink->emit(sink, name, (size_t)n, INO_FIRST + index, DT_OF_MODE(S_IFCHR), next))
+            ASYNC_RETURN(0);
+        sink->pos = next;
+    }
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// Several vnodes may stand for one terminal: what they show is kept with it.
+static void devpts_getattr(struct vnode *v, struct stat_k *st)
+{
+    uint32_t mode, uid, gid;
+    vnode_getattr_default(v, st);
+    if (v->ino < INO_FIRST || !pty_owner((uint32_t)v->ino - INO_FIRST, &mode, &uid, &gid))
+        return;
+    st->mode = S_IFCHR | mode;
+    st->uid = uid;
+    st->gid = gid;
+}
+
+static void change(struct vnode *v, const struct vattr *a)
+{
+    uint32_t index = (uint32_t)v->ino - INO_FIRST;
+    if (v->ino >= INO_FIRST && pty_owner(index, &v->mode, &v->uid, &v->gid))
+        v->mode |= S_IFCHR;
+    vnode_set_fields(v, a);
+    if (v->ino >= INO_FIRST)
+        pty_store_owner(index, v);
+}
+
+ASYNC_IMPL(devpts_setattr, vnode_setattr, )
+{
+    ASYNC_BEGIN(devpts_setattr);
+    change(f->v, f->attr);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static const struct vnode_ops devpts_ops = {
+    .lookup = &devpts_lookup_fn,
+    .readdir = &devpts_readdir_fn,
+    .getattr = devpts_getattr,
+    .setattr = &devpts_setattr_fn,
+};
+
+static void devpts_statfs(struct super *super, struct statfs_k *st)
+{
+    (void)super;
+    st->bsize = st->frsize = PAGE_SIZE;
+    st->namelen = NAME_MAX;
+}
+
+static const struct super_ops devpts_super_ops = {.statfs = devpts_statfs};
+
+// One option: 0, or -EINVAL. Those about instances of their own ask for what is not here, or for nothing.
+static int parse_option(const char *o, size_t len)
+{
+    char *end = (char *)o + len;
+    if (strncmp(o, "gid=", 4) == 0)
+        pts_gid = (uint32_t)strtoul(o + 4, &end, 10);
+    else if (strncmp(o, "mode=", 5) == 0)
+        pts_mode = (uint32_t)strtoul(o + 5, &end, 8) & S_IALLUGO;
+    else if (strncmp(o, "ptmxmode=", 9) != 0 && strncmp(o, "newinstance", len) != 0)
+        return -EINVAL;
+    return end == o + len ? 0 : -EINVAL;
+}
+
+static int parse_options(const char *o)
+{
+    int r = 0;
+    while (*o && r == 0) {
+        size_t len = strcspn(o, ",");
+        r = len ? parse_option(o, len) : 0;
+        o += len + (o[len] == ',');
+    }
+    return r;
+}
+
+ASYNC_IMPL(devpts_mount, fs_mount, )
+{
+    ASYNC_BEGIN(devpts_mount);
+    if (parse_options(f->options) < 0)
+        ASYNC_RETURN(-EINVAL);
+    struct super *super = super_new(f->fs, &devpts_super_ops, NULL, f->source);
+    struct vnode *root = super ? node_new(super, INO_ROOT, S_IFDIR | 0755, 0) : NULL;
+    if (!root) {
+        if (super)
+            super_free(super);
+        ASYNC_RETURN(-ENOMEM);
+    }
+    super->magic = DEVPTS_MAGIC;
+    super->flags = SUPER_NO_CACHE | (f->flags & MS_RDONLY ? SUPER_RDONLY : 0);
+    super->root = root;
+    *f->out = super;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+FILESYSTEM(devpts, devpts_mount, 0);

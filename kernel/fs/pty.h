@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// Pseudo terminals, for the file system that names them.
+//
+// A pseudo terminal is a struct tty whose other end, the master, is an open file of /dev/ptmx. It lives as
+// long as either end is open; its number is taken until then, but its name goes with the master.
+#pragma once
+
+#include "fs/tty_impl.h"
+
+enum { PTS_MAJOR = 136, PTY_MAX = 4096 };
+
+struct pty {
+    struct tty tty; // first; what follows is guarded by its lock, if nothing is said
+    struct waitq readers, writers, pollers; // of the master
+    uint32_t index;
+    bool locked;             // by TIOCSPTLCK: the terminal cannot be opened
+    bool slave_closed;       // it was open, and is no more
+    struct list all;         // by index; ptys_lock, as the following
+    bool named;              // the master is open
+    uint32_t mode, uid, gid; // as /dev/pts shows it
+    int64_t made_ns;
+};
+
+// With the gid and mode that mount options may give new ones.
+extern uint32_t pts_gid, pts_mode; // gid UINT32_MAX: that of who opens the master
+extern const struct file_ops pts_file_ops;
+
+// The one of this number, as long as it has a name: referenced (tty_put), or NULL.
+struct pty *pty_find(uint32_t index);
+// The number of the first that has a name, from `from` on; UINT32_MAX: there is none.
+uint32_t pty_next(uint32_t from);
+// Copies what /dev/pts shows from the vnode, or into it. Nothing happens when it has no name any more.
+void pty_store_owner(uint32_t index, const struct vnode *v);
+bool pty_owner(uint32_t index, uint32_t *mode, uint32_t *uid, uint32_t *gid);

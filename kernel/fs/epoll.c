@@ -11,6 +11,7 @@
 // file's own lock -> ready_lock of the inner epoll -> of the outer one. An epoll is in no circle, and at
 // most EPOLL_DEPTH are in a row.
 #include "fs/epoll_impl.h"
+#include "fs/light.h"
 #include "mem/user.h"
 #include "task/thread.h"
 
@@ -98,6 +99,62 @@ long epoll_take(struct epoll *ep, va_t out, uint32_t max, uint32_t *look_at)
     }
     spin_unlock(&ep->lock);
     return n ? n : r;
+}
+
+LIGHT_WAIT(epoll_ready, "one of the files of an epoll");
+
+// What a wait without a limit has got: its events, -EINTR, or 0: it waits on. -ERETRY: more files than are looked at in one go.
+static inline long get_events(struct thread *th, struct epoll *ep)
+{
+    uint32_t look_at = epoll_ready_count(ep);
+    if (unlikely(look_at > EPOLL_CHUNK))
+        return -ERETRY;
+    if (unlikely(task_killed(&th->task)))
+        return -EINTR; // and leaves what is ready to the next
+    long r = look_at ? epoll_take(ep, th->tf.x[11], (uint32_t)th->tf.x[12], &look_at) : 0;
+    return unlikely(!r) && task_interrupted(&th->task) ? -EINTR : r;
+}
+
+static long epoll_ready(struct thread *th, bool leave)
+{
+    struct light_file *lf = LIGHT_STATE(th, struct light_file);
+    struct epoll *ep = epoll_of(lf->file);
+    spin_lock(&ep->ready_lock);
+    waitq_remove(&ep->waiters, &lf->w); // a grant goes to who takes at once
+    spin_unlock(&ep->ready_lock);
+    long r;
+    while (!(r = get_events(th, ep))) {
+        if (leave) {
+            r = -ERETRY;
+            break;
+        }
+        spin_lock(&ep->ready_lock);
+        if (likely(!ep->nready))
+            light_file_again(th, lf, &ep->waiters);
+        spin_unlock(&ep->ready_lock);
+        if (likely(th->task.local & LOCAL_WAIT))
+            return 0;
+    }
+    if (unlikely(r == -EINTR)) {
+        spin_lock(&ep->ready_lock);
+        if (ep->nready)
+            waitq_wake_one(&ep->waiters);
+        spin_unlock(&ep->ready_lock);
+    }
+    return light_file_end(lf, r, leave);
+}
+
+long epoll_wait_light(struct file *file)
+{
+    struct thread *th = thread_current();
+    struct epoll *ep = epoll_of(file);
+    spin_lock(&ep->ready_lock);
+    long r = unlikely(ep->nready) || unlikely(task_interrupted(&th->task))
+                 ? syscall_go_async()
+                 : light_file_begin(th, LIGHT_STATE(th, struct light_file), file, &ep->waiters,
+                                    &epoll_ready_wait);
+    spin_unlock(&ep->ready_lock);
+    return r;
 }
 
 ASYNC(epoll_sleep, struct waiter w; long r;)

@@ -41,6 +41,9 @@ uint32_t epoll_ready_count(const struct epoll *ep); // that may be ready, at a g
 // Copies out up to max events of files that are ready: how many, -EFAULT, -ECOMMIT. Plain. *look_at says
 // at how many files of those that may be ready, and is counted down: those by level come up again.
 long epoll_take(struct epoll *ep, va_t out, uint32_t max, uint32_t *look_at);
+// The calling thread's epoll_pwait without a limit of time and found nothing: it waits without a frame. What the plain handler
+// returns.
+long epoll_wait_light(struct file *file);
 // Until some file may be ready: 0, or -EINTR.
 ASYNC_DECL(epoll_sleep, struct epoll *ep;);
 

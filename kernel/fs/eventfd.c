@@ -4,6 +4,7 @@
 // As with pipes one reader is woken at a time and passes the wake on when it leaves something for others.
 // The tries serve what need not wait, from the trap path.
 #include "fs/anon.h"
+#include "fs/light.h"
 #include "fs/poll.h"
 #include "mem/user.h"
 #include "page/heap.h"
@@ -84,14 +85,47 @@ static inline __attribute__((always_inline)) long take_out(struct eventfd *e, va
     return sizeof n;
 }
 
+// Lock held: what a call returns that would have to wait, 1: it does.
+static inline long would_wait(const struct file *file, const struct task *t)
+{
+    return file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+}
+
+LIGHT_WAIT(eventfd_readable, "eventfd readable");
+
+static long eventfd_readable(struct thread *th, bool leave)
+{
+    struct light_file *lf = LIGHT_STATE(th, struct light_file);
+    struct eventfd *e = eventfd_of(lf->file);
+    spin_lock(&e->lock);
+    bool take =
+        likely(e->count) && likely(!task_killed(&th->task)); // who is to end leaves it to the next
+    long r = take ? take_out(e, th->tf.x[11]) : would_wait(lf->file, &th->task);
+    if (unlikely(r == 1)) {
+        if (!leave) {
+            r = light_file_again(th, lf, &e->readable);
+            spin_unlock(&e->lock);
+            return r;
+        }
+        r = -ERETRY;
+    }
+    pass_on(e, &lf->w);
+    spin_unlock(&e->lock);
+    return light_file_end(lf, r, leave);
+}
+
 static long eventfd_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
 {
     struct eventfd *e = eventfd_of(file);
+    struct thread *th = thread_current();
     (void)pos;
     if (unlikely(len < sizeof e->count))
         return -EINVAL;
     spin_lock(&e->lock);
-    long r = e->count ? take_out(e, va) : file->flags & O_NONBLOCK ? -EAGAIN : syscall_go_async();
+    long r = e->count ? take_out(e, va) : would_wait(file, &th->task);
+    if (r == 1)
+        r = light_file_begin(th, LIGHT_STATE(th, struct light_file), file, &e->readable,
+                             &eventfd_readable_wait);
     spin_unlock(&e->lock);
     return r;
 }
@@ -128,7 +162,7 @@ ASYNC_IMPL(eventfd_read, file_read, struct waiter w; struct eventfd * e; uint64_
         ASYNC_RETURN(-EINVAL);
     spin_lock(&f->e->lock);
     while (f->e->count == 0) {
-        f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+        f->r = would_wait(f->file, t);
         if (f->r != 1) {
             spin_unlock(&f->e->lock);
             ASYNC_RETURN(f->r);
@@ -164,7 +198,7 @@ ASYNC(eventfd_write_one, struct waiter w; struct eventfd * e; uint64_t value; lo
         ASYNC_RETURN(-EINVAL);
     spin_lock(&f->e->lock);
     while (!fits(f->e, f->value)) {
-        f->r = f->file->flags & O_NONBLOCK ? -EAGAIN : task_interrupted(t) ? -ERESTARTSYS : 1;
+        f->r = would_wait(f->file, t);
         if (f->r != 1) {
             spin_unlock(&f->e->lock);
             ASYNC_RETURN(f->r);

@@ -8,6 +8,7 @@
 //
 // The plain tries serve everything that need not wait, from the trap path; user memory is copied
 // under the pipe's lock, which the checked copies allow (they do not fault).
+#include "fs/light.h"
 #include "fs/pipe_impl.h"
 #include "mem/user.h"
 #include "page/frame.h"
@@ -111,22 +112,20 @@ static inline __attribute__((always_inline)) size_t read_few(struct pipe *p, str
     return n;
 }
 
-// A reader of an empty pipe waits without a frame. While it waits nobody else can close the
-// descriptor of a table that is not shared.
+// A reader of an empty pipe waits without a frame.
 struct light_read {
-    struct waiter w; // key: whether there is a reference to file
+    struct light_file at;
     struct pipe *pipe;
-    struct file *file;
 };
 LIGHT_WAIT(pipe_readable, "pipe readable");
 
-static inline long read_empty(const struct pipe *p, const struct light_read *lr,
-                              const struct task *t)
+// Lock held: what a read of the empty pipe returns, 1: it waits.
+static inline long read_empty(const struct pipe *p, const struct file *file, const struct task *t)
 {
-    return p->writers == 0                ? 0
-           : lr->file->flags & O_NONBLOCK ? -EAGAIN
-           : task_interrupted(t)          ? -ERESTARTSYS
-                                          : 1;
+    return p->writers == 0            ? 0
+           : file->flags & O_NONBLOCK ? -EAGAIN
+           : task_interrupted(t)      ? -ERESTARTSYS
+                                      : 1;
 }
 
 static __attribute__((noinline)) long readable_slow(struct thread *th, bool leave)
@@ -137,22 +136,19 @@ static __attribute__((noinline)) long readable_slow(struct thread *th, bool leav
     spin_lock(&p->lock);
     if (likely(fill_of(p) != 0)) {
         r = read_run(p, th->space, th->tf.x[11], th->tf.x[12]);
-    } else if ((r = read_empty(p, lr, &th->task)) == 1) {
+    } else if ((r = read_empty(p, lr->at.file, &th->task)) == 1) {
         if (!leave) {
-            waitq_add(&p->readable, &lr->w, &th->task);
-            th->task.local |= LOCAL_WAIT;
+            r = light_file_again(th, &lr->at, &p->readable);
             spin_unlock(&p->lock);
-            return 0;
+            return r;
         }
         r = -ERETRY;
     }
-    waitq_remove(&p->readable, &lr->w);
+    waitq_remove(&p->readable, &lr->at.w);
     if (unlikely(fill_of(p) && !waitq_empty(&p->readable)))
         waitq_wake_one(&p->readable); // what is left is the next reader's
     spin_unlock(&p->lock);
-    if (unlikely(lr->w.key))
-        file_put(lr->file);
-    return r == -ERETRY && !leave ? syscall_go_async() : r;
+    return light_file_end(&lr->at, r, leave);
 }
 
 static long pipe_readable(struct thread *th, bool leave)
@@ -161,7 +157,7 @@ static long pipe_readable(struct thread *th, bool leave)
     struct pipe *p = lr->pipe;
     size_t n = 0;
     spin_lock(&p->lock);
-    if (likely(!lr->w.queued && !lr->w.key))
+    if (likely(!lr->at.w.queued && !lr->at.w.key))
         n = read_few(p, th->space, th->tf.x[11], th->tf.x[12]);
     spin_unlock(&p->lock);
     return likely(n != 0) ? (long)n : readable_slow(th, leave);
@@ -186,16 +182,10 @@ static __attribute__((noinline)) long read_wait(struct file *file, struct pipe *
         spin_unlock(&p->lock);
         return read_now(p, va, len);
     }
-    waiter_init(&lr->w);
-    lr->file = file;
     lr->pipe = p;
-    long r = read_empty(p, lr, &th->task);
-    if (likely(r == 1)) {
-        if (unlikely(lr->w.key = th->files->refs != 1))
-            file_get(file);
-        waitq_add(&p->readable, &lr->w, &th->task);
-        r = syscall_wait(&th->task, &pipe_readable_wait);
-    }
+    long r = read_empty(p, file, &th->task);
+    if (likely(r == 1))
+        r = light_file_begin(th, &lr->at, file, &p->readable, &pipe_readable_wait);
     spin_unlock(&p->lock);
     return r;
 }

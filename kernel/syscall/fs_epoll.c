@@ -84,8 +84,10 @@ static inline long try_wait(int32_t fd, va_t events, int32_t max, int64_t ns)
     uint32_t look_at = epoll_ready_count(ep);
     bool all = look_at <= EPOLL_CHUNK;
     r = look_at && all ? epoll_take(ep, events, (uint32_t)max, &look_at) : 0;
+    if (!r && (!all || ns))
+        r = all && ns < 0 ? epoll_wait_light(file) : syscall_go_async();
     fd_unborrow(file, referenced);
-    return r || (all && ns == 0) ? r : syscall_go_async();
+    return r;
 }
 
 // All that is ready, in pieces. How many, -EFAULT, -ENOMEM.

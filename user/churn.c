@@ -3,6 +3,7 @@
 //
 //   exec     a child by fork or vfork that runs this program again and ends
 //   fault    a first touch of a page: anonymous, of a file, copied on write; given back in several ways
+//   frames   256 pages touched one by one, each by its own fault, and given back at once
 //   signal   a signal sent to a process that handles, blocks, queues, ignores or waits for it
 //   kill     a child killed wherever it happens to be: in a pipe, a futex, a sleep, a wait, a fault, an exec
 //   lookup   processes looked up by number, by calls and in /proc, while they come and go
@@ -101,6 +102,26 @@ static int copy_on_write(uint8_t *p, size_t pages)
         return 1;
     for (size_t i = 0; i < pages; i++)
         CHECK(p[i * PAGE] == 1);
+    return 0;
+}
+
+// More than a hart keeps for itself, so that whole batches go and come.
+static int do_frames(long i)
+{
+    enum { PAGES = 256 };
+
+    if (i % PAGES)
+        return 0;
+    uint64_t *p =
+        mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(p != MAP_FAILED && madvise(p, PAGES * PAGE, MADV_NOHUGEPAGE) == 0);
+    for (size_t k = 0; k < PAGES; k++) {
+        CHECK(p[k * PAGE / 8] == 0);
+        p[k * PAGE / 8] = (uint64_t)getpid() << 32 | k;
+    }
+    for (size_t k = 0; k < PAGES; k++)
+        CHECK(p[k * PAGE / 8] == ((uint64_t)getpid() << 32 | k));
+    CHECK(munmap(p, PAGES * PAGE) == 0);
     return 0;
 }
 
@@ -403,8 +424,9 @@ static int do_mount(long i)
 static const struct {
     const char *name;
     int (*once)(long i);
-} kinds[] = {{"exec", do_exec},     {"fault", do_fault}, {"signal", do_signal}, {"kill", do_kill},
-             {"lookup", do_lookup}, {"mount", do_mount}, {"share", do_share},   {"open", do_open}};
+} kinds[] = {{"exec", do_exec},     {"fault", do_fault}, {"frames", do_frames},
+             {"signal", do_signal}, {"kill", do_kill},   {"lookup", do_lookup},
+             {"mount", do_mount},   {"share", do_share}, {"open", do_open}};
 
 static int work(int (*once)(long), long n)
 {
@@ -427,8 +449,9 @@ int main(int argc, char **argv)
         if (argc > 1 && strcmp(argv[1], kinds[i].name) == 0)
             once = kinds[i].once;
     if (!once) {
-        fprintf(stderr,
-                "usage: churn exec|fault|signal|kill|lookup|mount|share|open COUNT [WORKERS]\n");
+        fprintf(
+            stderr,
+            "usage: churn exec|fault|frames|signal|kill|lookup|mount|share|open COUNT [WORKERS]\n");
         return 2;
     }
     for (long i = 0; i < workers; i++) {

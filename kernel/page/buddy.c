@@ -56,6 +56,13 @@ void buddy_put_frames(const pa_t *pa, size_t n)
     spin_unlock(&buddy.lock);
 }
 
+void buddy_failed(void)
+{
+    spin_lock(&buddy.lock);
+    buddy.failures++;
+    spin_unlock(&buddy.lock);
+}
+
 struct page *buddy_get(unsigned order)
 {
     unsigned o = order;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The buddy allocator below the harts' stacks of frames. Private to page/.
+// The buddy allocator below the depot and the harts' stacks of frames. Private to page/.
 //
 // Free memory is a set of blocks of 2^order frames, each aligned to its size. Only the head of a free block says so in its page
 // entry (kind FREE, order set); the rest of the block is not looked at, so handing memory over at boot costs a few stores per
@@ -26,3 +26,5 @@ struct page *buddy_get(unsigned order);
 
 // Gives back n single frames. Takes the lock.
 void buddy_put_frames(const pa_t *pa, size_t n);
+// Counts an allocation that found nothing. Takes the lock.
+void buddy_failed(void);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Page frames: per hart a stack of single frames, above the buddy allocator (page/buddy.h) that all harts share.
+// Page frames: per hart a stack of single frames, above the depot (page/depot.h) and the buddy allocator (page/buddy.h) that all
+// harts share.
 //
-// Frames in a hart's stack are FREE with no order: the buddy never merges them. Who allocates for a user program leaves the
+// Frames in a hart's stack or in the depot are FREE with no order: the buddy never merges them. Who allocates for a user program leaves the
 // last frame_reserve frames alone, so that the kernel can still act when programs eat everything.
 #include "page/frame.h"
 #include "lib/log.h"
 #include "lib/stock.h"
 #include "lib/translations.h"
-#include "page/buddy.h"
-#include "page/freed.h"
+#include "page/depot.h"
+#include "page/frame_internal.h"
 
 struct page *frame_pages;
 pa_t frame_base, frame_end, frame_zero;
@@ -16,9 +17,9 @@ uint64_t frame_reserve;
 bool (*alloc_fail_hook)(void);
 _Thread_local struct frame_cache frame_cache;
 
-static struct frame_cache *cache_of_hart[MAX_HARTS];
-static struct freed_queue held_back[MAX_HARTS];
-static size_t (*shrinker)(size_t want);
+struct frame_cache *frame_cache_of[MAX_HARTS];
+struct freed_queue frame_held_back[MAX_HARTS];
+size_t (*frame_shrinker)(size_t want);
 static uint64_t (*floor_of_task)(void);
 static void (*low_hook)(void);
 
@@ -53,18 +54,6 @@ static inline void set_loose(struct page *pg)
     store_release(&pg->kind, FRAME_FREE);
 }
 
-// Debug builds: a frame that is about to be handed out, not for its zeroes.
-static inline void check_free(struct page *pg)
-{
-#ifdef FREED_CHECKED
-    if (pg->flags & PAGE_POISONED)
-        freed_check(page_kva(pg), PAGE_SIZE);
-    pg->flags = 0;
-#else
-    (void)pg;
-#endif
-}
-
 // ---- boot
 
 void frames_init(const struct frame_range *ranges, size_t n)
@@ -86,6 +75,7 @@ void frames_init(const struct frame_range *ranges, size_t n)
     buddy_init();
     for (size_t i = 0; i < n; i++)
         buddy_add(i == largest ? array + bytes : ranges[i].lo, ranges[i].hi);
+    depot_init(buddy.total);
     frame_reserve = buddy.total / 32;
     if (frame_reserve > 1024)
         frame_reserve = 1024;
@@ -115,19 +105,35 @@ static void take_batch(struct frame_cache *c, bool scattered)
             cache_push(c, pg, (unsigned)order);
 }
 
+// The depot's batches go first, so that it is empty soon when memory gets scarce: nobody pushes then.
+static inline bool scarce(void)
+{
+    return load_relaxed(&buddy.free) < buddy.total / 8;
+}
+
+static void fill_from_buddy(struct frame_cache *c, unsigned flags, uint64_t leave)
+{
+    spin_lock(&buddy.lock);
+    if (buddy.free > leave)
+        take_batch(c, flags & FRAME_USER && scarce());
+    spin_unlock(&buddy.lock);
+}
+
+// The stack is empty.
 static bool cache_fill(struct frame_cache *c, unsigned flags)
 {
     uint64_t leave = !(flags & FRAME_USER) ? 0 : floor_of_task ? floor_of_task() : frame_reserve;
-    spin_lock(&buddy.lock);
-    if (buddy.free > leave)
-        take_batch(c, flags & FRAME_USER && buddy.free < buddy.total / 8);
-    bool low = buddy.free < frame_reserve / 2;
-    spin_unlock(&buddy.lock);
-    if (unlikely(low) && low_hook && !(flags & FRAME_USER))
+    if (frame_spare() > leave && depot_pop(c->frame)) {
+        c->count = FRAME_BATCH;
+        c->from_depot++;
+    } else {
+        fill_from_buddy(c, flags, leave);
+    }
+    if (unlikely(frame_spare() < frame_reserve / 2) && low_hook && !(flags & FRAME_USER))
         low_hook();
     if (!c->count)
         return false;
-    cache_of_hart[hart_index()] = c;
+    frame_cache_of[hart_index()] = c;
     c->refills++;
     return true;
 }
@@ -137,15 +143,13 @@ static bool release_held(struct frame_cache *c);
 static cold pa_t frame_alloc_slow(struct frame_cache *c, unsigned flags)
 {
     if (cache_fill(c, flags) ||
-        (shrinker && shrinker(FRAME_BATCH) && (c->count || cache_fill(c, flags))))
+        (frame_shrinker && frame_shrinker(FRAME_BATCH) && (c->count || cache_fill(c, flags))))
         return c->frame[--c->count];
     if (release_held(c))
         return c->frame[--c->count];
     if (c->zeroed && !(flags & FRAME_USER))
         return c->zero[--c->zeroed];
-    spin_lock(&buddy.lock);
-    buddy.failures++;
-    spin_unlock(&buddy.lock);
+    buddy_failed();
     return 0;
 }
 
@@ -164,7 +168,7 @@ pa_t frame_alloc(unsigned flags)
             pa = c->frame[--c->count];
         else if (!(pa = frame_alloc_slow(c, flags)))
             return 0;
-        check_free(page_of(pa));
+        frame_check_free(page_of(pa));
         if (flags & FRAME_ZERO)
             page_zero(pa_to_kva(pa));
     }
@@ -177,8 +181,12 @@ pa_t frame_alloc(unsigned flags)
 
 static cold void cache_drain(struct frame_cache *c)
 {
-    cache_of_hart[hart_index()] = c;
-    buddy_put_frames(c->frame, FRAME_BATCH);
+    frame_cache_of[hart_index()] = c;
+    c->spills++;
+    if (!scarce() && depot_push(c->frame))
+        c->to_depot++;
+    else
+        buddy_put_frames(c->frame, FRAME_BATCH);
     c->count -= FRAME_BATCH;
     __builtin_memmove(c->frame, c->frame + FRAME_BATCH, c->count * sizeof *c->frame);
 }
@@ -189,7 +197,7 @@ static void page_reset(struct page *pg, pa_t pa)
         panic("frame 0x%lx is freed, but its kind is %u", (unsigned long)pa, pg->kind);
     translations_check_freed(pa);
     pg->refs = 0;
-    pg->pins = 0;
+    store_relaxed(&pg->pins, 0);
     pg->flags = 0;
     set_loose(pg);
 }
@@ -206,11 +214,22 @@ static bool release_held(struct frame_cache *c)
 {
     void *p;
     bool any = false;
-    while ((p = freed_release(&held_back[hart_index()]))) {
+    while ((p = freed_release(&frame_held_back[hart_index()]))) {
         cache_put(c, kva_to_pa(p));
         any = true;
     }
     return any;
+}
+
+bool frame_merge_depot(void)
+{
+    pa_t frame[FRAME_BATCH];
+    unsigned n = 0;
+    while (n < DEPOT_MAX && depot_pop(frame)) { // no longer, though others push
+        buddy_put_frames(frame, FRAME_BATCH);
+        n++;
+    }
+    return n > 0;
 }
 
 void frame_flush_hart(void)
@@ -220,6 +239,7 @@ void frame_flush_hart(void)
     buddy_put_frames(c->frame, c->count);
     buddy_put_frames(c->zero, c->zeroed);
     c->count = c->zeroed = 0;
+    frame_merge_depot();
 }
 
 STOCK(frames, frame_flush_hart);
@@ -227,9 +247,9 @@ STOCK(frames, frame_flush_hart);
 // Debug builds: a frame that was freed waits its turn, unless memory is scarce.
 static void hold_back(struct frame_cache *c, pa_t pa, const void *pc)
 {
-    store_relaxed(&cache_of_hart[hart_index()], c);
+    store_relaxed(&frame_cache_of[hart_index()], c);
     page_of(pa)->flags = PAGE_POISONED;
-    void *p = freed_hold(&held_back[hart_index()], pa_to_kva(pa), PAGE_SIZE, pc);
+    void *p = freed_hold(&frame_held_back[hart_index()], pa_to_kva(pa), PAGE_SIZE, pc);
     if (p)
         cache_put(c, kva_to_pa(p));
     if (!frame_plenty())
@@ -263,62 +283,15 @@ void frame_free_zeroed(pa_t pa)
 bool frame_idle_zero(void)
 {
     struct frame_cache *c = &frame_cache;
-    if (c->zeroed == FRAME_ZEROED_MAX || load_relaxed(&buddy.free) < 2 * frame_reserve)
+    if (c->zeroed == FRAME_ZEROED_MAX || frame_spare() < 2 * frame_reserve)
         return false;
     if (!c->count && !cache_fill(c, FRAME_USER))
         return false;
     pa_t pa = c->frame[--c->count];
-    check_free(page_of(pa));
+    frame_check_free(page_of(pa));
     page_zero(pa_to_kva(pa));
     c->zero[c->zeroed++] = pa;
     return c->zeroed < FRAME_ZEROED_MAX;
-}
-
-// ---- contiguous frames
-
-static pa_t run_get(size_t n, unsigned order)
-{
-    spin_lock(&buddy.lock);
-    struct page *pg = buddy_get(order);
-    for (size_t i = n; pg && i < 1ul << order;) { // what is too much goes back in aligned blocks
-        unsigned o = (unsigned)__builtin_ctzl(i);
-        buddy_put(pg + i, o);
-        i += 1ul << o;
-    }
-    if (!pg)
-        buddy.failures++;
-    spin_unlock(&buddy.lock);
-    for (size_t i = 0; pg && i < n; i++) {
-        check_free(&pg[i]);
-        pg[i].refs = 1;
-        pg[i].pins = 0;
-        pg[i].flags = 0;
-        store_relaxed(&pg[i].kind, FRAME_KERNEL);
-        store_relaxed(&pg[i].order, FRAME_NO_ORDER);
-    }
-    return pg ? page_pa(pg) : 0;
-}
-
-pa_t frame_try_run(size_t n)
-{
-    if (!n || n > 1ul << FRAME_ORDER_MAX || alloc_fails())
-        return 0;
-    return run_get(n, n == 1 ? 0 : 64 - (unsigned)__builtin_clzl(n - 1));
-}
-
-pa_t frame_alloc_run(size_t n)
-{
-    pa_t pa = frame_try_run(n);
-    if (!pa && n && n <= 1ul << FRAME_ORDER_MAX && shrinker && shrinker(2 * n + FRAME_BATCH)) {
-        frame_flush_hart(); // what was given up lies there, where it does not merge
-        pa = frame_try_run(n);
-    }
-    return pa;
-}
-
-pa_t frame_alloc_order(unsigned order)
-{
-    return order > FRAME_ORDER_MAX ? 0 : frame_alloc_run(1ul << order);
 }
 
 void frame_set_floor(uint64_t (*floor)(void))
@@ -333,69 +306,5 @@ void frame_set_low(void (*low)(void))
 
 void frame_set_shrinker(size_t (*shrink)(size_t want))
 {
-    shrinker = shrink;
-}
-
-// ---- statistics
-
-uint64_t frame_total(void)
-{
-    return buddy.total;
-}
-
-uint64_t frame_spare(void)
-{
-    return load_relaxed(&buddy.free);
-}
-
-bool frame_plenty(void)
-{
-    return load_relaxed(&buddy.free) >= 4 * frame_reserve;
-}
-
-uint64_t frame_free_count(void)
-{
-    uint64_t n = load_relaxed(&buddy.free);
-    for (uint32_t i = 0; i < MAX_HARTS; i++) {
-        const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
-        if (c)
-            n += load_relaxed(&c->count) + load_relaxed(&c->zeroed) + freed_held(&held_back[i]);
-    }
-    return n;
-}
-
-void frame_stats_get(struct frame_stats *out)
-{
-    *out = (struct frame_stats){.total = buddy.total, .free = frame_free_count()};
-    for (uint32_t i = 0; i < MAX_HARTS; i++) {
-        const struct frame_cache *c = load_relaxed(&cache_of_hart[i]);
-        if (!c)
-            continue;
-        out->cached += c->count;
-        out->zeroed += c->zeroed;
-        out->allocs += c->allocs;
-        out->frees += c->frees;
-        out->from_zeroed += c->from_zeroed;
-        out->refills += c->refills;
-    }
-    spin_lock(&buddy.lock);
-    out->failures = buddy.failures;
-    for (unsigned o = 0; o <= FRAME_ORDER_MAX; o++)
-        LIST_FOREACH(it, &buddy.blocks[o])
-            out->free_blocks[o]++;
-    spin_unlock(&buddy.lock);
-}
-
-// Kinds change while this looks: the counts are a picture, not a balance.
-void frame_count_kinds(struct frame_stats *out)
-{
-    frame_stats_get(out);
-    uint64_t n = (frame_end - frame_base) >> PAGE_SHIFT;
-    for (uint64_t i = 0; i < n; i++) {
-        const struct page *pg = &frame_pages[i];
-        uint8_t order = load_relaxed(&pg->order), kind = load_relaxed(&pg->kind);
-        uint64_t run = kind == FRAME_FREE && order <= FRAME_ORDER_MAX ? 1ul << order : 1;
-        out->kind[kind < FRAME_KINDS ? kind : FRAME_RESERVED] += run;
-        i += run - 1;
-    }
+    frame_shrinker = shrink;
 }

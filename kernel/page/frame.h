@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Page frames: who owns each 4 KiB of RAM, and the allocator of them.
 //
-// One `struct page` per frame. A frame is free (refs 0, in the buddy lists or a hart's cache), or
-// has refs >= 1 owners: page table entries, the page cache, a device request, a kernel object. The
-// last frame_unref frees it. A hart takes from and gives to its own cache without a lock (kernel
-// mode has interrupts off); caches trade batches with the buddy allocator under one lock.
+// One `struct page` per frame. A frame is free (refs 0, in the buddy lists, the depot or a hart's
+// cache), or has refs >= 1 owners: page table entries, the page cache, a device request, a kernel
+// object. The last frame_unref frees it. A hart takes from and gives to its own cache without a lock
+// (kernel mode has interrupts off); caches trade batches with the depot, by one compare-and-swap; and
+// with the buddy allocator under one lock when the depot is empty or full, or memory scarce.
 #pragma once
 
 #include "arch/atomic.h"
@@ -18,7 +19,7 @@
 // What a frame is used for: told to the monitor, and to code that must tell them apart.
 enum frame_kind {
     FRAME_RESERVED, // firmware, kernel image, device tree: never allocated
-    FRAME_FREE,     // in a hart's cache or head of a free block
+    FRAME_FREE,     // in a hart's cache, in the depot, or head of a free block
     FRAME_KERNEL,   // some kernel object's own
     FRAME_ANON,     // user memory without a file; owned by page table entries only
     FRAME_CACHE,    // page of a memory object; owner: struct phys *, index: page number in it
@@ -44,7 +45,7 @@ enum page_flag {
 
 struct page {
     uint32_t refs;  // atomic
-    uint32_t pins;  // atomic; > 0: contents are under I/O, fork copies at once
+    uint32_t pins;  // atomic; > 0: contents are under I/O, fork copies at once; free: the depot's
     uint32_t index; // FRAME_CACHE: page number in its object
     uint8_t kind;   // enum frame_kind
     uint8_t order;  // buddy order of a free block, in its head only; FRAME_NO_ORDER else
@@ -52,7 +53,9 @@ struct page {
     union {
         struct list link; // free lists, heap
         struct {
-            void *owner;   // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; else free use
+            // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; free: the depot's; else
+            // free use
+            void *owner;
             uint64_t data; // FRAME_CACHE: neighbours in the eviction list (mem/evict.c)
         };
     };
@@ -103,7 +106,8 @@ enum { FRAME_CACHE_MAX = 128, FRAME_BATCH = 64, FRAME_ZEROED_MAX = 64 };
 // A hart's own frames. Nobody else touches it.
 struct frame_cache {
     uint32_t count, zeroed;
-    uint64_t allocs, frees, from_zeroed, refills;
+    uint64_t allocs, frees, from_zeroed;
+    uint64_t refills, from_depot, spills, to_depot; // batches traded, and with whom
     pa_t frame[FRAME_CACHE_MAX];
     pa_t zero[FRAME_ZEROED_MAX]; // these hold zeroes
 };
@@ -119,7 +123,7 @@ pa_t frame_alloc_order(unsigned order);
 pa_t frame_alloc_run(size_t n);
 pa_t frame_try_run(size_t n); // the same, but nothing cached is given up for it
 
-// Gives this hart's own frames back, so that they can merge (tests, memory pressure).
+// Gives this hart's own frames and the depot's back, so that they can merge (tests, memory pressure).
 void frame_flush_hart(void);
 
 void frame_free(pa_t pa);        // refs has fallen to 0; called by frame_unref
@@ -163,7 +167,7 @@ void page_copy(void *dst_kva, const void *src_kva); // the same
 uint64_t frame_total(void);      // frames the allocator was given
 bool frame_plenty(void);         // worth taking more than is asked for; cheap
 uint64_t frame_free_count(void); // free now, caches included; approximate while harts run
-uint64_t frame_spare(void);      // free outside of the harts' caches: what any hart can have
+uint64_t frame_spare(void);      // free outside of the harts' caches: what any hart can have; cheap
 extern uint64_t frame_reserve;   // FRAME_USER leaves this many alone
 
 // How many frames a FRAME_USER allocation of the present task leaves alone, instead of frame_reserve;
@@ -181,10 +185,11 @@ bool frame_idle_zero(void);
 void frame_set_shrinker(size_t (*shrink)(size_t want));
 
 struct frame_stats {
-    uint64_t total, free, cached, zeroed; // frames
-    uint64_t allocs, frees, from_zeroed, refills, failures;
-    uint64_t free_blocks[FRAME_ORDER_MAX + 1]; // in the buddy lists, by order
-    uint64_t kind[FRAME_KINDS];                // filled by frame_count_kinds only
+    uint64_t total, free, cached, zeroed, depot; // frames
+    uint64_t allocs, frees, from_zeroed, failures;
+    uint64_t refills, from_depot, spills, to_depot; // batches the harts took and gave
+    uint64_t free_blocks[FRAME_ORDER_MAX + 1];      // in the buddy lists, by order
+    uint64_t kind[FRAME_KINDS];                     // filled by frame_count_kinds only
 };
 void frame_stats_get(struct frame_stats *out);
 void frame_count_kinds(struct frame_stats *out); // walks the page array: slow

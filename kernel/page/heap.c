@@ -76,7 +76,7 @@ static void *slab_object(const struct page *slab, unsigned c, unsigned i)
 static void slab_add(unsigned c, pa_t pa, unsigned frames)
 {
     struct page *slab = page_of(pa);
-    slab->pins = frames;
+    store_relaxed(&slab->pins, frames);
     unsigned n = slab_objects(slab, c);
     for (unsigned i = 0; i < frames; i++) {
         store_relaxed(&slab[i].kind, FRAME_SLAB);

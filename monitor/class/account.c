@@ -76,7 +76,7 @@ static void count_frames(lua_State *L)
         uint8_t order = load_relaxed(&pg->order), kind = load_relaxed(&pg->kind);
         if (kind == FRAME_FREE && order <= FRAME_ORDER_MAX)
             i += (1ul << order) - 1;
-        else if (kind != FRAME_SLAB) // which keeps something else there
+        else if (kind != FRAME_SLAB && kind != FRAME_FREE) // which keep something else there
             pinned += load_relaxed(&pg->pins);
     }
     set_count(L, "pins", pinned);

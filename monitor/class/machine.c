@@ -101,6 +101,12 @@ static int k_memory(lua_State *L)
     set_int(L, "frees", s.frees);
     set_int(L, "failures", s.failures);
     set_int(L, "zeroed", s.zeroed);
+    set_int(L, "harts", s.cached);
+    set_int(L, "depot", s.depot);
+    set_int(L, "refills", s.refills);
+    set_int(L, "from_depot", s.from_depot);
+    set_int(L, "spills", s.spills);
+    set_int(L, "to_depot", s.to_depot);
     set_int(L, "spare", frame_spare());
     set_int(L, "reserve", frame_reserve);
     set_int(L, "ended", memory_stats.ended);

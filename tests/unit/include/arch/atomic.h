@@ -20,6 +20,13 @@ HOST_RMW(swap, 64, __atomic_exchange_n)
 HOST_RMW(add, 64, __atomic_fetch_add)
 #undef HOST_RMW
 
+// A test may have the others run just before an exchange (-DHOST_CAS_PAUSE).
+#ifdef HOST_CAS_PAUSE
+void host_cas_pause(void);
+#else
+#define host_cas_pause() ((void)0)
+#endif
+
 static inline uint32_t atomic_cas32(uint32_t *p, uint32_t expect, uint32_t want)
 {
     __atomic_compare_exchange_n(p, &expect, want, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -28,6 +35,7 @@ static inline uint32_t atomic_cas32(uint32_t *p, uint32_t expect, uint32_t want)
 
 static inline uint64_t atomic_cas64(uint64_t *p, uint64_t expect, uint64_t want)
 {
+    host_cas_pause();
     __atomic_compare_exchange_n(p, &expect, want, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return expect;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Pipes: ends, capacity, atomicity, non-blocking, named ones, and what poll and select say of them.
+// Pipes: ends, capacity, atomicity, non-blocking, named ones, what poll and select say of them, and what is left for the
+// next reader by one that is interrupted.
 #include "abi.h"
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 static char block[128 << 10];
 
@@ -195,6 +198,101 @@ static void test_named(void)
     OK("unlink the fifo", unlink("fifo"));
 }
 
+// ---- two readers wait: whom a byte wakes takes it or leaves it to the other
+
+enum { ROUNDS = 40, TOOK = 1, INTERRUPTED = 2, LOST = 3 };
+
+static void on_usr1(int sig)
+{
+    (void)sig;
+}
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    _exit(LOST);
+}
+
+static pid_t start_reader(int fd, bool vector)
+{
+    struct sigaction no_restart = {.sa_handler = on_usr1};
+    struct iovec part = {block, 1};
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        sigaction(SIGUSR1, &no_restart, NULL);
+        signal(SIGALRM, on_alarm);
+        alarm(20);
+        long n = vector ? readv(fd, &part, 1) : read(fd, block, 1);
+        _exit(n == 1 ? TOOK : errno == EINTR ? INTERRUPTED : 4);
+    }
+    until_state(pid, 'S');
+    return pid;
+}
+
+static int end_of(pid_t pid)
+{
+    int status = 0;
+
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int left_in(int fd)
+{
+    int n = -1;
+
+    ioctl(fd, FIONREAD, &n);
+    return n;
+}
+
+// A signal and a byte come to the first of two. True: if it left the byte there, the second got it.
+static bool second_gets_it(int sig, bool vector, bool byte_first)
+{
+    int fds[2];
+
+    if (pipe(fds) < 0)
+        return false;
+    pid_t first = start_reader(fds[0], vector), second = start_reader(fds[0], vector);
+    if (byte_first && write(fds[1], "x", 1) != 1)
+        return false;
+    kill(first, sig);
+    if (!byte_first && write(fds[1], "x", 1) != 1)
+        return false;
+    int end = end_of(first);
+    // Who is killed may have taken it: then the second gets another. It may have the first one already.
+    bool more = end == TOOK || (end == -SIGKILL && left_in(fds[0]) == 0);
+    if (more && write(fds[1], "y", 1) != 1)
+        return false;
+    bool right = (end == TOOK || end == INTERRUPTED || end == -SIGKILL) && end_of(second) == TOOK;
+    right &= end == -SIGKILL || left_in(fds[0]) == 0;
+    close(fds[0]);
+    close(fds[1]);
+    return right;
+}
+
+static void test_two_readers(void)
+{
+    int lost[2][2] = {0}, fds[2], alone = 0;
+
+    for (int i = 0; i < 4 * ROUNDS && !lost[0][0] && !lost[0][1] && !lost[1][0] && !lost[1][1]; i++)
+        lost[i & 1][i >> 1 & 1] = !second_gets_it(i & 1 ? SIGKILL : SIGUSR1, i & 2, i & 4);
+    say("lost by who is interrupted", "%d, %d by readv", lost[0][0], lost[0][1]);
+    say("lost by who is killed", "%d, %d by readv", lost[1][0], lost[1][1]);
+    for (int i = 0; i < ROUNDS; i++) {
+        if (pipe(fds) < 0)
+            return;
+        pid_t first = start_reader(fds[0], i & 1), second = start_reader(fds[0], i & 2);
+        if (write(fds[1], "ab", 2) != 2)
+            return;
+        alone += end_of(first) != TOOK;
+        alone += end_of(second) != TOOK;
+        close(fds[0]);
+        close(fds[1]);
+    }
+    say("of two bytes at once, not taken", "%d", alone);
+}
+
 int main(void)
 {
     test_ends();
@@ -203,5 +301,6 @@ int main(void)
     test_blocking_write();
     test_poll();
     test_named();
+    test_two_readers();
     return 0;
 }

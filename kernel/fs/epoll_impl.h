@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Inside of epolls: the ready list (epoll.c) and how watches come and go (epoll_watch.c).
+// Inside of epolls: the ready list (epoll.c), how watches come and go (epoll_watch.c), and what limits them (epoll_links.c).
 #pragma once
 
 #include "fs/epoll.h"
 #include "fs/poll.h"
 
 #include <sys/tree.h>
+
+enum { EPOLL_DEPTH = 5 }; // how many epolls may be in a row
 
 #define EPOLL_MODES (EPOLLEXCLUSIVE | EPOLLWAKEUP | EPOLLONESHOT | EPOLLET)
 
@@ -20,7 +22,7 @@ struct watch {
     struct list in_ready; // ep->ready_lock, as ready
     bool ready;
     struct watch *next, **back; // file->watches; links_lock
-    struct list in_inner;       // ep->inner if the file is an epoll; links_lock
+    struct list in_below;       // ep->inner if the file is an epoll, else ep->leaves; links_lock
 };
 
 RB_HEAD(watch_tree, watch);
@@ -36,10 +38,13 @@ struct epoll {
     uint32_t nready;
     struct waitq waiters, pollers; // a waiter is in there only while nready is 0, or is being woken
 
-    struct file *file; // its own, NULL: gone; links_lock
-    struct list inner; // watches of epolls; links_lock
-    uint64_t visit;    // links_lock, as height: which search has been here, and what it found
+    // links_lock (epoll_links.c):
+    struct epoll_user *user;
+    struct file *file;            // its own, NULL: gone
+    struct list inner, leaves;    // watches of epolls, and of other files
+    uint64_t visit, looked_below; // which search has been here; what it found:
     uint32_t height;
+    uint32_t ways[EPOLL_DEPTH];
 };
 
 // ready_lock held. Puts it on the ready list; true: somebody was woken for it.
@@ -47,3 +52,21 @@ bool epoll_make_ready(struct epoll *ep, struct watch *w, bool first);
 // poll_entry.notify of watches.
 bool epoll_on_event(struct poll_entry *e, uint32_t events);
 void epoll_release(struct file *file);
+void epoll_show(struct file *file, struct text *out);
+
+// ---- epoll_links.c
+
+// Who is charged for the watches of an epoll; by every epoll once. NULL: no memory.
+struct epoll_user *epoll_user_get(uint32_t uid);
+void epoll_user_put(struct epoll_user *u);
+// w->ep->lock held; w is new. -ELOOP: a circle, or too many epolls in a row. -ENOSPC: the user has too many
+// watches. -EINVAL: too many ways lead up from some file.
+long epoll_link(struct file *epoll, struct watch *w);
+// w->ep->lock held.
+void epoll_unlink(struct watch *w);
+// The epoll's own file goes.
+void epoll_unlink_file(struct epoll *ep);
+// The epoll of the file's first watch, referenced. It is there: it unlinks its watches before it goes. NULL: none.
+struct epoll *epoll_watching(struct file *file);
+// ep->lock held: a watch of the file is in ep as long as it is linked. NULL: the epoll was faster.
+struct watch *epoll_unlink_one_of(struct epoll *ep, struct file *file);

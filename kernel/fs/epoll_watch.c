@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Watches of epolls: made, changed, and gone with the epoll or with the file.
+// Watches of epolls: made, changed, shown, and gone with the epoll or with the file.
 #include "fs/anon.h"
 #include "fs/epoll_impl.h"
+#include "fs/proc.h"
 #include "page/heap.h"
+#include "task/thread.h"
 
-enum { EPOLL_DEPTH = 5, RELEASE_AT_ONCE = 256 };
-
-static struct spinlock links_lock = SPINLOCK_INIT("epoll links"); // which file is watched by whom
-static uint64_t visit; // the present search's; links_lock
+enum { RELEASE_AT_ONCE = 256 };
 
 static int compare(const struct watch *a, const struct watch *b)
 {
@@ -19,8 +18,10 @@ RB_GENERATE_STATIC(watch_tree, watch, node, compare)
 
 static void epoll_put(struct epoll *ep)
 {
-    if (atomic_add32(&ep->refs, -1u) == 1)
+    if (atomic_add32(&ep->refs, -1u) == 1) {
+        epoll_user_put(ep->user);
         kfree(ep);
+    }
 }
 
 // ---- watches come and go; ep->lock held
@@ -31,77 +32,6 @@ static struct watch *find(struct epoll *ep, struct file *file, int32_t fd)
     key.file = file;
     key.fd = fd;
     return RB_FIND(watch_tree, &ep->watches, &key);
-}
-
-// links_lock held. How many epolls are below ep in a row; EPOLL_DEPTH at least if `upper` is one of them.
-static uint32_t height_of(struct epoll *ep, const struct epoll *upper, uint32_t depth)
-{
-    if (ep == upper || depth > EPOLL_DEPTH)
-        return EPOLL_DEPTH;
-    if (ep->visit == visit)
-        return ep->height;
-    ep->visit = visit;
-    ep->height = 0;
-    LIST_FOREACH(it, &ep->inner) {
-        const struct watch *w = list_entry(it, struct watch, in_inner);
-        uint32_t h = height_of(epoll_of(w->file), upper, depth + 1) + 1;
-        if (h > ep->height)
-            ep->height = h;
-    }
-    return ep->height;
-}
-
-// And above it; no circles here.
-static uint32_t depth_of(struct epoll *ep)
-{
-    if (ep->visit == visit)
-        return ep->height;
-    ep->visit = visit;
-    ep->height = 0;
-    for (const struct watch *w = ep->file ? ep->file->watches : NULL; w; w = w->next) {
-        uint32_t d = depth_of(w->ep) + 1;
-        if (d > ep->height)
-            ep->height = d;
-    }
-    return ep->height;
-}
-
-// links_lock held.
-static bool too_deep(struct epoll *inner, struct epoll *outer)
-{
-    visit++;
-    uint32_t below = height_of(inner, outer, 0);
-    visit++;
-    return below + 1 + depth_of(outer) >= EPOLL_DEPTH;
-}
-
-static void unlink_locked(struct watch *w)
-{
-    *w->back = w->next;
-    if (w->next)
-        w->next->back = w->back;
-    list_remove(&w->in_inner);
-}
-
-static long link_watch(struct file *epoll, struct watch *w)
-{
-    struct epoll *inner = w->file->ops == &epoll_ops ? epoll_of(w->file) : NULL;
-    long r = 0;
-    spin_lock(&links_lock);
-    w->ep->file = epoll;
-    if (inner && too_deep(inner, w->ep))
-        r = -ELOOP;
-    if (!r) {
-        w->back = &w->file->watches;
-        w->next = w->file->watches;
-        if (w->next)
-            w->next->back = &w->next;
-        w->file->watches = w;
-        if (inner)
-            list_push_back(&w->ep->inner, &w->in_inner);
-    }
-    spin_unlock(&links_lock);
-    return r;
 }
 
 // ep->lock held. Nobody is told by it any more, and it is freed.
@@ -117,13 +47,6 @@ static void drop(struct epoll *ep, struct watch *w)
     RB_REMOVE(watch_tree, &ep->watches, w);
     ep->count--;
     kfree(w);
-}
-
-static void unlink_watch(struct watch *w)
-{
-    spin_lock(&links_lock);
-    unlink_locked(w);
-    spin_unlock(&links_lock);
 }
 
 // Registers with the file and asks it; what is ready already is told.
@@ -144,16 +67,16 @@ static void set_events(struct watch *w, const struct epoll_event_k *ev)
 long epoll_add(struct file *epoll, struct file *file, int32_t fd, const struct epoll_event_k *ev)
 {
     struct epoll *ep = epoll_of(epoll);
-    struct watch *w = kzalloc(sizeof *w);
+    struct watch *w = kmalloc(sizeof *w);
     if (!w)
         return -ENOMEM;
     w->ep = ep;
     w->file = file;
     w->fd = fd;
-    list_init(&w->in_inner);
+    w->ready = false;
     set_events(w, ev);
     spin_lock(&ep->lock);
-    long r = RB_FIND(watch_tree, &ep->watches, w) ? -EEXIST : link_watch(epoll, w);
+    long r = RB_FIND(watch_tree, &ep->watches, w) ? -EEXIST : epoll_link(epoll, w);
     if (!r) {
         RB_INSERT(watch_tree, &ep->watches, w);
         ep->count++;
@@ -184,46 +107,61 @@ long epoll_remove(struct epoll *ep, struct file *file, int32_t fd)
     spin_lock(&ep->lock);
     struct watch *w = find(ep, file, fd);
     if (w) {
-        unlink_watch(w);
+        epoll_unlink(w);
         drop(ep, w);
     }
     spin_unlock(&ep->lock);
     return w ? 0 : -ENOENT;
 }
 
-// ---- the file goes
+// ---- shown
 
-// The epoll of the first watch, referenced. It is there: it unlinks its watches before it goes.
-static struct epoll *watched_by(struct file *file)
-{
-    spin_lock(&links_lock);
-    struct epoll *ep = file->watches ? file->watches->ep : NULL;
-    if (ep)
-        atomic_add32(&ep->refs, 1);
-    spin_unlock(&links_lock);
-    return ep;
-}
+struct shown {
+    const struct file *file; // the key, with fd: as a number only
+    int32_t fd;
+    uint32_t events;
+    uint64_t data, pos, ino, dev;
+};
 
-// ep->lock held: a watch of the file is in ep as long as it is linked. NULL: the epoll was faster.
-static struct watch *unlink_one_of(struct epoll *ep, struct file *file)
+// The first watch after the one *at shows. False: there is none.
+static bool next_shown(struct epoll *ep, struct shown *at)
 {
-    spin_lock(&links_lock);
-    struct watch *w = file->watches;
-    while (w && w->ep != ep)
-        w = w->next;
+    struct watch key;
+    key.file = (struct file *)at->file;
+    key.fd = at->fd + 1;
+    spin_lock(&ep->lock);
+    const struct watch *w = RB_NFIND(watch_tree, &ep->watches, &key);
     if (w)
-        unlink_locked(w);
-    spin_unlock(&links_lock);
-    return w;
+        *at = (struct shown){w->file,
+                             w->fd,
+                             w->events,
+                             w->data,
+                             w->file->pos,
+                             w->file->vnode->ino,
+                             w->file->vnode->super->dev};
+    spin_unlock(&ep->lock);
+    return w != NULL;
 }
+
+void epoll_show(struct file *file, struct text *out)
+{
+    struct shown at = {.fd = -1};
+    while (!out->failed && next_shown(epoll_of(file), &at))
+        text_printf(out, "tfd: %8d events: %8x data: %16lx  pos:%lu ino:%lx sdev:%lx\n", (int)at.fd,
+                    (unsigned)at.events, (unsigned long)at.data, (unsigned long)at.pos,
+                    (unsigned long)at.ino,
+                    (unsigned long)(DEV_MAJOR(at.dev) << 20 | DEV_MINOR(at.dev)));
+}
+
+// ---- the file goes
 
 void epoll_forget(struct file *file)
 {
     struct epoll *ep;
-    while ((ep = watched_by(file))) {
+    while ((ep = epoll_watching(file))) {
         struct watch *w;
         spin_lock(&ep->lock);
-        while ((w = unlink_one_of(ep, file)))
+        while ((w = epoll_unlink_one_of(ep, file)))
             drop(ep, w);
         spin_unlock(&ep->lock);
         epoll_put(ep);
@@ -238,7 +176,7 @@ static bool release_some(struct epoll *ep)
     struct watch *w = NULL;
     spin_lock(&ep->lock);
     for (int i = 0; i < EPOLL_CHUNK && (w = RB_ROOT(&ep->watches)); i++) {
-        unlink_watch(w);
+        epoll_unlink(w);
         drop(ep, w);
     }
     spin_unlock(&ep->lock);
@@ -261,9 +199,7 @@ void epoll_release(struct file *file)
     struct epoll *ep = epoll_of(file);
     if (!ep)
         return;
-    spin_lock(&links_lock);
-    ep->file = NULL;
-    spin_unlock(&links_lock);
+    epoll_unlink_file(ep);
     if (ep->count > RELEASE_AT_ONCE && SPAWN("epoll closer", epoll_release_many, ep))
         return;
     while (release_some(ep))
@@ -276,16 +212,22 @@ long epoll_new(uint32_t flags)
     struct epoll *ep = kzalloc(sizeof *ep);
     if (!ep)
         return -ENOMEM;
+    ep->user = epoll_user_get(process_current()->cred.uid);
+    if (!ep->user) {
+        kfree(ep);
+        return -ENOMEM;
+    }
     ep->refs = 1;
     spin_init(&ep->lock, "epoll");
     spin_init(&ep->ready_lock, "epoll ready");
     RB_INIT(&ep->watches);
     list_init(&ep->ready);
     list_init(&ep->inner);
+    list_init(&ep->leaves);
     waitq_init(&ep->waiters);
     waitq_init(&ep->pollers);
     long fd = anon_open(&epoll_ops, ep, flags);
     if (fd < 0)
-        kfree(ep);
+        epoll_put(ep);
     return fd;
 }

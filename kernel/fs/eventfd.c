@@ -6,6 +6,7 @@
 #include "fs/anon.h"
 #include "fs/light.h"
 #include "fs/poll.h"
+#include "fs/proc.h"
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
@@ -17,9 +18,12 @@ enum { EFD_SEMAPHORE = 1 };
 struct eventfd {
     struct spinlock lock;
     bool semaphore; // a read takes 1, not all
+    uint32_t id;    // for who looks
     uint64_t count;
     struct waitq readable, writable, pollers;
 };
+
+static uint32_t last_id;
 
 static inline struct eventfd *eventfd_of(const struct file *file)
 {
@@ -238,6 +242,13 @@ static void eventfd_release(struct file *file)
     kfree(file->priv);
 }
 
+static void eventfd_show(struct file *file, struct text *out)
+{
+    struct eventfd *e = eventfd_of(file);
+    text_printf(out, "eventfd-count: %16lx\neventfd-id: %u\neventfd-semaphore: %d\n",
+                (unsigned long)load_relaxed(&e->count), (unsigned)e->id, e->semaphore);
+}
+
 static const struct file_ops eventfd_ops = {
     .read = &eventfd_read_fn,
     .write = &eventfd_write_fn,
@@ -245,6 +256,7 @@ static const struct file_ops eventfd_ops = {
     .try_write = eventfd_try_write,
     .poll = eventfd_poll,
     .release = eventfd_release,
+    .show = eventfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[eventfd]",
 };
@@ -256,7 +268,8 @@ long sys_eventfd2(uint32_t count, uint32_t flags)
     struct eventfd *e = kmalloc(sizeof *e);
     if (!e)
         return -ENOMEM;
-    *e = (struct eventfd){.count = count, .semaphore = flags & EFD_SEMAPHORE};
+    *e = (struct eventfd){
+        .count = count, .semaphore = flags & EFD_SEMAPHORE, .id = atomic_add32(&last_id, 1)};
     spin_init(&e->lock, "eventfd");
     waitq_init(&e->readable);
     waitq_init(&e->writable);

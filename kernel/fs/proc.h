@@ -30,13 +30,18 @@ void text_free(struct text *out);
 struct proc_entry {
     const char *name; // in /proc; slashes make directories: "sys/kernel/ostype"
     void (*show)(struct text *out);
+    // What one write said, as for a proc_task_entry. NULL: read-only.
+    long (*store)(const char *text);
 };
 SET_DECLARE(proc_entries, struct proc_entry);
-#define PROC(ident, fn) SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {#ident, fn}
+#define PROC(ident, fn)                                                                            \
+    SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {#ident, fn, NULL}
 
 // An entry in a directory: PROC_AT(ostype, "sys/kernel/ostype", fn)
 #define PROC_AT(ident, path, fn)                                                                   \
-    SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {path, fn}
+    SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {path, fn, NULL}
+#define PROC_AT_RW(ident, path, show, store)                                                       \
+    SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {path, show, store}
 
 struct proc_task_entry {
     const char *name; // in /proc/PID

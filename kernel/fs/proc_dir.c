@@ -8,7 +8,9 @@
 
 enum task_link { LINK_EXE, LINK_CWD, LINK_ROOT, LINKS };
 static const char *const link_name[LINKS] = {"exe", "cwd", "root"};
-enum { WHICH_FD_DIR = 1, WHICH_LINK = 2, WHICH_FILE = 16, WHICH_FD = 1024 };
+enum { WHICH_FD_DIR = 1, WHICH_LINK = 2, WHICH_FDINFO_DIR = 5, WHICH_FILE = 16, WHICH_FD = 1024 };
+// Numbers above the largest descriptor.
+enum { WHICH_FDINFO = WHICH_FD + FD_LIMIT };
 
 // ---- what the process has, referenced
 
@@ -56,6 +58,9 @@ long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struc
     text[len] = '\0';
     if (strcmp(text, "fd") == 0)
         r = proc_node_for(super, PROC_FD_DIR, dir->pid, WHICH_FD_DIR, S_IFDIR | 0500, &node);
+    if (strcmp(text, "fdinfo") == 0)
+        r = proc_node_for(super, PROC_FDINFO_DIR, dir->pid, WHICH_FDINFO_DIR, S_IFDIR | 0500,
+                          &node);
     for (uint32_t i = 0; i < LINKS; i++)
         if (strcmp(text, link_name[i]) == 0)
             r = proc_node_for(super, PROC_TASK_LINK, dir->pid, WHICH_LINK + i, S_IFLNK | 0777,
@@ -76,19 +81,20 @@ long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struc
     return 0;
 }
 
-// Positions: 2 fd, 3.. links, then the entries of the set.
+// Positions: 2 fd, 3 fdinfo, 4.. links, then the entries of the set.
 long proc_task_emit(struct proc_node *dir, struct dir_sink *sink)
 {
-    size_t count = 1 + LINKS + SET_COUNT(proc_task_entries);
+    size_t count = 2 + LINKS + SET_COUNT(proc_task_entries);
     struct process *p = process_find(dir->pid);
     if (!p)
         return -ENOENT;
     process_put(p);
     for (size_t i = (size_t)sink->pos - 2; i < count; i++) {
-        const char *name = i == 0       ? "fd"
-                           : i <= LINKS ? link_name[i - 1]
-                                        : __start_set_proc_task_entries[i - 1 - LINKS].name;
-        uint32_t mode = i == 0 ? S_IFDIR : i <= LINKS ? S_IFLNK : S_IFREG;
+        const char *name = i == 0          ? "fd"
+                           : i == 1        ? "fdinfo"
+                           : i < 2 + LINKS ? link_name[i - 2]
+                                           : __start_set_proc_task_entries[i - 2 - LINKS].name;
+        uint32_t mode = i < 2 ? S_IFDIR : i < 2 + LINKS ? S_IFLNK : S_IFREG;
         if (!sink->emit(sink, name, strlen(name), dir->v.ino + i + 1, DT_OF_MODE(mode),
                         (int64_t)i + 3))
             return 0;
@@ -115,14 +121,17 @@ long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct 
     if (!file)
         return -ENOENT;
     struct proc_node *node;
-    long r = proc_node_for(
-        dir->v.super, PROC_FD_LINK, dir->pid, WHICH_FD + fd,
-        S_IFLNK | 0100 | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0), &node);
+    uint32_t rights = 0100u | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0);
     file_put(file);
+    long r = dir->kind == PROC_FD_DIR ? proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid,
+                                                      WHICH_FD + fd, S_IFLNK | rights, &node)
+                                      : proc_node_for(dir->v.super, PROC_FDINFO, dir->pid,
+                                                      WHICH_FDINFO + fd, S_IFREG | 0400, &node);
     if (r < 0)
         return r;
     node->which = fd;
-    node->v.flags |= VNODE_MAGIC_LINK;
+    if (node->kind == PROC_FD_LINK)
+        node->v.flags |= VNODE_MAGIC_LINK;
     *out = &node->v;
     return 0;
 }
@@ -138,12 +147,35 @@ long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink)
         if (fd < 0)
             break;
         int n = snprintf(name, sizeof name, "%d", fd);
-        if (!sink->emit(sink, name, (size_t)n, dir->v.ino + WHICH_FD + (uint32_t)fd,
-                        DT_OF_MODE(S_IFLNK), fd + 3))
+        bool link = dir->kind == PROC_FD_DIR;
+        uint64_t ino = dir->v.ino - (link ? WHICH_FD_DIR : WHICH_FDINFO_DIR) +
+                       (link ? WHICH_FD : WHICH_FDINFO) + (uint32_t)fd;
+        if (!sink->emit(sink, name, (size_t)n, ino, DT_OF_MODE(link ? S_IFLNK : S_IFREG), fd + 3))
             break;
         sink->pos = fd + 3;
     }
     fd_table_put(files);
+    return 0;
+}
+
+// ---- what fdinfo says
+
+long proc_fdinfo_text(struct proc_node *node, struct text *out)
+{
+    struct fd_table *files = files_of(node->pid);
+    struct file *file = files ? fd_get(files, (int32_t)node->which) : NULL;
+    uint32_t cloexec = file && fd_get_cloexec(files, (int32_t)node->which) > 0 ? O_CLOEXEC : 0;
+    if (files)
+        fd_table_put(files);
+    if (!file)
+        return -ENOENT;
+    const struct mount *m = file->path.mount;
+    text_printf(out, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%u\nino:\t%lu\n", (unsigned long)file->pos,
+                (unsigned)(file->flags | O_LARGEFILE | cloexec), m ? (unsigned)m->id : 0,
+                (unsigned long)file->vnode->ino);
+    if (file->ops->show)
+        file->ops->show(file, out);
+    file_put(file);
     return 0;
 }
 

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PROC_MAGIC = 0x9fa0, INO_ROOT = 1, INO_ENTRIES = 16, INO_TASK = 4096, TASK_INOS = 65536 };
+enum { PROC_MAGIC = 0x9fa0, INO_ROOT = 1, INO_ENTRIES = 16, INO_TASK = 4096, TASK_INOS = 1 << 22 };
 
 static const struct vnode_ops proc_ops;
 
@@ -51,9 +51,9 @@ static long lookup_entry(struct proc_node *dir, const char *name, size_t len, st
         if (!part_matches(e->name, dir->prefix, dir->prefix_len, name, len))
             continue;
         bool file = e->name[dir->prefix_len + len] == '\0';
-        struct proc_node *node = file
-                                     ? node_new(dir->v.super, PROC_FILE, ino, S_IFREG | 0444)
-                                     : node_new(dir->v.super, PROC_DIR, ino + 1024, S_IFDIR | 0555);
+        struct proc_node *node =
+            file ? node_new(dir->v.super, PROC_FILE, ino, S_IFREG | (e->store ? 0644 : 0444))
+                 : node_new(dir->v.super, PROC_DIR, ino + 1024, S_IFDIR | 0555);
         if (!node)
             return -ENOMEM;
         node->entry = e;
@@ -200,6 +200,7 @@ ASYNC_IMPL(proc_lookup, vnode_lookup, )
     case PROC_TASK_DIR:
         ASYNC_RETURN(proc_task_lookup(dir, f->name, f->len, f->out));
     case PROC_FD_DIR:
+    case PROC_FDINFO_DIR:
         ASYNC_RETURN(proc_fd_lookup(dir, f->name, f->len, f->out));
     default:
         ASYNC_RETURN(-ENOTDIR);
@@ -213,7 +214,7 @@ ASYNC_IMPL(proc_readdir, vnode_readdir, )
     ASYNC_BEGIN(proc_readdir);
     struct proc_node *dir = proc_node_of(f->dir);
     if (!dir_emit_dots(f->sink, f->dir,
-                       dir->kind == PROC_FD_DIR ? task_ino(dir->pid, 0) : INO_ROOT))
+                       dir->kind >= PROC_FD_DIR ? task_ino(dir->pid, 0) : INO_ROOT))
         ASYNC_RETURN(0);
     switch (dir->kind) {
     case PROC_ROOT:
@@ -226,6 +227,7 @@ ASYNC_IMPL(proc_readdir, vnode_readdir, )
     case PROC_TASK_DIR:
         ASYNC_RETURN(proc_task_emit(dir, f->sink));
     case PROC_FD_DIR:
+    case PROC_FDINFO_DIR:
         ASYNC_RETURN(proc_fd_emit(dir, f->sink));
     default:
         break;
@@ -273,6 +275,10 @@ static long make_text(struct file *file, struct text *text)
     text_free(text);
     if (node->kind == PROC_FILE) {
         node->entry->show(text);
+    } else if (node->kind == PROC_FDINFO) {
+        long r = proc_fdinfo_text(node, text);
+        if (r < 0)
+            return r;
     } else {
         struct process *p = process_find(node->pid);
         if (!p)
@@ -283,16 +289,17 @@ static long make_text(struct file *file, struct text *text)
     return text->failed ? -ENOMEM : 0;
 }
 
-static long (*store_of(const struct file *file))(struct process *, const char *)
+static bool can_store(const struct proc_node *node)
 {
-    const struct proc_node *node = proc_node_of(file->vnode);
-    return node->kind == PROC_TASK_FILE ? node->task_entry->store : NULL;
+    return node->kind == PROC_FILE        ? node->entry->store != NULL
+           : node->kind == PROC_TASK_FILE ? node->task_entry->store != NULL
+                                          : false;
 }
 
 ASYNC_IMPL(proc_open, file_open, )
 {
     ASYNC_BEGIN(proc_open);
-    if (f->file->writable && !store_of(f->file))
+    if (f->file->writable && !can_store(proc_node_of(f->file->vnode)))
         ASYNC_RETURN(-EACCES);
     f->file->priv = kzalloc(sizeof(struct text));
     ASYNC_RETURN(f->file->priv ? 0 : -ENOMEM);
@@ -324,8 +331,11 @@ ASYNC_IMPL(proc_read, file_read, long r;)
 
 static long store(struct file *file, const char *value)
 {
-    struct process *p = process_find(proc_node_of(file->vnode)->pid);
-    long r = p ? store_of(file)(p, value) : -ESRCH;
+    const struct proc_node *node = proc_node_of(file->vnode);
+    if (node->kind == PROC_FILE)
+        return node->entry->store(value);
+    struct process *p = process_find(node->pid);
+    long r = p ? node->task_entry->store(p, value) : -ESRCH;
     if (p)
         process_put(p);
     return r;

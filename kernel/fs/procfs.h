@@ -17,6 +17,8 @@ enum proc_kind {
     PROC_TASK_LINK, // exe, cwd, root
     PROC_FD_DIR,
     PROC_FD_LINK,
+    PROC_FDINFO_DIR,
+    PROC_FDINFO,
 };
 
 struct proc_node {
@@ -42,5 +44,7 @@ long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struc
 long proc_task_emit(struct proc_node *dir, struct dir_sink *sink);
 long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out);
 long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink);
+// What fdinfo says of a descriptor. 0 or -ENOENT: it is not open any more.
+long proc_fdinfo_text(struct proc_node *node, struct text *out);
 long proc_link_text(struct proc_node *node, char *buf, size_t size);
 int proc_link_follow(struct vnode *v, struct path *out);

@@ -10,6 +10,7 @@
 
 #include "fs/anon.h"
 #include "fs/poll.h"
+#include "fs/proc.h"
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
@@ -20,6 +21,7 @@ enum { TFD_TIMER_CANCEL_ON_SET = 2 };
 
 struct timerfd {
     struct spinlock set_lock;
+    uint32_t clock, flags;  // as it was made, as it was set last: for who looks
     bool wall;              // its clock is CLOCK_REALTIME
     bool absolute;          // and it is set to a time of that
     bool cancel_on_set;     // and reads fail once somebody sets the clock
@@ -118,6 +120,7 @@ static void set(struct timerfd *tfd, const struct itimerspec_k *new, uint32_t fl
     tfd->expirations = 0;
     tfd->fired = false;
     spin_unlock(&tfd->lock);
+    tfd->flags = flags;
     tfd->absolute = flags & TIMER_ABSTIME;
     tfd->cancel_on_set = tfd->wall && tfd->absolute && (flags & TFD_TIMER_CANCEL_ON_SET);
     uint64_t value = timespec_ns(&new->value);
@@ -236,11 +239,25 @@ static void timerfd_release(struct file *file)
     kfree(tfd);
 }
 
+static void timerfd_show(struct file *file, struct text *out)
+{
+    struct timerfd *tfd = timerfd_of(file);
+    spin_lock(&tfd->set_lock);
+    struct itimerspec_k now = setting(tfd);
+    uint32_t flags = tfd->flags;
+    spin_unlock(&tfd->set_lock);
+    text_printf(out, "clockid: %u\nticks: %lu\nsettime flags: 0%o\n", (unsigned)tfd->clock,
+                (unsigned long)load_relaxed(&tfd->expirations), (unsigned)flags);
+    text_printf(out, "it_value: (%ld, %ld)\nit_interval: (%ld, %ld)\n", (long)now.value.sec,
+                (long)now.value.nsec, (long)now.interval.sec, (long)now.interval.nsec);
+}
+
 static const struct file_ops timerfd_ops = {
     .read = &timerfd_read_fn,
     .try_read = timerfd_try_read,
     .poll = timerfd_poll,
     .release = timerfd_release,
+    .show = timerfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[timerfd]",
 };
@@ -288,6 +305,7 @@ long sys_timerfd_create(uint32_t clock, uint32_t flags)
     waitq_init(&tfd->readers);
     waitq_init(&tfd->pollers);
     list_init(&tfd->in_wall);
+    tfd->clock = clock;
     tfd->wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM;
     if (tfd->wall) {
         spin_lock(&wall_lock);

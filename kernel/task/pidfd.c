@@ -5,6 +5,7 @@
 
 #include "fs/file.h"
 #include "fs/poll.h"
+#include "fs/proc.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "page/heap.h"
@@ -33,9 +34,17 @@ static void pidfd_release(struct file *file)
 }
 
 static const struct vnode_ops pidfd_vnode_ops = {0};
+static void pidfd_show(struct file *file, struct text *out)
+{
+    const struct process *p = file->priv;
+    int pid = p->reaped ? -1 : (int)p->pid;
+    text_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
 static const struct file_ops pidfd_ops = {
     .poll = pidfd_poll,
     .release = pidfd_release,
+    .show = pidfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[pidfd]",
 };

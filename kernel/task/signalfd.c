@@ -4,6 +4,7 @@
 // Pollers wait at the actions of the process that registered (as in Linux); they keep these.
 #include "fs/anon.h"
 #include "fs/poll.h"
+#include "fs/proc.h"
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
@@ -121,10 +122,16 @@ static void signalfd_release(struct file *file)
     kfree(file->priv);
 }
 
+static void signalfd_show(struct file *file, struct text *out)
+{
+    text_printf(out, "sigmask:\t%016lx\n", (unsigned long)load_relaxed(&signalfd_of(file)->set));
+}
+
 static const struct file_ops signalfd_ops = {
     .read = &signalfd_read_fn,
     .poll = signalfd_poll,
     .release = signalfd_release,
+    .show = signalfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[signalfd]",
 };

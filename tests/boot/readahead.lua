@@ -46,10 +46,14 @@ local function close() is(host.sh("{ echo end >/tmp/go; cat >/dev/null; } </tmp/
 
 -- Windows of 4, 8, 16 and then 32 pages. Only the first is waited for if the disk has time enough.
 last_page_known()
-local windows, left, window = 0, PAGES - 1, 4
-while left > 0 do
-    windows, left, window = windows + 1, left - math.min(left, window), math.min(32, window * 2)
+local function windows_up_to(most)
+    local windows, left, window = 0, PAGES - 1, 4
+    while left > 0 do
+        windows, left, window = windows + 1, left - math.min(left, window), math.min(most, window * 2)
+    end
+    return windows
 end
+local windows = windows_up_to(32)
 open()
 r = counting(function()
     local wrong = 0
@@ -67,6 +71,27 @@ is(r.requests, windows, "a request each")
 is(r.ahead, windows - 1, "all but the first ahead")
 is(r.waits, 1, "which alone is waited for")
 close()
+
+-- Advice, about an open file and about a mapping.
+local function advised(words)
+    last_page_known()
+    local r = reading("ahead /mnt/f " .. words)
+    eventually(arrived, 20)
+    return ("%d %d %d"):format(r.filled, r.fills, r.ahead)
+end
+local alone, windows64 = PAGES - 1, windows_up_to(64)
+is(advised("read"), ("%d %d %d"):format(alone, windows, windows - 1), "no advice")
+is(advised("sequential read"), ("%d %d %d"):format(alone, windows64, windows64 - 1), "sequential: windows of up to 64")
+is(advised("random read"), ("%d %d 0"):format(alone, alone), "random: a page each")
+is(advised("random normal read"), ("%d %d %d"):format(alone, windows, windows - 1), "what was said is taken back")
+is(advised("touch"), ("%d %d %d"):format(alone, windows, windows - 1), "a mapping is read ahead, too")
+is(advised("msequential touch"), ("%d %d %d"):format(alone, windows64, windows64 - 1), "sequential")
+is(advised("mrandom touch"), ("%d %d 0"):format(alone, alone), "random")
+for _, word in ipairs { "willneed", "readahead", "mwillneed" } do
+    is(advised(word), ("%d 4 4"):format(alone), word .. ": all is read")
+    is(reading("ahead /mnt/f read").waits, 0, "and not waited for")
+    is(select(2, host.sh("ahead /mnt/f cached dontneed cached")), PAGES .. "\n0\n", "until it is not needed")
+end
 
 -- The disk is mute, and the reader goes on to the end of what was read before; there it waits.
 k.mode = "unsafe"

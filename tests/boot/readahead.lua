@@ -163,9 +163,9 @@ baseline.same("nothing is left of it", function()
     is(host.sh("mount -t vfat /dev/vda /mnt"), 0, "the disk is free")
 end)
 on_its_way()
-waits_for_disk("truncate -s 20580 /mnt/f", "page being read")
-is(host.sh("truncate -s 40960 /mnt/f && head -c 20580 /tmp/f >/tmp/g && truncate -s 40960 /tmp/g && cmp /mnt/f /tmp/g"), 0,
-    "a file that is cut off amid what is read has zeroes there when it grows")
+waits_for_disk("truncate -s 20992 /mnt/f", "page being read")
+is(host.sh("truncate -s 40960 /mnt/f && head -c 20992 /tmp/f >/tmp/g && truncate -s 40960 /tmp/g && cmp /mnt/f /tmp/g"), 0,
+    "a file cut off between sectors of a page that is on its way has zeroes there when it grows")
 close()
 host.sh("cp /tmp/f /mnt/f")
 on_its_way()

@@ -24,8 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONSOLE "/dev/console"
-#define DISK    "/dev/vda"
+#define CONSOLE  "/dev/console" // where there is no job control
+#define TERMINAL "/dev/ttyS0"   // the same line
+#define DISK     "/dev/vda"
 
 static char command_line[2048];
 
@@ -45,10 +46,12 @@ static void say(const char *format, ...)
         return; // there is nobody left to tell
 }
 
-static void open_console(void)
+static void open_console(const char *path)
 {
-    int fd = open(CONSOLE, O_RDWR);
+    int fd = open(path, O_RDWR);
 
+    if (fd < 0)
+        fd = open(CONSOLE, O_RDWR);
     if (fd < 0)
         return;
     for (int i = 0; i < 3; i++)
@@ -128,7 +131,7 @@ static pid_t start(const char *path, char *const argv[])
     for (int sig = 1; sig < NSIG; sig++)
         signal(sig, SIG_DFL);
     setsid();
-    open_console();
+    open_console(TERMINAL);
     ioctl(0, TIOCSCTTY, 0);
     execv(path, argv);
     say("cannot run %s: %s", path, strerror(errno));
@@ -229,7 +232,7 @@ static void keep_a_shell(void)
 int main(void)
 {
     mount_or_say("devtmpfs", "/dev", "devtmpfs");
-    open_console();
+    open_console(CONSOLE);
     mount_or_say("proc", "/proc", "proc");
     mount_or_say("devpts", "/dev/pts", "devpts");
     mount_or_say("tmpfs", "/tmp", "tmpfs");

@@ -104,10 +104,10 @@ ASYNC_IMPL(tty_read, file_read, struct tty_file *of; struct read_rule rule; stru
     f->r = 0;
     if (tty_file_hung(f->of))
         ASYNC_RETURN(0);
+    f->r = tty_check_read(f->of, t); // once: who waits stays a reader, as in Linux
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     while (f->buf->left > 0) {
-        f->r = tty_check_read(f->of, t);
-        if (f->r < 0)
-            break;
         f->rule = read_rule_of(f->of->tty, f->buf->left + f->got);
         f->n =
             take_some(f->of->tty, f->chunk, f->buf->left < CHUNK ? f->buf->left : CHUNK, &f->end);

@@ -33,6 +33,24 @@ static void test_background(void)
     say_status("tcsetattr from the background", status);
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
+    pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        int console = open("/dev/console", O_RDWR | O_NONBLOCK);
+        _exit(read(console, &c, 1) < 0 ? errno : 0);
+    }
+    waitpid(pid, &status, WUNTRACED);
+    say_status("read of /dev/console, which stops nobody", status);
+    pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        int console = open("/dev/console", O_RDWR);
+        _exit(tcgetattr(console, &t) < 0 || tcsetattr(console, TCSANOW, &t) < 0);
+    }
+    waitpid(pid, &status, WUNTRACED);
+    say_status("its settings are another matter", status);
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
     CHILD("read, SIGTTIN ignored", signal(SIGTTIN, SIG_IGN); VALUE("errno then", read(tty, &c, 1)));
 }
 

@@ -206,6 +206,7 @@ static uint32_t epoll_poll(struct file *file, struct poll_list *pl)
 const struct file_ops epoll_ops = {
     .poll = epoll_poll,
     .release = epoll_release,
+    .seek = file_seek_nowhere,
     .show = epoll_show,
     .flags = FILE_OPS_STREAM,
     .name = "[eventpoll]",

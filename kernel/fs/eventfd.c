@@ -256,6 +256,7 @@ static const struct file_ops eventfd_ops = {
     .try_write = eventfd_try_write,
     .poll = eventfd_poll,
     .release = eventfd_release,
+    .seek = file_seek_nowhere,
     .show = eventfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[eventfd]",

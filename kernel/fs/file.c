@@ -89,6 +89,12 @@ long file_seek_default(struct file *file, int64_t offset, int whence)
     return (long)(file->pos = (uint64_t)to);
 }
 
+long file_seek_nowhere(struct file *file, int64_t offset, int whence)
+{
+    (void)file, (void)offset, (void)whence;
+    return 0;
+}
+
 int file_mmap_object(struct file *file, uint32_t prot, uint32_t flags, struct phys **out)
 {
     bool shared_write = (flags & MAPPING_SHARED) && (prot & ACCESS_WRITE);

@@ -62,6 +62,7 @@ ASYNC_DECL(file_open_kernel, const char *path; uint32_t flags; uint32_t mode; st
 // What mmap maps: see file_ops.mmap. Checks access mode against prot and flags (-EACCES, -ENODEV).
 int file_mmap_object(struct file *file, uint32_t prot, uint32_t flags, struct phys **out);
 long file_seek_default(struct file *file, int64_t offset, int whence);
+long file_seek_nowhere(struct file *file, int64_t offset, int whence); // stays at 0, and says so
 
 // ---- descriptor tables
 

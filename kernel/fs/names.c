@@ -51,13 +51,17 @@ static int may_change(const struct name_op *op)
     return r;
 }
 
-static int may_create(const struct name_op *op, bool directory)
+static int is_free(const struct name_op *op, bool directory)
 {
     if (op->d->vnode)
         return -EEXIST;
-    if (op->walk.last_slash && !directory)
-        return -ENOENT;
-    return may_change(op);
+    return op->walk.last_slash && !directory ? -ENOENT : 0;
+}
+
+static int may_create(const struct name_op *op, bool directory)
+{
+    int r = is_free(op, directory);
+    return r < 0 ? r : may_change(op);
 }
 
 static int may_remove(const struct name_op *op)
@@ -185,12 +189,16 @@ ASYNC(vfs_link, struct name_op op; struct walk old; bool walked; struct vnode *d
     f->v = f->old.at.dentry->vnode;
     AWAIT(f->r, name_prepare, f->fs, f->start, f->text, -EEXIST, &f->op);
     if (f->r >= 0)
-        f->r = may_create(&f->op, false);
+        f->r = is_free(&f->op, false);
+    if (f->r == 0)
+        f->r = path_writable(&f->op.walk.at);
+    if (f->r == 0 && f->op.walk.at.mount != f->old.at.mount)
+        f->r = -EXDEV;
+    if (f->r == 0)
+        f->r = may_change(&f->op);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->dir = f->op.walk.at.dentry->vnode;
-    if (f->op.walk.at.mount != f->old.at.mount)
-        ASYNC_RETURN(-EXDEV);
     if (S_ISDIR(f->v->mode) || !f->dir->ops->link)
         ASYNC_RETURN(-EPERM);
     if (f->v->nlink == 0)

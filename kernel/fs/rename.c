@@ -63,7 +63,19 @@ static bool from_first(const struct rename_op *op)
     return dentry_is_ancestor(a, b) ? false : a->vnode < b->vnode;
 }
 
-// Both directories are locked, both names looked up.
+static int may_move(const struct rename_op *op)
+{
+    int r = vnode_permission(dir_of(&op->from), W_OK | X_OK);
+    if (r == 0)
+        r = vnode_permission(dir_of(&op->to), W_OK | X_OK);
+    if (r == 0)
+        r = vnode_may_remove(dir_of(&op->from), op->d->vnode);
+    if (r == 0 && op->target->vnode)
+        r = vnode_may_remove(dir_of(&op->to), op->target->vnode);
+    return r;
+}
+
+// Both directories are locked, both names looked up. What is asked first is what Linux asks first.
 static int rename_check(const struct rename_op *op, uint32_t flags)
 {
     const struct vnode *v = op->d->vnode, *target = op->target->vnode;
@@ -72,23 +84,19 @@ static int rename_check(const struct rename_op *op, uint32_t flags)
         return -ENOENT;
     if (target && (flags & RENAME_NOREPLACE))
         return -EEXIST;
+    if (exchange && !S_ISDIR(target->mode) && op->to.last_slash)
+        return -ENOTDIR;
     if (!S_ISDIR(v->mode) && (op->from.last_slash || (!exchange && op->to.last_slash)))
         return -ENOTDIR;
-    int r = path_writable(&op->from.at);
-    if (r == 0)
-        r = vnode_permission(dir_of(&op->from), W_OK | X_OK);
-    if (r == 0)
-        r = vnode_permission(dir_of(&op->to), W_OK | X_OK);
-    if (r == 0)
-        r = vnode_may_remove(dir_of(&op->from), v);
-    if (r == 0 && target)
-        r = vnode_may_remove(dir_of(&op->to), target);
-    if (r < 0)
-        return r;
     if (S_ISDIR(v->mode) && dentry_is_ancestor(op->to.at.dentry, op->d))
         return -EINVAL;
     if (target && S_ISDIR(target->mode) && dentry_is_ancestor(op->from.at.dentry, op->target))
         return exchange ? -EINVAL : -ENOTEMPTY;
+    if (v == target)
+        return 0;
+    int r = may_move(op);
+    if (r < 0)
+        return r;
     if (target && !exchange && S_ISDIR(v->mode) != S_ISDIR(target->mode))
         return S_ISDIR(v->mode) ? -ENOTDIR : -EISDIR;
     if (op->d->mounted || op->target->mounted)
@@ -114,6 +122,9 @@ ASYNC(rename_prepare, struct mutex *first; struct mutex *second; long r;)
         ASYNC_RETURN(-EXDEV);
     if (f->op->from.last_special || f->op->to.last_special)
         ASYNC_RETURN(f->flags & RENAME_NOREPLACE && f->op->to.last_special ? -EEXIST : -EBUSY);
+    f->r = path_writable(&f->op->from.at);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     AWAIT(f->r, mutex_lock, &dir_of(&f->op->from)->super->rename_lock, false);
     f->op->super_locked = true;
     f->first = &dir_of(&f->op->from)->lock;
@@ -139,8 +150,8 @@ ASYNC(vfs_rename, struct rename_op op; long r;)
 {
     ASYNC_BEGIN(vfs_rename);
     f->op = (struct rename_op){.d = NULL};
-    if ((f->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) ||
-        f->flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+    if ((f->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) ||
+        (f->flags & RENAME_EXCHANGE && f->flags != RENAME_EXCHANGE))
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, rename_prepare, f->fs, f->start, f->text, f->new_start, f->new_text, f->flags,
           &f->op);

@@ -257,6 +257,7 @@ static const struct file_ops timerfd_ops = {
     .try_read = timerfd_try_read,
     .poll = timerfd_poll,
     .release = timerfd_release,
+    .seek = file_seek_nowhere,
     .show = timerfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[timerfd]",

@@ -13,6 +13,7 @@
 enum { TMPFS_MAGIC = 0x01021994 };
 
 static const struct vnode_ops tmpfs_ops;
+static const struct file_ops tmpfs_dir_file_ops = {.seek = tmpfs_dir_seek};
 
 static const struct phys_ops tmpfs_phys_ops = {.get = vnode_phys_get, .put = vnode_phys_put};
 
@@ -29,6 +30,8 @@ struct tmpfs_node *tmpfs_node_new(struct super *super, uint32_t mode)
     if (!node)
         return NULL;
     vnode_init(&node->v, super, &tmpfs_ops, atomic_add64(&fs->next_ino, 1) + 1, mode);
+    if (S_ISDIR(mode))
+        node->v.file_ops = &tmpfs_dir_file_ops;
     atomic_add64(&fs->nodes, 1);
     if (S_ISREG(mode)) {
         phys_init(&node->pages, PHYS_FILE, &tmpfs_phys_ops, &node->v, 0);

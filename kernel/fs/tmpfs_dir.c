@@ -223,6 +223,8 @@ ASYNC_IMPL(tmpfs_rename, vnode_rename, )
     struct tmpfs_node *from = tmpfs_node_of(f->dir), *to = tmpfs_node_of(f->new_dir);
     struct tmpfs_entry **old = slot_of(from, f->name, f->len);
     struct tmpfs_entry **new = slot_of(to, f->new_name, f->new_len);
+    if (f->flags & RENAME_WHITEOUT)
+        ASYNC_RETURN(-EINVAL);
     if (!old || (f->target && !new))
         ASYNC_RETURN(-ENOENT);
     if (f->flags & RENAME_EXCHANGE) {
@@ -252,6 +254,14 @@ ASYNC_IMPL(tmpfs_readlink, vnode_readlink, )
     ASYNC_RETURN((long)n);
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+// A position in a directory is a cookie: it has no end that is known, nor holes.
+long tmpfs_dir_seek(struct file *file, int64_t offset, int whence)
+{
+    if (whence != SEEK_SET && whence != SEEK_CUR)
+        return -EINVAL;
+    return file_seek_default(file, offset, whence);
 }
 
 // The first entry at or after a cookie.

@@ -2,6 +2,7 @@
 // Inside of tmpfs: nodes (tmpfs.c) and directories (tmpfs_dir.c).
 #pragma once
 
+#include "fs/file.h"
 #include "fs/tmpfs.h"
 #include "mem/phys.h"
 
@@ -51,6 +52,7 @@ long tmpfs_add_entry(struct vnode *dir, const char *name, size_t len, struct tmp
 // -ENOENT, -ENOTEMPTY.
 long tmpfs_remove_name(struct vnode *dir, const char *name, size_t len);
 
+long tmpfs_dir_seek(struct file *file, int64_t offset, int whence);
 ASYNC_IMPL_DECL(tmpfs_lookup);
 ASYNC_IMPL_DECL(tmpfs_create);
 ASYNC_IMPL_DECL(tmpfs_mkdir);

@@ -188,7 +188,7 @@ struct file_ops {
     // The last reference to the open file goes, also after an open that failed or was cancelled
     // (file->priv is NULL until open sets it). Plain; what must wait goes to evict. NULL: nothing.
     void (*release)(struct file *file);
-    // A new position or negative errno. NULL: file_seek_default (size of the vnode).
+    // A new position or negative errno. NULL: file_seek_default (size of the vnode); of a stream, -ESPIPE.
     long (*seek)(struct file *file, int64_t offset, int whence);
     // What a mapping of the file maps. NULL: vnode->pages, or -ENODEV when it has none. Returns a
     // referenced object; NULL in *out: anonymous zero pages.

@@ -312,8 +312,10 @@ static long try_lseek(uint64_t fd, int64_t offset, uint32_t whence)
         return -EBADF;
     if ((file->flags & O_PATH))
         r = -EBADF;
+    else if (whence > SEEK_HOLE)
+        r = -EINVAL;
     else if (file->ops->flags & FILE_OPS_STREAM)
-        r = -ESPIPE;
+        r = file->ops->seek ? file->ops->seek(file, offset, (int)whence) : -ESPIPE;
     else if (!mutex_trylock(&file->pos_lock, current_task()))
         r = syscall_go_async();
     else {

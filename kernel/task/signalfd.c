@@ -131,6 +131,7 @@ static const struct file_ops signalfd_ops = {
     .read = &signalfd_read_fn,
     .poll = signalfd_poll,
     .release = signalfd_release,
+    .seek = file_seek_nowhere,
     .show = signalfd_show,
     .flags = FILE_OPS_STREAM,
     .name = "[signalfd]",

@@ -126,6 +126,45 @@ static void test_common(void)
     VALUE("what was there", open("d/two/three", O_RDONLY));
 }
 
+static int rename_with(const char *from, const char *to, unsigned flags)
+{
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+static void test_exchange(void)
+{
+    enum { NOREPLACE = 1, EXCHANGE = 2, WHITEOUT = 4 };
+
+    mkdir("x", 0755);
+    mkdir("x/y", 0755);
+    put("x/a", "first");
+    put("x/second, with a long name", "second");
+    put("x/y/deep", "deep");
+    OK("exchange", rename_with("x/a", "x/second, with a long name", EXCHANGE));
+    holds("exchanged", "x/a");
+    holds("the other", "x/second, with a long name");
+    OK("exchange across", rename_with("x/a", "x/y/deep", EXCHANGE));
+    holds("went down", "x/y/deep");
+    holds("came up", "x/a");
+    OK("exchange with a directory", rename_with("x/y", "d/b", EXCHANGE));
+    holds("below it", "d/b/deep");
+    OK("into it", chdir("d/b"));
+    holds("beside it, by ..", "../../x/a");
+    OK("out of it", chdir("../.."));
+    list("where it was", "x");
+    OK("changed back", rename_with("d/b", "x/y", EXCHANGE));
+    holds("is back", "x/y/deep");
+    VALUE("with nothing", rename_with("x/a", "x/none", EXCHANGE));
+    VALUE("with what is above", rename_with("x/a", "x", EXCHANGE));
+    VALUE("a whiteout", rename_with("x/a", "x/b", WHITEOUT));
+    VALUE("a whiteout of nothing", rename_with("x/none", "x/b", WHITEOUT));
+    VALUE("onto a file", rename_with("x/a", "x/y/deep", NOREPLACE));
+    OK("onto nothing", rename_with("x/a", "x/b", NOREPLACE));
+    int dir = open("x", O_RDONLY);
+    VALUE("data of a directory", lseek(dir, 1L << 40, SEEK_DATA));
+    close(dir);
+}
+
 static void test_own(void)
 {
     struct stat st;
@@ -208,6 +247,7 @@ int main(void)
     }
     test_names();
     test_common();
+    test_exchange();
     test_own();
     test_large();
     test_many();

@@ -238,6 +238,78 @@ static void test_many(void)
     OK("empty now", rmdir("many"));
 }
 
+static int rename_with(const char *from, const char *to, unsigned flags)
+{
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+enum { NOREPLACE = 1, EXCHANGE = 2, WHITEOUT = 4 };
+
+static void test_exchange(void)
+{
+    mkdir("x", 0755);
+    mkdir("x/below", 0755);
+    touch("x/file");
+    touch("x/other");
+    OK("exchange", rename_with("x/file", "x/other", EXCHANGE));
+    holds("exchanged", "x/other");
+    OK("exchange with a directory", rename_with("x/file", "x/below", EXCHANGE));
+    holds("is below now", "x/below");
+    VALUE("exchange with nothing", rename_with("x/other", "x/none", EXCHANGE));
+    VALUE("exchange nothing", rename_with("x/none", "x/other", EXCHANGE));
+    VALUE("exchange with what is above", rename_with("x/file", "x", EXCHANGE));
+    VALUE("exchange with what is below", rename_with("x", "x/file", EXCHANGE));
+    VALUE("a directory with a file and a slash", rename_with("x/file", "x/other/", EXCHANGE));
+    VALUE("a file with a directory and a slash", rename_with("x/other", "x/file/", EXCHANGE));
+    VALUE("onto nothing", rename_with("x/file", "x/new", NOREPLACE));
+    VALUE("onto something", rename_with("x/new", "x/below", NOREPLACE));
+    VALUE("nothing onto something", rename_with("x/none", "x/below", NOREPLACE));
+    VALUE("two at once", rename_with("x/none", "x/below", NOREPLACE | EXCHANGE));
+    VALUE("other two", rename_with("x/none", "x/below", WHITEOUT | EXCHANGE));
+    VALUE("an unknown flag", rename_with("x/none", "x/below", 8));
+    VALUE("a whiteout of nothing", rename_with("x/none", "x/below", WHITEOUT));
+}
+
+// Which of two reasons is told. By a user who may change nothing.
+static void test_order(void)
+{
+    mkdir("locked", 0755);
+    mkdir("locked/one", 0755);
+    touch("locked/file");
+    chmod(".", 0755);
+    CHILD("errors of a user", {
+        if (setuid(1000))
+            _exit(1);
+        VALUE("link across, without rights", link("/proc/self/stat", "locked/stat"));
+        VALUE("link across, over a file", link("/proc/self/stat", "locked/file"));
+        VALUE("link nothing over a file", link("/proc/none", "locked/file"));
+        VALUE("rename across, without rights", rename("/proc/self/stat", "locked/stat"));
+        VALUE("rename into itself, without rights", rename("locked/one", "locked/one/two"));
+        VALUE("rename over what is above", rename("locked/file", "locked"));
+        VALUE("rename to itself, without rights", rename("locked/file", "locked/file"));
+        VALUE("rename a file onto a directory", rename("locked/file", "locked/one"));
+        VALUE("rename nothing, without rights", rename("locked/none", "locked/some"));
+        VALUE("with a slash, without rights", rename("locked/file/", "locked/some"));
+    });
+    VALUE("link a directory over a file", link("locked/one", "locked/file"));
+    VALUE("link to a name with a slash", link("locked/file", "locked/new/"));
+}
+
+static void test_seek(void)
+{
+    int dir = open(access("/dev/shm", F_OK) ? "." : "/dev/shm", O_RDONLY | O_DIRECTORY); // a tmpfs
+
+    VALUE("seek in a directory", lseek(dir, 0, SEEK_SET));
+    VALUE("stay there", lseek(dir, 0, SEEK_CUR));
+    VALUE("before it", lseek(dir, -1, SEEK_SET));
+    VALUE("its end", lseek(dir, 0, SEEK_END));
+    VALUE("its data", lseek(dir, 0, SEEK_DATA));
+    VALUE("its holes", lseek(dir, 0, SEEK_HOLE));
+    dir = open("/proc/self", O_RDONLY | O_DIRECTORY);
+    VALUE("data of an empty one", lseek(dir, 0, SEEK_DATA));
+    VALUE("holes of an empty one", lseek(dir, 0, SEEK_HOLE));
+}
+
 int main(void)
 {
     umask(022);
@@ -247,5 +319,8 @@ int main(void)
     test_links();
     test_working_directory();
     test_many();
+    test_exchange();
+    test_order();
+    test_seek();
     return 0;
 }

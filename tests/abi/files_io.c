@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Reading and writing: positions, vectors, holes, truncation, sendfile, devices.
 #include "abi.h"
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 
 static int file_with(const char *name, const char *text)
@@ -38,9 +41,23 @@ static void test_seek(void)
     VALUE("pwrite before the start", pwrite(fd, text, 1, -1));
     VALUE("pread behind the end", pread(fd, text, 1, 1000));
     VALUE("SEEK_CUR below zero", lseek(fd, -1000, SEEK_CUR));
+    fd = file_with("data", "0123456789");
+    VALUE("data", lseek(fd, 3, SEEK_DATA));
+    VALUE("a hole", lseek(fd, 3, SEEK_HOLE));
+    VALUE("data at the end", lseek(fd, 10, SEEK_DATA));
+    VALUE("a hole at the end", lseek(fd, 10, SEEK_HOLE));
+    VALUE("data behind it", lseek(fd, 11, SEEK_DATA));
+    VALUE("data before the start", lseek(fd, -1, SEEK_DATA));
+    VALUE("a hole before the start", lseek(fd, -1, SEEK_HOLE));
+    VALUE("it has not moved", lseek(fd, 0, SEEK_CUR));
+    VALUE("seek on an eventfd", lseek(eventfd(0, 0), 3, SEEK_SET));
+    VALUE("on an epoll", lseek(epoll_create1(0), 3, SEEK_END));
+    VALUE("on a timerfd", lseek(timerfd_create(CLOCK_MONOTONIC, 0), 3, SEEK_DATA));
     int fds[2];
     if (pipe(fds) == 0) {
         VALUE("seek on a pipe", lseek(fds[0], 0, SEEK_CUR));
+        VALUE("data of a pipe", lseek(fds[0], 0, SEEK_DATA));
+        VALUE("odd whence on a pipe", lseek(fds[0], 0, 77));
         VALUE("pread on a pipe", pread(fds[0], text, 1, 0));
     }
 }

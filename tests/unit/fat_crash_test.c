@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sources: kernel/fs/fat32/bpb.c kernel/fs/fat32/time.c kernel/fs/fat32/name.c kernel/fs/fat32/scan.c
 // sources: kernel/fs/fat32/cache.c kernel/fs/fat32/table.c kernel/fs/fat32/dir.c
-// sources: kernel/fs/fat32/inode.c kernel/fs/fat32/file.c kernel/fs/fat32/names.c
+// sources: kernel/fs/fat32/inode.c kernel/fs/fat32/file.c kernel/fs/fat32/names.c kernel/fs/fat32/rename.c
 // sources: kernel/fs/fat32/mount.c kernel/fs/vnode.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/dev/block.c kernel/lib/init.c
 // sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/timer.c
@@ -214,51 +214,91 @@ static void large_clusters(void **state)
     run("-s 8", 32768, 21);
 }
 
-// Between any two sectors that a rename writes, the file is there under one name or both.
+// Does `change`, and demands that between any two sectors that it writes the files are there, under any name.
+static void through_crashes(const char *what, int i, long (*change)(const char *, const char *),
+                            const char *a, const char *b, struct snap *const *files)
+{
+    uint8_t *start = malloc(disk_bytes), *end = malloc(disk_bytes);
+    assert_int_equal(fh_sync(), 0);
+    memcpy(start, disk_image, disk_bytes);
+    model_clock = 0;
+    disk_watch = watch;
+    assert_int_equal(change(a, b), 0);
+    assert_int_equal(fh_sync(), 0);
+    disk_watch = NULL;
+    memcpy(end, disk_image, disk_bytes);
+    fat_host_unmount();
+    for (uint64_t at = 0, n = model_clock; at <= n; at++) {
+        memcpy(disk_image, start, disk_bytes);
+        for (uint64_t j = 0; j < at; j++)
+            memcpy(disk_image + written[j].sector * FAT_SECTOR, written[j].data, FAT_SECTOR);
+        assert_int_equal(fat_host_mount(), 0);
+        list_everything();
+        for (struct snap *const *s = files; *s; s++)
+            if (!is_anywhere(*s))
+                fail_msg("%s %d, after %lu sectors: a file is gone", what, i, (unsigned long)at);
+        fat_host_unmount();
+    }
+    memcpy(disk_image, end, disk_bytes);
+    assert_int_equal(fat_host_mount(), 0);
+    free(start);
+    free(end);
+}
+
+static void make_file(const char *path, const struct snap *s)
+{
+    struct vnode *v;
+    assert_int_equal(fh_create(path), 0);
+    assert_int_equal(fh_lookup(path, &v), 0);
+    assert_int_equal(fh_write(v, 0, s->data, s->size), s->size);
+    vnode_put(v);
+}
+
+static void begin_volume(unsigned seed)
+{
+    host_fat_init(seed);
+    disk_open("-s 1", 8 << 20);
+    assert_int_equal(fat_host_mount(), 0);
+    assert_int_equal(fh_mkdir("one"), 0);
+    assert_int_equal(fh_mkdir("two"), 0);
+}
+
+// The file is there under one name or both.
 static void renames(void **state)
 {
     (void)state;
     static const char *const names[] = {"one/file", "two/another name of the file", "file",
                                         "two/target"};
     struct snap s = {.data = (uint8_t *)"durable", .size = 7};
-    struct vnode *v;
-    host_fat_init(31);
-    disk_open("-s 1", 8 << 20);
-    assert_int_equal(fat_host_mount(), 0);
-    assert_int_equal(fh_mkdir("one"), 0);
-    assert_int_equal(fh_mkdir("two"), 0);
-    assert_int_equal(fh_create(names[0]), 0);
-    assert_int_equal(fh_lookup(names[0], &v), 0);
-    assert_int_equal(fh_write(v, 0, s.data, s.size), s.size);
-    vnode_put(v);
+    begin_volume(31);
+    make_file(names[0], &s);
     for (int i = 0; i < 40; i++) {
         if (i % 4 == 2)
             assert_int_equal(fh_create("two/target"), 0); // is replaced
-        assert_int_equal(fh_sync(), 0);
-        uint8_t *start = malloc(disk_bytes), *end = malloc(disk_bytes);
-        memcpy(start, disk_image, disk_bytes);
-        model_clock = 0;
-        disk_watch = watch;
-        assert_int_equal(fh_rename(names[i % 4], names[(i + 1) % 4]), 0);
-        assert_int_equal(fh_sync(), 0);
-        disk_watch = NULL;
-        memcpy(end, disk_image, disk_bytes);
-        fat_host_unmount();
-        for (uint64_t at = 0, n = model_clock; at <= n; at++) {
-            memcpy(disk_image, start, disk_bytes);
-            for (uint64_t j = 0; j < at; j++)
-                memcpy(disk_image + written[j].sector * FAT_SECTOR, written[j].data, FAT_SECTOR);
-            assert_int_equal(fat_host_mount(), 0);
-            list_everything();
-            if (!is_anywhere(&s))
-                fail_msg("rename %d, after %lu sectors: the file is gone", i, (unsigned long)at);
-            fat_host_unmount();
-        }
-        memcpy(disk_image, end, disk_bytes);
-        assert_int_equal(fat_host_mount(), 0);
-        free(start);
-        free(end);
+        through_crashes("rename", i, fh_rename, names[i % 4], names[(i + 1) % 4],
+                        (struct snap *const[]){&s, NULL});
     }
+    fat_host_unmount();
+    disk_close();
+}
+
+// Both are there.
+static void exchanges(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"one/file", "two/another name of a file", "one/beside it",
+                                        "in the root"};
+    struct snap s[4];
+    begin_volume(32);
+    for (int i = 0; i < 4; i++) {
+        s[i] = (struct snap){.data = (uint8_t *)strdup(names[i]), .size = strlen(names[i])};
+        make_file(names[i], &s[i]);
+    }
+    for (int i = 0; i < 24; i++)
+        through_crashes("exchange", i, fh_exchange, names[i % 4], names[(i + 1 + i / 8) % 4],
+                        (struct snap *const[]){&s[0], &s[1], &s[2], &s[3], NULL});
+    for (int i = 0; i < 4; i++)
+        free(s[i].data);
     fat_host_unmount();
     disk_close();
 }
@@ -269,6 +309,7 @@ int main(void)
         cmocka_unit_test(small_clusters),
         cmocka_unit_test(large_clusters),
         cmocka_unit_test(renames),
+        cmocka_unit_test(exchanges),
     };
     cmocka_set_test_filter(getenv("FAT_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sources: kernel/fs/fat32/bpb.c kernel/fs/fat32/time.c kernel/fs/fat32/name.c kernel/fs/fat32/scan.c
 // sources: kernel/fs/fat32/cache.c kernel/fs/fat32/table.c kernel/fs/fat32/dir.c
-// sources: kernel/fs/fat32/inode.c kernel/fs/fat32/file.c kernel/fs/fat32/names.c
+// sources: kernel/fs/fat32/inode.c kernel/fs/fat32/file.c kernel/fs/fat32/names.c kernel/fs/fat32/rename.c
 // sources: kernel/fs/fat32/mount.c kernel/fs/vnode.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/dev/block.c kernel/lib/init.c
 // sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/timer.c
@@ -178,6 +178,29 @@ static void rules_of_traps(void **state)
     assert_int_equal(fh_rename("d2/file", "d1/full/x"), 0);
     expect("d1/full/x", "F");
     assert_int_equal(fh_rename("d1/full", "top"), 0);
+    expect("top/x", "F");
+
+    // exchange: of one directory, across directories, a file and a directory, whose ".." follows
+    put("here", "H", 1);
+    assert_int_equal(fh_exchange("here", "none"), -ENOENT);
+    assert_int_equal(fh_exchange("here", "b"), 0);
+    expect("b", "H");
+    expect("here", "A");
+    put("d1/a long name for it", "L", 1);
+    assert_int_equal(fh_exchange("here", "d1/a long name for it"), 0);
+    expect("here", "L");
+    expect("d1/a long name for it", "A");
+    assert_int_equal(fh_exchange("top", "d1/a long name for it"), 0);
+    expect("top", "A");
+    expect("d1/a long name for it/x", "F");
+    assert_int_equal(fh_sync(), 0);
+    fat_host_unmount();
+    check_image();
+    assert_int_equal(fat_host_mount(), 0);
+    expect("here", "L");
+    expect("top", "A");
+    expect("d1/a long name for it/x", "F");
+    assert_int_equal(fh_exchange("d1/a long name for it", "top"), 0);
     expect("top/x", "F");
 
     // nested remove

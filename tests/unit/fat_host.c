@@ -422,7 +422,7 @@ long fh_remove(const char *path, bool directory)
     return r;
 }
 
-long fh_rename(const char *from, const char *to)
+static long rename_with(const char *from, const char *to, uint32_t flags)
 {
     struct vnode *dir, *new_dir, *v = NULL, *target = NULL;
     const char *name, *new_name;
@@ -435,11 +435,13 @@ long fh_rename(const char *from, const char *to)
         if (r == 0)
             r = RUN(fat_lookup, vnode_lookup, new_dir, new_name, strlen(new_name), &target);
         r = r == -ENOENT && v ? 0 : r;
-        if (r == 0 && target && S_ISDIR(v->mode) != S_ISDIR(target->mode))
+        if (r == 0 && (flags & RENAME_EXCHANGE) && !target)
+            r = -ENOENT;
+        if (r == 0 && !flags && target && S_ISDIR(v->mode) != S_ISDIR(target->mode))
             r = S_ISDIR(v->mode) ? -ENOTDIR : -EISDIR;
         if (r == 0 && v != target)
             r = RUN(fat_rename, vnode_rename, dir, name, strlen(name), v, new_dir, new_name,
-                    strlen(new_name), target, 0);
+                    strlen(new_name), target, flags);
         vnode_put(new_dir);
     }
     if (v)
@@ -448,6 +450,16 @@ long fh_rename(const char *from, const char *to)
         vnode_put(target);
     vnode_put(dir);
     return r;
+}
+
+long fh_rename(const char *from, const char *to)
+{
+    return rename_with(from, to, 0);
+}
+
+long fh_exchange(const char *a, const char *b)
+{
+    return rename_with(a, b, RENAME_EXCHANGE);
 }
 
 long fh_write(struct vnode *v, uint64_t pos, const void *data, size_t n)

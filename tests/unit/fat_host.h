@@ -41,6 +41,7 @@ long fh_create(const char *path);                     // -EEXIST when there
 long fh_mkdir(const char *path);
 long fh_remove(const char *path, bool directory);
 long fh_rename(const char *from, const char *to);
+long fh_exchange(const char *a, const char *b);
 long fh_write(struct vnode *v, uint64_t pos, const void *data, size_t n);
 long fh_read(struct vnode *v, uint64_t pos, void *data, size_t n);
 long fh_truncate(struct vnode *v, uint64_t size);

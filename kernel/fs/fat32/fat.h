@@ -234,6 +234,24 @@ ASYNC_IMPL_DECL(fat_create);
 ASYNC_IMPL_DECL(fat_mkdir);
 ASYNC_IMPL_DECL(fat_unlink);
 ASYNC_IMPL_DECL(fat_rmdir);
+
+// Its entry is no longer on the way to disk; storage goes at evict.
+void fat_vnode_gone(struct vnode *v);
+
+static inline void fat_dir_changed(struct vnode *dir)
+{
+    vnode_touch(dir);
+    fat_inode_dirty(fat_inode_of(dir));
+}
+
+// What ".." says in a directory below dir.
+static inline uint32_t fat_dotdot_cluster(const struct fat_inode *dir)
+{
+    return dir->first == dir->m->g.root_cluster ? 0 : dir->first;
+}
+
+// ---- rename.c
+
 ASYNC_IMPL_DECL(fat_rename);
 
 static inline int fat_writable(const struct fat_mount *m)

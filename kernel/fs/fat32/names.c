@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Operations on names: lookup, create, mkdir, unlink, rmdir, rename.
+// Operations on names: lookup, create, mkdir, unlink, rmdir; rename is in rename.c.
 //
 // Each change is a transaction: shielded from cancellation, with the mount locked, validated before
 // the first change, and written in the order fat.h promises. The VFS holds the locks of the directories.
@@ -108,12 +108,6 @@ static void entry_new(struct fat_dirent *e, uint8_t attr, uint32_t cluster)
     fat_time_from_ns(now, e->access_date, unused, NULL);
 }
 
-static void dir_changed(struct vnode *dir)
-{
-    vnode_touch(dir);
-    fat_inode_dirty(fat_inode_of(dir));
-}
-
 // A zeroed cluster with "." and "..", named by nothing yet: its number.
 ASYNC_DECL(fat_new_directory, struct fat_mount *m; uint32_t parent;);
 ASYNC(fat_new_directory, uint32_t cluster; long r; long error;)
@@ -140,11 +134,6 @@ ASYNC(fat_new_directory, uint32_t cluster; long r; long error;)
     ASYNC_END;
 }
 
-static uint32_t dotdot_cluster(const struct fat_inode *dir)
-{
-    return dir->first == dir->m->g.root_cluster ? 0 : dir->first;
-}
-
 ASYNC_DECL(fat_add_name, struct vnode *dir; const char *name; size_t len; uint8_t attr;
            struct fat_place *place; struct fat_dirent *entry;);
 ASYNC(fat_add_name, uint32_t cluster; long r; long error;)
@@ -161,7 +150,7 @@ ASYNC(fat_add_name, uint32_t cluster; long r; long error;)
         ASYNC_RETURN(f->r);
     f->cluster = 0;
     if (f->attr & FAT_DIR) {
-        AWAIT(f->r, fat_new_directory, MOUNT(f->dir), dotdot_cluster(fat_inode_of(f->dir)));
+        AWAIT(f->r, fat_new_directory, MOUNT(f->dir), fat_dotdot_cluster(fat_inode_of(f->dir)));
         if (f->r < 0)
             ASYNC_RETURN(f->r);
         f->cluster = (uint32_t)f->r;
@@ -171,7 +160,7 @@ ASYNC(fat_add_name, uint32_t cluster; long r; long error;)
     if (f->error < 0 && f->cluster)
         AWAIT(f->r, fat_free_chain, MOUNT(f->dir), f->cluster, true);
     if (f->error == 0)
-        dir_changed(f->dir);
+        fat_dir_changed(f->dir);
     ASYNC_RETURN(f->error);
     ASYNC_FINALLY;
     if (mutex_held(&MOUNT(f->dir)->lock, t))
@@ -225,8 +214,7 @@ ASYNC_IMPL(fat_mkdir, vnode_mkdir, long r;)
 
 // ---- unlink and rmdir
 
-// The entry is no longer on the way to disk; storage goes at evict.
-static void vnode_gone(struct vnode *v)
+void fat_vnode_gone(struct vnode *v)
 {
     fat_inode_of(v)->gone = true;
     v->nlink = 0;
@@ -249,8 +237,8 @@ ASYNC(fat_remove_name, long r;)
         AWAIT(f->r, fat_dir_remove, fat_inode_of(f->dir), &fat_inode_of(f->v)->place);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    vnode_gone(f->v);
-    dir_changed(f->dir);
+    fat_vnode_gone(f->v);
+    fat_dir_changed(f->dir);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     if (mutex_held(&MOUNT(f->dir)->lock, t))
@@ -274,141 +262,6 @@ ASYNC_IMPL(fat_rmdir, vnode_rmdir, long r;)
     ASYNC_BEGIN(fat_rmdir);
     SHIELD_BEGIN();
     AWAIT(f->r, fat_remove_name, f->dir, f->v);
-    SHIELD_END();
-    ASYNC_RETURN(f->r);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-// ---- rename
-
-static struct fat_dirent *entry_of(struct fat_mount *m, const struct fat_place *place)
-{
-    return (struct fat_dirent *)fat_sector(m, place->sector) + place->in_sector;
-}
-
-// The target's entry becomes v's, under the target's name: one sector, so there is no moment without
-// either. The target lives on without a name until its last user is gone.
-ASYNC_DECL(fat_replace_target, struct vnode *v; struct vnode *target; struct fat_place *place;);
-ASYNC(fat_replace_target, struct fat_dirent entry; long r;)
-{
-    ASYNC_BEGIN(fat_replace_target);
-    if (S_ISDIR(f->target->mode)) {
-        AWAIT(f->r, fat_dir_empty, fat_inode_of(f->target));
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
-    }
-    AWAIT(f->r, fat_load, MOUNT(f->v), fat_inode_of(f->v)->place.sector);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    f->entry = *entry_of(MOUNT(f->v), &fat_inode_of(f->v)->place);
-    *f->place = fat_inode_of(f->target)->place;
-    AWAIT(f->r, fat_load, MOUNT(f->v), f->place->sector);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    {
-        struct fat_dirent *e = entry_of(MOUNT(f->v), f->place);
-        memcpy(f->entry.name, e->name, sizeof e->name);
-        f->entry.lower = e->lower;
-        *e = f->entry;
-        fat_dirty(MOUNT(f->v), f->place->sector);
-    }
-    vnode_gone(f->target);
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-// A second entry for v under the new name.
-ASYNC_DECL(fat_add_second_name, struct vnode *v; struct vnode *new_dir; struct fat_place *place;);
-ASYNC(fat_add_second_name, struct fat_dirent entry; long r;)
-{
-    ASYNC_BEGIN(fat_add_second_name);
-    AWAIT(f->r, fat_load, MOUNT(f->v), fat_inode_of(f->v)->place.sector);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    f->entry = *entry_of(MOUNT(f->v), &fat_inode_of(f->v)->place);
-    AWAIT(f->r, fat_dir_add, fat_inode_of(f->new_dir), &f->entry, f->place);
-    ASYNC_RETURN(f->r);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-// ".." of a directory that moved.
-ASYNC_DECL(fat_set_dotdot, struct fat_inode *ip; uint32_t parent;);
-ASYNC(fat_set_dotdot, uint64_t sector; long r;)
-{
-    ASYNC_BEGIN(fat_set_dotdot);
-    f->sector = fat_cluster_sector(&f->ip->m->g, f->ip->first);
-    AWAIT(f->r, fat_load, f->ip->m, f->sector);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    {
-        struct fat_dirent *e = (struct fat_dirent *)fat_sector(f->ip->m, f->sector) + 1;
-        if (!memcmp(e->name, "..         ", 11)) {
-            fat_dirent_set_cluster(e, f->parent);
-            fat_dirty(f->ip->m, f->sector);
-        }
-    }
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-ASYNC_DECL(fat_move, struct vnode *dir; struct vnode *v; struct vnode *new_dir; const char *name;
-           size_t len; struct vnode *target;);
-ASYNC(fat_move, struct fat_place place; uint64_t sector[FAT_SET_SECTORS]; long r; long error;)
-{
-    ASYNC_BEGIN(fat_move);
-    AWAIT(f->r, mutex_lock, &MOUNT(f->v)->lock, false);
-    if (f->r == 0)
-        f->r = fat_writable(MOUNT(f->v));
-    if (f->r == 0 && (f->new_dir->nlink == 0 || fat_inode_of(f->v)->gone))
-        f->r = -ENOENT;
-    if (f->r == 0)
-        f->r = fat_name_set(MOUNT(f->v), f->name, f->len);
-    if (f->r == 0) // what is changed last is loaded first
-        AWAIT(f->r, fat_dir_load, fat_inode_of(f->dir), &fat_inode_of(f->v)->place, f->sector);
-    if (f->r == 0 && S_ISDIR(f->v->mode))
-        AWAIT(f->r, fat_load, MOUNT(f->v),
-              fat_cluster_sector(&MOUNT(f->v)->g, fat_inode_of(f->v)->first));
-    if (f->r == 0 && f->target)
-        AWAIT(f->r, fat_replace_target, f->v, f->target, &f->place);
-    else if (f->r == 0)
-        AWAIT(f->r, fat_add_second_name, f->v, f->new_dir, &f->place);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    f->error = 0;
-    if (S_ISDIR(f->v->mode) && f->dir != f->new_dir)
-        AWAIT(f->error, fat_set_dotdot, fat_inode_of(f->v),
-              dotdot_cluster(fat_inode_of(f->new_dir)));
-    if (f->place.sector != fat_inode_of(f->v)->place.sector) {
-        AWAIT(f->r, fat_flush, MOUNT(f->v));
-        f->error = f->error ? f->error : f->r;
-    }
-    AWAIT(f->r, fat_dir_remove, fat_inode_of(f->dir), &fat_inode_of(f->v)->place);
-    f->error = f->error ? f->error : f->r;
-    fat_inode_of(f->v)->place = f->place;
-    fat_inode_of(f->v)->parent_ino = f->new_dir->ino;
-    vnode_rehash(f->v, fat_ino(&f->place));
-    dir_changed(f->dir);
-    if (f->new_dir != f->dir)
-        dir_changed(f->new_dir);
-    fat_inode_dirty(fat_inode_of(f->v));
-    ASYNC_RETURN(f->error);
-    ASYNC_FINALLY;
-    if (mutex_held(&MOUNT(f->v)->lock, t))
-        mutex_unlock(&MOUNT(f->v)->lock, t);
-    ASYNC_END;
-}
-
-ASYNC_IMPL(fat_rename, vnode_rename, long r;)
-{
-    ASYNC_BEGIN(fat_rename);
-    if (f->flags & ~(uint32_t)RENAME_NOREPLACE)
-        ASYNC_RETURN(-EINVAL);
-    SHIELD_BEGIN();
-    AWAIT(f->r, fat_move, f->dir, f->v, f->new_dir, f->new_name, f->new_len, f->target);
     SHIELD_END();
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;

@@ -7,15 +7,17 @@
 
 #include "lib/set.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct stock {
     void (*give_back)(void); // all of the calling hart's; any kernel context, no lock held
 };
 SET_DECLARE(stocks, struct stock);
 #define STOCK(id, fn) SET_ITEM(stocks, struct stock, stock_##id) = {fn}
 
-// All of the calling hart's stocks.
-static inline void stocks_give_back(void)
-{
-    SET_FOREACH(stocks, struct stock, s)
-        s->give_back();
-}
+// Asks every hart to give back all of its stocks: the caller's does so at once, the others when they have ended what they are
+// doing in the kernel. Returns the request's number. Any task, no lock held.
+uint32_t stocks_ask(void);
+// Whether all harts have done so since.
+bool stocks_given(uint32_t request);

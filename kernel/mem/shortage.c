@@ -5,6 +5,7 @@
 #include "async/wait_async.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "lib/stock.h"
 #include "mem/phys.h"
 #include "page/frame.h"
 
@@ -116,6 +117,22 @@ ASYNC(write_some, uint64_t before; struct deadline d; long r;)
     ASYNC_END;
 }
 
+// Has every hart give back the frames it keeps for itself, where nobody else can have them.
+ASYNC_DECL(collect_stocks, int unused;);
+ASYNC(collect_stocks, uint64_t before; uint32_t request;)
+{
+    ASYNC_BEGIN(collect_stocks);
+    f->before = frame_spare();
+    f->request = stocks_ask();
+    while (!stocks_given(f->request))
+        YIELD();
+    if (frame_spare() > f->before)
+        memory_stats.collected += frame_spare() - f->before;
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
 // Until some memory is back.
 ASYNC_DECL(wait_returned, int unused;);
 ASYNC(wait_returned, struct deadline d; long r;)
@@ -141,6 +158,9 @@ ASYNC(keeper_round, uint64_t looked; long r;)
         f->looked = 0;
         AWAIT(f->r, write_some, 0);
         if (f->r > 0 || enough())
+            continue;
+        AWAIT(f->r, collect_stocks, 0);
+        if (enough())
             continue;
         event_clear(&keep.returned);
         if (!end_one || !end_one(keep.asked[0] ? keep.asked : "the kernel"))

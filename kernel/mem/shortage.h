@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // When memory is short: who needs a frame waits here, and one task, the memory keeper, sees to it.
 //
-// The keeper gives up cached pages, has dirty ones written, and when nothing is left ends one program
-// (the policy, task/oom.c) and waits until its memory is back before it looks again. So whoever has
-// to wait for memory waits for the end of a round of the keeper's, holding what it holds: nothing
-// that write-back or the end of a program needs may be held across it.
+// The keeper gives up cached pages, has dirty ones written, has the harts give back what they keep for
+// themselves (lib/stock.h), and when nothing is left ends one program (the policy, task/oom.c) and waits
+// until its memory is back before it looks again. So whoever has to wait for memory waits for the end of
+// a round of the keeper's, holding what it holds: nothing that write-back or the end of a program needs
+// may be held across it.
 //
 // Frames are kept back in steps (frame_reserve, R): programs leave R; small programs of the superuser
 // R/2, so that root can still look and kill; the kernel itself and what is being killed R/8 or less.
@@ -31,5 +32,6 @@ void memory_set_policy(bool (*end_one)(const char *asked));
 
 struct memory_stats {
     uint64_t rounds, waits, ended;
+    uint64_t collected; // frames that harts had for themselves
 };
 extern struct memory_stats memory_stats; // approximate

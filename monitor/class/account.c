@@ -4,12 +4,10 @@
 // First the name cache is emptied of what nobody uses, and each hart gives back what it keeps of
 // frames and heap objects (lib/stock.h), so that equal states have equal counts. Slabs and free
 // frames are left out: how full slabs are is chance.
-#include "arch/cpu.h"
 #include "async/epoch.h"
 #include "class/class.h"
 #include "fs/dentry.h"
 #include "fs/file.h"
-#include "lib/init.h"
 #include "lib/stock.h"
 #include "mem/space.h"
 #include "page/heap.h"
@@ -19,28 +17,10 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
-static uint32_t answered; // harts that gave back since the last request
-
-static void give_back(void)
-{
-    stocks_give_back();
-    atomic_add32(&answered, 1);
-}
-
-static void account_init(void)
-{
-    ipi_register(IPI_GIVE_BACK, give_back);
-}
-INIT(INIT_HARTS, account_init);
-
 static void all_harts_give_back(void)
 {
-    store_relaxed(&answered, 0);
-    for (uint32_t i = 0; i < hart_count; i++)
-        if (i != hart_index())
-            ipi_send(i, IPI_GIVE_BACK);
-    stocks_give_back();
-    while (load_acquire(&answered) + 1 < hart_count)
+    uint32_t request = stocks_ask();
+    while (!stocks_given(request))
         fiber_yield(session_fiber());
 }
 

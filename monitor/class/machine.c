@@ -110,6 +110,7 @@ static int k_memory(lua_State *L)
     set_int(L, "spare", frame_spare());
     set_int(L, "reserve", frame_reserve);
     set_int(L, "ended", memory_stats.ended);
+    set_int(L, "collected", memory_stats.collected);
     set_int(L, "cached", phys_totals.cached);
     set_int(L, "dirty", phys_totals.dirty);
     set_int(L, "written", phys_totals.written);

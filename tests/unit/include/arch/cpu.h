@@ -81,8 +81,9 @@ enum ipi {
     IPI_SHOOTDOWN = 2, // serve the shootdown request (arch/riscv/shootdown.c)
     IPI_STOP = 4,      // panic or halt: stop this hart
     IPI_FENCE_I = 8,
-    IPI_PARK = 16,  // a freezer wants this hart between polls
-    IPI_QUEUE = 64, // move to the run queue that was chosen (async/runqueue.h)
+    IPI_PARK = 16,      // a freezer wants this hart between polls
+    IPI_GIVE_BACK = 32, // give back what this hart keeps of frames and heap (lib/stock.h)
+    IPI_QUEUE = 64,     // move to the run queue that was chosen (async/runqueue.h)
 };
 void ipi_send(uint32_t hart, uint32_t what);
 // Serves IPI_SHOOTDOWN and IPI_STOP only; safe under a spinlock. Called by everything that spins.

@@ -6,6 +6,7 @@
 #include "fs/procfs.h"
 #include "lib/dt.h"
 #include "lib/init.h"
+#include "mem/huge.h"
 #include "mem/phys.h"
 #include "mem/shortage.h"
 #include "page/frame.h"
@@ -49,6 +50,7 @@ static void proc_meminfo(struct text *out)
     kb(out, "Dirty:", phys_totals.dirty);
     kb(out, "Shmem:", phys_totals.shared_anon);
     kb(out, "Slab:", slab_frames());
+    kb(out, "AnonHugePages:", load_relaxed(&huge_leaves) * PT_ENTRIES);
 }
 PROC(meminfo, proc_meminfo);
 

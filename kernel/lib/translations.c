@@ -14,8 +14,8 @@ static struct record {
     va_t va;
     pa_t pa;
     uint64_t harts; // that may have it cached; 0: the record is gone
+    uint64_t len;   // 0: a table
     uint32_t by;    // the hart that took it away
-    bool table;
 } records[RECORDS];
 static uint32_t count;             // all of them lie below
 static uint64_t loaded[MAX_HARTS]; // satp
@@ -33,12 +33,18 @@ static void unlock(void)
     atomic_release32(&busy, 0);
 }
 
+// Does a flush of [va, va+len) cover it? An address in a page stands for the page.
+static bool covers(const struct record *r, va_t va, uint64_t len)
+{
+    va_t lo = page_round_down(va), hi = page_round_up(va + len);
+    return !len || (r->len && lo <= r->va && r->va + r->len <= hi);
+}
+
 static void forget(uint64_t harts, va_t va, uint64_t len)
 {
     for (uint32_t i = 0; i < count;) {
         struct record *r = &records[i];
-        if (!len ||
-            (!r->table && r->va - page_round_down(va) < page_round_up((va & PAGE_MASK) + len)))
+        if (covers(r, va, len))
             r->harts &= ~harts;
         if (r->harts)
             i++;
@@ -64,7 +70,7 @@ void translations_load(uint64_t satp)
     unlock();
 }
 
-void translations_lost(uint64_t satp, va_t va, pa_t pa, bool table)
+void translations_lost(uint64_t satp, va_t va, pa_t pa, uint64_t len)
 {
     uint64_t mask = 0;
     lock();
@@ -72,8 +78,7 @@ void translations_lost(uint64_t satp, va_t va, pa_t pa, bool table)
         mask |= (uint64_t)(loaded[h] == satp) << h;
     bool full = mask && count == RECORDS;
     if (mask && !full)
-        records[count++] =
-            (struct record){satp, page_round_down(va), pa, mask, hart_index(), table};
+        records[count++] = (struct record){satp, page_round_down(va), pa, mask, len, hart_index()};
     unlock();
     if (full)
         panic("translations: more than %u are being taken away at once", RECORDS);
@@ -84,7 +89,7 @@ static _Noreturn void report(const struct record *r, const char *when)
     panic(
         "translations: %s, but hart %u may still have %s of va 0x%lx cached, to frame 0x%lx, of the "
         "space with satp 0x%lx; hart %u took it away",
-        when, (unsigned)__builtin_ctzl(r->harts), r->table ? "the table" : "the entry",
+        when, (unsigned)__builtin_ctzl(r->harts), r->len ? "the entry" : "the table",
         (unsigned long)r->va, (unsigned long)r->pa, (unsigned long)r->satp, r->by);
 }
 
@@ -96,7 +101,8 @@ static void check(pa_t pa, const char *when)
         return;
     lock();
     for (uint32_t i = 0; i < count && !found.harts; i++)
-        if (pa ? records[i].pa == pa : records[i].by == hart_index())
+        if (pa ? pa - records[i].pa < (records[i].len ? records[i].len : PAGE_SIZE)
+               : records[i].by == hart_index())
             found = records[i];
     unlock();
     if (found.harts)

@@ -20,9 +20,9 @@
 #ifdef TRANSLATIONS_CHECKED
 // This hart is about to load these tables, and flush.
 void translations_load(uint64_t satp);
-// The entry of va no longer leads to pa, or has lost a right. table: pa is a table, which only a flush
-// of everything makes hardware forget. The tables' lock is held.
-void translations_lost(uint64_t satp, va_t va, pa_t pa, bool table);
+// The entry of va no longer leads to [pa, pa+len), or has lost a right; flushes must cover all of it. len 0:
+// pa is a table, which only a flush of everything makes hardware forget. The tables' lock is held.
+void translations_lost(uint64_t satp, va_t va, pa_t pa, uint64_t len);
 // These harts have flushed [va, va+len); len 0: everything.
 void translations_forget(uint64_t harts, va_t va, uint64_t len);
 // Panic, with what is wrong in words.
@@ -31,10 +31,10 @@ void translations_check_settled(void);
 // plant=shootdown (lib/planted.c): shootdowns do nothing.
 extern bool translations_planted;
 #else
-#define translations_load(satp)                ((void)0)
-#define translations_lost(satp, va, pa, table) ((void)0)
-#define translations_forget(harts, va, len)    ((void)0)
-#define translations_check_freed(pa)           ((void)0)
-#define translations_check_settled()           ((void)0)
+#define translations_load(satp)              ((void)0)
+#define translations_lost(satp, va, pa, len) ((void)0)
+#define translations_forget(harts, va, len)  ((void)0)
+#define translations_check_freed(pa)         ((void)0)
+#define translations_check_settled()         ((void)0)
 enum { translations_planted = false };
 #endif

@@ -3,8 +3,8 @@
 //
 // The plain part does everything that needs no waiting, under the space's lock: first touch of
 // anonymous memory, copy on write, pages that are in the cache, growth of the stack, spurious
-// faults. The async part waits for the object's page without any lock and then tries again: the
-// mapping may have changed meanwhile, so nothing is remembered but the page itself.
+// faults. The async part waits for the object's page, or fills 2 MiB (mem/huge.c), without any lock and
+// then tries again: the mapping may have changed meanwhile, so nothing is remembered but the page itself.
 #include "lib/trace.h"
 #include "mem/shortage.h"
 #include "mem/space_internal.h"
@@ -12,117 +12,13 @@
 
 TRACE_POINT(fault_done, "fault.done", "va", "access", "space", "result");
 
-// fence.i for code that has just become reachable. A frame is marked once its contents are known
-// to all harts' instruction fetch; page.order has no other use in a cached page.
-enum { ORDER_CODE_VISIBLE = 0xfe };
-
-static cold void code_changed(struct space *s)
-{
-    for (uint32_t i = 0; i < hart_count; i++)
-        if (i != hart_index() && harts[i])
-            store_relaxed(&harts[i]->icache_stale, 1);
-    fence_full();
-    icache_shootdown(load_relaxed(&s->harts));
-}
-
-static cold void code_visible(struct space *s, struct page *pg)
-{
-    if (pg->order == ORDER_CODE_VISIBLE)
-        return;
-    pg->order = ORDER_CODE_VISIBLE;
-    code_changed(s);
-}
-
 static inline void install(struct space *s, struct mapping *m, va_t va, pte_t *slot, pa_t pa,
                            uint64_t bits)
 {
     if (unlikely(m->prot & ACCESS_EXEC))
-        code_visible(s, page_of(pa));
+        space_code_visible(s, page_of(pa));
     fence_write(); // contents before the entry
     entry_set(s, slot, va, pte_make(pa, bits));
-}
-
-static void count_resident(struct space *s, unsigned n)
-{
-    s->resident += n;
-    if (s->resident > s->peak)
-        s->peak = s->resident;
-}
-
-// ---- neighbours: one fault maps a whole block where that is likely to spare the next ones
-
-enum { BLOCK = 16 }; // pages, aligned, so they lie in one table
-
-// The part of va's block that m covers: its first address and slot. Returns how many pages.
-static unsigned block_of(const struct mapping *m, va_t *va, pte_t **slot)
-{
-    va_t at = page_round_down(*va), lo = at & ~(BLOCK * PAGE_SIZE - 1), hi = lo + BLOCK * PAGE_SIZE;
-    if (lo < m->range.lo)
-        lo = m->range.lo;
-    if (hi > m->range.hi)
-        hi = m->range.hi;
-    *slot -= (at - lo) >> PAGE_SHIFT;
-    *va = lo;
-    return (unsigned)((hi - lo) >> PAGE_SHIFT);
-}
-
-// Where Linux would map a huge page: in 2 MiB that are all one mapping's.
-static inline bool wants_ahead(const struct mapping *m, va_t va)
-{
-    const uint64_t huge = PAGE_SIZE * PT_ENTRIES;
-    va_t lo = va & ~(huge - 1);
-    return !(m->flags & MAPPING_NOHUGE) && lo >= m->range.lo && lo + huge <= m->range.hi;
-}
-
-// After a write to fresh anonymous memory there: its neighbours will be wanted, too. Frames come as
-// one run; where there is none, or memory is short, nothing is done.
-static __attribute__((noinline)) void map_ahead(struct space *s, struct mapping *m, va_t va,
-                                                pte_t *slot)
-{
-    unsigned n = block_of(m, &va, &slot), empty = 0;
-    if (s->no_huge || m->prot & ACCESS_EXEC || !frame_plenty())
-        return;
-    for (unsigned i = 0; i < n; i++)
-        empty += !slot[i];
-    pa_t pa = empty ? frame_try_run(empty) : 0;
-    if (!pa)
-        return;
-    for (unsigned i = 0; i < empty; i++) {
-        page_zero(pa_to_kva(pa + i * PAGE_SIZE));
-        page_of(pa)[i].kind = FRAME_ANON;
-    }
-    fence_write(); // contents before the entries
-    for (; n--; slot++)
-        if (!*slot) {
-            *slot = pte_make(pa, m->pte_bits);
-            pa += PAGE_SIZE;
-        }
-    count_resident(s, empty);
-}
-
-// After a read of an object's page: those of its block that are cached are mapped with it.
-static void map_around(struct space *s, struct mapping *m, va_t va, pte_t *slot, uint64_t bits)
-{
-    struct page *pages[BLOCK];
-    unsigned n = block_of(m, &va, &slot), made = 0;
-    uint32_t want = 0;
-    bool new_code = false;
-    for (unsigned i = 0; i < n; i++)
-        want |= (uint32_t)!slot[i] << i;
-    want = phys_pages_try(m->phys, (m->offset + (va - m->range.lo)) >> PAGE_SHIFT, want, pages);
-    for (uint32_t left = m->prot & ACCESS_EXEC ? want : 0; left; left &= left - 1) {
-        struct page *pg = pages[__builtin_ctz(left)];
-        new_code |= pg->order != ORDER_CODE_VISIBLE;
-        pg->order = ORDER_CODE_VISIBLE;
-    }
-    if (new_code)
-        code_changed(s);
-    fence_write();
-    for (; want; want &= want - 1, made++) {
-        unsigned i = (unsigned)__builtin_ctz(want);
-        slot[i] = pte_make(page_pa(pages[i]), bits);
-    }
-    count_resident(s, made);
 }
 
 // ---- kinds of faults
@@ -144,9 +40,9 @@ static inline int fault_anonymous(struct space *s, struct mapping *m, va_t va, p
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
     install(s, m, va, slot, pa, bits);
-    count_resident(s, 1);
-    if (access == ACCESS_WRITE && unlikely(wants_ahead(m, va)))
-        map_ahead(s, m, va, slot);
+    space_count_resident(s, 1);
+    if (access == ACCESS_WRITE && unlikely(huge_would_fit(m, va)))
+        space_map_ahead(s, m, va, slot);
     return 0;
 }
 
@@ -201,9 +97,9 @@ static __attribute__((noinline)) int fault_object(struct space *s, struct mappin
         bits &= ~(uint64_t)(PTE_W | PTE_D);
     }
     install(s, m, va, slot, pa, bits); // the page's reference is the entry's now
-    count_resident(s, 1);
+    space_count_resident(s, 1);
     if (access != ACCESS_WRITE)
-        map_around(s, m, va, slot, bits);
+        space_map_around(s, m, va, slot, bits);
     return 0;
 }
 
@@ -260,6 +156,10 @@ static __attribute__((noinline)) int fault_present(struct space *s, struct mappi
         tlb_flush_page(va);
         return 0;
     }
+    if (unlikely(e & PTE_PART)) {
+        huge_split(s, va);
+        e = *slot;
+    }
     struct page *pg = page_of(pte_pa(e));
     if (access == ACCESS_WRITE && !(m->flags & MAPPING_SHARED))
         return fault_copy(s, m, va, slot);
@@ -291,8 +191,9 @@ static cold struct mapping *grow_stack(struct space *s, va_t va)
     return mapping_of(r);
 }
 
+// small: no 2 MiB page, which takes longer than this may.
 static inline __attribute__((always_inline)) int fault_in(struct space *s, va_t va, unsigned access,
-                                                          pte_t **out)
+                                                          bool small, pte_t **out)
 {
     struct range *r = range_map_find(&s->map, va);
     if (unlikely(!r) && !(r = (struct range *)grow_stack(s, va)))
@@ -300,9 +201,14 @@ static inline __attribute__((always_inline)) int fault_in(struct space *s, va_t 
     struct mapping *m = mapping_of(r);
     if (unlikely(!(m->pte_bits & (uint64_t)access << 1))) // not prot: W without R does not exist
         return -EACCES;
-    pte_t *slot = space_slot(s, va);
-    if (unlikely(!slot))
-        return -ENOMEM;
+    pte_t *slot = huge_find(s->root, va);
+    if (unlikely(!slot)) {
+        if (!small && access == ACCESS_WRITE && huge_wanted(s, m, va))
+            return -EAGAIN;
+        slot = space_slot(s, va);
+        if (!slot)
+            return -ENOMEM;
+    }
     *out = slot;
     s->faults++;
     if (unlikely(*slot))
@@ -314,19 +220,25 @@ static inline __attribute__((always_inline)) int fault_in(struct space *s, va_t 
 
 int space_fault_locked(struct space *s, va_t va, unsigned access, pte_t **out)
 {
-    return va < USER_TOP ? fault_in(s, va, access, out) : -EFAULT;
+    return va < USER_TOP ? fault_in(s, va, access, false, out) : -EFAULT;
 }
 
-int space_fault_fast(struct space *s, va_t va, unsigned access)
+static inline __attribute__((always_inline)) int fault(struct space *s, va_t va, unsigned access,
+                                                       bool small)
 {
     pte_t *slot;
     if (unlikely(va >= USER_TOP))
         return -EFAULT;
     spin_lock(&s->lock);
-    int r = fault_in(s, va, access, &slot);
+    int r = fault_in(s, va, access, small, &slot);
     spin_unlock(&s->lock);
     TRACE(fault_done, va, access, s->id, (uint64_t)r);
     return r;
+}
+
+int space_fault_fast(struct space *s, va_t va, unsigned access)
+{
+    return fault(s, va, access, false);
 }
 
 // Which page of which object the fault waits for; both stay referenced by the caller. False: the
@@ -359,18 +271,24 @@ static void target_drop(struct phys **ph, struct page **page)
 }
 
 ASYNC(space_fault, struct phys *ph; uint64_t index; struct page *page; long r; uint32_t how;
-      uint32_t tries;)
+      uint32_t tries; bool small;)
 {
     ASYNC_BEGIN(space_fault);
     f->ph = NULL;
     f->page = NULL;
     f->tries = 0;
+    f->small = false;
     for (;;) {
-        f->r = space_fault_fast(f->s, f->va, f->access);
+        f->r = fault(f->s, f->va, f->access, f->small);
         target_drop(&f->ph, &f->page);
         if (f->r == -EAGAIN) {
-            if (!fault_target(f->s, f->va, &f->ph, &f->index, &f->how))
+            if (!fault_target(f->s, f->va, &f->ph, &f->index, &f->how)) {
+                AWAIT(f->r, huge_fault, f->s, f->va); // 2 MiB of anonymous memory, as it was
+                if (f->r < 0)
+                    ASYNC_RETURN(f->r);
+                f->small = true;
                 continue;
+            }
             AWAIT(f->r, phys_page, f->ph, f->index, f->how, NULL, 1, &f->page);
             if (f->r == 0)
                 continue;

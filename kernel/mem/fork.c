@@ -82,10 +82,11 @@ static int copy_entries(struct fork_step *w, va_t *at, va_t hi)
         va_t end = (*at | (step - 1)) + 1;
         if (end > hi)
             end = hi;
-        if (e & PTE_V)
-            e = pte_table(e)[pt_index(*at, 1)];
-        if (e & PTE_V) {
-            int r = copy_leaves(w, pte_table(e), *at, end);
+        pte_t *slot = e & PTE_V ? &pte_table(e)[pt_index(*at, 1)] : NULL;
+        if (slot && *slot & PTE_V) {
+            if (unlikely(pte_is_leaf(*slot))) // its pages will be copied one by one
+                huge_split(w->from, *at);
+            int r = copy_leaves(w, pte_table(*slot), *at, end);
             if (r)
                 return r;
         }

@@ -8,7 +8,7 @@ static uint64_t count_present(struct space *s, va_t lo, va_t hi)
 {
     uint64_t n = 0;
     for (va_t va = lo; va < hi; va += PAGE_SIZE) {
-        const pte_t *slot = pt_find(s->root, va);
+        const pte_t *slot = huge_find(s->root, va);
         if (!slot)
             va |= PAGE_SIZE * (PT_ENTRIES - 1);
         else
@@ -47,14 +47,19 @@ size_t space_entries(struct space *s, va_t from, va_t to, struct pte_info *out, 
         to = USER_TOP;
     spin_lock(&s->lock);
     for (va_t va = from; va < to && n < max; va += PAGE_SIZE) {
-        const pte_t *slot = pt_find(s->root, va);
+        const pte_t *slot = huge_find(s->root, va);
         if (!slot) { // nothing in this leaf table's 2 MiB, or in the whole gigabyte
             va |= s->root[pt_index(va, 2)] & PTE_V ? PAGE_SIZE * (PT_ENTRIES - 1)
                                                    : PAGE_SIZE * (PT_ENTRIES * PT_ENTRIES - 1);
             continue;
         }
-        if (*slot)
-            out[n++] = (struct pte_info){va, *slot};
+        const pte_t *leaf = *slot & PTE_PART ? huge_leaf(s, va) : NULL;
+        if (leaf) {
+            out[n++] = (struct pte_info){va & ~(HUGE_SIZE - 1), *leaf, PT_ENTRIES};
+            va |= PAGE_SIZE * (PT_ENTRIES - 1);
+        } else if (*slot) {
+            out[n++] = (struct pte_info){va, *slot, 1};
+        }
     }
     spin_unlock(&s->lock);
     return n;
@@ -65,8 +70,8 @@ pte_t space_pte_get(struct space *s, va_t va)
     if (va >= USER_TOP)
         return 0;
     spin_lock(&s->lock);
-    const pte_t *slot = pt_find(s->root, va);
-    pte_t e = slot ? *slot : 0;
+    const pte_t *slot = huge_find(s->root, va);
+    pte_t e = slot ? *slot & ~(pte_t)PTE_PART : 0;
     spin_unlock(&s->lock);
     return e;
 }
@@ -79,15 +84,16 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
         return -EINVAL; // a pointer to a table, or the kernel's
     int e = 0;
     spin_lock(&s->lock);
-    pte_t *slot = pt_find(s->root, va);
-    pte_t was = slot ? *slot : 0;
+    pte_t *slot = huge_find(s->root, va);
+    pte_t was = slot ? *slot & ~(pte_t)PTE_PART : 0;
     if (!was)
         e = -ENOENT;
-    else if (pte_pa(was) != pte_pa(entry) || entry >> 54 || entry & (PTE_G | 1 << 9))
+    else if (pte_pa(was) != pte_pa(entry) || entry >> 54 || entry & (PTE_G | PTE_PART))
         e = -EINVAL;
     else if (entry & PTE_W && !(was & PTE_W) && load_relaxed(&page_of(pte_pa(was))->refs) > 1)
         e = -EBUSY; // others have this frame: a write through here would reach them
     if (!e) {
+        huge_split(s, va);
         entry_set(s, slot, va, entry & PTE_V ? entry : entry | PTE_HELD);
         space_flush(s, page_round_down(va), PAGE_SIZE);
         *old = was;

@@ -13,11 +13,13 @@ static bool entries_follow(struct space *s, const struct mapping *m, va_t va, va
 {
     bool lost = false;
     for (; va < hi; va += PAGE_SIZE) {
-        pte_t *slot = pt_find(s->root, va);
+        pte_t *slot = huge_find(s->root, va);
         if (!slot) {
             va |= PAGE_SIZE * (PT_ENTRIES - 1);
             continue;
         }
+        if (unlikely(*slot & PTE_PART))
+            huge_split(s, va);
         pte_t e = *slot;
         if (!e)
             continue;
@@ -97,7 +99,7 @@ static int protect_mappings(struct space *s, va_t va, va_t *hi, uint32_t prot)
 {
     int e = check_protect(s, va, hi, prot);
     if ((unlikely(s->data_limit != UINT64_MAX) && !data_fits(s, va, *hi, prot)) ||
-        range_map_isolate(&s->map, va, *hi)) {
+        space_isolate(s, va, *hi)) {
         *hi = va;
         return -ENOMEM;
     }

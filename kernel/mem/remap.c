@@ -96,7 +96,7 @@ static int grow_locked(struct space *s, struct range *r, va_t old, uint64_t old_
 static int prepare_tables(struct space *s, va_t from, va_t to, uint64_t len)
 {
     for (uint64_t o = 0; o < len; o += PAGE_SIZE) {
-        pte_t *slot = pt_find(s->root, from + o);
+        pte_t *slot = huge_find(s->root, from + o);
         if (!slot) // on to the next leaf table
             o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
         else if (*slot && !space_slot(s, to + o))
@@ -110,13 +110,15 @@ static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, ui
     unsigned budget = STEP_PAGES;
     uint64_t first = o;
     for (; o < len && budget; o += PAGE_SIZE, budget--) {
-        pte_t *slot = pt_find(s->root, from + o);
+        pte_t *slot = huge_find(s->root, from + o);
         if (!slot) {
             o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
         } else if (*slot) { // a page touched since the tables were made may find none: it stays
-            pte_t *dst = pt_find(s->root, to + o);
+            pte_t *dst = huge_find(s->root, to + o);
             if (!dst)
                 continue;
+            if (unlikely(*slot & PTE_PART))
+                huge_split(s, from + o);
             *dst = *slot;
             entry_set(s, slot, from + o, 0);
         }
@@ -184,7 +186,7 @@ static int remap_begin(struct space *s, const struct space_remap_args *a, struct
     uint64_t len = a->old_len < a->new_len ? a->old_len : a->new_len;
     w->to = a->how & REMAP_FIXED ? a->to
                                  : range_map_gap_high(&s->map, a->new_len, MAP_LOWEST, s->mmap_top);
-    if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
+    if (!w->to || space_isolate(s, a->old, a->old + len))
         return -ENOMEM;
     w->old = mapping_of(range_map_find(&s->map, a->old));
     w->m = mapping_copy(w->old, a->old, s);

@@ -40,7 +40,7 @@ static void protect(struct space *s, va_t from, va_t to)
 {
     bool lost = false;
     for (va_t va = from; va < to; va += PAGE_SIZE) {
-        pte_t *slot = pt_find(s->root, va);
+        pte_t *slot = huge_find(s->root, va);
         if (!slot || !(*slot & PTE_W))
             continue;
         entry_set(s, slot, va, *slot & ~(pte_t)(PTE_W | PTE_D));
@@ -119,7 +119,7 @@ static pte_t *entry_of(const struct mapping *m, const struct page *pg, va_t *va)
     va_t to;
     if (!shown_at(m, pg->index, pg->index + 1ul, va, &to))
         return NULL;
-    pte_t *slot = pt_find(m->space->root, *va);
+    pte_t *slot = huge_find(m->space->root, *va);
     return slot && *slot && pte_pa(*slot) == page_pa(pg) ? slot : NULL;
 }
 

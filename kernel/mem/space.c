@@ -94,9 +94,10 @@ void space_tables_trim(struct space *s, va_t lo, va_t hi)
         pte_t *slot = &pte_table(e)[pt_index(at, 1)];
         if (!(*slot & PTE_V) || !range_map_is_free(&s->map, at, at + span))
             continue;
+        DEBUG_ASSERT(!pte_is_leaf(*slot)); // it would lie in a mapping
         struct page *pg = page_of(pte_pa(*slot));
         *slot = 0;
-        translations_lost(s->satp, at, page_pa(pg), true);
+        translations_lost(s->satp, at, page_pa(pg), 0);
         s->tables--;
         list_remove(&pg->link);
         list_push_back(&gone, &pg->link);
@@ -166,11 +167,11 @@ void space_switch_slow(struct space *s)
 // Tables newest first: a table's entry is cleared before its parent is given back.
 static cold void space_free(struct space *s)
 {
-    ASSERT(s->magic == SPACE_MAGIC && !s->harts && !s->resident);
+    ASSERT(s->magic == SPACE_MAGIC && !s->harts && !s->resident && !s->huge);
     LIST_FOREACH_SAFE(it, next, &s->table_list) {
         struct page *pg = list_entry(it, struct page, link);
         *table_slot(s, pg) = 0;
-        translations_lost(s->satp, 0, page_pa(pg), true); // no hart has it loaded: no record
+        translations_lost(s->satp, 0, page_pa(pg), 0); // no hart has it loaded: no record
         frame_free_zeroed(page_pa(pg));
     }
     root_free(s->root);

@@ -6,7 +6,8 @@
 // exclude each other by the async mutex space.mutate; faults and user copies need only the lock.
 // A frame that was mapped is freed after the shootdown, and both happen before the lock is dropped.
 //
-// Private anonymous pages are owned by page table entries. A private page is copied on write when
+// Private anonymous pages are owned by page table entries; 512 of them may be shown to the hardware as one
+// (mem/huge.h). A private page is copied on write when
 // its frame has another reference (a forked space, the page cache, the zero frame); a pinned frame
 // (I/O under way) is copied by fork at once instead of being shared.
 //
@@ -75,10 +76,11 @@ struct space {
     uint64_t data_limit;  // bytes of private writable mappings (RLIMIT_DATA)
     bool lock_future;     // mlockall(MCL_FUTURE): new mappings are locked
     bool not_random;      // ADDR_NO_RANDOMIZE: each part of an image has one place
-    bool no_huge;         // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch
-    uint64_t mapped;      // bytes in mappings
-    uint64_t resident;    // user frames in the page table
-    uint64_t tables;      // table frames, root included
+    bool no_huge; // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch, no 2 MiB page
+    uint64_t mapped;   // bytes in mappings
+    uint64_t resident; // user frames in the page table
+    uint64_t tables;   // table frames, root included
+    uint64_t huge;     // 2 MiB leaves (mem/huge.h)
     va_t
         walked; // what user copies walked to last: va >> WALK_SHIFT, and the leaf table there, while it lives
     pte_t *walked_table;
@@ -205,14 +207,16 @@ struct mapping_info {
 size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size_t max,
                       bool with_resident);
 
-// Present leaf entries at or above `from`, below `to`: for the monitor's page table class.
+// Present leaf entries at or above `from`, below `to`, and one that `from` lies in: for the monitor's page
+// table class.
 struct pte_info {
     va_t va;
     pte_t entry;
+    uint64_t pages; // 1 or PT_ENTRIES
 };
 size_t space_entries(struct space *s, va_t from, va_t to, struct pte_info *out, size_t max);
 
-// Reads one entry (0: no table). Sets one with shootdown under the lock: only flag bits may change
+// Reads a page's entry (0: none). Sets one with shootdown under the lock: only flag bits may change
 // (V, R, W, X, U, A, D, HELD) on an entry that has a frame; *old gets what it was. -ENOENT: there is
 // no frame. -EINVAL: another frame, reserved combination (W without R), or kernel address. -EBUSY:
 // W on a frame that others have, too.

@@ -2,7 +2,9 @@
 // What the files of mem/ share about spaces. Nobody else includes it.
 #pragma once
 
+#include "lib/log.h"
 #include "lib/translations.h"
+#include "mem/huge.h"
 #include "mem/phys.h"
 #include "mem/space.h"
 
@@ -52,10 +54,11 @@ static inline void space_flush(struct space *s, va_t va, uint64_t len)
 static inline void entry_set(struct space *s, pte_t *slot, va_t va, pte_t e)
 {
     pte_t old = *slot;
+    DEBUG_ASSERT(!(old & PTE_PART)); // the hardware would not see it: huge_split first
     *slot = e;
     if (old & PTE_V &&
         (pte_pa(old) != pte_pa(e) || old & ~e & (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U)))
-        translations_lost(s->satp, va, pte_pa(old), false);
+        translations_lost(s->satp, va, pte_pa(old), PAGE_SIZE);
     (void)s, (void)va;
 }
 
@@ -67,7 +70,7 @@ static inline pte_t *space_slot(struct space *s, va_t va)
     if (unlikely(!table))
         return NULL;
     e = &table[pt_index(va, 1)];
-    table = likely(*e & PTE_V) ? pte_table(*e) : space_table_new(s, e, va, true);
+    table = likely(*e & PTE_V) ? table_under(*e) : space_table_new(s, e, va, true);
     return likely(table != NULL) ? &table[pt_index(va, 0)] : NULL;
 }
 
@@ -102,6 +105,23 @@ static inline uint64_t mapping_bits_for(const struct mapping *m, const struct pa
     return own ? m->pte_bits : m->pte_bits & ~(uint64_t)(PTE_W | PTE_D);
 }
 
+static inline void space_count_resident(struct space *s, unsigned n)
+{
+    s->resident += n;
+    if (s->resident > s->peak)
+        s->peak = s->resident;
+}
+
+// ---- what a fault does besides (around.c); lock held
+
+// The frame is about to be executable.
+void space_code_visible(struct space *s, struct page *pg);
+// After a write to fresh anonymous memory where huge_would_fit: its neighbours will be wanted, too. Frames come
+// as one run; where there is none, or memory is short, nothing is done.
+void space_map_ahead(struct space *s, struct mapping *m, va_t va, pte_t *slot);
+// After a read of an object's page: those of its block that are cached are mapped with it.
+void space_map_around(struct space *s, struct mapping *m, va_t va, pte_t *slot, uint64_t bits);
+
 struct mapping *mapping_new(const struct space_map *what, va_t lo);
 void mapping_release(struct range *r);
 
@@ -110,6 +130,8 @@ struct mapping *mapping_copy(const struct mapping *from, va_t at, struct space *
 // Lock held. May there be `more` bytes of mappings like this (RLIMIT_AS, RLIMIT_DATA)?
 bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags);
 int space_check_range(va_t va, uint64_t len); // aligned, inside user space
+// Lock and mutate held: no mapping, and no 2 MiB leaf, spans lo or hi any more. 0, -ENOMEM.
+int space_isolate(struct space *s, va_t lo, va_t hi);
 // mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.
 int space_remove_small(struct space *s, va_t lo, va_t hi); // lock held, too
 // mutate held by the task. Removes everything in the range, in steps.

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "async/async.h"
+#include "mem/huge.h"
 #include "mem/space.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ enum { WALK_SHIFT = 21 };
 static inline pte_t *user_slot_locked(struct space *s, va_t va)
 {
     if (unlikely(va >> WALK_SHIFT != s->walked)) {
-        pte_t *slot = pt_find(s->root, va);
+        pte_t *slot = huge_find(s->root, va);
         if (unlikely(!slot))
             return NULL;
         s->walked = va >> WALK_SHIFT;

@@ -70,13 +70,22 @@ va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
         va_t end = (va | (step - 1)) + 1;
         if (end > hi)
             end = hi;
-        if (e & PTE_V)
-            e = pte_table(e)[pt_index(va, 1)];
-        if (!(e & PTE_V)) {
+        pte_t *slot = e & PTE_V ? &pte_table(e)[pt_index(va, 1)] : NULL;
+        if (!slot || !(*slot & PTE_V)) {
             va = end;
             continue;
         }
-        va = zap_leaves(z, pte_table(e), va, end, budget);
+        if (unlikely(pte_is_leaf(*slot)) && end - va == span) {
+            if (!*budget)
+                return va;
+            *budget -= *budget > PT_ENTRIES ? PT_ENTRIES : *budget;
+            huge_zap(z, slot, va);
+            va = end;
+            continue;
+        }
+        if (unlikely(pte_is_leaf(*slot)))
+            huge_split(z->s, va);
+        va = zap_leaves(z, pte_table(*slot), va, end, budget);
         if (va < end)
             return va;
         *budget -= *budget > 4 ? 4 : *budget; // a table costs, also an empty one

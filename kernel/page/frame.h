@@ -53,8 +53,8 @@ struct page {
     union {
         struct list link; // free lists, heap
         struct {
-            // FRAME_CACHE: struct phys *; FRAME_TABLE: struct space *; free: the depot's; else
-            // free use
+            // FRAME_CACHE: struct phys *; FRAME_ANON: of the first of a 2 MiB page its table
+            // (mem/huge.h); free: the depot's
             void *owner;
             uint64_t data; // FRAME_CACHE: neighbours in the eviction list (mem/evict.c)
         };
@@ -122,6 +122,9 @@ pa_t frame_alloc_order(unsigned order);
 // n contiguous frames; give each back with frame_unref. 0: none, or n > 1 << FRAME_ORDER_MAX.
 pa_t frame_alloc_run(size_t n);
 pa_t frame_try_run(size_t n); // the same, but nothing cached is given up for it
+
+// Could frame_try_run give 2^order now, without the depot's? A glance, without the lock.
+bool frame_has_run(unsigned order);
 
 // Gives this hart's own frames and the depot's back, so that they can merge (tests, memory pressure).
 void frame_flush_hart(void);

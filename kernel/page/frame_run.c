@@ -41,6 +41,14 @@ pa_t frame_try_run(size_t n)
     return likely(pa != 0) ? pa : run_get_merged(n, order);
 }
 
+bool frame_has_run(unsigned order)
+{
+    for (; order <= FRAME_ORDER_MAX; order++)
+        if (load_relaxed(&buddy.blocks[order].next) != &buddy.blocks[order])
+            return true;
+    return false;
+}
+
 pa_t frame_alloc_run(size_t n)
 {
     pa_t pa = frame_try_run(n);

@@ -29,9 +29,9 @@ enum {
     MAP_FIXED_NOREPLACE = 0x100000,
 };
 enum {
-    MAP_IGNORED = MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK | MAP_STACK,
+    MAP_IGNORED = MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK,
     MAP_KNOWN = MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |
-                MAP_POPULATE | MAP_FIXED_NOREPLACE | MAP_IGNORED,
+                MAP_POPULATE | MAP_STACK | MAP_FIXED_NOREPLACE | MAP_IGNORED,
 };
 
 static struct space *my_space(void)
@@ -56,6 +56,8 @@ static int map_flags(uint64_t flags, struct space_map *w)
         w->flags |= MAPPING_STACK;
     if (flags & MAP_NORESERVE)
         w->flags |= MAPPING_NORESERVE;
+    if (flags & MAP_STACK) // of a thread, which touches little of it
+        w->flags |= MAPPING_NOHUGE;
     if (flags & MAP_LOCKED)
         w->flags |= MAPPING_LOCKED;
     if (flags & MAP_FIXED_NOREPLACE)

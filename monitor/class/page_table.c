@@ -4,6 +4,7 @@
 // PageTable#n is the table of Space#n; PageTable#0 is the kernel's.
 #include "arch/start.h"
 #include "class/classes.h"
+#include "mem/huge.h"
 #include "mem/space.h"
 #include "session/journal.h"
 
@@ -115,9 +116,11 @@ static int table_walk(lua_State *L)
 
 static void push_leaf(lua_State *L, const struct pte_info *e)
 {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     class_set_hex(L, "va", e->va);
     class_set_hex(L, "pa", pte_pa(e->entry));
+    lua_pushinteger(L, (lua_Integer)e->pages);
+    lua_setfield(L, -2, "pages");
     pte_push_bits(L, e->entry);
     lua_setfield(L, -2, "bits");
     lua_pushinteger(L, load_relaxed(&page_of(pte_pa(e->entry))->refs));
@@ -155,13 +158,22 @@ static int table_leaves(lua_State *L)
         for (size_t i = 0; i < n; i++)
             push_leaf(L, &batch[i]);
         all += n;
-        at = n ? batch[n - 1].va + PAGE_SIZE : hi;
+        at = n ? batch[n - 1].va + batch[n - 1].pages * PAGE_SIZE : hi;
     }
-    class_set_columns(L, "va> pa> bits refs>");
+    class_set_columns(L, "va> pa> bits pages> refs>");
     return 1;
 }
 
 // ---- a change: the bits of one entry
+
+// What the walk says of the page at va: its entry, or the one that its 2 MiB leaf stands for. 0: no frame.
+static pte_t entry_of(const struct pt_step *steps, unsigned n, va_t va)
+{
+    pte_t e = n ? steps[n - 1].entry : 0;
+    if (n == PT_LEVELS - 1 && pte_is_leaf(e))
+        return e + pte_make(va & (HUGE_SIZE - PAGE_SIZE), 0);
+    return n == PT_LEVELS ? e : 0;
+}
 
 // arg: space, va, entry.
 static long pte_validate(struct change *c)
@@ -176,7 +188,7 @@ static long pte_validate(struct change *c)
         return -EPERM;
     }
     unsigned n = page_table_walk(c->arg[0], c->arg[1], steps);
-    pte_t now = n == PT_LEVELS ? steps[n - 1].entry : 0;
+    pte_t now = entry_of(steps, n, c->arg[1]);
     if (!now)
         snprintf(c->why, sizeof c->why, "there is no frame at this address (level %u)",
                  n ? PT_LEVELS - n : 2);
@@ -226,7 +238,7 @@ void page_table_change(lua_State *L, uint64_t space, va_t va, pte_t bits)
 {
     struct pt_step steps[PT_LEVELS];
     unsigned n = page_table_walk(space, va, steps);
-    pte_t now = n == PT_LEVELS ? steps[n - 1].entry : 0;
+    pte_t now = entry_of(steps, n, va);
     change_make(L, &(struct change){.kind = &pte_kind,
                                     .arg = {space, va, (now & ~(pte_t)PTE_FLAGS) | bits}});
 }
@@ -261,10 +273,11 @@ static const struct class_field table_fields[] = {
 static const struct class_method table_methods[] = {
     {"walk", "pt:page_table_walk(va) -> Walk", "the way from the root to va, or to where it stops",
      "k.pid(1).space.pt:page_table_walk(0x10000)", table_walk},
-    {"leaves", "pt:leaves{lo=, hi=} -> list of {va, pa, bits, refs}",
-     "the entries that have a frame, at most 4096", "k.pid(1).space.pt:leaves{hi = 0x20000}",
-     table_leaves},
-    {"set", "pt:set(va, bits)", "sets the bits of one entry and shoots down its translations",
+    {"leaves", "pt:leaves{lo=, hi=} -> list of {va, pa, bits, pages, refs}",
+     "the entries that have a frame, or 512 in a run, whose first one's references they show; at most 4096",
+     "k.pid(1).space.pt:leaves{hi = 0x20000}", table_leaves},
+    {"set", "pt:set(va, bits)",
+     "sets the bits of one page's entry and shoots down its translations",
      "k.pid(5).space.pt:set(0x10000, \"vr-u-ad\")", table_set},
     {0},
 };

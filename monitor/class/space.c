@@ -16,7 +16,8 @@
 #include <string.h>
 
 struct space_view {
-    uint64_t mapped, resident, tables, peak, faults, cow_copies, major, harts, limit, stack_limit;
+    uint64_t mapped, resident, huge, tables, peak, faults, cow_copies, major, harts, limit,
+        stack_limit;
     uint64_t brk_start, brk, mmap_top, mappings;
 };
 
@@ -29,6 +30,7 @@ static long space_copy(const struct class_key *key, void *out)
     *(struct space_view *)out = (struct space_view){
         .mapped = s->mapped,
         .resident = s->resident,
+        .huge = s->huge,
         .tables = s->tables,
         .peak = s->peak,
         .faults = s->faults,
@@ -350,6 +352,7 @@ static const struct class_field space_fields[] = {
     FIELD(struct space_view, mappings, "how many"),
     FIELD(struct space_view, mapped, "bytes in mappings"),
     FIELD(struct space_view, resident, "pages that are there"),
+    FIELD(struct space_view, huge, "2 MiB leaves: 512 of these pages each"),
     FIELD(struct space_view, peak, "the most pages there ever were"),
     FIELD(struct space_view, tables, "frames of its page table"),
     FIELD(struct space_view, faults, "page faults served"),

@@ -7,7 +7,8 @@
 // shootdown() (arch/shootdown.h).
 //
 // A leaf entry that is not zero owns one reference on its frame. With V clear and PTE_HELD set the
-// frame stays but user access faults (PROT_NONE over touched pages).
+// frame stays but user access faults (PROT_NONE over touched pages). A leaf at level 1, 2 MiB, is valid
+// (mem/huge.h).
 #pragma once
 
 #include "arch/types.h"
@@ -27,6 +28,8 @@ enum {
     PTE_A = 1 << 6,
     PTE_D = 1 << 7,
     PTE_HELD = 1 << 8, // software: not valid, but the frame belongs here
+    PTE_PART =
+        1 << 9, // software: of a table under a 2 MiB leaf, which the hardware sees in its stead
     PTE_FLAGS = 0x3ff,
 };
 enum { PT_LEVELS = 3, PT_ENTRIES = 512, PT_USER_ENTRIES = 256 };
@@ -58,19 +61,6 @@ static inline pte_t *pte_table(pte_t e)
 static inline unsigned pt_index(va_t va, unsigned level)
 {
     return va >> (PAGE_SHIFT + 9 * level) & (PT_ENTRIES - 1);
-}
-
-// The leaf slot of a user address, or NULL when a table on the way is absent. User roots hold
-// 4 KiB leaves only. va < USER_TOP.
-static inline pte_t *pt_find(pte_t *root, va_t va)
-{
-    pte_t e = root[pt_index(va, 2)];
-    if (unlikely(!(e & PTE_V)))
-        return NULL;
-    e = pte_table(e)[pt_index(va, 1)];
-    if (unlikely(!(e & PTE_V)))
-        return NULL;
-    return &pte_table(e)[pt_index(va, 0)];
 }
 
 // What a user mapping with these rights (enum access bits of mem/space.h: 1 read, 2 write, 4

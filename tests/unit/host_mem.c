@@ -6,6 +6,7 @@
 #include "host.h"
 
 #include "lib/log.h"
+#include "mem/huge.h"
 #include "page/frame.h"
 #include "page/heap.h"
 
@@ -91,6 +92,21 @@ void icache_shootdown(uint64_t mask)
     (void)mask;
 }
 
+// As the hardware does, which keeps a page's share of a leaf of 2 MiB for itself.
+static pte_t walk(const pte_t *root, va_t va)
+{
+    struct pt_step steps[PT_LEVELS];
+    unsigned n = pt_walk(root, va, steps);
+    pte_t e = steps[n - 1].entry;
+    if (n == PT_LEVELS)
+        return e;
+    if (!(e & PTE_V))
+        return 0;
+    if (n != 2 || pte_pa(e) & (HUGE_SIZE - 1))
+        panic("a leaf at level %u, to frame 0x%lx", PT_LEVELS - n, (unsigned long)pte_pa(e));
+    return e + pte_make(va & (HUGE_SIZE - PAGE_SIZE), 0);
+}
+
 static void *translate(unsigned hart, va_t va, pte_t need)
 {
     if (va >= USER_TOP)
@@ -98,9 +114,7 @@ static void *translate(unsigned hart, va_t va, pte_t need)
     unsigned i = slot_of(va);
     pte_t e = cpu[hart].tlb[i].entry;
     if (!e || cpu[hart].tlb[i].page != page_round_down(va) || (e & need) != need) {
-        pte_t *root = pa_to_kva((cpu[hart].satp & 0xfffffffffff) << PAGE_SHIFT);
-        pte_t *slot = pt_find(root, va);
-        e = slot ? *slot : 0;
+        e = walk(pa_to_kva((cpu[hart].satp & 0xfffffffffff) << PAGE_SHIFT), va);
         if ((e & need) != need)
             return NULL;
         cpu[hart].tlb[i].page = page_round_down(va);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// sources: kernel/mem/space.c kernel/mem/map.c kernel/mem/zap.c kernel/mem/fault.c kernel/mem/fork.c
+// sources: kernel/mem/space.c kernel/mem/map.c kernel/mem/zap.c kernel/mem/fault.c kernel/mem/around.c kernel/mem/huge.c kernel/mem/fork.c
 // sources: kernel/mem/protect.c kernel/mem/remap.c kernel/mem/advise.c kernel/mem/look.c kernel/mem/user.c kernel/mem/pin.c
 // sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c kernel/mem/rmap.c kernel/mem/shortage.c kernel/mem/radix.c kernel/mem/range_map.c
 // sources: kernel/page/frame.c kernel/page/heap.c kernel/arch/riscv/pt.c
@@ -68,6 +68,7 @@ CALLABLE(space_fault, f->a.s, f->a.va, f->a.access)
 CALLABLE(space_commit, f->a.s, f->a.va, f->a.len, f->a.access)
 CALLABLE(user_pin, f->a.s, f->a.va, f->a.len, f->a.access, f->a.out)
 CALLABLE(user_read, f->a.s, f->a.dst, f->a.src, f->a.n)
+CALLABLE(user_write, f->a.s, f->a.dst, f->a.src, f->a.n)
 CALLABLE(phys_sync, f->a.ph, f->a.lo, f->a.hi)
 CALLABLE(phys_truncate, f->a.ph, f->a.size)
 CALLABLE(phys_destroy, f->a.ph)
@@ -140,6 +141,35 @@ static void leave_all(void)
     host_on_hart(0);
 }
 
+// Loads and stores that wait for what has to be read, or cleared.
+static int load_on(unsigned hart, struct space *s, va_t va, uint64_t *v)
+{
+    int r = host_user_load(hart, s, va, v);
+    if (r != -EAGAIN)
+        return r;
+    long e = CALL(space_fault, s, va, ACCESS_READ);
+    return e ? (int)e : host_user_load(hart, s, va, v);
+}
+
+static int store_on(unsigned hart, struct space *s, va_t va, uint64_t v)
+{
+    int r = host_user_store(hart, s, va, v);
+    if (r != -EAGAIN)
+        return r;
+    long e = CALL(space_fault, s, va, ACCESS_WRITE);
+    return e ? (int)e : host_user_store(hart, s, va, v);
+}
+
+static int load(struct space *s, va_t va, uint64_t *v)
+{
+    return load_on(0, s, va, v);
+}
+
+static int store(struct space *s, va_t va, uint64_t v)
+{
+    return store_on(0, s, va, v);
+}
+
 // ---- single facts
 
 static void first_touch(void **state)
@@ -204,13 +234,14 @@ static void stack_grows(void **state)
     release(s);
 }
 
-// A write maps the rest of its 64 KiB where 2 MiB belong to the mapping, and nowhere else.
+// A write maps the rest of its 64 KiB where 2 MiB belong to the mapping, but have a table, and nowhere else.
 static void writes_map_ahead(void **state)
 {
     (void)state;
     uint64_t v, mib2 = 512 * PAGE_SIZE;
     struct space *s = space_new();
     va_t va = map_at(s, 0x40000000 + 5 * PAGE_SIZE, 1100, RW, 0);
+    assert_int_equal(host_user_load(0, s, 0x40000000 + mib2 + 18 * PAGE_SIZE, &v), 0);
     assert_int_equal(host_user_store(0, s, 0x40000000 + mib2 + 17 * PAGE_SIZE, 7), 0);
     assert_int_equal(s->resident, 16);
     assert_int_equal(host_user_store(0, s, 0x40000000 + mib2 + 31 * PAGE_SIZE, 8), 0);
@@ -230,6 +261,284 @@ static void writes_map_ahead(void **state)
     assert_int_equal(CALL(space_unmap, s, va, 1100 * PAGE_SIZE), 0);
     assert_int_equal(s->resident, 0);
     release(s);
+}
+
+// ---- 2 MiB pages
+
+// A mapping with one whole 2 MiB in it, at `huge`, whose pages hold their number plus 100.
+static struct {
+    struct space *s;
+    va_t va, huge;
+    uint64_t before;
+} hm;
+
+static unsigned levels(va_t va)
+{
+    struct pt_step steps[PT_LEVELS];
+    return pt_walk(hm.s->root, va, steps);
+}
+
+static va_t huge_at(unsigned page)
+{
+    return hm.huge + page * PAGE_SIZE;
+}
+
+static void huge_begin(void)
+{
+    leave_all();
+    hm.before = in_use();
+    hm.s = space_new();
+    hm.huge = 0x40200000;
+    hm.va = map_at(hm.s, hm.huge - 3 * PAGE_SIZE, 3 + 512 + 5, RW, 0);
+    for (unsigned i = 0; i < 512; i++)
+        assert_int_equal(store_on(i % 2, hm.s, huge_at(i), 100 + i), 0);
+    assert_int_equal(hm.s->huge, 1);
+    assert_int_equal(hm.s->resident, 512);
+    assert_int_equal(hm.s->faults, 1);
+    assert_int_equal(levels(hm.huge), 2);
+}
+
+// All pages but [lo, hi) are as they were, on every hart.
+static void huge_holds(unsigned lo, unsigned hi)
+{
+    uint64_t v;
+    for (unsigned i = 0; i < 512; i++) {
+        if (i >= lo && i < hi)
+            continue;
+        assert_int_equal(load_on(i % 3, hm.s, huge_at(i), &v), 0);
+        assert_int_equal(v, 100 + i);
+        assert_int_equal(user_copy_in(hm.s, &v, huge_at(i), sizeof v), 0);
+        assert_int_equal(v, 100 + i);
+    }
+}
+
+static void huge_end(void)
+{
+    release(hm.s);
+    leave_all();
+    assert_int_equal(huge_leaves, 0);
+    assert_int_equal(in_use(), hm.before);
+}
+
+static void huge_whole(void **state)
+{
+    (void)state;
+    uint64_t v;
+    huge_begin();
+    huge_holds(0, 0);
+    assert_int_equal(store(hm.s, hm.va, 1), 0); // beside it: by itself
+    assert_int_equal(hm.s->resident, 513);
+    struct pte_info info[4];
+    assert_int_equal(space_entries(hm.s, 0, USER_TOP, info, 4), 2);
+    assert_int_equal(info[1].va, hm.huge);
+    assert_int_equal(info[1].pages, 512);
+    assert_int_equal(space_entries(hm.s, huge_at(9), huge_at(10), info, 4), 1);
+    assert_int_equal(pte_pa(space_pte_get(hm.s, huge_at(9))),
+                     pte_pa(info[0].entry) + 9 * PAGE_SIZE);
+    assert_true(space_in_memory(hm.s, huge_at(511)));
+    // the way there is remembered
+    assert_int_equal(user_copy_in(hm.s, &v, huge_at(7), sizeof v), 0);
+    host_on_hart(1);
+    assert_int_equal(CALL(space_discard, hm.s, hm.huge, 512 * PAGE_SIZE), 0);
+    assert_int_equal(hm.s->resident, 1);
+    assert_int_equal(hm.s->huge, 0);
+    assert_int_equal(hm.s->tables, 3);
+    assert_int_equal(user_copy_in(hm.s, &v, huge_at(7), sizeof v), 0);
+    assert_int_equal(v, 0);
+    for (unsigned h = 0; h < 3; h++) {
+        assert_int_equal(load_on(h, hm.s, huge_at(8 + h), &v), 0);
+        assert_int_equal(v, 0);
+    }
+    assert_int_equal(levels(hm.huge), 3); // what was read first stays in 4 KiB
+    huge_end();
+    huge_begin();
+    assert_int_equal(space_unmap_now(hm.s, hm.va, 520 * PAGE_SIZE), 0);
+    assert_int_equal(hm.s->resident, 0);
+    assert_int_equal(load_on(1, hm.s, huge_at(1), &v), -EFAULT);
+    huge_end();
+}
+
+// Each thing that changes a part: the rest is what it was.
+static void huge_parts(void **state)
+{
+    (void)state;
+    uint64_t v;
+    pte_t old;
+    huge_begin();
+    huge_holds(0, 0);
+    host_on_hart(0);
+    assert_int_equal(space_unmap_now(hm.s, huge_at(100), 3 * PAGE_SIZE), 0);
+    assert_int_equal(hm.s->huge, 0);
+    assert_int_equal(hm.s->resident, 509);
+    assert_int_equal(levels(hm.huge), 3);
+    assert_int_equal(load_on(1, hm.s, huge_at(101), &v), -EFAULT);
+    huge_holds(100, 103);
+    huge_end();
+
+    huge_begin();
+    huge_holds(0, 0);
+    assert_int_equal(space_protect_now(hm.s, huge_at(200), PAGE_SIZE, ACCESS_READ), 0);
+    assert_int_equal(store_on(1, hm.s, huge_at(200), 1), -EACCES);
+    assert_int_equal(store_on(1, hm.s, huge_at(201), 301), 0);
+    huge_holds(0, 0);
+    assert_int_equal(space_protect_now(hm.s, hm.huge, 512 * PAGE_SIZE, 0), 0);
+    assert_int_equal(load_on(2, hm.s, huge_at(1), &v), -EACCES);
+    huge_end();
+
+    huge_begin();
+    huge_holds(0, 0);
+    assert_int_equal(CALL(space_protect, hm.s, hm.va, 520 * PAGE_SIZE, ACCESS_READ), 0);
+    assert_int_equal(store_on(1, hm.s, huge_at(5), 1), -EACCES);
+    huge_holds(0, 0);
+    huge_end();
+
+    huge_begin();
+    huge_holds(0, 0);
+    assert_int_equal(CALL(space_discard, hm.s, huge_at(511), PAGE_SIZE), 0);
+    assert_int_equal(load_on(1, hm.s, huge_at(511), &v), 0);
+    assert_int_equal(v, 0);
+    huge_holds(511, 512);
+    huge_end();
+
+    huge_begin();
+    huge_holds(0, 0);
+    pte_t e = space_pte_get(hm.s, huge_at(3));
+    assert_int_equal(space_pte_set(hm.s, huge_at(3), e & ~(pte_t)PTE_W, &old), 0);
+    assert_int_equal(old, e);
+    assert_int_equal(space_pte_get(hm.s, huge_at(4)) & PTE_W, PTE_W);
+    assert_int_equal(space_pte_get(hm.s, huge_at(3)) & PTE_W, 0);
+    uint64_t faults = host_faults;
+    assert_int_equal(store_on(1, hm.s, huge_at(3), 103), 0);
+    assert_int_equal(host_faults, faults + 1); // hart 1 forgot the leaf
+    huge_holds(0, 0);
+    huge_end();
+}
+
+static void huge_moves(void **state)
+{
+    (void)state;
+    uint64_t v;
+    va_t to;
+    huge_begin();
+    huge_holds(0, 0);
+    host_on_hart(0);
+    assert_int_equal(CALL(space_remap, hm.s, hm.va, 520 * PAGE_SIZE, 520 * PAGE_SIZE,
+                          REMAP_MAYMOVE | REMAP_FIXED, hm.va + 1023 * PAGE_SIZE, &to),
+                     0);
+    assert_int_equal(load_on(1, hm.s, huge_at(1), &v), -EFAULT);
+    hm.huge += 1023 * PAGE_SIZE;
+    huge_holds(0, 0);
+    huge_end();
+}
+
+static void huge_forks(void **state)
+{
+    (void)state;
+    uint64_t v;
+    struct space *c;
+    huge_begin();
+    huge_holds(0, 0);
+    struct user_pin pin;
+    assert_int_equal(CALL(user_pin, hm.s, huge_at(9), 8, ACCESS_WRITE, &pin), 0);
+    assert_int_equal(hm.s->huge, 1); // looking does not split
+    assert_int_equal(CALL(space_fork, hm.s, &c), 0);
+    assert_int_equal(c->resident, 512);
+    assert_int_equal(store_on(1, hm.s, huge_at(9), 1), 0);
+    assert_int_equal(store_on(1, hm.s, huge_at(10), 1), 0);
+    for (unsigned i = 0; i < 512; i++) {
+        assert_int_equal(load_on(2, c, huge_at(i), &v), 0);
+        assert_int_equal(v, 100 + i);
+    }
+    assert_int_equal(*(uint64_t *)page_kva(pin.page[0]), 1);
+    assert_int_equal(store_on(2, c, huge_at(11), 5), 0);
+    huge_holds(9, 11);
+    user_unpin(&pin);
+    release(c);
+    huge_end();
+}
+
+// Where it is not wanted, or there is no run, 4 KiB do.
+static bool fail_once(void) // in a task, not the making of one
+{
+    if (!hart_self.current)
+        return false;
+    alloc_fail_hook = NULL;
+    return true;
+}
+
+static void huge_not(void **state)
+{
+    (void)state;
+    struct space *s = space_new();
+    const uint64_t mib2 = 512 * PAGE_SIZE;
+    va_t va = map_at(s, 0x40000000, 4 * 512, RW, 0);
+    assert_int_equal(CALL(space_set_flags, s, va, mib2, MAPPING_NOHUGE, 0), 0);
+    assert_int_equal(host_user_store(0, s, va, 1), 0);
+    s->no_huge = true;
+    assert_int_equal(host_user_store(0, s, va + mib2, 1), 0);
+    s->no_huge = false;
+    assert_int_equal(host_user_store(0, s, va + 2 * mib2, 1), -EAGAIN);
+    alloc_fail_hook = fail_once;
+    assert_int_equal(CALL(space_fault, s, va + 2 * mib2, ACCESS_WRITE), 0);
+    assert_null(alloc_fail_hook);
+    assert_int_equal(s->huge, 0);
+    pa_t runs[32];
+    unsigned big = 0, n;
+    while ((runs[big] = frame_try_run(1024)))
+        big++;
+    for (n = big; (runs[n] = frame_try_run(512));)
+        n++;
+    frame_reserve /= 64; // there is enough, but in pieces
+    assert_int_equal(host_user_store(0, s, va + 3 * mib2, 1), 0);
+    assert_int_equal(s->huge, 0);
+    frame_reserve *= 64;
+    while (n--)
+        for (unsigned i = 0; i < (n < big ? 1024 : 512); i++)
+            frame_unref(runs[n] + i * PAGE_SIZE);
+    release(s);
+}
+
+// Somebody comes while the run is being cleared: what is there stays, and the run goes back.
+static void huge_late(void **state)
+{
+    (void)state;
+    static long result;
+    uint64_t v;
+    leave_all();
+    uint64_t before = in_use();
+    struct space *s = space_new();
+    va_t va = map_at(s, 0x40000000, 512, RW, 0);
+    assert_int_equal(host_user_store(0, s, va, 1), -EAGAIN);
+    assert_non_null(
+        SPAWN("late", call_space_fault, &result, (struct space_fault_args){s, va, ACCESS_WRITE}));
+    assert_true(executor_step());
+    hart_self.current = NULL;
+    assert_int_equal(load(s, va + 8 * PAGE_SIZE, &v), 0); // by a page of zeroes in a table
+    run_all();
+    assert_int_equal(result, 0);
+    assert_int_equal(s->huge, 0);
+    assert_int_equal(host_user_store(0, s, va, 7), 0);
+    assert_int_equal(load(s, va, &v), 0);
+    assert_int_equal(v, 7);
+    release(s);
+    leave_all();
+    assert_int_equal(in_use(), before);
+
+    before = in_use();
+    s = space_new();
+    va = map_at(s, 0x40000000, 512, RW, 0);
+    assert_non_null(
+        SPAWN("late", call_space_fault, &result, (struct space_fault_args){s, va, ACCESS_WRITE}));
+    assert_true(executor_step());
+    hart_self.current = NULL;
+    assert_int_equal(space_unmap_now(s, va + 511 * PAGE_SIZE, PAGE_SIZE), 0);
+    run_all();
+    assert_int_equal(result, 0);
+    assert_int_equal(s->huge, 0);
+    assert_int_equal(host_user_load(0, s, va + 511 * PAGE_SIZE, &v), -EFAULT);
+    release(s);
+    leave_all();
+    assert_int_equal(in_use(), before);
 }
 
 // The middle, the head and the tail of a mapping go; what stays, stays.
@@ -261,7 +570,8 @@ static void tables_come_back(void **state)
     leave_all();
     struct space *s = space_new();
     uint64_t tables = s->tables;
-    va_t va = map_at(s, 0x40000000, 4096, RW, 0); // 16 MiB: eight leaf tables and a middle one
+    va_t va = map_at(s, 0x40000000, 4096, RW,
+                     MAPPING_NOHUGE); // 16 MiB: eight leaf tables and a middle one
     for (int i = 0; i < 4096; i += 256)
         assert_int_equal(host_user_store(0, s, va + (va_t)i * PAGE_SIZE, 1), 0);
     assert_int_equal(s->tables, tables + 9);
@@ -461,24 +771,6 @@ static va_t map_file(struct space *s, struct phys *ph, uint64_t pages, uint32_t 
     return va;
 }
 
-static int file_load(struct space *s, va_t va, uint64_t *v)
-{
-    int r = host_user_load(0, s, va, v);
-    if (r != -EAGAIN)
-        return r;
-    long e = CALL(space_fault, s, va, ACCESS_READ);
-    return e ? (int)e : host_user_load(0, s, va, v);
-}
-
-static int file_store(struct space *s, va_t va, uint64_t v)
-{
-    int r = host_user_store(0, s, va, v);
-    if (r != -EAGAIN)
-        return r;
-    long e = CALL(space_fault, s, va, ACCESS_WRITE);
-    return e ? (int)e : host_user_store(0, s, va, v);
-}
-
 // A file of 20 pages and 100 bytes, each 8 of them their own position, mapped twice: privately and shared.
 static struct file_mapped {
     struct phys ph;
@@ -522,19 +814,19 @@ static void file_end(void)
 static void loads(va_t va, uint64_t want)
 {
     uint64_t v;
-    assert_int_equal(file_load(fm.s, va, &v), 0);
+    assert_int_equal(load(fm.s, va, &v), 0);
     assert_int_equal(v, want);
 }
 
 static void fails_to_load(va_t va)
 {
     uint64_t v;
-    assert_int_equal(file_load(fm.s, va, &v), -EIO);
+    assert_int_equal(load(fm.s, va, &v), -EIO);
 }
 
 static void stores(va_t va, uint64_t v)
 {
-    assert_int_equal(file_store(fm.s, va, v), 0);
+    assert_int_equal(store(fm.s, va, v), 0);
 }
 
 static uint64_t on_disk(size_t at)
@@ -556,8 +848,8 @@ static void file_pages_are_read(void **state)
     loads(fm.shared + 5 * PAGE_SIZE, 5 * PAGE_SIZE);
     assert_int_equal(reads, before + 2);
     uint64_t v;
-    assert_int_equal(file_load(fm.s, fm.private + 20 * PAGE_SIZE + 200, &v), 0); // the last page
-    fails_to_load(fm.private + 21 * PAGE_SIZE);                                  // behind it
+    assert_int_equal(load(fm.s, fm.private + 20 * PAGE_SIZE + 200, &v), 0); // the last page
+    fails_to_load(fm.private + 21 * PAGE_SIZE);                             // behind it
     file_unmap();
     file_end();
 }
@@ -651,7 +943,7 @@ static void reads_map_around(void **state)
     va_t all = map_file(s, &ph, 40, ACCESS_READ, 0);
     for (int i = 0; i < 30; i++)
         if (i != 19)
-            assert_int_equal(file_load(s, all + (va_t)i * PAGE_SIZE, &v), 0);
+            assert_int_equal(load(s, all + (va_t)i * PAGE_SIZE, &v), 0);
     struct space_map w = {.at = 0x40000000 + 2 * PAGE_SIZE,
                           .len = 40 * PAGE_SIZE,
                           .prot = RW,
@@ -689,15 +981,16 @@ static void exhaustion(void **state)
     struct space *s = space_new();
     va_t file = map_file(s, &ph, FILE_PAGES, ACCESS_READ, 0);
     for (int i = 0; i < FILE_PAGES; i++)
-        assert_int_equal(file_load(s, file + (va_t)i * PAGE_SIZE, &v), 0);
+        assert_int_equal(load(s, file + (va_t)i * PAGE_SIZE, &v), 0);
     assert_int_equal(space_unmap_now(s, file, FILE_PAGES * PAGE_SIZE), 0);
     assert_int_equal(ph.pages, FILE_PAGES);
     va_t va = map_at(s, 0, 16000, RW, MAPPING_NORESERVE);
     int r = 0;
     uint64_t n = 0;
-    while (n < 16000 && !(r = host_user_store(0, s, va + n * PAGE_SIZE, n)))
+    while (n < 16000 && !(r = store(s, va + n * PAGE_SIZE, n)))
         n++;
     assert_int_equal(r, -ENOMEM);
+    assert_true(s->huge > 10);
     assert_int_equal(ph.pages, 0);
     assert_int_equal(CALL(space_fault, s, va + n * PAGE_SIZE, ACCESS_WRITE), -ENOMEM);
     pa_t kernel = frame_alloc(0);
@@ -711,8 +1004,9 @@ static void exhaustion(void **state)
 
 // ---- the model
 
-enum { SPACES = 5, PAGES = 96, HARTS = 3, STEPS = 6000 };
-static const va_t BASE = 0x3f000000 - 40 * PAGE_SIZE; // straddles two leaf tables
+enum { SPACES = 5, PAGES_MAX = 4 * 512 + 40, HARTS = 3 };
+static int pages;
+static va_t base;
 
 struct object {
     uint64_t value;
@@ -726,12 +1020,12 @@ struct model_page {
 };
 static struct {
     struct space *s;
-    struct model_page page[PAGES];
+    struct model_page page[PAGES_MAX];
 } world[SPACES];
 
 static va_t addr(int page)
 {
-    return BASE + (va_t)page * PAGE_SIZE + 40;
+    return base + (va_t)page * PAGE_SIZE + 40;
 }
 
 static void page_forget(struct model_page *p)
@@ -758,7 +1052,7 @@ static void op_map(int w, int lo, int n)
 {
     uint32_t prot = rand() % 4 ? RW : ACCESS_READ;
     bool shared = rand() % 4 == 0;
-    struct space_map m = {.at = BASE + (va_t)lo * PAGE_SIZE,
+    struct space_map m = {.at = base + (va_t)lo * PAGE_SIZE,
                           .len = (uint64_t)n * PAGE_SIZE,
                           .prot = prot,
                           .how = SPACE_FIXED};
@@ -782,10 +1076,10 @@ static void op_unmap(int w, int lo, int n)
 {
     if (rand() % 2)
         assert_int_equal(
-            space_unmap_now(world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
+            space_unmap_now(world[w].s, base + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
     else
         assert_int_equal(
-            CALL(space_unmap, world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
+            CALL(space_unmap, world[w].s, base + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
     for (int i = lo; i < lo + n; i++)
         page_forget(&world[w].page[i]);
 }
@@ -797,9 +1091,10 @@ static void op_protect(int w, int lo, int n)
     int hole = lo; // what lies before it changes all the same
     while (hole < lo + n && world[w].page[hole].mapped)
         hole++;
-    va_t va = BASE + (va_t)lo * PAGE_SIZE;
-    long r = rand() % 2 ? space_protect_now(world[w].s, va, (uint64_t)n * PAGE_SIZE, prot)
-                        : CALL(space_protect, world[w].s, va, (uint64_t)n * PAGE_SIZE, prot);
+    va_t va = base + (va_t)lo * PAGE_SIZE;
+    long r = n <= 512 && rand() % 2
+                 ? space_protect_now(world[w].s, va, (uint64_t)n * PAGE_SIZE, prot)
+                 : CALL(space_protect, world[w].s, va, (uint64_t)n * PAGE_SIZE, prot);
     assert_int_equal(r, hole == lo + n ? 0 : -ENOMEM);
     for (int i = lo; i < hole; i++)
         world[w].page[i].prot = prot;
@@ -808,18 +1103,18 @@ static void op_protect(int w, int lo, int n)
 static void op_discard(int w, int lo, int n)
 {
     assert_int_equal(
-        CALL(space_discard, world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
+        CALL(space_discard, world[w].s, base + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE), 0);
     for (int i = lo; i < lo + n; i++)
         world[w].page[i].value = 0;
 }
 
 static void op_fork(int w, int to)
 {
-    for (int i = 0; i < PAGES; i++)
+    for (int i = 0; i < pages; i++)
         page_forget(&world[to].page[i]);
     assert_int_equal(CALL(space_release, world[to].s), 0);
     assert_int_equal(CALL(space_fork, world[w].s, &world[to].s), 0);
-    for (int i = 0; i < PAGES; i++) {
+    for (int i = 0; i < pages; i++) {
         world[to].page[i] = world[w].page[i];
         if (world[w].page[i].object)
             world[w].page[i].object->refs++;
@@ -829,13 +1124,13 @@ static void op_fork(int w, int to)
 // Moves pages inside one mapping's range to where nothing is.
 static void op_remap(int w, int lo, int n)
 {
-    int to = rand() % (PAGES - n);
+    int to = rand() % (pages - n + 1);
     bool one = true, overlap = to < lo + n && lo < to + n;
     for (int i = lo; i < lo + n; i++)
         one &= world[w].page[i].mapped;
     va_t va;
-    long r = CALL(space_remap, world[w].s, BASE + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
-                  (uint64_t)n * PAGE_SIZE, REMAP_MAYMOVE | REMAP_FIXED, BASE + (va_t)to * PAGE_SIZE,
+    long r = CALL(space_remap, world[w].s, base + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
+                  (uint64_t)n * PAGE_SIZE, REMAP_MAYMOVE | REMAP_FIXED, base + (va_t)to * PAGE_SIZE,
                   &va);
     if (overlap)
         assert_int_equal(r, world[w].page[lo].mapped ? -EINVAL : -EFAULT);
@@ -861,10 +1156,10 @@ static void op_store(int w, int page, uint64_t v)
 {
     struct model_page *p = &world[w].page[page];
     int want = !p->mapped ? -EFAULT : p->prot & ACCESS_WRITE ? 0 : -EACCES;
-    int r = rand() % 4 ? host_user_store((unsigned)rand() % HARTS, world[w].s, addr(page), v)
-                       : (int)user_copy_out(world[w].s, addr(page), &v, sizeof v);
+    int r = rand() % 4 ? store_on((unsigned)rand() % HARTS, world[w].s, addr(page), v)
+                       : (int)CALL(user_write, world[w].s, addr(page), &v, sizeof v);
     if (r == -EFAULT && want == -EACCES)
-        r = want; // user_copy_out makes no difference
+        r = want; // user_write makes no difference
     assert_int_equal(r, want);
     if (!r && p->object)
         p->object->value = v;
@@ -877,7 +1172,7 @@ static void check_page(int w, int page)
     struct model_page *p = &world[w].page[page];
     int want = !p->mapped ? -EFAULT : p->prot & ACCESS_READ ? 0 : -EACCES;
     uint64_t v = 0, u = 0;
-    assert_int_equal(host_user_load((unsigned)rand() % HARTS, world[w].s, addr(page), &v), want);
+    assert_int_equal(load_on((unsigned)rand() % HARTS, world[w].s, addr(page), &v), want);
     if (want)
         return;
     assert_int_equal(v, model_value(p));
@@ -885,25 +1180,29 @@ static void check_page(int w, int page)
     assert_int_equal(u, v);
 }
 
-static void random_worlds(void **state)
+// Where: a few pages, or whole 2 MiB in the middle. few, many: pages an operation is about.
+static void random_steps(unsigned seeds, int steps, int few, int many)
 {
-    (void)state;
     leave_all();
-    uint64_t before = in_use();
-    for (unsigned seed = 1; seed <= 20; seed++) {
+    uint64_t before = in_use(), huge = 0, was = 0;
+    for (unsigned seed = 1; seed <= seeds; seed++) {
         srand(seed);
         for (int w = 0; w < SPACES; w++)
             world[w].s = space_new();
         // Mostly the same space and neighbourhood again, so that stale translations get their chance.
-        for (int step = 0, w = 0, near = 0; step < STEPS; step++) {
+        for (int step = 0, w = 0, near = 0; step < steps; step++) {
             if (rand() % 12 == 0)
                 w = rand() % SPACES;
             if (rand() % 12 == 0)
-                near = rand() % PAGES;
-            int lo = rand() % 4 ? (near + rand() % 4) % PAGES : rand() % PAGES;
-            int n = 1 + rand() % (rand() % 4 ? 5 : 40);
-            if (lo + n > PAGES)
-                n = PAGES - lo;
+                near = rand() % pages;
+            int lo = rand() % 4 ? (near + rand() % 4) % pages : rand() % pages;
+            int n = 1 + rand() % (rand() % 4 ? few : many);
+            if (pages > 512 && rand() % 4 == 0) { // just what one leaf may show
+                lo = 20 + 512 * (rand() % 4);
+                n = 512;
+            }
+            if (lo + n > pages)
+                n = pages - lo;
             host_on_hart((unsigned)rand() % HARTS);
             switch (rand() % 16) {
             case 0:
@@ -937,9 +1236,11 @@ static void random_worlds(void **state)
                 for (int i = lo; i < lo + n; i++)
                     check_page(w, i);
             }
+            huge += huge_leaves > was ? huge_leaves - was : 0;
+            was = huge_leaves;
         }
         for (int w = 0; w < SPACES; w++)
-            for (int i = 0; i < PAGES; i++) {
+            for (int i = 0; i < pages; i++) {
                 check_page(w, i);
                 page_forget(&world[w].page[i]);
             }
@@ -947,7 +1248,26 @@ static void random_worlds(void **state)
         for (int w = 0; w < SPACES; w++)
             assert_int_equal(CALL(space_release, world[w].s), 0);
         assert_int_equal(in_use(), before);
+        assert_int_equal(huge_leaves, 0);
+        was = 0;
     }
+    assert_true(pages < 512 ? !huge : huge > 10 * seeds);
+}
+
+static void random_worlds(void **state)
+{
+    (void)state;
+    pages = 96;
+    base = 0x3f000000 - 40 * PAGE_SIZE; // straddles two leaf tables
+    random_steps(20, 6000, 5, 40);
+}
+
+static void random_huge_worlds(void **state)
+{
+    (void)state;
+    pages = PAGES_MAX;
+    base = 0x3f000000 - 20 * PAGE_SIZE;
+    random_steps(6, 3000, 20, 1100);
 }
 
 int main(void)
@@ -957,6 +1277,12 @@ int main(void)
         cmocka_unit_test(rights),
         cmocka_unit_test(stack_grows),
         cmocka_unit_test(writes_map_ahead),
+        cmocka_unit_test(huge_whole),
+        cmocka_unit_test(huge_parts),
+        cmocka_unit_test(huge_moves),
+        cmocka_unit_test(huge_forks),
+        cmocka_unit_test(huge_not),
+        cmocka_unit_test(huge_late),
         cmocka_unit_test(unmap_parts),
         cmocka_unit_test(tables_come_back),
         cmocka_unit_test(fork_copies_on_write),
@@ -971,6 +1297,7 @@ int main(void)
         cmocka_unit_test(reads_map_around),
         cmocka_unit_test(exhaustion),
         cmocka_unit_test(random_worlds),
+        cmocka_unit_test(random_huge_worlds),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

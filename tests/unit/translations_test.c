@@ -72,7 +72,7 @@ static int teardown(void **state)
 static void every_hart_of_the_space_must_flush(void **state)
 {
     (void)state;
-    translations_lost(A, va + 5, pa, false);
+    translations_lost(A, va + 5, pa, PAGE_SIZE);
     assert_true(panics(free_it));
     assert_non_null(
         strstr(message, "a frame is freed, but hart 0 may still have the entry of va 0x5000"));
@@ -88,9 +88,9 @@ static void every_hart_of_the_space_must_flush(void **state)
 static void others_need_not(void **state)
 {
     (void)state;
-    translations_lost(3, va, pa, false); // nobody has it loaded
+    translations_lost(3, va, pa, PAGE_SIZE); // nobody has it loaded
     assert_false(panics(free_it));
-    translations_lost(B, va, pa, false);
+    translations_lost(B, va, pa, PAGE_SIZE);
     on(2);
     assert_false(panics(translations_check_settled)); // hart 0 took it away and must see to it
     translations_load(A);
@@ -101,13 +101,13 @@ static void others_need_not(void **state)
 static void the_flush_must_cover_the_page(void **state)
 {
     (void)state;
-    translations_lost(A, va, pa, false);
+    translations_lost(A, va, pa, PAGE_SIZE);
     translations_forget(3, va - PAGE_SIZE, PAGE_SIZE);
     translations_forget(3, va + PAGE_SIZE, PAGES * PAGE_SIZE);
     assert_true(panics(free_it));
     translations_forget(3, va - 2 * PAGE_SIZE, PAGES * PAGE_SIZE);
     assert_false(panics(free_it));
-    translations_lost(A, va, pa, false);
+    translations_lost(A, va, pa, PAGE_SIZE);
     translations_forget(3, va + 8, 1); // an address in the page will do
     assert_false(panics(free_it));
 }
@@ -115,7 +115,7 @@ static void the_flush_must_cover_the_page(void **state)
 static void a_table_needs_a_whole_flush(void **state)
 {
     (void)state;
-    translations_lost(A, va, pa, true);
+    translations_lost(A, va, pa, 0);
     translations_forget(3, va, PAGES * PAGE_SIZE);
     assert_true(panics(free_it));
     assert_non_null(strstr(message, "the table of va"));
@@ -123,10 +123,26 @@ static void a_table_needs_a_whole_flush(void **state)
     assert_false(panics(free_it));
 }
 
+// A leaf of several pages: every page of it must be flushed, and none of its frames be freed before.
+static void a_large_leaf_needs_all_of_it(void **state)
+{
+    (void)state;
+    translations_lost(A, va, pa - PAGE_SIZE, PAGES * PAGE_SIZE);
+    translations_forget(3, va, PAGE_SIZE);
+    translations_forget(3, va + PAGE_SIZE, PAGES * PAGE_SIZE);
+    assert_true(panics(free_it)); // its second frame
+    translations_forget(3, va, PAGES * PAGE_SIZE);
+    assert_false(panics(free_it));
+    translations_lost(A, va, pa - PAGES * PAGE_SIZE, PAGES * PAGE_SIZE);
+    assert_false(panics(free_it)); // the frame behind it
+    translations_forget(3, 0, 0);
+    assert_false(panics(translations_check_settled));
+}
+
 static void only_the_frame_that_is_named(void **state)
 {
     (void)state;
-    translations_lost(A, va, pa + PAGE_SIZE, false);
+    translations_lost(A, va, pa + PAGE_SIZE, PAGE_SIZE);
     assert_false(panics(free_it));
     assert_true(panics(translations_check_settled));
 }
@@ -138,6 +154,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_need_not, setup, teardown),
         cmocka_unit_test_setup_teardown(the_flush_must_cover_the_page, setup, teardown),
         cmocka_unit_test_setup_teardown(a_table_needs_a_whole_flush, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_leaf_needs_all_of_it, setup, teardown),
         cmocka_unit_test_setup_teardown(only_the_frame_that_is_named, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,16 +286,18 @@ static long write_some(struct pipe *p, struct iobuf *buf)
     return moved;
 }
 
-ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long r;)
+// What an absent page of the user's cuts short goes on once it is there.
+ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long moved; long r;)
 {
     ASYNC_BEGIN(pipe_read);
     f->p = pipe_of(f->file);
+    f->moved = 0;
     waiter_init(&f->w);
     if (f->buf->left == 0)
         ASYNC_RETURN(0);
     spin_lock(&f->p->lock);
     for (;;) {
-        while (fill_of(f->p) == 0) {
+        while (fill_of(f->p) == 0 && !f->moved) {
             f->r = f->p->writers == 0            ? 0
                    : f->file->flags & O_NONBLOCK ? -EAGAIN
                    : task_interrupted(t)         ? -ERESTARTSYS
@@ -310,21 +312,23 @@ ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long r;)
             spin_lock(&f->p->lock);
         }
         f->r = read_some(f->p, f->buf);
-        if (f->r != -ECOMMIT)
+        if (f->r > 0) {
+            f->moved += f->r;
+            pipe_wake_writers(f->p, (uint64_t)f->r);
+        }
+        if (f->r < 0 ? f->r != -ECOMMIT : !f->buf->left || !fill_of(f->p))
             break;
         spin_unlock(&f->p->lock);
         AWAIT(f->r, iobuf_commit, f->buf, true);
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
         spin_lock(&f->p->lock);
+        if (f->r < 0)
+            break;
     }
     waitq_remove(&f->p->readable, &f->w);
-    if (f->r > 0)
-        pipe_wake_writers(f->p, (uint64_t)f->r);
     if (fill_of(f->p) && !waitq_empty(&f->p->readable))
         waitq_wake_one(&f->p->readable); // what is left is the next reader's
     spin_unlock(&f->p->lock);
-    ASYNC_RETURN(f->r);
+    ASYNC_RETURN(f->moved ? f->moved : f->r);
     ASYNC_FINALLY;
     waiter_finish(&f->p->lock, &f->p->readable, &f->w);
     ASYNC_END;

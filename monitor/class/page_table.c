@@ -271,8 +271,8 @@ static const struct class_field table_fields[] = {
 };
 
 static const struct class_method table_methods[] = {
-    {"walk", "pt:page_table_walk(va) -> Walk", "the way from the root to va, or to where it stops",
-     "k.pid(1).space.pt:page_table_walk(0x10000)", table_walk},
+    {"walk", "pt:walk(va) -> Walk", "the way from the root to va, or to where it stops",
+     "k.pid(1).space.pt:walk(0x10000)", table_walk},
     {"leaves", "pt:leaves{lo=, hi=} -> list of {va, pa, bits, pages, refs}",
      "the entries that have a frame, or 512 in a run, whose first one's references they show; at most 4096",
      "k.pid(1).space.pt:leaves{hi = 0x20000}", table_leaves},
@@ -294,8 +294,7 @@ static int k_pt(lua_State *L)
     class_push(L, class_page_table, (struct class_key){0, 0});
     return 1;
 }
-MONITOR_API(pt, "pt", NULL, "PageTable of the kernel", "k.pt:page_table_walk(0xffffffc080200000)",
-            k_pt, NULL);
+MONITOR_API(pt, "pt", NULL, "PageTable of the kernel", "k.pt:walk(0xffffffc080200000)", k_pt, NULL);
 
 // What an entry says, as a number from anywhere.
 static int k_pte(lua_State *L)

@@ -60,7 +60,7 @@ bool space_in_memory(struct space *s, va_t va)
 static int set_flags(struct space *s, va_t lo, va_t hi, uint32_t set, uint32_t clear)
 {
     spin_lock(&s->lock);
-    int e = space_isolate(s, lo, hi) ? -ENOMEM : 0;
+    int e = range_map_isolate(&s->map, lo, hi) ? -ENOMEM : 0;
     for (struct range *r = range_map_from(&s->map, lo); !e && r && r->lo < hi;
          r = range_map_next(r)) {
         struct mapping *m = mapping_of(r);

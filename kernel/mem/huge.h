@@ -6,8 +6,8 @@
 // mincore) need not know. Each owns the reference on its frame, as any entry does; the leaf owns none. Who is
 // to change an entry splits first: the table takes the leaf's place, which needs no memory and never fails.
 //
-// A leaf lies in one mapping: who cuts a mapping splits the leaf there (space_isolate). It is valid, writable, not
-// executable: rights change after a split. Its frames are one run; nobody else has them but pins.
+// A leaf is made in one mapping, but that may be cut: what changes or frees only a part splits. It is valid,
+// writable, not executable: rights change after a split. Its frames are one run; nobody else has them but pins.
 // The first one's page.owner is the table. All under space.lock.
 #pragma once
 

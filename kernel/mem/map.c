@@ -176,15 +176,6 @@ static struct mapping *take_first(struct space *s, va_t lo, va_t hi)
     return mapping_of(r);
 }
 
-int space_isolate(struct space *s, va_t lo, va_t hi)
-{
-    if (lo & (HUGE_SIZE - 1))
-        huge_split(s, lo);
-    if (hi & (HUGE_SIZE - 1))
-        huge_split(s, hi);
-    return range_map_isolate(&s->map, lo, hi);
-}
-
 int space_remove_small(struct space *s, va_t lo, va_t hi)
 {
     struct zap z;
@@ -192,7 +183,7 @@ int space_remove_small(struct space *s, va_t lo, va_t hi)
         return 0;
     if (!is_small(s, lo, hi))
         return -EAGAIN;
-    if (space_isolate(s, lo, hi))
+    if (range_map_isolate(&s->map, lo, hi))
         return -ENOMEM;
     zap_begin(&z, s);
     for (struct mapping *m; (m = take_first(s, lo, hi));) {
@@ -311,7 +302,7 @@ static bool remove_step(struct space *s, struct mapping **m, va_t *at, va_t hi)
 static int remove_begin(struct space *s, va_t lo, va_t hi)
 {
     spin_lock(&s->lock);
-    int e = space_isolate(s, lo, hi);
+    int e = range_map_isolate(&s->map, lo, hi);
     if (!e) {
         s->zap_lo = lo;
         s->zap_hi = hi;

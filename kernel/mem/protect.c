@@ -99,7 +99,7 @@ static int protect_mappings(struct space *s, va_t va, va_t *hi, uint32_t prot)
 {
     int e = check_protect(s, va, hi, prot);
     if ((unlikely(s->data_limit != UINT64_MAX) && !data_fits(s, va, *hi, prot)) ||
-        space_isolate(s, va, *hi)) {
+        range_map_isolate(&s->map, va, *hi)) {
         *hi = va;
         return -ENOMEM;
     }

@@ -186,7 +186,7 @@ static int remap_begin(struct space *s, const struct space_remap_args *a, struct
     uint64_t len = a->old_len < a->new_len ? a->old_len : a->new_len;
     w->to = a->how & REMAP_FIXED ? a->to
                                  : range_map_gap_high(&s->map, a->new_len, MAP_LOWEST, s->mmap_top);
-    if (!w->to || space_isolate(s, a->old, a->old + len))
+    if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
         return -ENOMEM;
     w->old = mapping_of(range_map_find(&s->map, a->old));
     w->m = mapping_copy(w->old, a->old, s);

@@ -130,8 +130,6 @@ struct mapping *mapping_copy(const struct mapping *from, va_t at, struct space *
 // Lock held. May there be `more` bytes of mappings like this (RLIMIT_AS, RLIMIT_DATA)?
 bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags);
 int space_check_range(va_t va, uint64_t len); // aligned, inside user space
-// Lock and mutate held: no mapping, and no 2 MiB leaf, spans lo or hi any more. 0, -ENOMEM.
-int space_isolate(struct space *s, va_t lo, va_t hi);
 // mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.
 int space_remove_small(struct space *s, va_t lo, va_t hi); // lock held, too
 // mutate held by the task. Removes everything in the range, in steps.

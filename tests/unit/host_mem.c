@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT
 // Fake RAM and fake harts. The harts' TLBs are as nasty as the architecture allows: they remember
-// every translation until they are told to forget it. An access through a stale one that reaches
-// a free frame, or a kernel's, ends the test.
+// every translation until they are told to forget it, and a leaf of 2 MiB until they are told to forget all of
+// it. An access through a stale one that reaches a free frame, or a kernel's, ends the test; so does what the
+// kernel's own record of them says (lib/translations.h).
 #include "host_mem.h"
 #include "host.h"
 
 #include "lib/log.h"
+#include "lib/translations.h"
 #include "mem/huge.h"
 #include "page/frame.h"
 #include "page/heap.h"
 
 #include <stdlib.h>
 
-enum { HARTS = 4, TLB_SIZE = 4096 };
+enum { HARTS = 4, TLB_SIZE = 4096, TLB_HUGE = 64 };
 
 static struct {
     uint64_t satp;
     struct {
         va_t page;
         pte_t entry; // 0: empty
-    } tlb[TLB_SIZE];
+    } tlb[TLB_SIZE], huge[TLB_HUGE];
 } cpu[HARTS];
 
 pte_t *kernel_root;
@@ -49,16 +51,17 @@ void host_on_hart(unsigned hart)
     harts[hart] = &hart_self;
 }
 
-static unsigned slot_of(va_t page)
-{
-    return page >> PAGE_SHIFT & (TLB_SIZE - 1);
-}
-
 static void forget(unsigned hart, va_t va, uint64_t len)
 {
+    va_t lo = page_round_down(va);
     for (unsigned i = 0; i < TLB_SIZE; i++)
-        if (!len || cpu[hart].tlb[i].page - page_round_down(va) < len)
+        if (!len || cpu[hart].tlb[i].page - lo < len)
             cpu[hart].tlb[i].entry = 0;
+    for (unsigned i = 0; i < TLB_HUGE; i++)
+        if (!len ||
+            (cpu[hart].huge[i].page >= lo && cpu[hart].huge[i].page + HUGE_SIZE <= va + len))
+            cpu[hart].huge[i].entry = 0;
+    translations_forget(1ul << hart, va, len);
 }
 
 void tlb_flush_page(va_t va)
@@ -75,6 +78,7 @@ void tlb_flush_all(void)
 
 void satp_load(uint64_t satp)
 {
+    translations_load(satp);
     cpu[hart_self.index].satp = satp;
     forget(hart_self.index, 0, 0);
 }
@@ -92,34 +96,48 @@ void icache_shootdown(uint64_t mask)
     (void)mask;
 }
 
-// As the hardware does, which keeps a page's share of a leaf of 2 MiB for itself.
-static pte_t walk(const pte_t *root, va_t va)
+// A page's share of a leaf.
+static pte_t part_of(pte_t leaf, va_t va)
+{
+    return leaf + pte_make(va & (HUGE_SIZE - PAGE_SIZE), 0);
+}
+
+// As the hardware does; a leaf is remembered as such.
+static pte_t walk(unsigned hart, va_t va, pte_t need)
 {
     struct pt_step steps[PT_LEVELS];
-    unsigned n = pt_walk(root, va, steps);
+    unsigned n = pt_walk(pa_to_kva((cpu[hart].satp & 0xfffffffffff) << PAGE_SHIFT), va, steps);
     pte_t e = steps[n - 1].entry;
-    if (n == PT_LEVELS)
-        return e;
-    if (!(e & PTE_V))
+    if ((e & need) != need)
         return 0;
+    if (n == PT_LEVELS) {
+        cpu[hart].tlb[va >> PAGE_SHIFT & (TLB_SIZE - 1)].page = page_round_down(va);
+        cpu[hart].tlb[va >> PAGE_SHIFT & (TLB_SIZE - 1)].entry = e;
+        return e;
+    }
     if (n != 2 || pte_pa(e) & (HUGE_SIZE - 1))
         panic("a leaf at level %u, to frame 0x%lx", PT_LEVELS - n, (unsigned long)pte_pa(e));
-    return e + pte_make(va & (HUGE_SIZE - PAGE_SIZE), 0);
+    cpu[hart].huge[va / HUGE_SIZE % TLB_HUGE].page = va & ~(HUGE_SIZE - 1);
+    cpu[hart].huge[va / HUGE_SIZE % TLB_HUGE].entry = e;
+    return part_of(e, va);
+}
+
+// What the hart remembers, else what the tables say. 0: a fault.
+static pte_t lookup(unsigned hart, va_t va, pte_t need)
+{
+    unsigned i = va >> PAGE_SHIFT & (TLB_SIZE - 1), h = va / HUGE_SIZE % TLB_HUGE;
+    pte_t e = cpu[hart].tlb[i].page == page_round_down(va) ? cpu[hart].tlb[i].entry : 0;
+    pte_t leaf = cpu[hart].huge[h].page == (va & ~(HUGE_SIZE - 1)) ? cpu[hart].huge[h].entry : 0;
+    if (leaf && (leaf & need) == need)
+        return part_of(leaf, va);
+    return e && (e & need) == need ? e : walk(hart, va, need);
 }
 
 static void *translate(unsigned hart, va_t va, pte_t need)
 {
-    if (va >= USER_TOP)
+    pte_t e = va < USER_TOP ? lookup(hart, va, need) : 0;
+    if (!e)
         return NULL;
-    unsigned i = slot_of(va);
-    pte_t e = cpu[hart].tlb[i].entry;
-    if (!e || cpu[hart].tlb[i].page != page_round_down(va) || (e & need) != need) {
-        e = walk(pa_to_kva((cpu[hart].satp & 0xfffffffffff) << PAGE_SHIFT), va);
-        if ((e & need) != need)
-            return NULL;
-        cpu[hart].tlb[i].page = page_round_down(va);
-        cpu[hart].tlb[i].entry = e;
-    }
     struct page *pg = page_of(pte_pa(e));
     if (!pg->refs || (pg->kind != FRAME_ANON && pg->kind != FRAME_CACHE && pte_pa(e) != frame_zero))
         panic("hart %u reaches frame 0x%lx of kind %u with %u references through va 0x%lx", hart,
@@ -130,6 +148,7 @@ static void *translate(unsigned hart, va_t va, pte_t need)
 static int user_access(unsigned hart, struct space *s, va_t va, unsigned access, void **out)
 {
     host_on_hart(hart);
+    translations_check_settled();
     space_activate(s);
     pte_t need = PTE_V | PTE_U | (access == ACCESS_WRITE ? PTE_W : PTE_R);
     for (unsigned tries = 0; !(*out = translate(hart, va, need)); tries++) {

@@ -134,13 +134,25 @@ bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flag
     return more <= s->data_limit;
 }
 
+// The highest room. Whole 2 MiB of anonymous memory begin where a 2 MiB page may, if there is such a place.
+static va_t choose_high(struct space *s, const struct space_map *w)
+{
+    if (!w->phys && !(w->len & (HUGE_SIZE - 1)) && !(w->flags & MAPPING_NOHUGE)) {
+        va_t va =
+            range_map_gap_high(&s->map, w->len + HUGE_SIZE - PAGE_SIZE, MAP_LOWEST, s->mmap_top);
+        if (va)
+            return (va + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+    }
+    return range_map_gap_high(&s->map, w->len, MAP_LOWEST, s->mmap_top);
+}
+
 static va_t choose(struct space *s, const struct space_map *w)
 {
     va_t hint = page_round_down(w->at);
     if (hint >= MAP_LOWEST && hint < USER_TOP && w->len <= USER_TOP - hint &&
         range_map_is_free(&s->map, hint, hint + w->len))
         return hint;
-    va_t va = range_map_gap_high(&s->map, w->len, MAP_LOWEST, s->mmap_top);
+    va_t va = choose_high(s, w);
     return va ? va : range_map_gap_low(&s->map, w->len, s->mmap_top, USER_TOP - PAGE_SIZE);
 }
 

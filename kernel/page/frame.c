@@ -23,15 +23,16 @@ size_t (*frame_shrinker)(size_t want);
 static uint64_t (*floor_of_task)(void);
 static void (*low_hook)(void);
 
+// Few branches: what else an instruction does for a page is dear.
+#define ZERO_8(p)                                                                                  \
+    (p)[0] = 0, (p)[1] = 0, (p)[2] = 0, (p)[3] = 0, (p)[4] = 0, (p)[5] = 0, (p)[6] = 0, (p)[7] = 0
+#define ZERO_32(p) ZERO_8(p), ZERO_8((p) + 8), ZERO_8((p) + 16), ZERO_8((p) + 24)
+
 void page_zero(void *kva)
 {
     uint64_t *p = kva, *end = p + PAGE_SIZE / 8;
-    for (; p < end; p += 32) {
-        p[0] = 0, p[1] = 0, p[2] = 0, p[3] = 0, p[4] = 0, p[5] = 0, p[6] = 0, p[7] = 0;
-        p[8] = 0, p[9] = 0, p[10] = 0, p[11] = 0, p[12] = 0, p[13] = 0, p[14] = 0, p[15] = 0;
-        p[16] = 0, p[17] = 0, p[18] = 0, p[19] = 0, p[20] = 0, p[21] = 0, p[22] = 0, p[23] = 0;
-        p[24] = 0, p[25] = 0, p[26] = 0, p[27] = 0, p[28] = 0, p[29] = 0, p[30] = 0, p[31] = 0;
-    }
+    for (; p < end; p += 128)
+        ZERO_32(p), ZERO_32(p + 32), ZERO_32(p + 64), ZERO_32(p + 96);
 }
 
 void page_copy(void *dst_kva, const void *src_kva)

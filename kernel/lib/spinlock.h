@@ -46,7 +46,10 @@ static inline __attribute__((always_inline)) void spin_contended_(struct spinloc
 {
 #ifdef __riscv
     register struct spinlock *a0 __asm__("a0") = l;
-    __asm__ volatile("call t0, spin_contended_stub" ::"r"(a0) : "t0", "memory");
+    // Not `call t0, ...`: that goes through t1 when the stub is more than 1 MiB away.
+    __asm__ volatile("1: auipc t0, %%pcrel_hi(spin_contended_stub)\n\t"
+                     "jalr t0, %%pcrel_lo(1b)(t0)" ::"r"(a0)
+                     : "t0", "memory");
 #else
     spin_lock_contended(l);
 #endif

@@ -250,6 +250,12 @@ ASYNC_SYSCALL(sys_rt_sigsuspend, long r; sigset set;)
 }
 SYSCALL_ASYNC(133, rt_sigsuspend, 2);
 
+// Another signal than those it waits for is to be delivered. One of the set may have come since it looked.
+static bool is_wanted_elsewhere(struct thread *th, sigset set)
+{
+    return signal_all_pending(th) & ~(th->blocked | set);
+}
+
 ASYNC_DECL(signal_wait, sigset set; struct siginfo_k *info;);
 ASYNC(signal_wait, int sig; sigset was;)
 {
@@ -259,7 +265,7 @@ ASYNC(signal_wait, int sig; sigset was;)
     signal_set_blocked(t->thread, f->was & ~f->set); // so that sending wakes us
     for (;;) {
         f->sig = signal_take_from(t->thread, f->set, f->info);
-        if (f->sig || signal_pending(t->thread) || (t->attn & ATTN_STOP))
+        if (f->sig || is_wanted_elsewhere(t->thread, f->set) || (t->attn & ATTN_STOP))
             break;
         SUSPEND("signal");
         signal_recalculate(t->thread);

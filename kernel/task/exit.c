@@ -38,7 +38,8 @@ void process_exit_group(struct process *p, uint32_t status)
 
 // ---- the last thread
 
-static void notify_parent(struct process *p, struct process *parent)
+// process_tree_lock held: when the parent finds the zombie it has been told.
+static void notify_parent_locked(struct process *p, struct process *parent)
 {
     bool killed = p->exit_status & 127;
     struct siginfo_k info = {
@@ -50,13 +51,10 @@ static void notify_parent(struct process *p, struct process *parent)
         .utime = ticks_to_ns(p->utime_ticks) / 10000000,
         .stime = ticks_to_ns(p->stime_ticks) / 10000000,
     };
-    spin_lock(
-        &parent->lock); // it may run a program meanwhile, with a table of its own from then on
-    bool unheard =      // not even if it is blocked
+    bool unheard = // not even if it is blocked
         p->exit_signal == SIGCHLD && parent->sighand->action[SIGCHLD - 1].handler == 1;
-    spin_unlock(&parent->lock);
     if (p->exit_signal && p->exit_signal <= NSIG && !unheard)
-        signal_send_process(parent, (int)p->exit_signal, &info);
+        signal_send_tree_locked(parent, (int)p->exit_signal, &info);
 }
 
 static bool has_zombie(const struct process *p)
@@ -78,25 +76,25 @@ static void put_all(struct list *dead)
 struct bereft {
     struct process *heir; // referenced
     struct list dead;     // zombies nobody waits for
-    bool zombies, tell, group;
+    bool tell, group;
 };
 
 static void leave_children_locked(struct process *p, struct bereft *b)
 {
+    bool zombies = has_zombie(p);
     list_init(&b->dead);
     b->heir = family_heir_locked(p);
     process_get(b->heir);
-    b->zombies = has_zombie(p);
     b->tell = family_adopt_locked(p, b->heir, &b->dead);
     b->group = p->parent->pgid != p->pgid && p->parent->sid == p->sid;
-    if (b->zombies)
+    if (zombies) {
+        signal_send_tree_locked(b->heir, SIGCHLD, NULL);
         waitq_wake_all(&b->heir->child_exit);
+    }
 }
 
 static void tell_bereft(struct process *p, struct bereft *b)
 {
-    if (b->zombies)
-        signal_send_process(b->heir, SIGCHLD, NULL);
     if (b->tell)
         family_tell();
     if (b->group)
@@ -121,10 +119,10 @@ static void process_finish(struct process *p)
     bool gone = family_auto_reaps(parent, p->exit_signal);
     if (gone) // what nobody waited for is not counted as a child's (POSIX, times)
         process_reap_locked(p);
+    notify_parent_locked(p, parent);
     waitq_wake_all(&parent->child_exit);
     poll_wake(&p->ended, POLLIN | POLLRDNORM);
     spin_unlock(&process_tree_lock);
-    notify_parent(p, parent);
     tell_bereft(p, &b);
     process_put(parent);
     if (gone)
@@ -184,10 +182,10 @@ static void begin_exit(struct thread *th)
         p->exiting = 1;
         p->exit_status = th->exit_code;
     }
-    bool stopped = !p->exiting && process_stop_completes_locked(p);
+    bool stops = p->stopped;
     spin_unlock(&p->lock);
-    if (stopped) // it was the last that had not parked
-        process_tell_stopped(p);
+    if (stops) // it may be the last that had not parked
+        process_stop_goes_on(p);
 }
 
 struct fd_table *process_files(struct process *p)

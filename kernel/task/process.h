@@ -26,7 +26,6 @@ void thread_free_unlinked(struct thread *th);
 int thread_link(struct thread *th, uint32_t tid);
 void thread_start(struct thread *th);
 
-void process_notify_continued(struct process *p);                   // attend.c
 void process_count_space(struct process *p, const struct space *s); // about to be given up
 void thread_vfork_done(struct thread *th); // exec and exit let a vforking parent go on
 struct process *process_find_locked(uint32_t pid);

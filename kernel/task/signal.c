@@ -203,7 +203,7 @@ static void kill_now(struct process *p)
     task_attention(&thread_entry(it)->task, ATTN_CANCEL);
 }
 
-// process.lock and sighand.lock held. th NULL: to the process. q: a timer's entry, or NULL.
+// process.lock and sighand.lock held, for SIGCONT process_tree_lock as well. th NULL: to the process. q: a timer's entry, or NULL.
 static int send_locked(struct process *p, struct thread *th, int sig, const struct siginfo_k *info,
                        struct sigqueue *q)
 {
@@ -236,9 +236,9 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
     return e;
 }
 
-// th NULL: to the process. A thread that has left gets nothing.
-static int send(struct process *p, struct thread *th, int sig, const struct siginfo_k *info,
-                struct sigqueue *q)
+// th NULL: to the process. A thread that has left gets nothing. SIGCONT: process_tree_lock held.
+static int deliver(struct process *p, struct thread *th, int sig, const struct siginfo_k *info,
+                   struct sigqueue *q)
 {
     spin_lock(&p->lock);
     bool was_stopped = p->stopped;
@@ -248,8 +248,24 @@ static int send(struct process *p, struct thread *th, int sig, const struct sigi
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);
     if (continued)
-        process_notify_continued(p);
+        process_tell_continued_locked(p);
     return e;
+}
+
+static int send(struct process *p, struct thread *th, int sig, const struct siginfo_k *info,
+                struct sigqueue *q)
+{
+    if (sig != SIGCONT)
+        return deliver(p, th, sig, info, q);
+    spin_lock(&process_tree_lock);
+    int e = deliver(p, th, sig, info, q);
+    spin_unlock(&process_tree_lock);
+    return e;
+}
+
+int signal_send_tree_locked(struct process *p, int sig, const struct siginfo_k *info)
+{
+    return deliver(p, NULL, sig, info, NULL);
 }
 
 int signal_send_process(struct process *p, int sig, const struct siginfo_k *info)

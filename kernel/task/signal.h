@@ -80,11 +80,14 @@ int signal_send_owned(struct process *p, struct thread *th, struct sigqueue *q,
                       const struct siginfo_k *info);
 
 // ---- stopping (stop.c)
-void process_stop(struct process *p, int sig);   // by a signal that was taken
-bool process_continue_locked(struct process *p); // process.lock held. True: it was stopped
-void process_park(struct thread *th);            // it enters user mode no more until continued
-bool process_stop_completes_locked(struct process *p); // process.lock held; the caller tells then
-void process_tell_stopped(struct process *p);
+void process_stop(struct process *p, int sig);         // by a signal that was taken
+void process_continue_locked(struct process *p);       // process_tree_lock and process.lock held
+void process_tell_continued_locked(struct process *p); // process_tree_lock held: it was stopped
+void process_park(struct thread *th);         // it enters user mode no more until continued
+void process_stop_goes_on(struct process *p); // one more thread is parked or leaves; no lock held
+
+// To the process, by who holds process_tree_lock.
+int signal_send_tree_locked(struct process *p, int sig, const struct siginfo_k *info);
 
 // What a caller may send, and as whom (syscall/signal.c).
 // May the caller send it, or ask with 0 whether it may? 0; -EINVAL: no such signal, -EPERM.

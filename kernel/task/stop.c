@@ -6,38 +6,29 @@
 // complete and the parent is told. SIGCONT may come at any point in between. After the signal was taken
 // and before the process is marked there is nothing to continue yet: `stop_taken`, which SIGCONT clears,
 // keeps such a stop from beginning.
+//
+// A stop completes, and a stopped process is continued, under process_tree_lock, and its parent has the SIGCHLD before that
+// is let go: who waits sees none of it sooner, and hears of both in the order they came in.
 #include "task/family.h"
 #include "task/process.h"
 #include "task/signal.h"
 
-static void tell_parent(struct process *p, int code, int status)
+static void tell_parent_locked(struct process *p, int code, int status)
 {
-    spin_lock(&process_tree_lock);
     struct process *parent = p->parent;
-    if (!parent) {
-        spin_unlock(&process_tree_lock);
+    if (!parent)
         return;
-    }
-    process_get(parent);
-    waitq_wake_all(&parent->child_exit);
     const struct sigaction_k *a = &parent->sighand->action[SIGCHLD - 1];
-    bool quiet = a->handler == 1 || (a->flags & SA_NOCLDSTOP);
-    spin_unlock(&process_tree_lock);
     struct siginfo_k info = {
         .signo = SIGCHLD, .code = code, .pid = (int)p->pid, .uid = p->cred.uid, .status = status};
-    if (!quiet)
-        signal_send_process(parent, SIGCHLD, &info);
-    process_put(parent);
+    if (a->handler != 1 && !(a->flags & SA_NOCLDSTOP))
+        signal_send_tree_locked(parent, SIGCHLD, &info);
+    waitq_wake_all(&parent->child_exit);
 }
 
-void process_notify_continued(struct process *p)
+void process_tell_continued_locked(struct process *p)
 {
-    tell_parent(p, CLD_CONTINUED, SIGCONT);
-}
-
-void process_tell_stopped(struct process *p)
-{
-    tell_parent(p, CLD_STOPPED, p->stopped);
+    tell_parent_locked(p, CLD_CONTINUED, SIGCONT);
 }
 
 // What the terminal sends stops nobody whom no shell could continue (POSIX, orphaned process group).
@@ -58,39 +49,45 @@ void process_stop(struct process *p, int sig)
     spin_lock(&p->lock);
     if (p->stop_taken && !p->stopped && !p->exiting) {
         p->stopped = (uint8_t)sig;
-        p->stop_reported = p->continued = 0;
         PROCESS_THREADS(it, p)
         task_attention(&thread_entry(it)->task, ATTN_STOP);
     }
     spin_unlock(&p->lock);
 }
 
-bool process_stop_completes_locked(struct process *p)
+void process_stop_goes_on(struct process *p)
 {
-    if (!p->stopped || p->stop_complete || p->nparked + p->nleaving < p->nthreads)
-        return false;
-    p->stop_complete = 1;
-    return true;
+    spin_lock(&process_tree_lock);
+    spin_lock(&p->lock);
+    int sig = p->stopped;
+    bool completes =
+        sig && !p->stop_complete && !p->exiting && p->nparked + p->nleaving >= p->nthreads;
+    if (completes) {
+        p->stop_complete = 1;
+        p->stop_reported = p->continued = 0;
+    }
+    spin_unlock(&p->lock);
+    if (completes)
+        tell_parent_locked(p, CLD_STOPPED, sig);
+    spin_unlock(&process_tree_lock);
 }
 
 void process_park(struct thread *th)
 {
     struct process *p = th->process;
     spin_lock(&p->lock);
-    if (p->stopped && !th->parked) {
-        th->parked = true;
-        p->nparked++;
-    }
-    bool complete = process_stop_completes_locked(p);
+    bool parks = p->stopped && !th->parked;
+    th->parked |= parks;
+    p->nparked += parks;
     spin_unlock(&p->lock);
-    if (complete)
-        process_tell_stopped(p);
+    if (parks)
+        process_stop_goes_on(p);
 }
 
-bool process_continue_locked(struct process *p)
+void process_continue_locked(struct process *p)
 {
     if (!p->stopped)
-        return false;
+        return;
     p->stopped = p->stop_complete = 0;
     p->nparked = 0;
     p->continued = 1;
@@ -101,5 +98,4 @@ bool process_continue_locked(struct process *p)
         task_attention_clear(&th->task, ATTN_STOP);
         task_wake(&th->task);
     }
-    return true;
 }

@@ -53,6 +53,24 @@ static bool matches(const struct process *c, const struct wait_request *rq)
     return (rq->options & WALL) || clone_child == !!(rq->options & (uint32_t)WCLONE);
 }
 
+// Has it been stopped or continued, and nobody heard of it? process_tree_lock held.
+static bool report_stop(struct process *c, const struct wait_request *rq, struct wait_result *out)
+{
+    bool keep = rq->options & WNOWAIT;
+    spin_lock(&c->lock);
+    if (c->stop_complete && !c->stop_reported && (rq->options & WSTOPPED)) {
+        out->status = (uint32_t)c->stopped << 8 | 0x7f;
+        out->code = CLD_STOPPED;
+        c->stop_reported |= !keep;
+    } else if (c->continued && (rq->options & WCONTINUED)) {
+        out->status = 0xffff;
+        out->code = CLD_CONTINUED;
+        c->continued &= keep;
+    }
+    spin_unlock(&c->lock);
+    return out->code != 0;
+}
+
 // Something to report of this child? process_tree_lock held.
 static bool report(struct process *parent, struct process *c, const struct wait_request *rq,
                    struct wait_result *out)
@@ -69,19 +87,7 @@ static bool report(struct process *parent, struct process *c, const struct wait_
         }
         return true;
     }
-    if (!c->zombie && c->stop_complete && !c->stop_reported && (rq->options & WSTOPPED)) {
-        out->status = (uint32_t)c->stopped << 8 | 0x7f;
-        out->code = CLD_STOPPED;
-        c->stop_reported |= !keep;
-        return true;
-    }
-    if (!c->zombie && c->continued && (rq->options & WCONTINUED)) {
-        out->status = 0xffff;
-        out->code = CLD_CONTINUED;
-        c->continued &= keep;
-        return true;
-    }
-    return false;
+    return !c->zombie && report_stop(c, rq, out);
 }
 
 // > 0: something was found, 0: children exist but nothing to report, -ECHILD. The zombie reaped by

@@ -233,6 +233,162 @@ static void test_race(void)
     say_end("and is killed", pid);
 }
 
+// ---- each stop and each continue is told once
+
+static void *read_for_ever(void *fd)
+{
+    char c;
+
+    while (read(*(int *)fd, &c, 1) == 1)
+        ;
+    return NULL;
+}
+
+static void *yield_for_ever(void *unused)
+{
+    for (;;)
+        sched_yield();
+    return unused;
+}
+
+static void *do_nothing(void *unused)
+{
+    return unused;
+}
+
+enum { ALONE, SEVERAL, COMING_AND_GOING };
+
+static pid_t busy_child(int kind)
+{
+    int fds[2];
+    pthread_t thread;
+    pid_t pid = pipe(fds) < 0 ? -1 : fork();
+
+    if (pid)
+        return pid;
+    sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
+    if (kind == SEVERAL) {
+        pthread_create(&thread, NULL, read_for_ever, fds);
+        pthread_create(&thread, NULL, yield_for_ever, NULL);
+    }
+    for (;;)
+        if (kind == COMING_AND_GOING) {
+            pthread_create(&thread, NULL, do_nothing, NULL);
+            pthread_join(thread, NULL);
+        }
+}
+
+// The next SIGCHLD is about pid, for this reason.
+static int told_of(pid_t pid, int code, int status)
+{
+    sigset_t set;
+    siginfo_t info;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    return sigwaitinfo(&set, &info) == SIGCHLD && info.si_pid == pid && info.si_code == code &&
+           info.si_status == status;
+}
+
+static int nothing_left(pid_t pid)
+{
+    sigset_t set;
+    int status;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    return sigtimedwait(&set, NULL, &(struct timespec){0}) < 0 && errno == EAGAIN &&
+           waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == 0;
+}
+
+static void test_counts(void)
+{
+    static const char *const key[] = {"stops and continues of one thread", "of three threads",
+                                      "of threads that come and go"};
+    sigset_t chld, before;
+
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &chld, &before);
+    for (int kind = ALONE; kind <= COMING_AND_GOING; kind++) {
+        int good = 0, status;
+        pid_t pid = busy_child(kind);
+        for (int i = 0; i < 100; i++) {
+            kill(pid, SIGSTOP);
+            int ok = told_of(pid, CLD_STOPPED, SIGSTOP);
+            ok &= waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == pid &&
+                  WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP;
+            ok &= nothing_left(pid);
+            kill(pid, SIGCONT);
+            ok &= told_of(pid, CLD_CONTINUED, SIGCONT);
+            ok &= waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == pid &&
+                  WIFCONTINUED(status);
+            good += ok && nothing_left(pid);
+        }
+        VALUE(key[kind], good);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        told_of(pid, CLD_KILLED, SIGKILL);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+// Another stops the child for a moment, then for good: however they meet, the waiter hears of the last stop.
+static void test_last_stop(void)
+{
+    struct gate next = gate_make();
+    int heard = 0, odd = 0, status;
+    pid_t pid = busy_child(SEVERAL), other = fork();
+
+    if (other == 0)
+        for (;;) {
+            wait_for_pass(&next);
+            kill(pid, SIGTSTP);
+            kill(pid, SIGCONT);
+            kill(pid, SIGSTOP);
+        }
+    for (int i = 0; i < 150; i++) {
+        pass(&next);
+        do {
+            while (waitpid(pid, &status, (i & 1 ? WNOHANG : 0) | WUNTRACED | WCONTINUED) == 0)
+                sched_yield();
+            odd +=
+                !WIFCONTINUED(status) && WSTOPSIG(status) != SIGSTOP && WSTOPSIG(status) != SIGTSTP;
+        } while (WIFCONTINUED(status) || WSTOPSIG(status) != SIGSTOP);
+        kill(pid, SIGCONT);
+        heard += waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status);
+    }
+    VALUE("last stops heard of", heard);
+    VALUE("stops by no signal", odd);
+    kill(other, SIGKILL);
+    kill(pid, SIGKILL);
+    waitpid(other, NULL, 0);
+    waitpid(pid, NULL, 0);
+}
+
+// Who is found dead has been told of: the signal is there.
+static void test_death_told(void)
+{
+    int told = 0;
+    sigset_t chld, before;
+
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &chld, &before);
+    for (int i = 0; i < 150; i++) {
+        siginfo_t info = {0};
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(0);
+        while (waitpid(pid, NULL, WNOHANG) == 0)
+            if (i & 1)
+                sched_yield();
+        told += sigtimedwait(&chld, &info, &(struct timespec){0}) == SIGCHLD && info.si_pid == pid;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    VALUE("deaths of 150 that were told of before they were found", told);
+}
+
 int main(void)
 {
     test_calls();
@@ -240,5 +396,8 @@ int main(void)
     test_cancel();
     test_orphaned();
     test_race();
+    test_counts();
+    test_last_stop();
+    test_death_told();
     return 0;
 }

@@ -3,7 +3,7 @@
 //
 //     PROC(meminfo, proc_meminfo);             void proc_meminfo(struct text *out)
 //     PROC_TASK(status, 0444, proc_task_status);   void fn(struct text *out, struct process *p)
-//     PROC_TASK_RW(oom_score_adj, 0644, show, store);   long store(struct process *p, const char *text)
+//     PROC_TASK_RW(oom_score_adj, 0644, show, store);   long store(struct process *p, uint32_t tid, const char *text)
 //
 // The text is made when the file is first read after an open or a seek to 0, in one go, plain: no
 // waiting, but short locks may be taken. It grows on the heap; text_printf stops silently when
@@ -22,6 +22,7 @@ struct text {
     char *buf;
     size_t len, size;
     bool failed;
+    uint32_t tid; // of the thread whose directory the entry is read in; 0: the process's
 };
 void text_printf(struct text *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void text_write(struct text *out, const void *p, size_t n);
@@ -44,11 +45,11 @@ SET_DECLARE(proc_entries, struct proc_entry);
     SET_ITEM(proc_entries, struct proc_entry, proc_item_##ident) = {path, show, store}
 
 struct proc_task_entry {
-    const char *name; // in /proc/PID
+    const char *name; // in /proc/PID and /proc/PID/task/TID
     uint64_t mode;
     void (*show)(struct text *out, struct process *p);
-    // What one write said, cut off after PROC_STORE_MAX - 1 bytes: 0 or an error. NULL: read-only.
-    long (*store)(struct process *p, const char *text);
+    // What one write said, cut off after PROC_STORE_MAX - 1 bytes: 0 or an error. tid as in struct text. NULL: read-only.
+    long (*store)(struct process *p, uint32_t tid, const char *text);
 };
 enum { PROC_STORE_MAX = 32 };
 SET_DECLARE(proc_task_entries, struct proc_task_entry);

@@ -8,33 +8,53 @@
 
 enum task_link { LINK_EXE, LINK_CWD, LINK_ROOT, LINKS };
 static const char *const link_name[LINKS] = {"exe", "cwd", "root"};
-enum { WHICH_FD_DIR = 1, WHICH_LINK = 2, WHICH_FDINFO_DIR = 5, WHICH_FILE = 16, WHICH_FD = 1024 };
+enum {
+    WHICH_FD_DIR = 1,
+    WHICH_LINK = 2,
+    WHICH_FDINFO_DIR = 5,
+    WHICH_THREADS = 8,
+    WHICH_FILE = 16,
+    WHICH_FD = 1024,
+};
 // Numbers above the largest descriptor.
 enum { WHICH_FDINFO = WHICH_FD + FD_LIMIT };
 
 // ---- what the process has, referenced
 
-static struct thread *first_thread(struct process *p)
+// The thread that the directory of node shows. NULL: it has ended; as in its maps, nothing is shown then of what others have.
+// p->lock held.
+static struct thread *thread_shown(struct process *p, const struct proc_node *node)
 {
-    return list_empty(&p->threads) ? NULL : list_entry(p->threads.next, struct thread, in_process);
+    uint32_t tid = node->tid ? node->tid : node->pid;
+    LIST_FOREACH(it, &p->threads) {
+        struct thread *th = list_entry(it, struct thread, in_process);
+        if (th->tid == tid)
+            return th;
+    }
+    return NULL;
 }
 
-// NULL also for one whose first thread has ended: as in its maps, nothing shows of what the others have.
-static struct fd_table *files_of(uint32_t pid)
+static struct fd_table *files_of(const struct proc_node *node)
 {
-    struct process *p = process_find(pid);
+    struct process *p = process_find(node->pid);
+    struct fd_table *files = NULL;
     if (!p)
         return NULL;
-    struct fd_table *files = load_relaxed(&p->headless) ? NULL : process_files(p);
+    spin_lock(&p->lock);
+    struct thread *th = thread_shown(p, node);
+    if (th && (files = th->files))
+        fd_table_get(files);
+    spin_unlock(&p->lock);
     process_put(p);
     return files;
 }
 
-static int context_path(struct process *p, bool root, struct path *out)
+static int context_path(struct process *p, const struct proc_node *node, bool root,
+                        struct path *out)
 {
     struct fs_context *fs = NULL;
     spin_lock(&p->lock);
-    struct thread *th = first_thread(p);
+    struct thread *th = thread_shown(p, node);
     if (th && (fs = th->fs))
         fs_context_get(fs);
     spin_unlock(&p->lock);
@@ -57,19 +77,22 @@ long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struc
     memcpy(text, name, len);
     text[len] = '\0';
     if (strcmp(text, "fd") == 0)
-        r = proc_node_for(super, PROC_FD_DIR, dir->pid, WHICH_FD_DIR, S_IFDIR | 0500, &node);
-    if (strcmp(text, "fdinfo") == 0)
-        r = proc_node_for(super, PROC_FDINFO_DIR, dir->pid, WHICH_FDINFO_DIR, S_IFDIR | 0500,
+        r = proc_node_for(super, PROC_FD_DIR, dir->pid, dir->tid, WHICH_FD_DIR, S_IFDIR | 0500,
                           &node);
+    if (strcmp(text, "fdinfo") == 0)
+        r = proc_node_for(super, PROC_FDINFO_DIR, dir->pid, dir->tid, WHICH_FDINFO_DIR,
+                          S_IFDIR | 0500, &node);
+    if (strcmp(text, "task") == 0 && !dir->tid)
+        r = proc_node_for(super, PROC_THREADS, dir->pid, 0, WHICH_THREADS, S_IFDIR | 0555, &node);
     for (uint32_t i = 0; i < LINKS; i++)
         if (strcmp(text, link_name[i]) == 0)
-            r = proc_node_for(super, PROC_TASK_LINK, dir->pid, WHICH_LINK + i, S_IFLNK | 0777,
-                              &node);
+            r = proc_node_for(super, PROC_TASK_LINK, dir->pid, dir->tid, WHICH_LINK + i,
+                              S_IFLNK | 0777, &node);
     SET_FOREACH(proc_task_entries, struct proc_task_entry, e)
         if (strcmp(text, e->name) == 0)
             entry = e;
     if (entry)
-        r = proc_node_for(super, PROC_TASK_FILE, dir->pid,
+        r = proc_node_for(super, PROC_TASK_FILE, dir->pid, dir->tid,
                           WHICH_FILE + (uint32_t)(entry - __start_set_proc_task_entries),
                           S_IFREG | (uint32_t)entry->mode, &node);
     if (r < 0)
@@ -81,10 +104,10 @@ long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struc
     return 0;
 }
 
-// Positions: 2 fd, 3 fdinfo, 4.. links, then the entries of the set.
+// Positions: 2 fd, 3 fdinfo, 4.. links, then the entries of the set; at last, for a process, its threads.
 long proc_task_emit(struct proc_node *dir, struct dir_sink *sink)
 {
-    size_t count = 2 + LINKS + SET_COUNT(proc_task_entries);
+    size_t entries = 2 + LINKS + SET_COUNT(proc_task_entries), count = entries + !dir->tid;
     struct process *p = process_find(dir->pid);
     if (!p)
         return -ENOENT;
@@ -92,9 +115,10 @@ long proc_task_emit(struct proc_node *dir, struct dir_sink *sink)
     for (size_t i = (size_t)sink->pos - 2; i < count; i++) {
         const char *name = i == 0          ? "fd"
                            : i == 1        ? "fdinfo"
+                           : i == entries  ? "task"
                            : i < 2 + LINKS ? link_name[i - 2]
                                            : __start_set_proc_task_entries[i - 2 - LINKS].name;
-        uint32_t mode = i < 2 ? S_IFDIR : i < 2 + LINKS ? S_IFLNK : S_IFREG;
+        uint32_t mode = i < 2 || i == entries ? S_IFDIR : i < 2 + LINKS ? S_IFLNK : S_IFREG;
         if (!sink->emit(sink, name, strlen(name), dir->v.ino + i + 1, DT_OF_MODE(mode),
                         (int64_t)i + 3))
             return 0;
@@ -113,7 +137,7 @@ long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct 
             return -ENOENT;
         fd = fd * 10 + (uint32_t)(name[i] - '0');
     }
-    struct fd_table *files = files_of(dir->pid);
+    struct fd_table *files = files_of(dir);
     if (!files)
         return -ENOENT;
     struct file *file = fd_get(files, (int32_t)fd);
@@ -123,9 +147,9 @@ long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct 
     struct proc_node *node;
     uint32_t rights = 0100u | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0);
     file_put(file);
-    long r = dir->kind == PROC_FD_DIR ? proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid,
+    long r = dir->kind == PROC_FD_DIR ? proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid, dir->tid,
                                                       WHICH_FD + fd, S_IFLNK | rights, &node)
-                                      : proc_node_for(dir->v.super, PROC_FDINFO, dir->pid,
+                                      : proc_node_for(dir->v.super, PROC_FDINFO, dir->pid, dir->tid,
                                                       WHICH_FDINFO + fd, S_IFREG | 0400, &node);
     if (r < 0)
         return r;
@@ -139,7 +163,7 @@ long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct 
 long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink)
 {
     char name[12];
-    struct fd_table *files = files_of(dir->pid);
+    struct fd_table *files = files_of(dir);
     if (!files)
         return 0;
     for (;;) {
@@ -162,7 +186,7 @@ long proc_fd_emit(struct proc_node *dir, struct dir_sink *sink)
 
 long proc_fdinfo_text(struct proc_node *node, struct text *out)
 {
-    struct fd_table *files = files_of(node->pid);
+    struct fd_table *files = files_of(node);
     struct file *file = files ? fd_get(files, (int32_t)node->which) : NULL;
     uint32_t cloexec = file && fd_get_cloexec(files, (int32_t)node->which) > 0 ? O_CLOEXEC : 0;
     if (files)
@@ -183,7 +207,7 @@ long proc_fdinfo_text(struct proc_node *node, struct text *out)
 
 static struct file *file_of(const struct proc_node *node)
 {
-    struct fd_table *files = files_of(node->pid);
+    struct fd_table *files = files_of(node);
     struct file *file = files ? fd_get(files, (int32_t)node->which) : NULL;
     if (files)
         fd_table_put(files);
@@ -219,13 +243,15 @@ static long path_into(const struct path *p, char *buf, size_t size)
 }
 
 // Where exe, cwd or root leads, referenced. -ENOENT: a zombie or without its first thread, or it never executed anything.
-static int link_path(struct process *p, uint32_t which, struct path *out)
+static int link_path(struct process *p, const struct proc_node *node, struct path *out)
 {
-    if (load_relaxed(&p->headless))
-        return -ENOENT;
-    if (which == LINK_EXE)
-        return process_exe(p, out) ? 0 : -ENOENT;
-    return context_path(p, which == LINK_ROOT, out);
+    uint32_t which = node->which - WHICH_LINK;
+    if (which != LINK_EXE)
+        return context_path(p, node, which == LINK_ROOT, out);
+    spin_lock(&p->lock);
+    bool shown = thread_shown(p, node);
+    spin_unlock(&p->lock);
+    return shown && process_exe(p, out) ? 0 : -ENOENT;
 }
 
 long proc_link_text(struct proc_node *node, char *buf, size_t size)
@@ -241,7 +267,7 @@ long proc_link_text(struct proc_node *node, char *buf, size_t size)
     struct path at;
     if (!p)
         return -ENOENT;
-    long r = link_path(p, node->which - WHICH_LINK, &at);
+    long r = link_path(p, node, &at);
     if (r == 0) {
         r = path_into(&at, buf, size);
         path_put(&at);
@@ -282,7 +308,7 @@ int proc_link_follow(struct vnode *v, struct path *out)
     struct process *p = process_find(node->pid);
     if (!p)
         return -ENOENT;
-    r = link_path(p, node->which - WHICH_LINK, out);
+    r = link_path(p, node, out);
     process_put(p);
     return r;
 }

@@ -14,11 +14,17 @@
 
 enum { USER_HZ = 100, MAPS_BATCH = 32, CMDLINE_MAX = 64 * 1024 };
 
-// Referenced. The process is known by its first thread: who has lost that shows none, though others go on with it.
-static struct space *space_of(struct process *p)
+// The thread that is shown: of a process its first.
+static uint32_t shown(const struct process *p, const struct text *out)
+{
+    return out->tid ? out->tid : p->pid;
+}
+
+// Referenced. Who shows a first thread that has ended shows no space, though others go on with it.
+static struct space *space_of(struct process *p, const struct text *out)
 {
     spin_lock(&p->lock);
-    struct space *s = p->zombie || p->headless ? NULL : p->space;
+    struct space *s = p->headless && shown(p, out) == p->pid ? NULL : p->space;
     if (s)
         space_get(s);
     spin_unlock(&p->lock);
@@ -33,43 +39,50 @@ static uint64_t clock_ticks(uint64_t hart_ticks)
 // What a snapshot under the process's lock says.
 struct task_view {
     uint32_t threads, ppid;
-    char state;
+    char state, name[16];
     int nice;
-    uint64_t ticks; // of living and ended threads
+    uint64_t ticks;  // of living and ended threads, or of the one
+    uint64_t faults; // of the one
     sigset pending, blocked;
     uint32_t hart;
 };
 
-static char state_of(const struct process *p, const struct task_view *v)
+static char state_of(const struct process *p, const struct thread *th)
 {
-    if (p->zombie || p->headless)
-        return 'Z';
     if (p->stopped)
         return 'T';
-    return v->state;
+    return load_relaxed(&th->task.state) & (TASK_RUNNING | TASK_QUEUED) ? 'R' : 'S';
 }
 
-static void look(struct process *p, struct task_view *v)
+static void look_at_thread(const struct process *p, const struct thread *th, struct task_view *v)
 {
-    *v = (struct task_view){.state = 'S', .ticks = p->utime_ticks};
+    strlcpy(v->name, th->task.name, sizeof v->name);
+    v->state = state_of(p, th);
+    v->pending = th->pending.set;
+    v->blocked = th->blocked;
+    v->hart = th->task.hart;
+    v->nice = th->sched.nice;
+    v->faults = th->faults;
+}
+
+static void look(struct process *p, const struct text *out, struct task_view *v)
+{
+    *v = (struct task_view){.state = 'Z', .ticks = out->tid ? 0 : p->utime_ticks};
+    strlcpy(v->name, p->comm, sizeof v->name);
     spin_lock(&process_tree_lock);
     v->ppid = p->parent ? p->parent->pid : 0;
     spin_unlock(&process_tree_lock);
     spin_lock(&p->lock);
     LIST_FOREACH(it, &p->threads) {
         const struct thread *th = list_entry(it, struct thread, in_process);
-        if (load_relaxed(&th->task.state) & (TASK_RUNNING | TASK_QUEUED))
-            v->state = 'R';
-        v->ticks += th->task.ticks;
         v->threads++;
-        v->pending |= th->pending.set;
-        v->blocked = th->blocked;
-        v->hart = th->task.hart;
-        v->nice = th->sched.nice;
+        if (!out->tid || th->tid == out->tid)
+            v->ticks += th->task.ticks;
+        if (th->tid == shown(p, out))
+            look_at_thread(p, th, v);
     }
     v->threads += p->headless; // who leads stays until the last has ended
     spin_unlock(&p->lock);
-    v->state = state_of(p, v);
 }
 
 static const char *state_name(char state)
@@ -98,7 +111,7 @@ static void signal_sets(struct process *p, sigset *ignored, sigset *caught)
 
 static void status_memory(struct text *out, struct process *p)
 {
-    struct space *s = space_of(p);
+    struct space *s = space_of(p, out);
     if (!s)
         return;
     text_printf(
@@ -116,10 +129,11 @@ static void proc_task_status(struct text *out, struct process *p)
     struct task_view v;
     sigset ignored, caught;
     const struct credentials *c = &p->cred;
-    look(p, &v);
+    look(p, out, &v);
     signal_sets(p, &ignored, &caught);
     text_printf(out, "Name:\t%s\nState:\t%s\nTgid:\t%u\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
-                p->comm, state_name(v.state), (unsigned)p->pid, (unsigned)p->pid, (unsigned)v.ppid);
+                v.name, state_name(v.state), (unsigned)p->pid, (unsigned)shown(p, out),
+                (unsigned)v.ppid);
     text_printf(out, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", (unsigned)c->uid,
                 (unsigned)c->euid, (unsigned)c->suid, (unsigned)c->fsuid, (unsigned)c->gid,
                 (unsigned)c->egid, (unsigned)c->sgid, (unsigned)c->fsgid);
@@ -138,8 +152,8 @@ static void proc_task_stat(struct text *out, struct process *p)
     uint64_t vsize = 0, rss = 0, minor = 0, major = 0;
     uint32_t tty;
     int32_t tty_pgrp;
-    look(p, &v);
-    struct space *s = space_of(p);
+    look(p, out, &v);
+    struct space *s = space_of(p, out);
     if (s) {
         vsize = s->mapped;
         rss = s->resident;
@@ -147,12 +161,13 @@ static void proc_task_stat(struct text *out, struct process *p)
         minor = minor_faults(s);
         space_unref(s);
     }
+    minor = out->tid ? v.faults : p->min_faults + minor;
+    major = out->tid ? 0 : p->maj_faults + major;
     tty_of_process(p, &tty, &tty_pgrp);
-    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu %lu %lu %lu ", (unsigned)p->pid, p->comm,
-                v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid, (unsigned)tty,
-                (int)tty_pgrp, (unsigned long)(p->min_faults + minor),
-                (unsigned long)p->cmin_faults, (unsigned long)(p->maj_faults + major),
-                (unsigned long)p->cmaj_faults);
+    text_printf(out, "%u (%s) %c %u %u %u %u %d 0 %lu %lu %lu %lu ", (unsigned)shown(p, out),
+                v.name, v.state, (unsigned)v.ppid, (unsigned)p->pgid, (unsigned)p->sid,
+                (unsigned)tty, (int)tty_pgrp, (unsigned long)minor, (unsigned long)p->cmin_faults,
+                (unsigned long)major, (unsigned long)p->cmaj_faults);
     text_printf(out, "%lu %lu %lu %lu %d %d %u 0 %lu %lu %lu %lu ",
                 (unsigned long)clock_ticks(v.ticks), (unsigned long)clock_ticks(p->stime_ticks),
                 (unsigned long)clock_ticks(p->cutime_ticks),
@@ -168,7 +183,7 @@ PROC_TASK(stat, 0444, proc_task_stat);
 
 static void proc_task_statm(struct text *out, struct process *p)
 {
-    struct space *s = space_of(p);
+    struct space *s = space_of(p, out);
     text_printf(out, "%lu %lu 0 0 0 0 0\n", s ? (unsigned long)(s->mapped / PAGE_SIZE) : 0,
                 s ? (unsigned long)s->resident : 0);
     if (s)
@@ -205,7 +220,7 @@ static void map_line(struct text *out, const struct mapping_info *m)
 
 static void proc_task_maps(struct text *out, struct process *p)
 {
-    struct space *s = space_of(p);
+    struct space *s = space_of(p, out);
     struct mapping_info *info = kmalloc(MAPS_BATCH * sizeof *info);
     va_t from = 0;
     size_t n = 0;
@@ -226,7 +241,7 @@ PROC_TASK(maps, 0444, proc_task_maps);
 static void copy_range(struct text *out, struct process *p, va_t lo, va_t hi)
 {
     char buf[128];
-    struct space *s = space_of(p);
+    struct space *s = space_of(p, out);
     if (hi - lo > CMDLINE_MAX)
         hi = lo + CMDLINE_MAX;
     while (s && lo < hi) {
@@ -254,9 +269,23 @@ PROC_TASK(environ, 0400, proc_task_environ);
 
 static void proc_task_comm(struct text *out, struct process *p)
 {
-    text_printf(out, "%s\n", p->comm);
+    struct task_view v;
+    look(p, out, &v);
+    text_printf(out, "%s\n", v.name);
 }
-PROC_TASK(comm, 0444, proc_task_comm);
+
+// By its own threads. A process has the name of its first thread.
+static long store_comm(struct process *p, uint32_t tid, const char *text)
+{
+    struct thread *th = thread_find(tid ? tid : p->pid);
+    long r = th && p == process_current() && th->process == p ? 0 : th ? -EINVAL : -ESRCH;
+    if (r == 0)
+        thread_set_name(th, text);
+    if (th)
+        thread_put(th);
+    return r;
+}
+PROC_TASK_RW(comm, 0644, proc_task_comm, store_comm);
 
 // ---- limits
 

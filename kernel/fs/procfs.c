@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 enum { PROC_MAGIC = 0x9fa0, INO_ROOT = 1, INO_ENTRIES = 16, INO_TASK = 4096, TASK_INOS = 1 << 22 };
+#define INO_THREAD (1ull << 60)
 
 static const struct vnode_ops proc_ops;
 
@@ -97,38 +98,27 @@ static bool emit_entries(struct proc_node *dir, struct dir_sink *sink)
 
 // ---- the root: entries, self, one directory per process
 
-static bool parse_pid(const char *name, size_t len, uint32_t *pid)
-{
-    *pid = 0;
-    if (len == 0 || len > 9 || name[0] == '0')
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        if (name[i] < '0' || name[i] > '9')
-            return false;
-        *pid = *pid * 10 + (uint32_t)(name[i] - '0');
-    }
-    return true;
-}
-
 static bool is_name(const char *name, size_t len, const char *want)
 {
     return strlen(want) == len && memcmp(name, want, len) == 0;
 }
 
-static uint64_t task_ino(uint32_t pid, uint32_t which)
+uint64_t proc_task_ino(uint32_t pid, uint32_t tid, uint32_t which)
 {
-    return INO_TASK + (uint64_t)pid * TASK_INOS + which;
+    uint64_t ino = INO_TASK + (uint64_t)(tid ? tid : pid) * TASK_INOS + which;
+    return tid ? ino | INO_THREAD : ino;
 }
 
-long proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid, uint32_t which,
-                   uint32_t mode, struct proc_node **out)
+long proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid, uint32_t tid,
+                   uint32_t which, uint32_t mode, struct proc_node **out)
 {
     struct process *p = process_find(pid);
     if (!p)
         return -ENOENT;
-    struct proc_node *node = node_new(super, kind, task_ino(pid, which), mode);
+    struct proc_node *node = node_new(super, kind, proc_task_ino(pid, tid, which), mode);
     if (node) {
         node->pid = pid;
+        node->tid = tid;
         node->which = which;
         node->v.uid = p->cred.euid;
         node->v.gid = p->cred.egid;
@@ -145,8 +135,10 @@ static long lookup_root(struct proc_node *dir, const char *name, size_t len, str
     long r = 0;
     if (is_name(name, len, "self"))
         node = node_new(dir->v.super, PROC_SELF, INO_ROOT + 1, S_IFLNK | 0777);
-    else if (parse_pid(name, len, &pid))
-        r = proc_node_for(dir->v.super, PROC_TASK_DIR, pid, 0, S_IFDIR | 0555, &node);
+    else if (is_name(name, len, "thread-self"))
+        node = node_new(dir->v.super, PROC_THREAD_SELF, INO_ROOT + 2, S_IFLNK | 0777);
+    else if (proc_parse_pid(name, len, &pid))
+        r = proc_lookup_pid(dir->v.super, pid, &node);
     else
         return lookup_entry(dir, name, len, out);
     if (r < 0 || !node)
@@ -166,20 +158,24 @@ static bool next_pid(struct process *p, void *arg)
 
 static void emit_processes(struct proc_node *dir, struct dir_sink *sink)
 {
+    static const char *const self[] = {"self", "thread-self"};
     char name[12];
-    if (sink->pos < FIRST_PID_POS) {
-        if (!sink->emit(sink, "self", 4, INO_ROOT + 1, DT_OF_MODE(S_IFLNK), FIRST_PID_POS))
-            return;
-        sink->pos = FIRST_PID_POS;
-    }
     (void)dir;
+    for (int64_t i = sink->pos < FIRST_PID_POS - 1 ? 0 : sink->pos - FIRST_PID_POS + 2; i < 2;
+         i++) {
+        int64_t next = FIRST_PID_POS - 1 + i;
+        if (!sink->emit(sink, self[i], strlen(self[i]), INO_ROOT + 1 + (uint64_t)i,
+                        DT_OF_MODE(S_IFLNK), next))
+            return;
+        sink->pos = next;
+    }
     for (;;) {
         uint32_t pid = 0;
         process_foreach((uint32_t)(sink->pos - FIRST_PID_POS), next_pid, &pid);
         if (!pid)
             return;
         int n = snprintf(name, sizeof name, "%u", (unsigned)pid);
-        if (!sink->emit(sink, name, (size_t)n, task_ino(pid, 0), DT_OF_MODE(S_IFDIR),
+        if (!sink->emit(sink, name, (size_t)n, proc_task_ino(pid, 0, 0), DT_OF_MODE(S_IFDIR),
                         FIRST_PID_POS + (int64_t)pid + 1))
             return;
         sink->pos = FIRST_PID_POS + (int64_t)pid + 1;
@@ -199,6 +195,8 @@ ASYNC_IMPL(proc_lookup, vnode_lookup, )
         ASYNC_RETURN(lookup_entry(dir, f->name, f->len, f->out));
     case PROC_TASK_DIR:
         ASYNC_RETURN(proc_task_lookup(dir, f->name, f->len, f->out));
+    case PROC_THREADS:
+        ASYNC_RETURN(proc_threads_lookup(dir, f->name, f->len, f->out));
     case PROC_FD_DIR:
     case PROC_FDINFO_DIR:
         ASYNC_RETURN(proc_fd_lookup(dir, f->name, f->len, f->out));
@@ -214,11 +212,11 @@ ASYNC_IMPL(proc_readdir, vnode_readdir, )
     ASYNC_BEGIN(proc_readdir);
     struct proc_node *dir = proc_node_of(f->dir);
     if (!dir_emit_dots(f->sink, f->dir,
-                       dir->kind >= PROC_FD_DIR ? task_ino(dir->pid, 0) : INO_ROOT))
+                       dir->kind >= PROC_THREADS ? proc_task_ino(dir->pid, dir->tid, 0) : INO_ROOT))
         ASYNC_RETURN(0);
     switch (dir->kind) {
     case PROC_ROOT:
-        if (f->sink->pos >= FIRST_PID_POS || emit_entries(dir, f->sink))
+        if (f->sink->pos >= FIRST_PID_POS - 1 || emit_entries(dir, f->sink))
             emit_processes(dir, f->sink);
         break;
     case PROC_DIR:
@@ -226,6 +224,8 @@ ASYNC_IMPL(proc_readdir, vnode_readdir, )
         break;
     case PROC_TASK_DIR:
         ASYNC_RETURN(proc_task_emit(dir, f->sink));
+    case PROC_THREADS:
+        ASYNC_RETURN(proc_threads_emit(dir, f->sink));
     case PROC_FD_DIR:
     case PROC_FDINFO_DIR:
         ASYNC_RETURN(proc_fd_emit(dir, f->sink));
@@ -241,11 +241,12 @@ ASYNC_IMPL(proc_readlink, vnode_readlink, )
 {
     ASYNC_BEGIN(proc_readlink);
     struct proc_node *node = proc_node_of(f->v);
-    if (node->kind == PROC_SELF) {
+    if (node->kind == PROC_SELF || node->kind == PROC_THREAD_SELF) {
         if (!t->thread)
             ASYNC_RETURN(-ENOENT);
-        char name[12];
-        int n = snprintf(name, sizeof name, "%u", (unsigned)t->thread->process->pid);
+        char name[32];
+        int n = snprintf(name, sizeof name, node->kind == PROC_SELF ? "%u" : "%u/task/%u",
+                         (unsigned)t->thread->process->pid, (unsigned)t->thread->tid);
         size_t len = (size_t)n < f->size ? (size_t)n : f->size;
         memcpy(f->buf, name, len);
         ASYNC_RETURN((long)len);
@@ -283,8 +284,13 @@ static long make_text(struct file *file, struct text *text)
         struct process *p = process_find(node->pid);
         if (!p)
             return -ESRCH;
-        node->task_entry->show(text, p);
+        bool there = proc_has_thread(p, node->tid);
+        text->tid = node->tid;
+        if (there)
+            node->task_entry->show(text, p);
         process_put(p);
+        if (!there)
+            return -ESRCH;
     }
     return text->failed ? -ENOMEM : 0;
 }
@@ -335,7 +341,8 @@ static long store(struct file *file, const char *value)
     if (node->kind == PROC_FILE)
         return node->entry->store(value);
     struct process *p = process_find(node->pid);
-    long r = p ? node->task_entry->store(p, value) : -ESRCH;
+    long r = p && proc_has_thread(p, node->tid) ? node->task_entry->store(p, node->tid, value)
+                                                 : -ESRCH;
     if (p)
         process_put(p);
     return r;

@@ -12,7 +12,9 @@ enum proc_kind {
     PROC_DIR,  // a directory of plain entries: "sys"
     PROC_FILE, // a plain entry
     PROC_SELF,
-    PROC_TASK_DIR,
+    PROC_THREAD_SELF,
+    PROC_TASK_DIR, // of a process, or of a thread
+    PROC_THREADS,  // a process's "task"
     PROC_TASK_FILE,
     PROC_TASK_LINK, // exe, cwd, root
     PROC_FD_DIR,
@@ -25,7 +27,8 @@ struct proc_node {
     struct vnode v; // first
     enum proc_kind kind;
     uint32_t pid;
-    uint32_t which;                           // number within the process's directory; descriptor
+    uint32_t tid;   // of the thread whose directory it is, or is in; 0: the process's
+    uint32_t which; // number within the process's directory; descriptor
     const struct proc_entry *entry;           // PROC_FILE
     const struct proc_task_entry *task_entry; // PROC_TASK_FILE
     const char *prefix;                       // PROC_DIR: its entries' names begin with this
@@ -35,9 +38,20 @@ struct proc_node {
 extern const struct file_ops proc_file_ops;
 
 struct proc_node *proc_node_of(struct vnode *v);
-// A node of a process's directory. 0, -ENOENT: no such process, -ENOMEM.
-long proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid, uint32_t which,
-                   uint32_t mode, struct proc_node **out);
+// A node of a process's directory, or (tid) of one of its threads. 0, -ENOENT: no such process, -ENOMEM.
+long proc_node_for(struct super *super, enum proc_kind kind, uint32_t pid, uint32_t tid,
+                   uint32_t which, uint32_t mode, struct proc_node **out);
+bool proc_parse_pid(const char *name, size_t len, uint32_t *pid);
+// A thread's directory has other numbers than its process's: no directory lies in itself.
+uint64_t proc_task_ino(uint32_t pid, uint32_t tid, uint32_t which);
+
+// proc_threads.c
+long proc_threads_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out);
+long proc_threads_emit(struct proc_node *dir, struct dir_sink *sink);
+// Is it one of p's? The first one is until the last has ended. 0: p itself, always.
+bool proc_has_thread(struct process *p, uint32_t tid);
+// The directory of the process, or the thread, with this number. 0, -ENOENT, -ENOMEM.
+long proc_lookup_pid(struct super *super, uint32_t id, struct proc_node **out);
 
 // proc_dir.c
 long proc_task_lookup(struct proc_node *dir, const char *name, size_t len, struct vnode **out);

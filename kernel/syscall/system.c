@@ -124,9 +124,7 @@ static long set_thread_name(va_t in)
     if (n < 0 && n != -ENAMETOOLONG)
         return n;
     name[15] = 0;
-    strlcpy(th->task.name, name, sizeof th->task.name);
-    if (th->tid == th->process->pid)
-        memcpy(th->process->comm, name, sizeof name);
+    thread_set_name(th, name);
     return 0;
 }
 

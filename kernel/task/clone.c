@@ -125,8 +125,10 @@ static struct process *new_process(struct thread *old, const struct clone_reques
         sighand_to_default(sh);
     struct process *p = process_new(old->process, sh);
     sighand_put(sh);
-    if (p)
+    if (p) {
         p->exit_signal = rq->exit_signal;
+        strlcpy(p->comm, old->task.name, sizeof p->comm);
+    }
     if (p && p->rlimit[RLIMIT_CPU].cur != UINT64_MAX && ptimer_need_cpu_limit(p)) {
         process_put(p);
         return NULL;
@@ -173,7 +175,7 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct thread
     } else if (!(f->p = new_process(t->thread, f->rq))) {
         ASYNC_RETURN(-ENOMEM);
     }
-    if (!(f->new = thread_new(f->p, f->p->comm)))
+    if (!(f->new = thread_new(f->p, t->name)))
         ASYNC_RETURN(-ENOMEM);
     f->new->task.affinity = t->affinity;
     if ((f->r = copy_thread(f->new, t->thread, f->rq)))

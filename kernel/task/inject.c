@@ -51,8 +51,9 @@ static void proc_task_fail_nth(struct text *out, struct process *p)
     text_printf(out, "%u\n", p == process_current() ? current_task()->fail_nth : 0);
 }
 
-static long store_fail_nth(struct process *p, const char *text)
+static long store_fail_nth(struct process *p, uint32_t tid, const char *text)
 {
+    (void)tid;
     uint32_t n;
     long r = store_number(p, text, &n);
     if (r == 0)
@@ -66,8 +67,9 @@ static void proc_task_kill_nth(struct text *out, struct process *p)
     text_printf(out, "%u\n", p == process_current() ? current_task()->kill_nth : 0);
 }
 
-static long store_kill_nth(struct process *p, const char *text)
+static long store_kill_nth(struct process *p, uint32_t tid, const char *text)
 {
+    (void)tid;
     uint32_t n;
     long r = store_number(p, text, &n);
     if (r == 0)

@@ -142,8 +142,9 @@ static void proc_task_oom_score_adj(struct text *out, struct process *p)
 }
 
 // -1000 to 1000. Only the superuser may make it smaller.
-static long store_oom_score_adj(struct process *p, const char *text)
+static long store_oom_score_adj(struct process *p, uint32_t tid, const char *text)
 {
+    (void)tid;
     char *end;
     long n = strtol(text, &end, 10);
     while (*end == ' ' || *end == '\n')

@@ -412,6 +412,18 @@ void thread_put(struct thread *th)
     task_put(&th->task);
 }
 
+void thread_set_name(struct thread *th, const char *name)
+{
+    struct process *p = th->process;
+    char text[sizeof p->comm] = "";
+    strlcpy(text, name, sizeof text);
+    spin_lock(&p->lock);
+    memcpy(th->task.name, text, sizeof text);
+    if (th->tid == p->pid)
+        memcpy(p->comm, text, sizeof text);
+    spin_unlock(&p->lock);
+}
+
 void process_visit(bool (*fn)(struct process *, void *), void *arg)
 {
     uint32_t from = 0;

@@ -220,6 +220,8 @@ bool process_may_look_into(const struct process *p);
 // By its own number or that of any of its threads, as most calls take them.
 struct process *process_of(uint32_t id);
 void thread_put(struct thread *th);
+// Cut off after 15 bytes. The first thread's is its process's as well.
+void thread_set_name(struct thread *th, const char *name);
 // Calls fn for processes with pid >= from in order, under process_tree_lock, until it returns false.
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg);
 // The same for all processes with no lock held: p is referenced during the call. For what takes

@@ -196,12 +196,15 @@ static void who(int sig)
 static void *second(void *arg)
 {
     int id;
+    sigset_t none;
 
     (void)arg;
+    sigemptyset(&none);
+    signal_mask(SIG_BLOCK, SIGUSR2); // it comes while it waits, not before
     make(CLOCK_MONOTONIC, SIGEV_THREAD_ID, SIGUSR2, &id);
     set(id, 0, MS, 0);
     while (!taker)
-        pause();
+        sigsuspend(&none);
     YES("the thread that was named takes it", taker == gettid());
     return NULL;
 }

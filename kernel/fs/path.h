@@ -123,8 +123,8 @@ int vnode_permission(const struct vnode *v, uint32_t want);
 struct credentials;
 int vnode_permission_of(const struct vnode *v, uint32_t want, const struct credentials *cred);
 bool fs_has_group(uint32_t gid); // it is the calling task's, or one of its supplementary ones
-bool fs_superuser(void);         // the calling task may do everything (a kernel task: always)
-bool vnode_owner(const struct vnode *v); // it owns v, or is the superuser
+bool fs_can(int cap);            // the calling task has the capability (a kernel task: always)
+bool vnode_owner(const struct vnode *v); // it owns v, or has CAP_FOWNER
 // May it remove or rename v, a name in dir? -EACCES, -EPERM (sticky directory).
 int vnode_may_remove(const struct vnode *dir, const struct vnode *v);
 static inline int path_writable(const struct path *p)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Who may do what: the classic permission bits against the calling thread's file-system ids.
+// Who may do what: the classic permission bits against the calling thread's file-system ids and capabilities.
 #include "fs/dentry.h"
 #include "fs/fsctx.h"
-#include "task/thread.h"
+#include "task/caps.h"
 
 static const struct credentials *caller(void)
 {
@@ -10,16 +10,16 @@ static const struct credentials *caller(void)
     return t && t->thread ? &t->thread->process->cred : NULL;
 }
 
-bool fs_superuser(void)
+bool fs_can(int cap)
 {
     const struct credentials *cred = caller();
-    return !cred || cred->fsuid == 0;
+    return !cred || caps_have(cred, cap);
 }
 
 bool vnode_owner(const struct vnode *v)
 {
     const struct credentials *cred = caller();
-    return !cred || cred->fsuid == 0 || cred->fsuid == v->uid;
+    return !cred || cred->fsuid == v->uid || caps_have(cred, CAP_FOWNER);
 }
 
 static bool has_group(const struct credentials *cred, uint32_t gid)
@@ -55,7 +55,7 @@ int vnode_permission(const struct vnode *v, uint32_t want)
 int vnode_permission_of(const struct vnode *v, uint32_t want, const struct credentials *cred)
 {
     uint32_t mode = v->mode;
-    if (!cred || cred->fsuid == 0) {
+    if (!cred || caps_have(cred, CAP_DAC_OVERRIDE)) {
         bool no_exec = (want & X_OK) && !S_ISDIR(mode) && !(mode & 0111);
         return no_exec ? -EACCES : 0;
     }
@@ -63,7 +63,10 @@ int vnode_permission_of(const struct vnode *v, uint32_t want, const struct crede
         mode >>= 6;
     else if (has_group(cred, v->gid))
         mode >>= 3;
-    return (want & ~mode & 7) ? -EACCES : 0;
+    if (!(want & ~mode & 7))
+        return 0;
+    bool only_looks = S_ISDIR(v->mode) ? !(want & W_OK) : want == R_OK;
+    return only_looks && caps_have(cred, CAP_DAC_READ_SEARCH) ? 0 : -EACCES;
 }
 
 int vnode_may_remove(const struct vnode *dir, const struct vnode *v)

@@ -141,8 +141,12 @@ static void proc_task_status(struct text *out, struct process *p)
     text_printf(out, "Threads:\t%u\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n",
                 (unsigned)v.threads, (unsigned long)v.pending, (unsigned long)p->pending.set,
                 (unsigned long)v.blocked);
-    text_printf(out, "SigIgn:\t%016lx\nSigCgt:\t%016lx\nNoNewPrivs:\t%u\n", (unsigned long)ignored,
-                (unsigned long)caught, (unsigned)p->no_new_privs);
+    text_printf(out, "SigIgn:\t%016lx\nSigCgt:\t%016lx\nCapInh:\t%016lx\nCapPrm:\t%016lx\n",
+                (unsigned long)ignored, (unsigned long)caught, (unsigned long)c->inheritable,
+                (unsigned long)c->permitted);
+    text_printf(out, "CapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\nNoNewPrivs:\t%u\n",
+                (unsigned long)c->effective, (unsigned long)c->bounding, (unsigned long)c->ambient,
+                (unsigned)p->no_new_privs);
 }
 PROC_TASK(status, 0444, proc_task_status);
 

@@ -14,6 +14,7 @@
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 #include "task/time.h"
 
@@ -296,7 +297,7 @@ long sys_timerfd_create(uint32_t clock, uint32_t flags)
 {
     if ((flags & ~(uint32_t)(O_NONBLOCK | O_CLOEXEC)) || !clock_valid(clock))
         return -EINVAL;
-    if (clock >= CLOCK_REALTIME_ALARM && process_current()->cred.euid)
+    if (clock >= CLOCK_REALTIME_ALARM && !caller_can(CAP_WAKE_ALARM))
         return -EPERM; // such a timer may wake a machine that sleeps
     struct timerfd *tfd = kzalloc(sizeof *tfd);
     if (!tfd)

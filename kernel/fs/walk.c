@@ -8,6 +8,7 @@
 #include "fs/dentry.h"
 #include "fs/fsctx.h"
 #include "page/heap.h"
+#include "task/caps.h"
 
 #include <string.h>
 
@@ -220,7 +221,7 @@ static int start(struct walker *w, struct fs_context *fs, const struct path *fro
                  uint32_t flags, struct walk *out)
 {
     *w = (struct walker){.fs = fs, .p = text, .flags = flags};
-    w->checked = !fs_superuser();
+    w->checked = !fs_can(CAP_DAC_OVERRIDE);
     out->buffer = NULL;
     if (*text == '\0' && !(flags & WALK_EMPTY))
         return -ENOENT;

@@ -2,6 +2,7 @@
 // Which harts a thread may run on. Order of errors as in sched_setaffinity(2) of Linux.
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 
 #define US thread_current()->space
@@ -38,7 +39,7 @@ SYSCALL(123, sched_getaffinity, 3);
 static bool may_place(const struct thread *th)
 {
     const struct credentials *me = &process_current()->cred, *other = &th->process->cred;
-    return !me->euid || me->euid == other->euid || me->euid == other->uid;
+    return caps_have(me, CAP_SYS_NICE) || me->euid == other->euid || me->euid == other->uid;
 }
 
 // For tid, whose thread is referenced into *th. 0, -ESRCH, -EPERM, -EINVAL: it could run nowhere.

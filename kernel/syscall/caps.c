@@ -56,7 +56,9 @@ long sys_capget(va_t header, va_t out)
     int32_t pid;
     long words = words_of(header);
     if (!out || words < 0)
-        return !out && words == -EINVAL ? 0 : words < 0 ? words : 0; // without data it asks for the version
+        return !out && words == -EINVAL ? 0
+               : words < 0              ? words
+                                        : 0; // without data it asks for the version
     long e = user_copy_in(US, &pid, header + 4, sizeof pid);
     if (!e && pid < 0)
         e = -EINVAL;

@@ -4,6 +4,7 @@
 #include "mem/user.h"
 #include "syscall/fs_path.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 
 // ---- size
 
@@ -100,7 +101,7 @@ static int may_chmod(const struct vnode *v, struct vattr *attr)
     if (!vnode_owner(v))
         return -EPERM;
     // Somebody else's group: the setgid bit would hand out its rights.
-    if (!fs_superuser() && !fs_has_group(v->gid) && !S_ISDIR(v->mode))
+    if (!fs_can(CAP_FSETID) && !fs_has_group(v->gid) && !S_ISDIR(v->mode))
         attr->mode &= ~(uint32_t)S_ISGID;
     return 0;
 }
@@ -109,7 +110,7 @@ static int may_chown(const struct vnode *v, struct vattr *attr)
 {
     bool gives_away = (attr->mask & ATTR_UID) && attr->uid != v->uid;
     bool foreign = (attr->mask & ATTR_GID) && !fs_has_group(attr->gid);
-    if (!fs_superuser() && (!vnode_owner(v) || gives_away || foreign))
+    if (!fs_can(CAP_CHOWN) && (!vnode_owner(v) || gives_away || foreign))
         return -EPERM;
     if (S_ISREG(v->mode) && (v->mode & 0111) && (v->mode & (S_ISUID | S_ISGID))) {
         attr->mask |= ATTR_MODE; // a program that changes hands loses its privileges

@@ -4,6 +4,7 @@
 #include "page/heap.h"
 #include "syscall/fs_path.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 
 // ---- getdents64
 
@@ -175,7 +176,7 @@ ASYNC_SYSCALL(sys_chroot, struct target target; long r;)
     AWAIT(f->r, target_find, AT_FDCWD, f->a[0], WALK_FOLLOW | WALK_DIRECTORY, &f->target);
     if (f->r == 0)
         f->r = vnode_permission(f->target.at.dentry->vnode, X_OK);
-    if (f->r == 0 && !fs_superuser())
+    if (f->r == 0 && !fs_can(CAP_SYS_CHROOT))
         f->r = -EPERM;
     if (f->r == 0) {
         fs_context_set(t->thread->fs, &t->thread->fs->root, &f->target.at);

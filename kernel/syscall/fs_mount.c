@@ -5,6 +5,7 @@
 #include "page/heap.h"
 #include "syscall/fs_path.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 
 // An optional text argument: "" when the pointer is NULL.
 ASYNC_DECL(text_arg, va_t va; char **out;);
@@ -29,7 +30,7 @@ ASYNC_SYSCALL(sys_mount, char *text[4]; uint32_t flags; long r;)
 {
     ASYNC_BEGIN(sys_mount);
     memset(f->text, 0, sizeof f->text);
-    if (!fs_superuser())
+    if (!fs_can(CAP_SYS_ADMIN))
         ASYNC_RETURN(-EPERM);
     f->flags = (uint32_t)f->a[3];
     if ((f->flags & MS_MGC_MASK) == MS_MGC_VAL)
@@ -56,7 +57,7 @@ ASYNC_SYSCALL(sys_umount2, char *text; long r;)
 {
     ASYNC_BEGIN(sys_umount2);
     f->text = NULL;
-    if (!fs_superuser())
+    if (!fs_can(CAP_SYS_ADMIN))
         ASYNC_RETURN(-EPERM);
     AWAIT(f->r, text_arg, f->a[0], &f->text);
     if (f->r >= 0)

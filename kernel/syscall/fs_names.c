@@ -3,6 +3,7 @@
 #include "page/heap.h"
 #include "syscall/fs_path.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 
 ASYNC_SYSCALL(sys_mknodat, struct path_arg arg; uint32_t type; long r;)
 {
@@ -16,7 +17,7 @@ ASYNC_SYSCALL(sys_mknodat, struct path_arg arg; uint32_t type; long r;)
     if (f->type != S_IFREG && f->type != S_IFIFO && f->type != S_IFCHR && f->type != S_IFBLK &&
         f->type != S_IFSOCK)
         ASYNC_RETURN(-EINVAL);
-    if ((f->type == S_IFCHR || f->type == S_IFBLK) && !fs_superuser())
+    if ((f->type == S_IFCHR || f->type == S_IFBLK) && !fs_can(CAP_MKNOD))
         ASYNC_RETURN(-EPERM);
     AWAIT(f->r, path_arg_get, (int32_t)f->a[0], f->a[1], false, &f->arg);
     if (f->r >= 0)

@@ -153,6 +153,7 @@ static int access_by_real_ids(const struct vnode *v, uint32_t mode)
     cred.groups = group_set_of(me);
     cred.fsuid = cred.uid;
     cred.fsgid = cred.gid;
+    cred.effective = cred.uid ? 0 : cred.permitted;
     int r = vnode_permission_of(v, mode, &cred);
     group_set_put(cred.groups);
     return r;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// User and group ids (credentials(7)). All threads of a process have the same; the effective user 0 has
-// every capability.
+// User and group ids (credentials(7)). All threads of a process have the same. Capabilities follow the
+// user ids.
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 
 #define GETTER(nr, name, field)                                                                    \
@@ -17,24 +18,20 @@ GETTER(175, geteuid, euid);
 GETTER(176, getgid, gid);
 GETTER(177, getegid, egid);
 
-static bool privileged(const struct credentials *c)
-{
-    return c->euid == 0;
-}
-
-// One kind of ids: real, effective, saved, fs.
+// One kind of ids: real, effective, saved, fs; and what allows to set them at will.
 struct ids {
     uint32_t *r, *e, *s, *fs;
+    int cap;
 };
 
 static struct ids users(struct credentials *c)
 {
-    return (struct ids){&c->uid, &c->euid, &c->suid, &c->fsuid};
+    return (struct ids){&c->uid, &c->euid, &c->suid, &c->fsuid, CAP_SETUID};
 }
 
 static struct ids groups(struct credentials *c)
 {
-    return (struct ids){&c->gid, &c->egid, &c->sgid, &c->fsgid};
+    return (struct ids){&c->gid, &c->egid, &c->sgid, &c->fsgid, CAP_SETGID};
 }
 
 static bool is_one_of(const struct ids *i, uint32_t v)
@@ -57,7 +54,7 @@ static long set_one(struct ids i, uint32_t v)
 {
     if (v == UINT32_MAX)
         return -EINVAL;
-    if (privileged(&process_current()->cred))
+    if (caller_can(i.cap))
         *i.r = *i.s = v;
     else if (v != *i.r && v != *i.s)
         return -EPERM;
@@ -68,7 +65,7 @@ static long set_one(struct ids i, uint32_t v)
 static long set_three(struct ids i, uint32_t r, uint32_t e, uint32_t s)
 {
     const uint32_t v[3] = {r, e, s};
-    if (!privileged(&process_current()->cred))
+    if (!caller_can(i.cap))
         for (int k = 0; k < 3; k++)
             if (v[k] != UINT32_MAX && !is_one_of(&i, v[k]))
                 return -EPERM;
@@ -82,7 +79,7 @@ static long set_three(struct ids i, uint32_t r, uint32_t e, uint32_t s)
 static long set_two(struct ids i, uint32_t r, uint32_t e)
 {
     bool save = r != UINT32_MAX || (e != UINT32_MAX && e != *i.r);
-    if (!privileged(&process_current()->cred)) {
+    if (!caller_can(i.cap)) {
         if (r != UINT32_MAX && r != *i.r && r != *i.e)
             return -EPERM;
         if (e != UINT32_MAX && !is_one_of(&i, e))
@@ -108,15 +105,24 @@ static long get_three(struct ids i, va_t r, va_t e, va_t s)
 static long set_fs(struct ids i, uint32_t v)
 {
     uint32_t old = *i.fs;
-    if (v != UINT32_MAX && (privileged(&process_current()->cred) || is_one_of(&i, v) || v == old))
+    if (v != UINT32_MAX && (caller_can(i.cap) || is_one_of(&i, v) || v == old))
         act_as(i, *i.e, v);
     return old;
+}
+
+// r: of a call that has set user ids.
+static long set_users(long r, const struct credentials *was)
+{
+    if (r == 0)
+        caps_after_setuid(&process_current()->cred, was);
+    return r;
 }
 
 #define CRED (&process_current()->cred)
 long sys_setuid(uint32_t v)
 {
-    return set_one(users(CRED), v);
+    const struct credentials was = *CRED;
+    return set_users(set_one(users(CRED), v), &was);
 }
 SYSCALL(146, setuid, 1);
 long sys_setgid(uint32_t v)
@@ -126,7 +132,8 @@ long sys_setgid(uint32_t v)
 SYSCALL(144, setgid, 1);
 long sys_setreuid(uint32_t r, uint32_t e)
 {
-    return set_two(users(CRED), r, e);
+    const struct credentials was = *CRED;
+    return set_users(set_two(users(CRED), r, e), &was);
 }
 SYSCALL(145, setreuid, 2);
 long sys_setregid(uint32_t r, uint32_t e)
@@ -136,7 +143,8 @@ long sys_setregid(uint32_t r, uint32_t e)
 SYSCALL(143, setregid, 2);
 long sys_setresuid(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(users(CRED), r, e, s);
+    const struct credentials was = *CRED;
+    return set_users(set_three(users(CRED), r, e, s), &was);
 }
 SYSCALL(147, setresuid, 3);
 long sys_setresgid(uint32_t r, uint32_t e, uint32_t s)
@@ -156,7 +164,9 @@ long sys_getresgid(va_t r, va_t e, va_t s)
 SYSCALL(150, getresgid, 3);
 long sys_setfsuid(uint32_t v)
 {
-    return set_fs(users(CRED), v);
+    uint32_t old = (uint32_t)set_fs(users(CRED), v);
+    caps_after_setfsuid(CRED, old);
+    return old;
 }
 SYSCALL(151, setfsuid, 1);
 long sys_setfsgid(uint32_t v)
@@ -213,7 +223,7 @@ static long read_groups(struct group_set *set, uint32_t n, va_t from)
 long sys_setgroups(int32_t n, va_t groups)
 {
     struct group_set *set = NULL;
-    if (!privileged(CRED))
+    if (!caller_can(CAP_SETGID))
         return -EPERM;
     if (n < 0 || n > NGROUPS_MAX)
         return -EINVAL;

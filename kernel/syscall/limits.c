@@ -3,6 +3,7 @@
 #include "fs/file.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 #include "task/ptimer.h"
 
@@ -15,7 +16,7 @@ static long exchange_locked(struct process *p, uint32_t which, const struct rlim
     *old = p->rlimit[which];
     if (!new)
         return 0;
-    if (new->max > old->max && process_current()->cred.euid)
+    if (new->max > old->max && !caller_can(CAP_SYS_RESOURCE))
         return -EPERM;
     p->rlimit[which] = *new;
     if (which == RLIMIT_STACK && p->space)
@@ -49,7 +50,7 @@ static long exchange(struct process *p, uint32_t which, const struct rlimit_k *n
 static bool may_limit(const struct process *p)
 {
     const struct credentials *me = &process_current()->cred, *c = &p->cred;
-    if (p == process_current() || !me->euid)
+    if (p == process_current() || caps_have(me, CAP_SYS_RESOURCE))
         return true;
     return me->uid == c->uid && me->uid == c->euid && me->uid == c->suid && me->gid == c->gid &&
            me->gid == c->egid && me->gid == c->sgid;

@@ -5,6 +5,7 @@
 #include "mem/space.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/thread.h"
 
 // ---- madvise
@@ -116,7 +117,7 @@ static long may_lock(struct space *s, va_t lo, uint64_t len)
 {
     const struct process *p = process_current();
     uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
-    if (!p->cred.euid)
+    if (caps_have(&p->cred, CAP_IPC_LOCK))
         return 0;
     if (!limit)
         return -EPERM;
@@ -198,7 +199,7 @@ static long check_lock_all(struct space *s, uint64_t how)
     uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
     if (!how || how & ~7ul || how == MCL_ONFAULT)
         return -EINVAL;
-    if (!p->cred.euid)
+    if (caps_have(&p->cred, CAP_IPC_LOCK))
         return 0;
     if (!limit)
         return -EPERM;

@@ -6,6 +6,7 @@
 #include "async/executor.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 
 #define US thread_current()->space
@@ -51,7 +52,7 @@ static bool is_real_time(int policy)
 
 static bool may_set(const struct thread *th, const struct sched_setting *new)
 {
-    if (!process_current()->cred.euid)
+    if (caller_can(CAP_SYS_NICE))
         return true;
     // Who leaves SCHED_IDLE is nicer no more, whatever its number was.
     bool leaves_idle = th->sched.policy == SCHED_IDLE && new->policy != SCHED_IDLE;
@@ -299,10 +300,10 @@ static long for_threads(int which, uint32_t who, int nice,
 // A refusal stays the result; those who come later are changed all the same.
 static long set_nice(struct thread *th, int nice, long result)
 {
-    bool root = !process_current()->cred.euid;
-    if (!root && !same_owner(th->process))
+    bool can = caller_can(CAP_SYS_NICE);
+    if (!can && !same_owner(th->process))
         return -EPERM;
-    if (!root && !may_be_as_nice(th, nice))
+    if (!can && !may_be_as_nice(th, nice))
         return -EACCES;
     th->sched.nice = (int8_t)nice;
     return result == -ESRCH ? 0 : result;

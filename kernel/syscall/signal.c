@@ -3,6 +3,7 @@
 #include "task/signal.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 #include "task/time.h"
 
@@ -80,8 +81,9 @@ SYSCALL(136, rt_sigpending, 2);
 static bool may_signal(const struct process *to, int sig)
 {
     const struct credentials *me = &process_current()->cred, *c = &to->cred;
-    return me->euid == 0 || me->euid == c->suid || me->euid == c->uid || me->uid == c->suid ||
-           me->uid == c->uid || (sig == SIGCONT && process_current()->sid == to->sid);
+    return caps_have(me, CAP_KILL) || me->euid == c->suid || me->euid == c->uid ||
+           me->uid == c->suid || me->uid == c->uid ||
+           (sig == SIGCONT && process_current()->sid == to->sid);
 }
 
 long check_signal(const struct process *to, int sig)

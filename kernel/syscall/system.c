@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 #include "task/signal.h"
 #include "task/time.h"
@@ -36,7 +37,7 @@ SYSCALL(160, uname, 1);
 static long set_name(char *name, va_t in, uint64_t n)
 {
     char text[UTS_FIELD] = "";
-    if (process_current()->cred.euid)
+    if (!caller_can(CAP_SYS_ADMIN))
         return -EPERM;
     if (n >= UTS_FIELD)
         return -EINVAL;
@@ -180,7 +181,7 @@ long sys_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     case PR_GET_NO_NEW_PRIVS:
         return a || b || c || d ? -EINVAL : (long)p->no_new_privs;
     default:
-        return -EINVAL;
+        return caps_prctl(op, a, b, c, d);
     }
 }
 SYSCALL(167, prctl, 5);
@@ -215,7 +216,7 @@ static bool magic2_ok(int32_t m)
 ASYNC_SYSCALL(sys_reboot, long r;)
 {
     ASYNC_BEGIN(sys_reboot);
-    if (t->thread->process->cred.euid)
+    if (!caller_can(CAP_SYS_BOOT))
         ASYNC_RETURN(-EPERM);
     if ((int32_t)f->a[0] != REBOOT_MAGIC1 || !magic2_ok((int32_t)f->a[1]))
         ASYNC_RETURN(-EINVAL);

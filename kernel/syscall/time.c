@@ -5,6 +5,7 @@
 #include "fs/timerfd.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/process.h"
 #include "task/ptimer.h"
 #include "task/rusage.h"
@@ -95,7 +96,7 @@ long sys_clock_settime(uint32_t clock, va_t in)
         return e;
     if (clock != CLOCK_REALTIME || !timespec_valid(&ts))
         return -EINVAL;
-    if (process_current()->cred.euid)
+    if (!caller_can(CAP_SYS_TIME))
         return -EPERM;
     clock_set_realtime(timespec_ns(&ts));
     ptimers_clock_was_set();

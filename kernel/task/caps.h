@@ -32,8 +32,8 @@ enum {
     CAP_CHECKPOINT_RESTORE = 40,
     CAP_LAST = 40,
 };
-#define CAPS_ALL  ((2ul << CAP_LAST) - 1)
-#define CAP(cap)  (1ul << (cap))
+#define CAPS_ALL ((2ul << CAP_LAST) - 1)
+#define CAP(cap) (1ul << (cap))
 #define CAPS_FILE                                                                                  \
     (CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_FOWNER) |         \
      CAP(CAP_FSETID) | CAP(CAP_LINUX_IMMUTABLE) | CAP(CAP_MKNOD) | CAP(CAP_MAC_OVERRIDE))

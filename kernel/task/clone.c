@@ -4,6 +4,7 @@
 #include "fs/fsctx.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/exit.h"
 #include "task/init.h"
 #include "task/pidfd.h"
@@ -301,7 +302,7 @@ ASYNC(check_rest, long r; uint64_t word;)
     ASYNC_END;
 }
 
-// A number may be chosen by root, in the only pid namespace there is.
+// A number may be chosen by who is privileged, in the only pid namespace there is.
 ASYNC_DECL(read_set_tid, const struct clone_args *args; uint32_t *tid;);
 ASYNC(read_set_tid, long r;)
 {
@@ -313,7 +314,7 @@ ASYNC(read_set_tid, long r;)
         ASYNC_RETURN(f->r);
     if (f->args->set_tid_size > 1 || *f->tid < 1 || *f->tid >= PID_MAX)
         ASYNC_RETURN(-EINVAL);
-    ASYNC_RETURN(t->thread->process->cred.euid ? -EPERM : 0);
+    ASYNC_RETURN(caller_can(CAP_CHECKPOINT_RESTORE) || caller_can(CAP_SYS_ADMIN) ? 0 : -EPERM);
     ASYNC_FINALLY;
     ASYNC_END;
 }

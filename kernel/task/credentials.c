@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Credentials: who may look into whom, and supplementary groups, sets that processes share until one of them sets
 // its own.
-#include "task/thread.h"
+#include "task/caps.h"
 
 #include "page/heap.h"
 
@@ -39,7 +39,7 @@ void process_set_groups(struct process *p, struct group_set *set)
 bool process_may_look_into(const struct process *p)
 {
     const struct credentials *me = &process_current()->cred, *c = &p->cred;
-    return p == process_current() || me->euid == 0 ||
+    return p == process_current() || caps_have(me, CAP_SYS_PTRACE) ||
            (me->uid == c->uid && me->uid == c->euid && me->uid == c->suid && me->gid == c->gid &&
             me->gid == c->egid && me->gid == c->sgid);
 }

@@ -3,6 +3,7 @@
 //
 // Everything that can fail happens on the new space before the point of no return; after it the
 // caller's other threads are gone, and what is left cannot fail and is shielded.
+#include "task/caps.h"
 #include "task/exec_impl.h"
 
 #include "arch/shootdown.h"
@@ -148,6 +149,7 @@ struct credentials exec_credentials(const struct exec *x)
     }
     c.suid = c.fsuid = c.euid;
     c.sgid = c.fsgid = c.egid;
+    caps_after_exec(&c, &p->cred, p->no_new_privs);
     return c;
 }
 

@@ -11,6 +11,7 @@
 #include "lib/dt.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "task/caps.h"
 #include "task/exec.h"
 #include "task/process.h"
 #include "task/signal.h"
@@ -116,6 +117,7 @@ static void init_start(void)
     memcpy(p->rlimit, default_limits, sizeof p->rlimit);
     strcpy(p->comm, "init");
     p->dumpable = 1;
+    p->cred.effective = p->cred.permitted = p->cred.bounding = CAPS_ALL;
     process_init = p;
     process_link(p, NULL, false, 1);
     struct thread *th = thread_new(p, "init");

@@ -12,6 +12,7 @@
 #include "mem/shortage.h"
 #include "mem/space.h"
 #include "page/frame.h"
+#include "task/caps.h"
 #include "task/process.h"
 
 #include <stdlib.h>
@@ -151,7 +152,7 @@ static long store_oom_score_adj(struct process *p, uint32_t tid, const char *tex
         end++;
     if (end == text || *end || n < ADJ_NEVER || n > -ADJ_NEVER)
         return -EINVAL;
-    if (n < p->oom_adj && process_current()->cred.euid != 0)
+    if (n < p->oom_adj && !caller_can(CAP_SYS_RESOURCE))
         return -EACCES;
     p->oom_adj = (int16_t)n;
     return 0;

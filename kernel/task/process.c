@@ -16,6 +16,7 @@
 #include "mem/space.h"
 #include "page/heap.h"
 #include "syscall/table.h"
+#include "task/caps.h"
 #include "task/ptimer.h"
 #include "task/signal.h"
 #include "task/user_loop.h"
@@ -192,7 +193,7 @@ static bool too_many_locked(void)
 {
     const struct process *me = process_current();
     uint64_t limit = me->rlimit[RLIMIT_NPROC].cur, n = 0;
-    if (!me->cred.uid || !me->cred.euid)
+    if (!me->cred.uid || caller_can(CAP_SYS_RESOURCE) || caller_can(CAP_SYS_ADMIN))
         return false;
     LIST_FOREACH(it, &process_list) {
         const struct process *p = list_entry(it, struct process, all);

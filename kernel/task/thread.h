@@ -74,6 +74,9 @@ struct group_set {
 struct credentials {
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     struct group_set *groups; // referenced; NULL: none
+    uint64_t effective, permitted, inheritable, bounding,
+        ambient;    // bit per capability: task/caps.h
+    bool keep_caps; // the permitted ones, when no user id is root's any more
 };
 
 enum { RLIM_COUNT = 16 };

@@ -97,6 +97,20 @@ void task_put(struct task *t)
         t->release(t);
 }
 
+// Of another hart's poll: it goes on, and has not been added up, if nothing has changed when it was looked at.
+uint64_t task_ticks(const struct task *t)
+{
+    for (;;) {
+        uint64_t polls = load_acquire(&t->polls), ticks = load_acquire(&t->ticks);
+        uint64_t started = load_acquire(&t->started), now = time_ticks();
+        bool runs = load_acquire(&t->state) & TASK_RUNNING;
+        if (polls != load_acquire(&t->polls) || started != load_acquire(&t->started) ||
+            ticks != load_acquire(&t->ticks))
+            continue;
+        return ticks + (runs && now > started ? now - started : 0);
+    }
+}
+
 void task_attention(struct task *t, uint32_t bits)
 {
     if ((atomic_or32(&t->attn, bits) & bits) == bits)

@@ -115,6 +115,9 @@ struct task {
 };
 enum { TASK_MAGIC = 0x7a5c0de5 };
 
+// How long t has run, the poll that runs now included, on whatever hart it does. Any context; t is referenced or listed.
+uint64_t task_ticks(const struct task *t);
+
 #define AFFINITY_ANY (~0ul)
 static inline bool task_may_run_on(const struct task *t, uint32_t hart)
 {

@@ -147,10 +147,11 @@ long proc_fd_lookup(struct proc_node *dir, const char *name, size_t len, struct 
     struct proc_node *node;
     uint32_t rights = 0100u | (file->readable ? 0400 : 0) | (file->writable ? 0200 : 0);
     file_put(file);
-    long r = dir->kind == PROC_FD_DIR ? proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid, dir->tid,
-                                                      WHICH_FD + fd, S_IFLNK | rights, &node)
-                                      : proc_node_for(dir->v.super, PROC_FDINFO, dir->pid, dir->tid,
-                                                      WHICH_FDINFO + fd, S_IFREG | 0400, &node);
+    long r = dir->kind == PROC_FD_DIR
+                 ? proc_node_for(dir->v.super, PROC_FD_LINK, dir->pid, dir->tid, WHICH_FD + fd,
+                                 S_IFLNK | rights, &node)
+                 : proc_node_for(dir->v.super, PROC_FDINFO, dir->pid, dir->tid, WHICH_FDINFO + fd,
+                                 S_IFREG | 0400, &node);
     if (r < 0)
         return r;
     node->which = fd;

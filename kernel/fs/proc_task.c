@@ -77,7 +77,7 @@ static void look(struct process *p, const struct text *out, struct task_view *v)
         const struct thread *th = list_entry(it, struct thread, in_process);
         v->threads++;
         if (!out->tid || th->tid == out->tid)
-            v->ticks += th->task.ticks;
+            v->ticks += task_ticks(&th->task);
         if (th->tid == shown(p, out))
             look_at_thread(p, th, v);
     }

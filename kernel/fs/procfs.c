@@ -341,8 +341,8 @@ static long store(struct file *file, const char *value)
     if (node->kind == PROC_FILE)
         return node->entry->store(value);
     struct process *p = process_find(node->pid);
-    long r = p && proc_has_thread(p, node->tid) ? node->task_entry->store(p, node->tid, value)
-                                                 : -ESRCH;
+    long r =
+        p && proc_has_thread(p, node->tid) ? node->task_entry->store(p, node->tid, value) : -ESRCH;
     if (p)
         process_put(p);
     return r;

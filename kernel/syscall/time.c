@@ -14,9 +14,9 @@
 uint64_t process_ticks(struct process *p)
 {
     spin_lock(&p->lock);
-    uint64_t n = p->utime_ticks + p->stime_ticks;
+    uint64_t n = p->utime_ticks + p->stime_ticks; // ended threads'
     PROCESS_THREADS(it, p)
-    n += ticks_used(&thread_entry(it)->task);
+    n += task_ticks(&thread_entry(it)->task);
     spin_unlock(&p->lock);
     return n;
 }
@@ -31,7 +31,7 @@ static long read_other(uint32_t clock, uint64_t *ns)
     if ((clock & 3) == 3 || (id && !p && (!th || th->process != process_current())))
         e = -EINVAL;
     else if (clock_of_thread(clock))
-        *ns = ticks_to_ns(ticks_used(th ? &th->task : current_task()));
+        *ns = ticks_to_ns(task_ticks(th ? &th->task : current_task()));
     else
         *ns = ticks_to_ns(process_ticks(p ? p : process_current()));
     if (p)
@@ -61,7 +61,7 @@ long clock_read(uint32_t clock, uint64_t *ns)
         *ns = ticks_to_ns(process_ticks(process_current()));
         return 0;
     case CLOCK_THREAD_CPUTIME_ID:
-        *ns = ticks_to_ns(ticks_used(current_task()));
+        *ns = ticks_to_ns(task_ticks(current_task()));
         return 0;
     default:
         return -EINVAL;
@@ -145,35 +145,104 @@ ASYNC(user_sleep, long r; struct timespec_k rest;)
     ASYNC_END;
 }
 
-static bool sleepable(uint32_t clock)
+static bool is_cpu_clock(uint32_t clock)
 {
-    return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME;
+    return clock == CLOCK_PROCESS_CPUTIME_ID || (int32_t)clock < 0;
 }
 
-// A clock that tells the time but wakes nobody.
-static bool readable_only(uint32_t clock)
+// Until a clock of processor time shows `until`, which is never sooner than all harts together can make it do: then it is looked
+// at again, but not every moment.
+enum { CPU_LOOK_NS = 1000000 };
+static uint64_t earliest(uint64_t left)
 {
-    return clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_MONOTONIC_RAW ||
-           clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
+    return left / hart_count > CPU_LOOK_NS ? left / hart_count : CPU_LOOK_NS;
 }
 
-ASYNC_SYSCALL(sys_clock_nanosleep, long r; struct timespec_k ts; uint64_t ns;)
+ASYNC_DECL(cpu_sleep, uint32_t clock; uint64_t until; va_t left; bool absolute;);
+ASYNC(cpu_sleep, long r; uint64_t now; struct timespec_k rest;)
+{
+    ASYNC_BEGIN(cpu_sleep);
+    do {
+        if ((f->r = clock_read(f->clock, &f->now)) < 0)
+            ASYNC_RETURN(f->r);
+        if (f->now >= f->until)
+            ASYNC_RETURN(0);
+        AWAIT(f->r, sleep_ns, earliest(f->until - f->now), true);
+    } while (f->r == 0);
+    if (!f->absolute && f->left) {
+        f->rest = ns_timespec(f->until - f->now);
+        AWAIT(f->r, user_write, t->thread->space, f->left, &f->rest, sizeof f->rest);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
+    if (!f->absolute)
+        t->thread->restart_until = f->until;
+    ASYNC_RETURN(-ERESTARTNOHAND);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// ns: from now, or if absolute a time of that clock. Nobody can wait for his own thread's time, and there are no alarm clocks.
+static long cpu_sleep_end(struct thread *th, uint32_t clock, bool absolute, uint64_t *ns)
+{
+    uint64_t now = 0, restarted = th->restart_until;
+    uint32_t owner = clock_owner(clock);
+    if (clock_of_thread(clock) && (!owner || owner == th->tid))
+        return -EINVAL;
+    th->restart_until = 0;
+    long e = clock_read(clock, &now);
+    *ns = restarted ? restarted : absolute ? *ns : now + *ns;
+    return e;
+}
+
+// Some clocks tell the time but wake nobody.
+static long check_sleep(uint32_t clock)
+{
+    switch (clock) {
+    case CLOCK_THREAD_CPUTIME_ID:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_REALTIME_COARSE:
+    case CLOCK_MONOTONIC_COARSE:
+        return -EOPNOTSUPP;
+    case CLOCK_REALTIME:
+    case CLOCK_MONOTONIC:
+    case CLOCK_BOOTTIME:
+    case CLOCK_REALTIME_ALARM:
+    case CLOCK_BOOTTIME_ALARM:
+    case CLOCK_TAI:
+        return 0;
+    default:
+        return clock_of_file(clock) ? -EOPNOTSUPP : is_cpu_clock(clock) ? 0 : -EINVAL;
+    }
+}
+
+ASYNC_SYSCALL(sys_clock_nanosleep, long r; struct timespec_k ts; uint64_t ns; uint32_t clock;
+              bool absolute;)
 {
     ASYNC_BEGIN(sys_clock_nanosleep);
-    if (!sleepable((uint32_t)f->a[0]))
-        ASYNC_RETURN(readable_only((uint32_t)f->a[0]) ? -EOPNOTSUPP : -EINVAL);
+    f->clock = (uint32_t)f->a[0];
+    f->absolute = f->a[1] & TIMER_ABSTIME;
+    if ((f->r = check_sleep(f->clock)) < 0)
+        ASYNC_RETURN(f->r);
     AWAIT(f->r, user_read, t->thread->space, &f->ts, f->a[2], sizeof f->ts);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     if (!timespec_valid(&f->ts))
         ASYNC_RETURN(-EINVAL);
     f->ns = timespec_ns(&f->ts);
-    if (f->a[1] & TIMER_ABSTIME)
-        f->ns = ns_until(f->ns, f->a[0] == CLOCK_REALTIME);
+    if (f->clock == CLOCK_REALTIME_ALARM || f->clock == CLOCK_BOOTTIME_ALARM)
+        ASYNC_RETURN(-EOPNOTSUPP);
+    if (is_cpu_clock(f->clock)) {
+        f->r = cpu_sleep_end(t->thread, f->clock, f->absolute, &f->ns);
+        if (f->r == 0)
+            AWAIT(f->r, cpu_sleep, f->clock, f->ns, f->a[3], f->absolute);
+        ASYNC_RETURN(f->r);
+    }
+    if (f->absolute)
+        f->ns = ns_until(f->ns, f->clock == CLOCK_REALTIME || f->clock == CLOCK_TAI);
     AWAIT(f->r, user_sleep,
-          f->a[1] & TIMER_ABSTIME ? time_ticks() + ns_to_ticks(f->ns)
-                                  : signal_wait_end(t->thread, f->ns),
-          f->a[3], f->a[1] & TIMER_ABSTIME);
+          f->absolute ? time_ticks() + ns_to_ticks(f->ns) : signal_wait_end(t->thread, f->ns),
+          f->a[3], f->absolute);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -205,7 +274,7 @@ static int64_t clock_t_of(uint64_t ticks)
 long sys_times(va_t out)
 {
     struct process *p = process_current();
-    int64_t tms[4] = {clock_t_of(process_ticks(p)), clock_t_of(p->stime_ticks),
+    int64_t tms[4] = {clock_t_of(process_ticks(p) - p->stime_ticks), clock_t_of(p->stime_ticks),
                       clock_t_of(p->cutime_ticks), clock_t_of(p->cstime_ticks)};
     long e = out ? user_copy_out(thread_current()->space, out, tms, sizeof tms) : 0;
     return e ? e : (long)(clock_monotonic_ns() / 10000000);

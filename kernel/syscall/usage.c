@@ -22,7 +22,7 @@ struct usage {
 
 static void add_thread(struct usage *u, const struct thread *th)
 {
-    u->user += ticks_used(&th->task);
+    u->user += task_ticks(&th->task);
     u->waits += th->task.polls - th->preempted;
     u->preempted += th->preempted;
 }

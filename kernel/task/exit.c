@@ -240,7 +240,7 @@ static bool leave_process(struct thread *th)
     p->nleaving--;
     bool last = p->nthreads == 0;
     signal_pass_on(p);
-    p->utime_ticks += ticks_used(&th->task);
+    p->utime_ticks += task_ticks(&th->task);
     p->waits += th->task.polls - th->preempted;
     p->preempted += th->preempted;
     if (p->exec_waiter && p->nthreads == 1)

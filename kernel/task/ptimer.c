@@ -53,7 +53,7 @@ static void put(struct ptimer *t)
 static uint64_t thread_time(uint32_t tid)
 {
     struct thread *th = thread_find(tid);
-    uint64_t ns = th ? ticks_to_ns(ticks_used(&th->task)) : 0;
+    uint64_t ns = th ? ticks_to_ns(task_ticks(&th->task)) : 0;
     if (th)
         thread_put(th);
     return ns;

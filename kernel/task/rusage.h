@@ -17,12 +17,6 @@ struct rusage_user {
 // reports it. Takes process.lock.
 void rusage_of_child(struct process *p, struct rusage_user *out);
 
-// What the task has run, the poll that runs now included if it is the caller's own.
-static inline uint64_t ticks_used(const struct task *t)
-{
-    return t->ticks + (t == current_task() ? time_ticks() - t->started : 0);
-}
-
 // Faults that needed no reading.
 static inline uint64_t minor_faults(const struct space *s)
 {

@@ -28,7 +28,11 @@ static inline uint32_t clock_owner(uint32_t clock)
 }
 static inline bool clock_of_thread(uint32_t clock)
 {
-    return clock & 4;
+    return (int32_t)clock < 0 && clock & 4;
+}
+static inline bool clock_of_file(uint32_t clock) // of which there are none
+{
+    return (int32_t)clock < 0 && (clock & 7) == 3;
 }
 
 struct process;

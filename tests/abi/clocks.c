@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+// Which clocks can be slept by, and what processor time is counted, whose, and when.
+#include "clocks.h"
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/times.h>
+
+enum { MS = 1000000 };
+static volatile int over, times_told;
+static volatile pid_t spinning;
+
+static void *spin(void *unused)
+{
+    spinning = gettid();
+    while (!over)
+        ;
+    return unused;
+}
+
+static void nap(long ms)
+{
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ms / 1000, ms % 1000 * MS}, NULL);
+}
+
+static long sleep_by(int clock, int flags, int64_t ns, struct timespec *left)
+{
+    struct timespec t = {ns / 1000000000, ns % 1000000000};
+    return syscall(SYS_clock_nanosleep, clock, flags, &t, left);
+}
+
+// The number of a clock of processor time: 2 by the scheduler, 4 of a thread.
+static int cpu_clock(pid_t pid, int kind)
+{
+    return ((unsigned)~pid << 3) | kind;
+}
+
+static void say_clock(const char *name, int clock)
+{
+    char key[64];
+
+    snprintf(key, sizeof key, "%s, a moment", name);
+    VALUE(key, sleep_by(clock, 0, 1000, NULL));
+    snprintf(key, sizeof key, "%s, until long ago", name);
+    VALUE(key, sleep_by(clock, TIMER_ABSTIME, 1000, NULL));
+    snprintf(key, sizeof key, "%s, odd time", name);
+    VALUE(key, sleep_by(clock, 0, -1, NULL));
+    snprintf(key, sizeof key, "%s, from nowhere", name);
+    VALUE(key, syscall(SYS_clock_nanosleep, clock, 0, 8, NULL));
+}
+
+// While another thread works.
+static void test_which(void)
+{
+    char name[16];
+
+    for (int clock = 0; clock <= 13; clock++) {
+        snprintf(name, sizeof name, "%d", clock);
+        say_clock(name, clock);
+    }
+    for (int kind = 0; kind < 8; kind++) {
+        snprintf(name, sizeof name, "own %d", kind);
+        say_clock(name, cpu_clock(0, kind));
+    }
+    say_clock("the process's own", cpu_clock(getpid(), 2));
+    say_clock("the thread's own", cpu_clock(gettid(), 6));
+    say_clock("a sibling's", cpu_clock(spinning, 6));
+    say_clock("nobody's", cpu_clock(0x3ffffff, 2));
+}
+
+static void test_cpu_sleep(void)
+{
+    int64_t start = now(CLOCK_PROCESS_CPUTIME_ID);
+
+    VALUE("by what the process works", sleep_by(CLOCK_PROCESS_CPUTIME_ID, 0, 30 * MS, NULL));
+    YES("not too short", now(CLOCK_PROCESS_CPUTIME_ID) - start >= 30 * MS);
+    int64_t end = now(CLOCK_PROCESS_CPUTIME_ID) + 20 * MS;
+    VALUE("until it has worked", sleep_by(CLOCK_PROCESS_CPUTIME_ID, TIMER_ABSTIME, end, NULL));
+    YES("and not before", now(CLOCK_PROCESS_CPUTIME_ID) >= end);
+    int sibling = cpu_clock(spinning, 6);
+    start = now(sibling);
+    VALUE("by what a sibling works", sleep_by(sibling, 0, 20 * MS, NULL));
+    YES("which it does", now(sibling) - start >= 20 * MS);
+}
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    times_told++;
+}
+
+// Nobody works meanwhile: it never ends by itself.
+static void test_interrupted(void)
+{
+    struct timespec left = {0, 0};
+
+    signal(SIGALRM, on_alarm);
+    struct itimerval soon = {.it_value = {0, 20000}};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    VALUE("a signal ends it", sleep_by(CLOCK_PROCESS_CPUTIME_ID, 0, 1000LL * 1000 * MS, &left));
+    YES("and it says what is left", left.tv_sec > 900 && left.tv_sec < 1001);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    left.tv_sec = 7;
+    VALUE("also until a time",
+          sleep_by(CLOCK_PROCESS_CPUTIME_ID, TIMER_ABSTIME, 1000LL * 1000 * MS, &left));
+    say("which leaves nothing", "%ld", (long)left.tv_sec);
+    CHILD("stopped and continued", {
+        pid_t me = getpid();
+        if (fork() == 0) {
+            until_state(me, 'S');
+            kill(me, SIGSTOP);
+            until_state(me, 'T');
+            kill(me, SIGCONT);
+            until_state(me, 'S');
+            kill(me, SIGALRM);
+            _exit(0);
+        }
+        VALUE("it goes on", sleep_by(CLOCK_PROCESS_CPUTIME_ID, 0, 1000LL * 1000 * MS, NULL));
+    });
+}
+
+// ---- who has worked
+
+static int64_t ns_of(struct timeval t)
+{
+    return t.tv_sec * 1000000000LL + t.tv_usec * 1000;
+}
+
+static int64_t used(int who)
+{
+    struct rusage u;
+
+    getrusage(who, &u);
+    return ns_of(u.ru_utime) + ns_of(u.ru_stime);
+}
+
+// utime and stime of stat, in ticks of 10 ms.
+static long stat_ticks(const char *path)
+{
+    char text[1024];
+    long user = -1, system = 0;
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    char *at = strrchr(text, ')');
+    if (at)
+        sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &system);
+    return user + system;
+}
+
+// One thread works all the time, and nobody interrupts it: what it has used shows all the same.
+static void test_others(void)
+{
+    char path[64];
+    struct tms tms;
+    int64_t process = now(CLOCK_PROCESS_CPUTIME_ID), self = used(RUSAGE_SELF),
+            thread = used(RUSAGE_THREAD);
+    times(&tms);
+    long ticks = tms.tms_utime + tms.tms_stime;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", spinning);
+    long stat = stat_ticks("/proc/self/stat"), of_thread = stat_ticks(path);
+
+    int64_t sibling = now(cpu_clock(spinning, 6)); // at last: the others go at least as far
+    int64_t deadline = now(CLOCK_MONOTONIC) + 3000LL * MS;
+    while (now(cpu_clock(spinning, 6)) - sibling < 50 * MS && now(CLOCK_MONOTONIC) < deadline)
+        nap(10);
+    times(&tms);
+    YES("a sibling's clock goes", now(cpu_clock(spinning, 6)) - sibling >= 50 * MS);
+    YES("the process's clock goes", now(CLOCK_PROCESS_CPUTIME_ID) - process >= 50 * MS);
+    YES("so does getrusage", used(RUSAGE_SELF) - self >= 40 * MS);
+    YES("so does times", tms.tms_utime + tms.tms_stime - ticks >= 4);
+    YES("so does stat", stat_ticks("/proc/self/stat") - stat >= 4);
+    YES("so does the thread's stat", stat_ticks(path) - of_thread >= 4);
+    YES("who sleeps uses little", used(RUSAGE_THREAD) - thread < 40 * MS);
+}
+
+static void test_child(void)
+{
+    char path[64];
+    struct tms tms;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        for (;;)
+            ;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int64_t deadline = now(CLOCK_MONOTONIC) + 3000LL * MS, before = used(RUSAGE_CHILDREN);
+    while (stat_ticks(path) < 5 && now(CLOCK_MONOTONIC) < deadline)
+        nap(10);
+    YES("a child's time shows while it works", stat_ticks(path) >= 5);
+    YES("its clock shows it as well", now(cpu_clock(pid, 2)) >= 50 * MS);
+    VALUE("which may be slept by", sleep_by(cpu_clock(pid, 2), 0, 10 * MS, NULL));
+    YES("not its parent's yet", used(RUSAGE_CHILDREN) - before < 10 * MS);
+    kill(pid, SIGKILL);
+    until_state(pid, 'Z');
+    YES("nor when it is dead", used(RUSAGE_CHILDREN) - before < 10 * MS);
+    waitpid(pid, NULL, 0);
+    YES("but when it is waited for", used(RUSAGE_CHILDREN) - before >= 40 * MS);
+    times(&tms);
+    YES("as times says", tms.tms_cutime + tms.tms_cstime >= 4);
+}
+
+int main(void)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, spin, NULL);
+    while (!spinning)
+        sched_yield();
+    test_which();
+    test_cpu_sleep();
+    test_others();
+    over = 1;
+    pthread_join(thread, NULL);
+    test_interrupted();
+    test_child();
+    return 0;
+}

@@ -113,9 +113,13 @@ static long set_fs(struct ids i, uint32_t v)
 // r: of a call that has set user ids.
 static long set_users(long r, const struct credentials *was)
 {
-    if (r == 0)
-        caps_after_setuid(&process_current()->cred, was);
-    return r;
+    struct process *me = process_current();
+    if (r < 0)
+        return r;
+    caps_after_setuid(&me->cred, was);
+    if (me->cred.uid != was->uid)
+        me->over_nproc = process_user_is_over(me->nthreads);
+    return 0;
 }
 
 #define CRED (&process_current()->cred)

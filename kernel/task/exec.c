@@ -312,6 +312,10 @@ static void exec_free(struct exec *x)
 ASYNC_SYSCALL(sys_execve, long r; struct exec * x;)
 {
     ASYNC_BEGIN(sys_execve);
+    f->x = NULL;
+    if (t->thread->process->over_nproc && process_user_is_over(0))
+        ASYNC_RETURN(-EAGAIN);
+    t->thread->process->over_nproc = 0;
     if (!(f->x = exec_new()))
         ASYNC_RETURN(-ENOMEM);
     AWAIT(f->r, user_read_string, t->thread->space, f->x->path, f->a[0], PATH_MAX);

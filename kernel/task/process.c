@@ -188,19 +188,36 @@ static void join_family(struct process *p, struct process *parent, bool sibling)
     list_push_back(&parent->children, &p->in_parent);
 }
 
-// RLIMIT_NPROC: does the caller's user have as many threads and zombies as it may have? Root is not held back.
+// Threads and zombies of the caller's user.
+static uint64_t count_of_user_locked(void)
+{
+    uint64_t n = 0;
+    LIST_FOREACH(it, &process_list) {
+        const struct process *p = list_entry(it, struct process, all);
+        if (p->cred.uid == process_current()->cred.uid)
+            n += p->nthreads ? p->nthreads : 1;
+    }
+    return n;
+}
+
+// RLIMIT_NPROC: may the caller's user have no more? Root is not held back.
 static bool too_many_locked(void)
 {
     const struct process *me = process_current();
-    uint64_t limit = me->rlimit[RLIMIT_NPROC].cur, n = 0;
     if (!me->cred.uid || caller_can(CAP_SYS_RESOURCE) || caller_can(CAP_SYS_ADMIN))
         return false;
-    LIST_FOREACH(it, &process_list) {
-        const struct process *p = list_entry(it, struct process, all);
-        if (p->cred.uid == me->cred.uid)
-            n += p->nthreads ? p->nthreads : 1;
-    }
-    return n >= limit;
+    return count_of_user_locked() >= me->rlimit[RLIMIT_NPROC].cur;
+}
+
+bool process_user_is_over(uint64_t mine)
+{
+    const struct process *me = process_current();
+    if (!me->cred.uid)
+        return false;
+    spin_lock(&process_tree_lock);
+    uint64_t n = count_of_user_locked();
+    spin_unlock(&process_tree_lock);
+    return n > mine && n - mine > me->rlimit[RLIMIT_NPROC].cur;
 }
 
 int process_link(struct process *p, struct process *parent, bool sibling, uint32_t pid)

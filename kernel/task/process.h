@@ -26,6 +26,8 @@ void thread_free_unlinked(struct thread *th);
 int thread_link(struct thread *th, uint32_t tid);
 void thread_start(struct thread *th);
 
+// Has the caller's user more than RLIMIT_NPROC threads and zombies besides the caller's own `mine`?
+bool process_user_is_over(uint64_t mine);
 void process_count_space(struct process *p, const struct space *s); // about to be given up
 void thread_vfork_done(struct thread *th); // exec and exit let a vforking parent go on
 struct process *process_find_locked(uint32_t pid);

@@ -110,6 +110,8 @@ struct process {
     uint32_t exit_signal; // sent to the parent, SIGCHLD mostly
     uint32_t exit_status; // as wait4 reports it
     uint8_t exiting, zombie, stop_reported, continued, did_exec, dumpable;
+    uint8_t
+        over_nproc; // it became a user that had too many processes: it runs no program; its own threads'
     uint8_t headless;          // its first thread has ended, others may go on; lock
     uint8_t stopped;           // the signal that stops it, 0 none; lock
     uint8_t stop_complete;     // all its threads are parked; lock

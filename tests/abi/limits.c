@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Resource limits that bite, and who may set whose.
 #include "abi.h"
+#include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/times.h>
+#include <sys/uio.h>
 
 static void limit(int which, rlim_t cur, rlim_t max)
 {
@@ -124,6 +129,13 @@ static void test_files(void)
         VALUE("dup3 to the limit", dup3(0, 4, 0));
         VALUE("F_DUPFD to the limit", fcntl(0, F_DUPFD, 4));
         VALUE("F_DUPFD below it", fcntl(0, F_DUPFD, 3));
+        struct pollfd many[11] = {{0}};
+        for (int i = 0; i < 11; i++)
+            many[i].fd = -1;
+        VALUE("poll of as many", poll(many, 4, 0));
+        VALUE("poll of more", poll(many, 5, 0));
+        VALUE("epoll_create", epoll_create(1));
+        VALUE("raised", (limit(RLIMIT_NOFILE, 10, 10), dup(0)));
     });
     CHILD("files above the limit stay", {
         int fd = dup3(0, 20, 0);
@@ -192,6 +204,50 @@ static void test_size(void)
     unlink("limits.file");
 }
 
+// What moves many bytes stops at the limit, and says how many it moved.
+static void test_size_of_many(void)
+{
+    static char block[3 * PAGE];
+    struct iovec three[3] = {{block, 40}, {block, 40}, {block, 40}};
+    int from = open("limits.from", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    VALUE("a file to copy", write(from, block, sizeof block));
+    CHILD("FSIZE of many", {
+        int fd = open("limits.file", O_RDWR | O_CREAT | O_TRUNC, 0600);
+        off_t at = 0;
+        signal(SIGXFSZ, on_signal);
+        limit(RLIMIT_FSIZE, 100, 100);
+        VALUE("writev across", writev(fd, three, 3));
+        VALUE("writev above", writev(fd, three, 3));
+        say("signal of writev", "%s", signal_name(told));
+        told = 0;
+        VALUE("pwritev across", pwritev(fd, three, 3, 50));
+        ftruncate(fd, 0);
+        lseek(fd, 0, SEEK_SET);
+        VALUE("sendfile across", sendfile(fd, from, &at, 200));
+        VALUE("sendfile above", sendfile(fd, from, &at, 200) < 0);
+        told = 0;
+        ftruncate(fd, 0);
+        VALUE("copied across",
+              syscall(SYS_copy_file_range, from, &(off_t){0}, fd, &(off_t){60}, 200L, 0));
+        VALUE("copied above",
+              syscall(SYS_copy_file_range, from, &(off_t){0}, fd, &(off_t){100}, 200L, 0));
+        say("signal of a copy", "%s", told ? signal_name(told) : "none");
+        told = 0;
+        ftruncate(fd, 100);
+        char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        p[99] = 1;
+        struct stat st;
+        fstat(fd, &st);
+        say("a mapping makes nothing larger", "%ld", (long)st.st_size);
+        VALUE("files in memory have it as well", ftruncate(memfd_create("m", 0), 1000));
+        VALUE("nor has what is shrunk", ftruncate(from, 500));
+    });
+    unlink("limits.file");
+    unlink("limits.from");
+    close(from);
+}
+
 // ---- processes
 
 static pid_t say_fork(const char *key, int stay)
@@ -212,6 +268,30 @@ static void *do_nothing(void *unused)
     return unused;
 }
 
+// Who becomes a user that has too many already is let off until he runs a program.
+static void test_passed_by_setuid(void)
+{
+    CHILD("NPROC passed by setuid", {
+        struct gate ready = gate_make();
+        struct gate go = gate_make();
+        for (int i = 0; i < 2; i++)
+            if (fork() == 0) {
+                become(4714);
+                pass(&ready);
+                wait_for_pass(&go);
+                _exit(0);
+            }
+        wait_for_pass(&ready);
+        wait_for_pass(&ready);
+        limit(RLIMIT_NPROC, 1, 1);
+        VALUE("setuid succeeds", syscall(SYS_setuid, 4714));
+        execl("/proc/self/exe", "limits", "a program of too many", NULL);
+        say("but no program", "%s", errno_name(errno));
+        pass(&go);
+        pass(&go);
+    });
+}
+
 static void test_processes(void)
 {
     CHILD("NPROC", {
@@ -229,6 +309,26 @@ static void test_processes(void)
         waitpid(pid, NULL, 0);
         waitpid(say_fork("a reaped one does not", 0), NULL, 0);
         say("a thread then", "%s", errno_name(pthread_create(&thread, NULL, do_nothing, NULL)));
+    });
+    CHILD("NPROC and a program", {
+        limit(RLIMIT_NPROC, 1, 1);
+        become(4713);
+        VALUE("no child", fork());
+        execl("/proc/self/exe", "limits", "a program all the same", NULL);
+        say("exec", "%s", errno_name(errno));
+    });
+    test_passed_by_setuid();
+    CHILD("SIGPENDING", {
+        limit(RLIMIT_SIGPENDING, 2, 2);
+        become(4715);
+        signal_mask(SIG_BLOCK, SIGRTMIN);
+        signal_mask(SIG_BLOCK, SIGUSR1);
+        union sigval v = {0};
+        VALUE("queued", sigqueue(getpid(), SIGRTMIN, v));
+        VALUE("and another", sigqueue(getpid(), SIGRTMIN, v));
+        VALUE("one too many is queued", sigqueue(getpid(), SIGRTMIN, v));
+        VALUE("kill needs no room", kill(getpid(), SIGRTMIN));
+        VALUE("nor does a plain signal", kill(getpid(), SIGUSR1));
     });
     CHILD("NPROC of another user", {
         limit(RLIMIT_NPROC, 1, 1);
@@ -314,6 +414,27 @@ static void test_memory(void)
         say_map("no data", p);
         VALUE("that becomes data", mprotect(p, 64 << 20, PROT_READ | PROT_WRITE));
     });
+    CHILD("AS and what is given back", {
+        limit(RLIMIT_AS, 64 << 20, RLIM_INFINITY);
+        char *p = map(40 << 20, PROT_READ);
+        say_map("two do not fit", map(40 << 20, PROT_READ));
+        say_map("one in the place of the other",
+                mmap(p, 40 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+        munmap(p, 40 << 20);
+        say_map("one after the other", map(40 << 20, PROT_READ));
+        say_map("grown", mremap(map(PAGE, PROT_READ), PAGE, 40 << 20, MREMAP_MAYMOVE));
+    });
+    CHILD("AS and the stack", limit(RLIMIT_AS, 6 << 20, RLIM_INFINITY); use_stack(7 << 20));
+    CHILD("STACK and arguments", {
+        static char large[128 * 1024];
+        memset(large, 'x', sizeof large - 1);
+        limit(RLIMIT_STACK, 512 << 10, RLIM_INFINITY);
+        execl("/proc/self/exe", "limits", large, NULL);
+        say("arguments beyond a quarter of it", "%s", errno_name(errno));
+        large[100000] = 0;
+        execl("/proc/self/exe", "limits", large, large, large, NULL);
+        say("several", "%s", errno_name(errno));
+    });
     CHILD("STACK", limit(RLIMIT_STACK, 256 << 10, RLIM_INFINITY); use_stack(1 << 20));
     CHILD("a larger stack", limit(RLIMIT_STACK, 16 << 20, RLIM_INFINITY); use_stack(12 << 20));
     CHILD("MEMLOCK", {
@@ -345,12 +466,17 @@ static void test_nice(void)
     });
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) {
+        say(argv[1], "runs");
+        return 0;
+    }
     test_setting();
     test_others();
     test_files();
     test_size();
+    test_size_of_many();
     test_processes();
     test_cpu();
     test_memory();

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -366,6 +367,45 @@ static int do_tty(void)
     return closing(pf.fd, 0);
 }
 
+// A session of its own types on a pseudo terminal, and writes to it, while both are waited for.
+static int do_pty(void)
+{
+    int master = open("/dev/ptmx", O_RDWR | O_NOCTTY), zero = 0, number, e = 0;
+    struct timespec moment = {0, 200000};
+    char name[24];
+
+    TRY(master >= 0);
+    if (ioctl(master, TIOCGPTN, &number) < 0 || ioctl(master, TIOCSPTLCK, &zero) < 0)
+        return closing(master, errno);
+    snprintf(name, sizeof name, "/dev/pts/%d", number);
+    int slave = open(name, O_RDWR | O_NOCTTY);
+    if (slave < 0)
+        return closing(master, errno);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        if (ioctl(slave, TIOCSCTTY, 0) < 0)
+            _exit(errno);
+        nanosleep(&moment, NULL);
+        if (write(master, "x\n", 2) != 2)
+            _exit(errno);
+        nanosleep(&moment, NULL);
+        _exit(write(slave, "out", 3) == 3 ? 0 : errno);
+    }
+    if (pid < 0 || read(slave, block, 10) != 2)
+        e = errno;
+    for (int n = 0; !e && n < 6;) { // with the echo
+        ssize_t r = read(master, block, sizeof block);
+        n += r > 0 ? (int)r : 0;
+        e = r > 0 ? 0 : errno;
+    }
+    close(slave);
+    if (e && pid > 0)
+        kill(pid, SIGKILL);
+    int its = pid > 0 ? reap(pid) : 0;
+    return closing(master, e ? e : its);
+}
+
 static int do_sleep(void)
 {
     struct timespec moment = {0, 200000};
@@ -401,7 +441,7 @@ static const struct {
     {"timer", do_timer, 0}, {"queue", do_queue, 0},   {"proc", do_proc, 0},
     {"exec", do_exec, 1},   {"wait", do_wait, 0},     {"reader", do_reader, 0},
     {"tty", do_tty, 0},     {"sleep", do_sleep, 0},   {"threads", do_threads, 0},
-    {"epoll", do_epoll, 0},
+    {"epoll", do_epoll, 0}, {"pty", do_pty, 0},
 };
 
 static int fail_sweep(int (*once)(void), int own_process)

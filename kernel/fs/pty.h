@@ -25,6 +25,11 @@ struct pty {
 extern uint32_t pts_gid, pts_mode; // gid UINT32_MAX: that of who opens the master
 extern const struct file_ops pts_file_ops;
 
+struct credentials;
+// A new one, locked and without a name, its owner as cred says. 0; -ENOMEM, -ENOSPC.
+int pty_new(const struct credentials *cred, struct pty **out);
+void pty_set_named(struct pty *p, bool on);
+
 // The one of this number, as long as it has a name: referenced (tty_put), or NULL.
 struct pty *pty_find(uint32_t index);
 // The number of the first that has a name, from `from` on; UINT32_MAX: there is none.
@@ -32,3 +37,7 @@ uint32_t pty_next(uint32_t from);
 // Copies what /dev/pts shows from the vnode, or into it. Nothing happens when it has no name any more.
 void pty_store_owner(uint32_t index, const struct vnode *v);
 bool pty_owner(uint32_t index, uint32_t *mode, uint32_t *uid, uint32_t *gid);
+
+// All terminals, for the monitor: one by its id, referenced, or NULL; the least id from `from` on, UINT64_MAX: none.
+struct tty *tty_find(uint64_t id);
+uint64_t tty_next(uint64_t from);

@@ -7,8 +7,11 @@
 #include "fs/tty_impl.h"
 #include "lib/init.h"
 
+static uint64_t last_id;
+
 void tty_init(struct tty *tty, const struct tty_driver *driver, uint64_t dev)
 {
+    tty->id = atomic_add64(&last_id, 1) + 1;
     tty->refs = 1;
     tty->driver = driver;
     tty->dev = dev;

@@ -28,6 +28,7 @@ struct tty_driver {
 struct tty {
     uint32_t refs; // atomic: open files, processes that it controls, its driver
     const struct tty_driver *driver;
+    uint64_t id; // of this terminal alone, from 1
     uint64_t dev;
     struct spinlock lock;
     struct ldisc ld;

@@ -14,6 +14,7 @@ CLASS_DECLARE(page_table);
 CLASS_DECLARE(walk);
 CLASS_DECLARE(tls);
 CLASS_DECLARE(virtqueue);
+CLASS_DECLARE(tty);
 
 void class_push_tls_of_hart(lua_State *L, uint64_t hart); // lists of Tls
 void class_push_tls_of_task(lua_State *L, uint64_t task);

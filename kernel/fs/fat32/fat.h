@@ -174,7 +174,7 @@ ASYNC_DECL(fat_allocate, struct fat_mount *m; uint32_t near; uint32_t count; uin
 ASYNC_DECL(fat_count_free, struct fat_mount *m;);
 void fat_map_reset(struct fat_inode *ip, uint32_t first);
 
-// ---- dir.c: entries of directories. All locked; the name is the one fat_name_set left in m.
+// ---- dir.c, dir_add.c: entries of directories. All locked; the name is the one fat_name_set left in m.
 
 int fat_name_set(struct fat_mount *m, const char *name, size_t len);
 // 1 and *place, *entry; 0: no such name; negative errno.
@@ -189,6 +189,13 @@ ASYNC_DECL(fat_dir_empty, struct fat_inode *dir;); // 0, -ENOTEMPTY
 // Disk sector of sector n of the directory, cached; 0: beyond its end.
 ASYNC_DECL(fat_dir_sector, struct fat_inode *dir; uint32_t n;);
 ASYNC_IMPL_DECL(fat_readdir);
+enum { FAT_DIR_YIELD = 32 }; // sectors scanned in one go
+// Of a cached sector.
+static inline struct fat_dirent *fat_entry_at(struct fat_mount *m, uint64_t sector,
+                                              uint32_t in_sector)
+{
+    return (struct fat_dirent *)fat_sector(m, sector) + in_sector;
+}
 static inline uint64_t fat_ino(const struct fat_place *place)
 {
     return place->sector * FAT_PER_SECTOR + place->in_sector;

@@ -11,7 +11,7 @@
 
 static struct fat_dirent *entry_of(struct fat_mount *m, const struct fat_place *place)
 {
-    return (struct fat_dirent *)fat_sector(m, place->sector) + place->in_sector;
+    return fat_entry_at(m, place->sector, place->in_sector);
 }
 
 // The target's entry becomes v's, under the target's name: one sector, so there is no moment without

@@ -3,6 +3,7 @@
 //
 // Entries are in a small hash table by name, and in a list by cookie (a number that only grows), so
 // that readdir goes on correctly after any change. The VFS holds the directory's lock throughout.
+#include "fs/dentry.h"
 #include "fs/tmpfs_impl.h"
 #include "page/heap.h"
 
@@ -71,6 +72,18 @@ static void entry_insert(struct tmpfs_node *dir, struct tmpfs_entry *e)
         dir->v.nlink++;
     }
     vnode_touch(&dir->v);
+}
+
+// The name stays, for `with`, which is no directory.
+static struct tmpfs_node *entry_change(struct tmpfs_node *dir, struct tmpfs_entry *e,
+                                       struct tmpfs_node *with)
+{
+    struct tmpfs_node *node = e->node;
+    e->node = with;
+    if (S_ISDIR(node->v.mode))
+        dir->v.nlink--;
+    vnode_touch(&dir->v);
+    return node;
 }
 
 static struct tmpfs_node *entry_remove(struct tmpfs_node *dir, struct tmpfs_entry **at)
@@ -217,14 +230,13 @@ static void exchange(struct tmpfs_node *da, struct tmpfs_entry *a, struct tmpfs_
     vnode_touch(&db->v);
 }
 
+// A whiteout leaves a device of number 0 under the old name, as overlays mark what is gone below.
 ASYNC_IMPL(tmpfs_rename, vnode_rename, )
 {
     ASYNC_BEGIN(tmpfs_rename);
     struct tmpfs_node *from = tmpfs_node_of(f->dir), *to = tmpfs_node_of(f->new_dir);
     struct tmpfs_entry **old = slot_of(from, f->name, f->len);
     struct tmpfs_entry **new = slot_of(to, f->new_name, f->new_len);
-    if (f->flags & RENAME_WHITEOUT)
-        ASYNC_RETURN(-EINVAL);
     if (!old || (f->target && !new))
         ASYNC_RETURN(-ENOENT);
     if (f->flags & RENAME_EXCHANGE) {
@@ -233,12 +245,20 @@ ASYNC_IMPL(tmpfs_rename, vnode_rename, )
     }
     if (new &&S_ISDIR((*new)->node->v.mode) && (*new)->node->count)
         ASYNC_RETURN(-ENOTEMPTY);
-    struct tmpfs_entry *e = entry_new(to, f->new_name, f->new_len);
-    if (!e)
+    bool whiteout = f->flags & RENAME_WHITEOUT;
+    struct tmpfs_node *none = whiteout ? tmpfs_node_new(f->dir->super, S_IFCHR) : NULL;
+    struct tmpfs_entry *e = none || !whiteout ? entry_new(to, f->new_name, f->new_len) : NULL;
+    if (none)
+        vnode_own_by_caller(&none->v, f->dir);
+    if (!e) {
+        if (none)
+            vnode_put(&none->v);
         ASYNC_RETURN(-ENOMEM);
+    }
     if (new)
         tmpfs_remove_name(f->new_dir, f->new_name, f->new_len);
-    e->node = entry_remove(from, slot_of(from, f->name, f->len));
+    old = slot_of(from, f->name, f->len);
+    e->node = none ? entry_change(from, *old, none) : entry_remove(from, old);
     entry_insert(to, e);
     f->v->ctime_ns = vnode_now_ns();
     ASYNC_RETURN(0);

@@ -268,6 +268,17 @@ static void test_exchange(void)
     VALUE("other two", rename_with("x/none", "x/below", WHITEOUT | EXCHANGE));
     VALUE("an unknown flag", rename_with("x/none", "x/below", 8));
     VALUE("a whiteout of nothing", rename_with("x/none", "x/below", WHITEOUT));
+    VALUE("a whiteout onto something", rename_with("x/new", "x/below", WHITEOUT | NOREPLACE));
+    OK("a whiteout", rename_with("x/below", "x/moved", WHITEOUT));
+    holds("is moved", "x/moved");
+    holds("and left", "x/below");
+    struct stat st = {0};
+    stat("x/below", &st);
+    say("what it left", "%o %ld, %ld links", st.st_mode, (long)st.st_rdev, (long)st.st_nlink);
+    OK("a directory's whiteout", rename_with("x/other", "x/directory", WHITEOUT));
+    list("with whiteouts", "x");
+    OK("something over it", rename("x/moved", "x/below"));
+    holds("is there again", "x/below");
 }
 
 // Which of two reasons is told. By a user who may change nothing.

@@ -324,6 +324,34 @@ static void step_rename(struct model *m)
     model_walk(n, moved, NULL);
 }
 
+static void step_exchange(struct model *m)
+{
+    char one[512], two[512], name[80];
+    struct node *dir, *other_dir;
+    const char *one_name, *two_name;
+    random_path(m, one, &dir, &one_name);
+    random_path(m, two, &other_dir, &two_name);
+    struct node *a = child_of(dir, one_name), *b = child_of(other_dir, two_name);
+    if (!a || !b || a == b || inside(other_dir, a) || inside(dir, b) || depth(dir) > 3 ||
+        depth(other_dir) > 3)
+        return; // the VFS's own answer
+    long got = fh_exchange(one, two);
+    expect(m, got, 0, "exchange", two);
+    if (got)
+        return;
+    char other[80];
+    strcpy(name, a->name);
+    strcpy(other, b->name);
+    detach(a);
+    detach(b);
+    attach(other_dir, a, other);
+    attach(dir, b, name);
+    for (int i = 0; i < 2; i++, a = b) {
+        moved(a, NULL);
+        model_walk(a, moved, NULL);
+    }
+}
+
 static void step_open(struct model *m)
 {
     unsigned slot = host_random(MODEL_OPEN);
@@ -480,6 +508,8 @@ static void step_in_need(struct model *m)
         step_make(m, true);
     else if (kind == 2)
         step_remove(m, host_random(2));
+    else if (kind == 3)
+        step_exchange(m);
     else
         step_rename(m);
     host_fail_after = -1;
@@ -500,8 +530,11 @@ void model_step(struct model *m)
         step_remove(m, false);
     else if (kind < 36)
         step_remove(m, true);
-    else if (kind < 50)
+    else if (kind < 46)
         step_rename(m);
+    else if (kind < 50)
+        for (int i = 0; i < 4; i++) // most find no two names
+            step_exchange(m);
     else if (kind < 58)
         step_open(m);
     else if (kind < 80)

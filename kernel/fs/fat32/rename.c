@@ -143,7 +143,7 @@ static void show_at(struct fat_mount *m, const struct fat_place *to, const struc
 
 // A second name for v in its directory, on disk, while its own shows the other file.
 ASYNC_DECL(fat_spare_name, struct vnode *dir; struct vnode *v; struct fat_place *spare;);
-ASYNC(fat_spare_name, struct fat_dirent entry; char name[32]; long r;)
+ASYNC(fat_spare_name, struct fat_dirent entry; char name[32]; long r; long error;)
 {
     ASYNC_BEGIN(fat_spare_name);
     snprintf(f->name, sizeof f->name, "%lx.exchange", (unsigned long)f->v->ino);
@@ -153,19 +153,24 @@ ASYNC(fat_spare_name, struct fat_dirent entry; char name[32]; long r;)
     if (f->r)
         ASYNC_RETURN(f->r < 0 ? f->r : -EEXIST);
     AWAIT(f->r, fat_add_second_name, f->v, f->dir, f->spare);
-    if (f->r == 0)
-        AWAIT(f->r, fat_flush, MOUNT(f->v));
-    ASYNC_RETURN(f->r);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->error, fat_flush, MOUNT(f->v));
+    if (f->error < 0)
+        AWAIT(f->r, fat_dir_remove, fat_inode_of(f->dir), f->spare);
+    ASYNC_RETURN(f->error);
     ASYNC_FINALLY;
     ASYNC_END;
 }
 
-// Each entry shows the other's file. In one sector that is one write; else v has a spare name meanwhile.
-ASYNC_DECL(fat_swap_entries, struct vnode *dir; struct vnode *v; struct vnode *target;);
+// Each entry shows the other's file. In one sector that is one write; else v has a spare name meanwhile. An error when
+// they are exchanged already goes to *error.
+ASYNC_DECL(fat_swap_entries, struct vnode *dir; struct vnode *v; struct vnode *target; long *error;);
 ASYNC(fat_swap_entries, struct fat_place mine; struct fat_place its; struct fat_place spare;
-      struct fat_dirent my_entry; struct fat_dirent its_entry; bool apart; long r; long error;)
+      struct fat_dirent my_entry; struct fat_dirent its_entry; bool apart; long r;)
 {
     ASYNC_BEGIN(fat_swap_entries);
+    *f->error = 0;
     f->mine = fat_inode_of(f->v)->place;
     f->its = fat_inode_of(f->target)->place;
     f->apart = f->mine.sector != f->its.sector;
@@ -173,31 +178,30 @@ ASYNC(fat_swap_entries, struct fat_place mine; struct fat_place its; struct fat_
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->my_entry = *entry_of(MOUNT(f->v), &f->mine);
-    AWAIT(f->r, fat_load, MOUNT(f->v), f->its.sector);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    f->its_entry = *entry_of(MOUNT(f->v), &f->its);
-    if (!f->apart) {
-        show_at(MOUNT(f->v), &f->mine, &f->its_entry);
-        show_at(MOUNT(f->v), &f->its, &f->my_entry);
-        ASYNC_RETURN(0);
-    }
-    AWAIT(f->r, fat_spare_name, f->dir, f->v, &f->spare);
+    if (f->apart)
+        AWAIT(f->r, fat_spare_name, f->dir, f->v, &f->spare);
     if (f->r == 0)
+        AWAIT(f->r, fat_load, MOUNT(f->v), f->its.sector);
+    if (f->r == 0) {
+        f->its_entry = *entry_of(MOUNT(f->v), &f->its);
         AWAIT(f->r, fat_load, MOUNT(f->v), f->mine.sector);
+    }
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     show_at(MOUNT(f->v), &f->mine, &f->its_entry);
-    AWAIT(f->error, fat_flush, MOUNT(f->v));
-    AWAIT(f->r, fat_load, MOUNT(f->v), f->its.sector);
+    if (f->apart) {
+        AWAIT(*f->error, fat_flush, MOUNT(f->v));
+        AWAIT(f->r, fat_load, MOUNT(f->v), f->its.sector); // it is cached
+    }
     if (f->r == 0)
         show_at(MOUNT(f->v), &f->its, &f->my_entry);
-    f->error = f->error ? f->error : f->r;
-    AWAIT(f->r, fat_flush, MOUNT(f->v));
-    f->error = f->error ? f->error : f->r;
-    if (f->error == 0)
-        AWAIT(f->error, fat_dir_remove, fat_inode_of(f->dir), &f->spare);
-    ASYNC_RETURN(f->error);
+    if (f->apart && f->r == 0 && *f->error == 0)
+        AWAIT(*f->error, fat_flush, MOUNT(f->v));
+    if (f->apart && f->r == 0)
+        AWAIT(f->r, fat_dir_remove, fat_inode_of(f->dir), &f->spare);
+    if (*f->error == 0)
+        *f->error = f->r;
+    ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -232,14 +236,14 @@ ASYNC(fat_exchange, long r; long error;)
     if (f->r == 0 && (fat_inode_of(f->v)->gone || fat_inode_of(f->target)->gone))
         f->r = -ENOENT;
     if (f->r == 0)
-        AWAIT(f->r, fat_swap_entries, f->dir, f->v, f->target);
+        AWAIT(f->r, fat_swap_entries, f->dir, f->v, f->target, &f->error);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     swap_places(f->dir, f->v, f->new_dir, f->target);
-    f->error = 0;
     if (f->dir != f->new_dir && S_ISDIR(f->v->mode))
-        AWAIT(f->error, fat_set_dotdot, fat_inode_of(f->v),
+        AWAIT(f->r, fat_set_dotdot, fat_inode_of(f->v),
               fat_dotdot_cluster(fat_inode_of(f->new_dir)));
+    f->error = f->error ? f->error : f->r;
     if (f->dir != f->new_dir && S_ISDIR(f->target->mode))
         AWAIT(f->r, fat_set_dotdot, fat_inode_of(f->target),
               fat_dotdot_cluster(fat_inode_of(f->dir)));

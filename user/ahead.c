@@ -5,7 +5,8 @@
 //     readahead                                         readahead(2) of all of it
 //     read                                              all of it is read, a page at a time
 //     mrandom, msequential, mwillneed                   madvise(2) about a mapping of all of it
-//     touch                                             each page of the mapping is read, in order
+//     touch, half, back                                 each page of the mapping is read, in order; of
+//                                                       its second half; from the last to the first
 //     cached                                            says how many pages are in memory
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,11 +38,19 @@ static int read_all(void)
     return 0;
 }
 
-static int touch_all(void)
+static int touch_from(size_t at)
 {
     unsigned sum = 0;
-    for (size_t at = 0; at < size; at += PAGE)
+    for (; at < size; at += PAGE)
         sum += map[at];
+    return sum == 0;
+}
+
+static int touch_back(void)
+{
+    unsigned sum = 0;
+    for (size_t at = size; at >= PAGE; at -= PAGE)
+        sum += map[at - PAGE];
     return sum == 0;
 }
 
@@ -72,7 +81,11 @@ static int obey(const char *word)
     if (!strcmp(word, "read"))
         return read_all();
     if (!strcmp(word, "touch"))
-        return touch_all();
+        return touch_from(0);
+    if (!strcmp(word, "half"))
+        return touch_from(size / PAGE / 2 * PAGE);
+    if (!strcmp(word, "back"))
+        return touch_back();
     return strcmp(word, "cached") ? (errno = EINVAL, -1) : say_cached();
 }
 

@@ -241,6 +241,13 @@ int space_fault_fast(struct space *s, va_t va, unsigned access)
     return fault(s, va, access, false);
 }
 
+static uint32_t how_to_read(const struct mapping *m)
+{
+    return PHYS_KILLABLE | (m->flags & MAPPING_RANDOM       ? PHYS_RANDOM
+                            : m->flags & MAPPING_SEQUENTIAL ? PHYS_SEQUENTIAL
+                                                            : PHYS_AROUND);
+}
+
 // Which page of which object the fault waits for; both stay referenced by the caller. False: the
 // mapping is not an object's any more, look again.
 static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *index, uint32_t *how)
@@ -251,8 +258,7 @@ static bool fault_target(struct space *s, va_t va, struct phys **ph, uint64_t *i
     if (found) {
         *ph = mapping_of(r)->phys;
         *index = page_index(mapping_of(r), va);
-        *how = PHYS_KILLABLE | (mapping_of(r)->flags & MAPPING_RANDOM ? PHYS_RANDOM : 0) |
-               (mapping_of(r)->flags & MAPPING_SEQUENTIAL ? PHYS_SEQUENTIAL : 0);
+        *how = how_to_read(mapping_of(r));
         phys_get(*ph);
         s->major += *index != load_relaxed(&(*ph)->ahead.trigger); // that is there, or on its way
     }

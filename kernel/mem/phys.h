@@ -46,8 +46,8 @@ struct phys_ops {
 // How somebody goes through an object: each open file has one, and the object one for those who have
 // no file (faults). Changed under phys.lock, but for `next` and `how`.
 struct readahead {
-    uint64_t next;    // the page that one who goes on wants next
-    uint64_t end;     // the page behind the last window
+    uint64_t next;    // the page behind what was read last; of faults nobody knows
+    uint64_t end;     // the page behind the last window, or the last run that was read
     uint64_t trigger; // who touches it has the next window read (phys_read_ahead), or AHEAD_NOWHERE
     uint32_t window;  // pages of the last window; 0: reads are here and there
     uint32_t how;     // advice about this file: PHYS_RANDOM, PHYS_SEQUENTIAL
@@ -94,6 +94,7 @@ enum phys_how {
     PHYS_KILLABLE = 2, // a wait ends with -EINTR when the task is cancelled
     PHYS_RANDOM = 4,   // nothing is read ahead
     PHYS_SEQUENTIAL = 8, // more is read ahead
+    PHYS_AROUND = 16,    // a page read here or there comes with its block of PHYS_RUN
 };
 
 // The page if it is there and up to date: referenced (page_put when done), else NULL. Never waits.

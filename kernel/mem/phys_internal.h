@@ -18,16 +18,18 @@ void phys_cut_off(struct phys *ph, struct page *pg);
 
 // Reading a run (phys_io.c). Claim, lock held: puts BUSY pages at index and behind it where none are;
 // returns how many, each referenced, 0: no memory, or the end. Read: 0 or negative errno; takes over
-// the references but the first page's on success. Finish is for a run that is not read after all.
+// the references. Finish is for a run that is not read after all.
 uint32_t phys_claim_run(struct phys *ph, uint64_t index, uint32_t want, struct page **pages);
 ASYNC_DECL(phys_read_run, struct phys *ph; uint64_t index; struct page **pages; uint32_t count;);
 void phys_finish_run(struct phys *ph, uint64_t index, uint32_t count, struct page **pages, bool ok);
 
 // The policy of read-ahead (readahead.c), lock held. Miss: how many pages the reader should read itself.
 // Claimed: that many it does; true: the trigger is behind them, so the next window may begin at once.
+// Around: a page is wanted alone; how many of those before it, and altogether, to read with it.
 // Failed: the disk could not read all of them; how many to read now.
 uint32_t ahead_miss(struct readahead *ra, uint64_t index, uint32_t want, uint32_t how);
 bool ahead_claimed(struct readahead *ra, uint64_t index, uint32_t want, uint32_t count);
+uint32_t ahead_around(struct phys *ph, uint64_t index, uint32_t *count);
 uint32_t ahead_failed(struct readahead *ra);
 
 // Pages of this object can be read again, so they may be given up while clean.

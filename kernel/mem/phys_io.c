@@ -38,7 +38,7 @@ uint32_t phys_claim_run(struct phys *ph, uint64_t index, uint32_t want, struct p
     return n;
 }
 
-// The read is over: pages become valid, or leave the tree. The first stays referenced on success.
+// The read is over: pages become valid, or leave the tree.
 void phys_finish_run(struct phys *ph, uint64_t index, uint32_t count, struct page **pages, bool ok)
 {
     spin_lock(&ph->lock);
@@ -48,8 +48,7 @@ void phys_finish_run(struct phys *ph, uint64_t index, uint32_t count, struct pag
             pages[i]->flags |= PAGE_UPTODATE;
         else if (pages[i]->owner == ph)
             page_put(phys_remove(ph, index + i));
-        if (i || !ok)
-            page_put(pages[i]);
+        page_put(pages[i]);
     }
     waitq_wake_all(&ph->waiters);
     spin_unlock(&ph->lock);
@@ -69,12 +68,13 @@ ASYNC(phys_read_run, long r; bool over;)
     ASYNC_END;
 }
 
-ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t tries;
-      bool more; bool single; bool waited; long r;)
+ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t before;
+      uint32_t tries; struct page *mine; bool more; bool single; bool waited; long r;)
 {
     ASYNC_BEGIN(phys_page);
     waiter_init(&f->w);
     f->single = f->waited = false;
+    f->mine = NULL;
     f->tries = 0;
     if (!f->ahead)
         f->ahead = &f->ph->ahead;
@@ -115,22 +115,34 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
             continue;
         }
         f->ph->misses++;
+        f->before = 0;
         f->count =
             f->single ? ahead_failed(f->ahead) : ahead_miss(f->ahead, f->index, f->want, f->how);
-        f->count = phys_claim_run(f->ph, f->index, f->count, f->pages);
-        f->more = f->count && !f->single && ahead_claimed(f->ahead, f->index, f->want, f->count);
-        spin_unlock(&f->ph->lock);
-        if (!f->count)
+        if (f->how & PHYS_AROUND && f->count == 1 && !f->single)
+            f->before = ahead_around(f->ph, f->index, &f->count);
+        f->count = phys_claim_run(f->ph, f->index - f->before, f->count, f->pages);
+        if (f->count <= f->before) {
+            spin_unlock(&f->ph->lock);
+            phys_finish_run(f->ph, f->index - f->before, f->count, f->pages, false);
+            f->single = true;
             goto short_of_memory;
+        }
+        f->more = !f->single && ahead_claimed(f->ahead, f->index, f->want, f->count - f->before);
+        f->mine = f->pages[f->before];
+        page_ref(f->mine);
+        spin_unlock(&f->ph->lock);
         if (f->more)
             phys_read_ahead(f->ph, f->ahead, f->index + f->count, f->how);
         atomic_add64(&phys_totals.waits, !f->waited);
         f->waited = true;
-        AWAIT(f->r, phys_read_run, f->ph, f->index, f->pages, f->count);
+        AWAIT(f->r, phys_read_run, f->ph, f->index - f->before, f->pages, f->count);
         if (f->r == 0) {
-            *f->out = f->pages[0];
+            *f->out = f->mine;
+            f->mine = NULL;
             ASYNC_RETURN(0);
         }
+        page_put(f->mine);
+        f->mine = NULL;
         if (f->count == 1)
             ASYNC_RETURN(f->r);
         f->single = true; // part of the run cannot be read: once more for this page alone
@@ -144,6 +156,8 @@ short_of_memory:
     }
     ASYNC_FINALLY;
     waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
+    if (f->mine)
+        page_put(f->mine);
     ASYNC_END;
 }
 

@@ -4,7 +4,8 @@
 // A reader that misses where the last read ended is sequential. It waits for a first, small window
 // only: one page of it is the trigger, and who touches that has the next window, twice as large,
 // read by a task of its own, whose first page is the next trigger. So one window is on its way while
-// another is used up. A read elsewhere that misses ends all that.
+// another is used up. A read elsewhere that misses ends all that; of a program that faults there the
+// whole block around the page is read, as that is what a fault maps.
 //
 // The pages of a window are BUSY in the tree from the start: who comes to them early waits for this
 // read, and they keep the object, whose destruction and truncation wait for them. So the task holds
@@ -37,7 +38,7 @@ static uint32_t min_pages(uint32_t a, uint32_t b)
 uint32_t ahead_miss(struct readahead *ra, uint64_t index, uint32_t want, uint32_t how)
 {
     uint32_t n = want < PHYS_RUN ? want : PHYS_RUN;
-    bool goes_on = index == load_relaxed(&ra->next) || (ra->window && index == ra->end);
+    bool goes_on = index == load_relaxed(&ra->next) || index == ra->end;
     if (!goes_on || !window_most(ra, how)) {
         ra->window = 0;
         return n;
@@ -57,6 +58,15 @@ bool ahead_claimed(struct readahead *ra, uint64_t index, uint32_t want, uint32_t
     return ra->trigger == ra->end;
 }
 
+uint32_t ahead_around(struct phys *ph, uint64_t index, uint32_t *count)
+{
+    uint64_t lo = index & ~(uint64_t)(PHYS_RUN - 1), first = index;
+    while (first > lo && !radix_get(&ph->tree, first - 1))
+        first--;
+    *count = (uint32_t)(lo + PHYS_RUN - first);
+    return (uint32_t)(index - first);
+}
+
 uint32_t ahead_failed(struct readahead *ra)
 {
     ra->window = 0;
@@ -72,9 +82,7 @@ ASYNC(read_ahead, long r;)
 {
     ASYNC_BEGIN(read_ahead);
     AWAIT(f->r, phys_read_run, f->ph, f->index, f->pages, f->count);
-    if (f->r == 0)
-        page_put(f->pages[0]); // from here on ph may be gone
-    ASYNC_RETURN(0);
+    ASYNC_RETURN(f->r); // ph may be gone
     ASYNC_FINALLY;
     atomic_add32(&phys_totals.reading_ahead, -1u);
     ASYNC_END;

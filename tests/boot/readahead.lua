@@ -87,6 +87,9 @@ is(advised("random normal read"), ("%d %d %d"):format(alone, windows, windows - 
 is(advised("touch"), ("%d %d %d"):format(alone, windows, windows - 1), "a mapping is read ahead, too")
 is(advised("msequential touch"), ("%d %d %d"):format(alone, windows64, windows64 - 1), "sequential")
 is(advised("mrandom touch"), ("%d %d 0"):format(alone, alone), "random")
+is(advised("half"), "127 7 5", "from the middle: the block around the first page, then ahead")
+is(advised("back"), ("%d %d 0"):format(alone, PAGES / 16), "backwards: block by block")
+is(advised("mrandom back"), ("%d %d 0"):format(alone, alone), "random")
 for _, word in ipairs { "willneed", "readahead", "mwillneed" } do
     is(advised(word), ("%d 4 4"):format(alone), word .. ": all is read")
     is(reading("ahead /mnt/f read").waits, 0, "and not waited for")

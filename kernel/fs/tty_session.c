@@ -132,14 +132,19 @@ static void take_from_members(struct tty *tty, int32_t sid, int32_t old_pgrp)
     atomic_add32(&tty->refs, -l.lost);
 }
 
-// The session that had it, with its foreground group.
-static int32_t take_off(struct tty *tty, int32_t *pgrp)
+// The session that had it, with its foreground group. only: nothing happens if it is another's by now; 0: whose it is does
+// not matter.
+static int32_t take_off(struct tty *tty, int32_t only, int32_t *pgrp)
 {
+    int32_t sid = 0;
+    *pgrp = 0;
     spin_lock(&process_tree_lock);
-    int32_t sid = tty->session;
-    *pgrp = tty->pgrp;
-    tty->session = 0;
-    store_relaxed(&tty->pgrp, 0);
+    if (only == 0 || tty->session == only) {
+        sid = tty->session;
+        *pgrp = tty->pgrp;
+        tty->session = 0;
+        store_relaxed(&tty->pgrp, 0);
+    }
     spin_unlock(&process_tree_lock);
     return sid;
 }
@@ -167,7 +172,7 @@ long tty_set_controlling(struct tty *tty, struct task *t, bool readable, bool st
         spin_unlock(&process_tree_lock);
         if (r < 0 || has || free)
             return r;
-        take_from_members(tty, take_off(tty, &unused), 0);
+        take_from_members(tty, take_off(tty, 0, &unused), 0);
     }
 }
 
@@ -210,9 +215,9 @@ void tty_drop(struct tty *tty)
 }
 
 // The leader lets go of a terminal that goes on.
-static void leader_leaves(struct tty *tty, bool exits)
+static void leader_leaves(struct tty *tty, const struct process *p, bool exits)
 {
-    int32_t pgrp, sid = take_off(tty, &pgrp);
+    int32_t pgrp, sid = take_off(tty, (int32_t)p->sid, &pgrp);
     tty_signal(pgrp, TTY_SIGHUP);
     if (!exits)
         tty_signal(pgrp, TTY_SIGCONT);
@@ -225,7 +230,7 @@ long tty_give_up(struct tty *tty, struct task *t)
     if (!tty_is_controlling(tty, t))
         return -ENOTTY;
     if (leads(p)) {
-        leader_leaves(tty, false);
+        leader_leaves(tty, p, false);
         return 0;
     }
     spin_lock(&process_tree_lock);
@@ -247,8 +252,8 @@ void tty_process_exit(struct process *p)
         tty_signal(old_pgrp, TTY_SIGHUP);
         tty_signal(old_pgrp, TTY_SIGCONT);
     } else if (leads(p) && tty->driver->pty) {
-        leader_leaves(tty, true);
-    } else if (leads(p)) {
+        leader_leaves(tty, p, true);
+    } else if (leads(p) && load_relaxed(&tty->session) == (int32_t)p->sid) {
         tty_hang_up(tty, true);
     }
     tty_drop(tty);
@@ -268,7 +273,7 @@ void tty_hang_up(struct tty *tty, bool leader_exits)
     waitq_wake_all(&tty->writers);
     poll_wake(&tty->pollers, POLL_ANY);
     spin_unlock(&tty->lock);
-    int32_t pgrp, sid = take_off(tty, &pgrp);
+    int32_t pgrp, sid = take_off(tty, 0, &pgrp);
     take_from_members(tty, sid, pgrp);
     if (sid != 0) {
         job->signal_leader(sid, TTY_SIGHUP);

@@ -84,6 +84,7 @@ static void type(const char *text)
 
 // What a process was sent, in the order of arrival: it writes a letter per signal to the gate.
 static struct gate told;
+static volatile sig_atomic_t letters;
 
 static void tell(int sig)
 {
@@ -95,6 +96,7 @@ static void tell(int sig)
 
     if (write(told.fds[1], &c, 1) != 1)
         _exit(1);
+    letters++;
 }
 
 static void tell_of(int sig)
@@ -505,8 +507,9 @@ static void test_leader_exits(void)
             tell_of(SIGHUP);
             tell_of(SIGCONT);
             raise(SIGTSTP);
-            for (;;)
-                pause();
+            while (letters < 2)
+                sched_yield();
+            _exit(0);
         }
         waitpid(back, &status, WUNTRACED);
         _exit(0);
@@ -516,13 +519,22 @@ static void test_leader_exits(void)
     close(master);
 }
 
+static const char *keys(int by, const char *what)
+{
+    static const char *const how[] = {"master closed", "TIOCVHANGUP", "vhangup"};
+    static char key[100];
+
+    snprintf(key, sizeof key, "%s, %s", how[by], what);
+    return key;
+}
+
 // The master closes under a session: its leader is told, and the foreground group when that exits.
 static void test_hang_up(void)
 {
     struct gate set = gate_make(), ready = gate_make(), gone = gate_make();
     char c;
 
-    for (int by = 0; by < 2; by++) {
+    for (int by = 0; by < 3; by++) {
         told = gate_make();
         make_pair();
         pid_t leader = fork();
@@ -539,8 +551,9 @@ static void test_hang_up(void)
                 while (tcgetpgrp(slave) != getpid())
                     sched_yield();
                 pass(&set);
-                for (;;)
-                    pause();
+                while (letters < 2)
+                    sched_yield();
+                _exit(0);
             }
             tcsetpgrp(slave, front);
             wait_for_pass(&set);
@@ -549,22 +562,26 @@ static void test_hang_up(void)
             pass(&ready);
             if (by == 1)
                 OK("TIOCVHANGUP", ioctl(slave, TIOCVHANGUP));
+            if (by == 2) {
+                CHILD("nobody may", if (setresuid(1, 1, 1) == 0) VALUE("vhangup", vhangup());
+                      VALUE("TIOCVHANGUP by nobody", ioctl(slave, TIOCVHANGUP)));
+                OK("vhangup by root", vhangup());
+            }
             wait_for_pass(&gone);
-            YES(by ? "vhangup, it has the terminal" : "hangup, it has the terminal",
-                has_terminal());
-            VALUE(by ? "vhangup, read" : "hangup, read", read(slave, &c, 1));
-            VALUE(by ? "vhangup, write" : "hangup, write", write(slave, "x", 1));
-            VALUE(by ? "vhangup, tcgetpgrp" : "hangup, tcgetpgrp", tcgetpgrp(slave));
+            YES(keys(by, "it has the terminal"), has_terminal());
+            VALUE(keys(by, "read"), read(slave, &c, 1));
+            VALUE(keys(by, "write"), write(slave, "x", 1));
+            VALUE(keys(by, "tcgetpgrp"), tcgetpgrp(slave));
             _exit(0);
         }
         wait_for_pass(&ready);
         if (by == 0)
             close(master);
-        say_told(by ? "vhangup, leader is told" : "hangup, leader is told", 2);
+        say_told(keys(by, "leader is told"), 2);
         pass(&gone);
-        say_end(by ? "vhangup, leader" : "hangup, leader", leader);
-        say_told(by ? "vhangup, then the foreground" : "hangup, then the foreground", 2);
-        if (by == 1)
+        say_end(keys(by, "leader"), leader);
+        say_told(keys(by, "then the foreground"), 2);
+        if (by > 0)
             close(master);
     }
 }

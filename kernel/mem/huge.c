@@ -75,12 +75,6 @@ static bool map_run(struct space *s, va_t va, pa_t run)
     return table;
 }
 
-static void run_unref(pa_t run)
-{
-    for (unsigned i = 0; i < PT_ENTRIES; i++)
-        frame_unref(run + i * PAGE_SIZE);
-}
-
 ASYNC(huge_fault, pa_t run; uint32_t done;)
 {
     ASYNC_BEGIN(huge_fault);
@@ -95,7 +89,7 @@ ASYNC(huge_fault, pa_t run; uint32_t done;)
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     if (f->run)
-        run_unref(f->run);
+        frame_unref_run(f->run, HUGE_ORDER);
     ASYNC_END;
 }
 
@@ -132,7 +126,7 @@ void huge_zap(struct zap *z, pte_t *slot, va_t va)
         z->hi = va + HUGE_SIZE;
         zap_finish(z);
     }
-    run_unref(run);
+    frame_unref_run(run, HUGE_ORDER);
     s->walked = UINT64_MAX; // it may have been this table
     s->tables--;
     list_remove(&page_of(kva_to_pa(table))->link);

@@ -47,14 +47,6 @@ void page_copy(void *dst_kva, const void *src_kva)
     }
 }
 
-// A frame outside the buddy lists that is FREE. Another hart may look at it just now, as the buddy of
-// what it gives back: it must not see FREE with the order of an earlier life.
-static inline void set_loose(struct page *pg)
-{
-    store_relaxed(&pg->order, FRAME_NO_ORDER);
-    store_release(&pg->kind, FRAME_FREE);
-}
-
 // ---- boot
 
 void frames_init(const struct frame_range *ranges, size_t n)
@@ -88,7 +80,7 @@ void frames_init(const struct frame_range *ranges, size_t n)
 static void cache_push(struct frame_cache *c, struct page *pg, unsigned order)
 {
     for (size_t i = 1ul << order; i-- > 0;) {
-        set_loose(&pg[i]);
+        frame_set_loose(&pg[i]);
         c->frame[c->count++] = page_pa(&pg[i]);
     }
 }
@@ -192,17 +184,6 @@ static cold void cache_drain(struct frame_cache *c)
     __builtin_memmove(c->frame, c->frame + FRAME_BATCH, c->count * sizeof *c->frame);
 }
 
-static void page_reset(struct page *pg, pa_t pa)
-{
-    if (unlikely(pg->kind <= FRAME_FREE))
-        panic("frame 0x%lx is freed, but its kind is %u", (unsigned long)pa, pg->kind);
-    translations_check_freed(pa);
-    pg->refs = 0;
-    store_relaxed(&pg->pins, 0);
-    pg->flags = 0;
-    set_loose(pg);
-}
-
 static inline void cache_put(struct frame_cache *c, pa_t pa)
 {
     if (unlikely(c->count == FRAME_CACHE_MAX))
@@ -260,7 +241,7 @@ static void hold_back(struct frame_cache *c, pa_t pa, const void *pc)
 void frame_free(pa_t pa)
 {
     struct frame_cache *c = &frame_cache;
-    page_reset(page_of(pa), pa);
+    frame_reset(page_of(pa), pa);
     c->frees++;
     if (FREED_KEPT)
         hold_back(c, pa, __builtin_return_address(0));
@@ -276,7 +257,7 @@ void frame_free_zeroed(pa_t pa)
         frame_free(pa);
         return;
     }
-    page_reset(page_of(pa), pa);
+    frame_reset(page_of(pa), pa);
     c->frees++;
     c->zero[c->zeroed++] = pa;
 }

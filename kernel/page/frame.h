@@ -123,6 +123,9 @@ pa_t frame_alloc_order(unsigned order);
 pa_t frame_alloc_run(size_t n);
 pa_t frame_try_run(size_t n); // the same, but nothing cached is given up for it
 
+// Drops one reference of each of 2^order frames, aligned to their size. If all were the last ones, and nobody can
+// take another, they stay together.
+void frame_unref_run(pa_t pa, unsigned order);
 // Could frame_try_run give 2^order now, without the depot's? A glance, without the lock.
 bool frame_has_run(unsigned order);
 

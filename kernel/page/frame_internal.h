@@ -3,6 +3,8 @@
 #pragma once
 
 #include "arch/cpu.h"
+#include "lib/log.h"
+#include "lib/translations.h"
 #include "page/buddy.h"
 #include "page/freed.h"
 
@@ -25,4 +27,24 @@ static inline void frame_check_free(struct page *pg)
 #else
     (void)pg;
 #endif
+}
+
+// A frame outside the buddy lists that is FREE. Another hart may look at it just now, as the buddy of
+// what it gives back: it must not see FREE with the order of an earlier life.
+static inline void frame_set_loose(struct page *pg)
+{
+    store_relaxed(&pg->order, FRAME_NO_ORDER);
+    store_release(&pg->kind, FRAME_FREE);
+}
+
+// The last reference is gone: nobody may reach it any more.
+static inline void frame_reset(struct page *pg, pa_t pa)
+{
+    if (unlikely(pg->kind <= FRAME_FREE))
+        panic("frame 0x%lx is freed, but its kind is %u", (unsigned long)pa, pg->kind);
+    translations_check_freed(pa);
+    pg->refs = 0;
+    store_relaxed(&pg->pins, 0);
+    pg->flags = 0;
+    frame_set_loose(pg);
 }

@@ -64,3 +64,23 @@ pa_t frame_alloc_order(unsigned order)
 {
     return order > FRAME_ORDER_MAX ? 0 : frame_alloc_run(1ul << order);
 }
+
+void frame_unref_run(pa_t pa, unsigned order)
+{
+    struct page *pg = page_of(pa);
+    size_t n = 1ul << order;
+    bool own = !FREED_KEPT; // what is held back, is frame by frame
+    for (size_t i = 0; own && i < n; i++)
+        own = load_acquire(&pg[i].refs) == 1;
+    if (!own) {
+        for (size_t i = 0; i < n; i++)
+            page_put(&pg[i]);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        frame_reset(&pg[i], pa + i * PAGE_SIZE);
+    frame_cache.frees += n;
+    spin_lock(&buddy.lock);
+    buddy_put(pg, order);
+    spin_unlock(&buddy.lock);
+}

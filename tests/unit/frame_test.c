@@ -127,6 +127,33 @@ static void test_runs(void **state)
     assert_int_equal(frame_free_count(), before);
 }
 
+// What is given back as a run is one again, unless somebody has a frame of it.
+static void test_run_given_back(void **state)
+{
+    (void)state;
+    frame_flush_hart();
+    struct frame_stats first, now;
+    frame_stats_get(&first);
+    pa_t pa = frame_try_run(512);
+    assert_true(pa && !(pa & (512 * PAGE_SIZE - 1)));
+    frame_unref_run(pa, 9);
+    frame_stats_get(&now);
+    assert_int_equal(now.free, first.free);
+    assert_int_equal(now.frees, first.frees + 512);
+    assert_memory_equal(now.free_blocks, first.free_blocks, sizeof now.free_blocks);
+    for (unsigned i = 0; i < 512; i++)
+        assert_int_equal(page_of(pa)[i].refs, 0);
+    assert_int_equal(frame_try_run(512), pa);
+    frame_ref(pa + 77 * PAGE_SIZE);
+    frame_unref_run(pa, 9);
+    assert_int_equal(page_of(pa)[77].refs, 1);
+    assert_int_equal(frame_free_count(), first.free - 1);
+    frame_unref(pa + 77 * PAGE_SIZE);
+    frame_flush_hart();
+    frame_stats_get(&now);
+    assert_memory_equal(now.free_blocks, first.free_blocks, sizeof now.free_blocks);
+}
+
 static void test_zeroed_stock(void **state)
 {
     (void)state;
@@ -261,10 +288,11 @@ static void test_heap_scattered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts),          cmocka_unit_test(test_all_frames),
-        cmocka_unit_test(test_reserve),         cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_zeroed_stock),    cmocka_unit_test(test_heap_random),
-        cmocka_unit_test(test_heap_exhaustion), cmocka_unit_test(test_heap_scattered),
+        cmocka_unit_test(test_counts),         cmocka_unit_test(test_all_frames),
+        cmocka_unit_test(test_reserve),        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_run_given_back), cmocka_unit_test(test_zeroed_stock),
+        cmocka_unit_test(test_heap_random),    cmocka_unit_test(test_heap_exhaustion),
+        cmocka_unit_test(test_heap_scattered),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

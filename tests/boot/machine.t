@@ -31,8 +31,9 @@ boot() {
     tr -d '\r\000' <"$work/raw" >"$work/log"
 }
 
-machine_ms() {
-    awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) * 1000 / hz) }' "/proc/$(ps -o pid= --ppid $machine | tr -d ' ')/stat"
+machine_ms() { # 0: it has gone
+    qemu=$(ps -o pid= --ppid $machine | tr -d ' ')
+    { [ -n "$qemu" ] && awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) * 1000 / hz) }' "/proc/$qemu/stat"; } || echo 0
 }
 
 free_mib() {

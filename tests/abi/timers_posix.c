@@ -246,8 +246,8 @@ static void test_interval(void)
         sigaction(timers[i].sig, &action, NULL);
         calls = 0;
         snprintf(key, sizeof key, "%s set", timers[i].name);
-        VALUE(key, setitimer(timers[i].which, &v, NULL));
         int64_t start = now(CLOCK_PROCESS_CPUTIME_ID);
+        VALUE(key, setitimer(timers[i].which, &v, NULL));
         work(3);
         snprintf(key, sizeof key, "%s three times", timers[i].name);
         say(key, "%s code %s", signal_name(last.si_signo),

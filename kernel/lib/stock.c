@@ -11,8 +11,9 @@ static uint32_t given[MAX_HARTS]; // by hart: the last request it has given back
 static void give_back(void)
 {
     uint32_t request = load_acquire(&asked); // read first: for a later one it is asked again
-    SET_FOREACH(stocks, struct stock, s)
-        s->give_back();
+    for (int i = 0; i < 2; i++)              // what one gives back may go to the stock of another
+        SET_FOREACH(stocks, struct stock, s)
+            s->give_back();
     store_release(&given[hart_index()], request);
 }
 

@@ -134,11 +134,11 @@ ASYNC(space_will_need, struct part p; va_t at;)
 {
     ASYNC_BEGIN(space_will_need);
     for (f->at = f->va; next_part(f->s, f->at, f->va + f->len, true, &f->p); f->at = f->p.hi) {
-        if (!f->p.phys)
-            continue;
-        phys_will_need(f->p.phys, f->p.offset >> PAGE_SHIFT,
-                       (f->p.offset + (f->p.hi - f->p.lo)) >> PAGE_SHIFT);
-        phys_put(f->p.phys);
+        if (f->p.phys) {
+            phys_will_need(f->p.phys, f->p.offset >> PAGE_SHIFT,
+                           (f->p.offset + (f->p.hi - f->p.lo)) >> PAGE_SHIFT);
+            phys_put(f->p.phys);
+        }
         YIELD();
     }
     ASYNC_RETURN(0);

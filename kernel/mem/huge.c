@@ -79,7 +79,8 @@ ASYNC(huge_fault, pa_t run; uint32_t done;)
 {
     ASYNC_BEGIN(huge_fault);
     f->run = frame_try_run(PT_ENTRIES);
-    if (!f->run)
+    if (!f->run ||
+        frame_spare() < 2 * frame_reserve) // others have taken theirs since it was looked
         ASYNC_RETURN(0);
     f->done = 0;
     while (clear_some(f->run, &f->done), f->done < PT_ENTRIES)

@@ -169,7 +169,8 @@ static void put_in(struct space *s, struct mapping *m)
 static bool is_small(struct space *s, va_t lo, va_t hi)
 {
     unsigned n = 0;
-    if (hi - lo > NOW_BYTES && (s->resident > NOW_BYTES >> PAGE_SHIFT || hi - lo > 1ul << 36))
+    if (hi - lo > NOW_BYTES &&
+        (s->resident > NOW_BYTES >> PAGE_SHIFT || s->tables > NOW_TABLES || hi - lo > 1ul << 36))
         return false;
     for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r))
         if (++n > NOW_MAPPINGS)

@@ -12,6 +12,7 @@ enum {
     STEP_PAGES = 512,    // entries one poll works on before it yields
     NOW_BYTES = 8 << 20, // ranges up to here are done in a plain call
     NOW_MAPPINGS = 32,
+    NOW_TABLES = 64,        // of larger ones, if that many tables may have to be looked at
     STACK_GAP = 256 * 4096, // free room kept below a growing stack
     MAP_LOWEST = PAGE_SIZE, // nothing is mapped below, so that a NULL pointer faults
 };

@@ -89,6 +89,8 @@ va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
         if (va < end)
             return va;
         *budget -= *budget > 4 ? 4 : *budget; // a table costs, also an empty one
+        if (!*budget)
+            return va;
     }
     return hi;
 }

@@ -16,14 +16,19 @@ int tty_file_open(struct file *file, struct tty *tty)
     struct tty_file *of = kzalloc(sizeof *of);
     if (!of)
         return -ENOMEM;
-    tty_get(tty);
     of->tty = tty;
     of->console = file->vnode->rdev == DEV_CONSOLE;
     spin_lock(&tty->lock);
+    bool gone = load_relaxed(&tty->gone); // set before the hang-up, which would not be this file's
     of->hangups = tty->hangups;
-    if (tty->opens++ == 0 && tty->driver->opened)
+    if (!gone && tty->opens++ == 0 && tty->driver->opened)
         tty->driver->opened(tty, true);
     spin_unlock(&tty->lock);
+    if (gone) {
+        kfree(of);
+        return -EIO;
+    }
+    tty_get(tty);
     file->priv = of;
     return 0;
 }

@@ -38,7 +38,7 @@ struct tty {
     struct winsize_k winsize;
     uint32_t opens;   // files
     uint32_t hangups; // files that were opened before the last one are hung up
-    bool gone;        // the other end is closed for good
+    bool gone;        // the other end is closed for good: set, then it is hung up; nobody gets it any more
 };
 extern struct tty tty_console;
 
@@ -76,7 +76,7 @@ static inline void tty_put(struct tty *tty)
         tty->driver->free(tty);
 }
 
-// Makes file an open file of tty (its own reference). 0, -ENOMEM.
+// Makes file an open file of tty (its own reference). 0, -ENOMEM, -EIO: it is gone.
 int tty_file_open(struct file *file, struct tty *tty);
 void tty_file_release(struct file *file);
 static inline bool tty_file_hung(const struct tty_file *of)

@@ -100,7 +100,7 @@ void tty_take_at_open(struct tty *tty, struct task *t)
 {
     struct process *p = t->thread ? t->thread->process : NULL;
     spin_lock(&process_tree_lock);
-    if (p && leads(p) && !p->tty && tty->session == 0)
+    if (p && leads(p) && !p->tty && tty->session == 0 && !load_relaxed(&tty->gone))
         become_controlling_locked(tty, p);
     spin_unlock(&process_tree_lock);
 }
@@ -153,6 +153,8 @@ static long may_control_locked(const struct tty *tty, const struct process *p, b
                                bool steal)
 {
     bool root = p->cred.euid == 0;
+    if (load_relaxed(&tty->gone))
+        return -EIO; // what takes it off its session may be over
     if (!leads(p) || p->tty || (tty->session != 0 && !(steal && root)) || (!readable && !root))
         return -EPERM;
     return 0;

@@ -160,6 +160,7 @@ static long type(struct tty *tty, struct task *t, uint8_t byte)
     spin_lock(&tty->lock);
     unsigned bits = ldisc_input(&tty->ld, byte);
     tty_wake_locked(tty, bits);
+    tty_input_taken_locked(tty); // it may have been one that removes
     spin_unlock(&tty->lock);
     tty_act(tty, bits);
     return 0;

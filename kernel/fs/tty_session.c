@@ -269,8 +269,10 @@ void tty_hang_up(struct tty *tty, bool leader_exits)
 {
     spin_lock(&tty->lock);
     tty->hangups++;
-    if (!leader_exits) // what was typed ahead is for the leader that follows: here we are kinder than Linux
+    if (!leader_exits) { // what was typed ahead is for the leader that follows: here we are kinder than Linux
         ldisc_flush_input(&tty->ld);
+        tty_input_taken_locked(tty);
+    }
     waitq_wake_all(&tty->readers);
     waitq_wake_all(&tty->writers);
     poll_wake(&tty->pollers, POLL_ANY);

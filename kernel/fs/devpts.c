@@ -3,6 +3,7 @@
 //
 // Nothing is stored here: a lookup makes a vnode for a terminal that there is. Every mount shows all of
 // them. Mount options gid= and mode= say whose new ones are.
+#include "fs/path.h"
 #include "fs/pty.h"
 #include "page/heap.h"
 
@@ -41,7 +42,7 @@ static bool parse_index(const char *name, size_t len, uint32_t *index)
 
 static long lookup(struct super *super, const char *name, size_t len, struct vnode **out)
 {
-    uint32_t index, mode, uid, gid;
+    uint32_t index;
     if (len == 4 && memcmp(name, "ptmx", 4) == 0) {
         *out = node_new(super, INO_PTMX, S_IFCHR, MAKEDEV(5, 2));
         return *out ? 0 : -ENOMEM;
@@ -49,16 +50,15 @@ static long lookup(struct super *super, const char *name, size_t len, struct vno
     struct pty *p = parse_index(name, len, &index) ? pty_find(index) : NULL;
     if (!p)
         return -ENOENT;
-    bool named = pty_owner(index, &mode, &uid, &gid);
-    struct vnode *v = named ? node_new(super, INO_FIRST + index, S_IFCHR | mode, p->tty.dev) : NULL;
+    struct vnode *v = node_new(super, INO_FIRST + index, S_IFCHR, p->tty.dev);
     if (v) {
-        v->uid = uid;
-        v->gid = gid;
+        v->priv = (void *)(uintptr_t)p->tty.id;
+        pty_load_owner(v);
         v->atime_ns = v->mtime_ns = v->ctime_ns = p->made_ns;
     }
     tty_put(&p->tty);
     *out = v;
-    return v ? 0 : named ? -ENOMEM : -ENOENT;
+    return v ? 0 : -ENOMEM;
 }
 
 ASYNC_IMPL(devpts_lookup, vnode_lookup, )
@@ -98,30 +98,25 @@ ASYNC_IMPL(devpts_readdir, vnode_readdir, )
 // Several vnodes may stand for one terminal: what they show is kept with it.
 static void devpts_getattr(struct vnode *v, struct stat_k *st)
 {
-    uint32_t mode, uid, gid;
+    pty_load_owner(v);
     vnode_getattr_default(v, st);
-    if (v->ino < INO_FIRST || !pty_owner((uint32_t)v->ino - INO_FIRST, &mode, &uid, &gid))
-        return;
-    st->mode = S_IFCHR | mode;
-    st->uid = uid;
-    st->gid = gid;
 }
 
-static void change(struct vnode *v, const struct vattr *a)
+// The caller was asked whether it owns v, which may have another owner since.
+static int change(struct vnode *v, const struct vattr *a)
 {
-    uint32_t index = (uint32_t)v->ino - INO_FIRST;
-    if (v->ino >= INO_FIRST && pty_owner(index, &v->mode, &v->uid, &v->gid))
-        v->mode |= S_IFCHR;
+    uint32_t asked = v->uid;
+    if (pty_load_owner(v) && v->uid != asked && !vnode_owner(v))
+        return -EPERM;
     vnode_set_fields(v, a);
-    if (v->ino >= INO_FIRST)
-        pty_store_owner(index, v);
+    pty_store_owner(v);
+    return 0;
 }
 
 ASYNC_IMPL(devpts_setattr, vnode_setattr, )
 {
     ASYNC_BEGIN(devpts_setattr);
-    change(f->v, f->attr);
-    ASYNC_RETURN(0);
+    ASYNC_RETURN(change(f->v, f->attr));
     ASYNC_FINALLY;
     ASYNC_END;
 }

@@ -8,6 +8,7 @@
 // is left and then gets EIO, until somebody opens the slave again.
 #include "fs/pty.h"
 
+#include "fs/path.h"
 #include "fs/poll.h"
 #include "page/heap.h"
 #include "task/thread.h"
@@ -121,29 +122,43 @@ uint32_t pty_next(uint32_t from)
     return found;
 }
 
-void pty_store_owner(uint32_t index, const struct vnode *v)
+// The terminal that v stands for, which may be without a name by now; NULL: it is no more. Its number may be another's.
+static struct pty *of_vnode_locked(const struct vnode *v)
+{
+    LIST_FOREACH(it, &ptys)
+        if (entry_of(it)->tty.id == (uintptr_t)v->priv)
+            return entry_of(it);
+    return NULL;
+}
+
+static bool load_owner_locked(const struct pty *p, struct vnode *v)
+{
+    if (!p)
+        return false;
+    v->mode = S_IFCHR | p->mode;
+    v->uid = p->uid;
+    v->gid = p->gid;
+    return true;
+}
+
+bool pty_load_owner(struct vnode *v)
 {
     spin_lock(&ptys_lock);
-    struct pty *p = find_locked(index);
+    bool found = load_owner_locked(of_vnode_locked(v), v);
+    spin_unlock(&ptys_lock);
+    return found;
+}
+
+void pty_store_owner(const struct vnode *v)
+{
+    spin_lock(&ptys_lock);
+    struct pty *p = of_vnode_locked(v);
     if (p) {
         p->mode = v->mode & S_IALLUGO;
         p->uid = v->uid;
         p->gid = v->gid;
     }
     spin_unlock(&ptys_lock);
-}
-
-bool pty_owner(uint32_t index, uint32_t *mode, uint32_t *uid, uint32_t *gid)
-{
-    spin_lock(&ptys_lock);
-    const struct pty *p = find_locked(index);
-    if (p) {
-        *mode = p->mode;
-        *uid = p->uid;
-        *gid = p->gid;
-    }
-    spin_unlock(&ptys_lock);
-    return p;
 }
 
 // ---- for the monitor
@@ -212,12 +227,28 @@ void pty_set_named(struct pty *p, bool on)
 
 // ---- the slave
 
+// What the vnode said to who was let through may be old: another vnode, or the terminal's number another's, since.
+static int find_to_open(const struct file *file, struct pty **out)
+{
+    uint32_t want = (file->readable ? R_OK : 0) | (file->writable ? W_OK : 0);
+    spin_lock(&ptys_lock);
+    struct pty *p = of_vnode_locked(file->vnode);
+    int r = p && p->named ? 0 : -EIO;
+    if (r == 0 && load_owner_locked(p, file->vnode))
+        r = vnode_permission(file->vnode, want);
+    if (r == 0 && !ref_get_unless_zero(&p->tty.refs))
+        r = -EIO; // closed just now
+    spin_unlock(&ptys_lock);
+    *out = p;
+    return r;
+}
+
 ASYNC_IMPL(pts_open, file_open, struct pty *p; long r;)
 {
     ASYNC_BEGIN(pts_open);
-    f->p = pty_find(DEV_MINOR(f->file->vnode->rdev));
-    if (!f->p)
-        ASYNC_RETURN(-EIO); // closed just now
+    f->r = find_to_open(f->file, &f->p);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
     f->r = load_relaxed(&f->p->locked) ? -EIO : tty_file_open(f->file, &f->p->tty);
     if (f->r == 0 && f->file->readable && !(f->file->flags & O_NOCTTY))
         tty_take_at_open(&f->p->tty, t);

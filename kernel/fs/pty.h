@@ -34,9 +34,10 @@ void pty_set_named(struct pty *p, bool on);
 struct pty *pty_find(uint32_t index);
 // The number of the first that has a name, from `from` on; UINT32_MAX: there is none.
 uint32_t pty_next(uint32_t from);
-// Copies what /dev/pts shows from the vnode, or into it. Nothing happens when it has no name any more.
-void pty_store_owner(uint32_t index, const struct vnode *v);
-bool pty_owner(uint32_t index, uint32_t *mode, uint32_t *uid, uint32_t *gid);
+// A vnode of /dev/pts stands for the terminal whose id is in v->priv, and has no reference to it. Copies what is shown of
+// the terminal into the vnode (false: it is no more), or from it (nothing happens then).
+bool pty_load_owner(struct vnode *v);
+void pty_store_owner(const struct vnode *v);
 
 // All terminals, for the monitor: one by its id, referenced, or NULL; the least id from `from` on, UINT64_MAX: none.
 struct tty *tty_find(uint64_t id);

@@ -575,6 +575,36 @@ static void test_master_goes(void)
         close(many[i]);
 }
 
+// A file that only names a terminal does not keep it, nor its number: it never stands for the next one.
+static void test_stale_name(void)
+{
+    char old[64], link[64];
+    struct stat st;
+    int master = open_pair(NULL);
+
+    OK("chown", chown(name, 7, 8));
+    int named = open(name, O_PATH);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", named);
+    int slave = open(link, O_RDWR | O_NOCTTY);
+    YES("opened by a file that names it", slave >= 0);
+    close(slave);
+    OK("chown again", chown(name, 9, 9));
+    CHILD("the old owner", if (setresuid(7, 7, 7) == 0) {
+        VALUE("opens", open(link, O_RDWR | O_NOCTTY));
+        VALUE("chmods", chmod(link, 0666));
+    });
+    close(master);
+    strcpy(old, name);
+    master = open_pair(NULL);
+    YES("the number is taken again", !strcmp(old, name));
+    VALUE("open, stale", open(link, O_RDWR | O_NOCTTY));
+    chmod(link, 0666);
+    OK("stat", stat(name, &st));
+    say("mode of the next", "%o", st.st_mode & 07777);
+    close(named);
+    close(master);
+}
+
 int main(void)
 {
     alarm(100);
@@ -585,5 +615,6 @@ int main(void)
     test_waiting();
     test_slave_goes();
     test_master_goes();
+    test_stale_name();
     return 0;
 }

@@ -69,15 +69,16 @@ void ldisc_flush_input(struct ldisc *ld)
 
 // ---- echo
 
-// The column of the cursor after the bytes [canon, end) of the line being edited.
-static uint32_t column_at(struct ldisc *ld, uint32_t end)
+// How far a tab behind the line being edited goes. What stands before the last tab in it is not looked at: each begins a
+// column that is a multiple of their width, so erasing all of a line of tabs looks at each byte once.
+static uint32_t tab_width(struct ldisc *ld)
 {
-    uint32_t col = ld->edit_column;
-    for (uint32_t i = ld->canon; i != end; i++) {
-        uint8_t c = *ldisc_in_at(ld, i);
-        col += c == '\t' ? LDISC_TAB - col % LDISC_TAB : ldisc_echo_width(ld, c);
-    }
-    return col;
+    uint32_t col = 0, i = ld->head;
+    while (i != ld->canon && *ldisc_in_at(ld, i - 1) != '\t')
+        col += ldisc_echo_width(ld, *ldisc_in_at(ld, --i));
+    if (i == ld->canon)
+        col += ld->edit_column;
+    return LDISC_TAB - col % LDISC_TAB;
 }
 
 // mapped: c came from c_iflag's newline rules. Any other newline was quoted by ^V or typed in raw
@@ -103,7 +104,7 @@ static void echo_erased(struct ldisc *ld, uint8_t c, bool single)
     if (single && !ldisc_lflag(ld, ECHOE)) {
         ldisc_echo(ld, ld->termios.c_cc[VERASE]);
     } else if (c == '\t') {
-        uint32_t n = LDISC_TAB - column_at(ld, ld->head) % LDISC_TAB;
+        uint32_t n = tab_width(ld);
         while (n-- > 0)
             ldisc_out(ld, '\b');
     } else {

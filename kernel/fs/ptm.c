@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { CHUNK = 128, TIOCGPTPEER = 0x5441 };
+enum { CHUNK = 128, TYPE_LINE = 8, TIOCGPTPEER = 0x5441 };
 #define TIOCGPTN   0x80045430u
 #define TIOCSPTLCK 0x40045431u
 #define TIOCSIG    0x40045436u
@@ -118,12 +118,15 @@ ASYNC_IMPL(ptm_read, file_read, size_t got; size_t n; long r; uint8_t chunk[CHUN
     ASYNC_END;
 }
 
-// Types as much of it as there is room for.
+// Types as much of it as there is room for; few bytes at a time where one may change a whole line, because the lock keeps
+// interrupts off.
 static size_t type(struct tty *tty, const uint8_t *buf, size_t n)
 {
     unsigned bits = 0;
     size_t i = 0;
     spin_lock(&tty->lock);
+    if (tty->ld.termios.c_lflag & ICANON && n > TYPE_LINE)
+        n = TYPE_LINE;
     while (i < n && ldisc_in_room(&tty->ld))
         bits |= ldisc_input(&tty->ld, buf[i++]);
     tty_wake_locked(tty, bits);
@@ -148,6 +151,7 @@ ASYNC_IMPL(ptm_write, file_write, size_t written; size_t have; size_t off; long 
             f->off += type(&pty_of(f->file)->tty, f->chunk + f->off, f->have - f->off);
             if (f->off == f->have)
                 break;
+            YIELD();
             AWAIT(f->r, ptm_wait, f->file, false);
             if (f->r < 0)
                 break;

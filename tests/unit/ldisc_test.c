@@ -272,6 +272,29 @@ static void tab_behind_prompt(void **state)
     assert_string_equal(screen(), "^A\t\b\b\b");
 }
 
+// Tabs erase to where they began, whatever stands between them.
+static void kill_of_tabs(void **state)
+{
+    (void)state;
+    ldisc_init(&ld);
+    ldisc_write(&ld, (const uint8_t *)"$ ", 2);
+    type("\tabc\t\t\001\t12345678\t", 17);
+    screen();
+    type("\025", 1);
+    assert_string_equal(screen(), "\b\b\b\b\b\b\b\b" RUB RUB RUB RUB RUB RUB RUB RUB
+                                  "\b\b\b\b\b\b" RUB RUB "\b\b\b\b\b\b\b\b"
+                                  "\b\b\b\b\b" RUB RUB RUB "\b\b\b\b\b\b");
+    for (unsigned round = 0; round < 200; round++) { // takes seconds if each tab looks at all others
+        for (unsigned i = 0; i < LDISC_IN - 1; i++) {
+            type("\t", 1);
+            screen();
+        }
+        type("\025", 1);
+        assert_int_equal(ld.head, ld.canon);
+        screen();
+    }
+}
+
 // A line that fills the buffer can still be ended, and nothing that was stored is lost.
 static void full_line(void **state)
 {
@@ -331,7 +354,7 @@ int main(void)
         cmocka_unit_test(wakes),       cmocka_unit_test(mode_switch),
         cmocka_unit_test(output),      cmocka_unit_test(tab_behind_prompt),
         cmocka_unit_test(full_line),   cmocka_unit_test(full_output),
-        cmocka_unit_test(wrap),
+        cmocka_unit_test(wrap),        cmocka_unit_test(kill_of_tabs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { CHUNK = 128, TYPE_LINE = 8, TIOCGPTPEER = 0x5441 };
+enum { CHUNK = 128, READ_MOST = 4096, TYPE_LINE = 8, TIOCGPTPEER = 0x5441 };
 #define TIOCGPTN   0x80045430u
 #define TIOCSPTLCK 0x40045431u
 #define TIOCSIG    0x40045436u
@@ -110,8 +110,8 @@ ASYNC_IMPL(ptm_read, file_read, size_t got; size_t n; long r; uint8_t chunk[CHUN
         if (f->r < 0)
             break;
         f->got += (size_t)f->r;
-        if ((size_t)f->r < f->n)
-            break; // a bad page behind the first ones
+        if ((size_t)f->r < f->n || f->got >= READ_MOST)
+            break; // a bad page behind the first ones; or the slave may write on for ever
     }
     ASYNC_RETURN(f->got > 0 ? (long)f->got : f->r);
     ASYNC_FINALLY;

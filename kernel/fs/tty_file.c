@@ -8,7 +8,7 @@
 #include "fs/tty_impl.h"
 #include "page/heap.h"
 
-enum { CHUNK = 128, WRITE_TURN = 16384, NS_PER_DECISECOND = 100000000 };
+enum { CHUNK = 128, TURN = 16384, NS_PER_DECISECOND = 100000000 };
 enum { DEV_TTY = 5 << 8 | 0, DEV_CONSOLE = 5 << 8 | 1 };
 
 int tty_file_open(struct file *file, struct tty *tty)
@@ -101,11 +101,11 @@ static long take_some(struct tty *tty, uint8_t *buf, size_t n, bool *end)
 }
 
 ASYNC_IMPL(tty_read, file_read, struct tty_file *of; struct read_rule rule; struct deadline d;
-           size_t got; long n; long r; bool end; uint8_t chunk[CHUNK];)
+           size_t got; size_t turn; long n; long r; bool end; uint8_t chunk[CHUNK];)
 {
     ASYNC_BEGIN(tty_read);
     f->of = tty_file_of(f->file);
-    f->got = 0;
+    f->got = f->turn = 0;
     f->r = 0;
     if (tty_file_hung(f->of))
         ASYNC_RETURN(0);
@@ -126,6 +126,11 @@ ASYNC_IMPL(tty_read, file_read, struct tty_file *of; struct read_rule rule; stru
             f->r = 0;
             if (f->end && (f->rule.canonical || f->got >= f->rule.need))
                 break;
+            f->turn += (size_t)f->n;
+            if (f->turn >= TURN) {
+                f->turn = 0;
+                YIELD();
+            }
             continue;
         }
         if (f->got >= f->rule.need && f->got > 0)
@@ -215,7 +220,7 @@ ASYNC_IMPL(tty_write, file_write, struct tty_file *of; struct tty *tty; size_t w
         }
         f->written += f->off;
         f->turn += f->off;
-        if (f->turn >= WRITE_TURN) {
+        if (f->turn >= TURN) {
             f->turn = 0;
             YIELD();
         }

@@ -582,13 +582,13 @@ static void test_stale_name(void)
     struct stat st;
     int master = open_pair(NULL);
 
-    OK("chown", chown(name, 7, 8));
+    OK("give it away", chown(name, 7, 8));
     int named = open(name, O_PATH);
     snprintf(link, sizeof link, "/proc/self/fd/%d", named);
     int slave = open(link, O_RDWR | O_NOCTTY);
     YES("opened by a file that names it", slave >= 0);
     close(slave);
-    OK("chown again", chown(name, 9, 9));
+    OK("and again", chown(name, 9, 9));
     CHILD("the old owner", if (setresuid(7, 7, 7) == 0) {
         VALUE("opens", open(link, O_RDWR | O_NOCTTY));
         VALUE("chmods", chmod(link, 0666));
@@ -599,7 +599,7 @@ static void test_stale_name(void)
     YES("the number is taken again", !strcmp(old, name));
     VALUE("open, stale", open(link, O_RDWR | O_NOCTTY));
     chmod(link, 0666);
-    OK("stat", stat(name, &st));
+    OK("stat the next", stat(name, &st));
     say("mode of the next", "%o", st.st_mode & 07777);
     close(named);
     close(master);

@@ -188,7 +188,7 @@ static long signal_foreground(struct pty *p, uint64_t sig)
 {
     if (sig != TTY_SIGINT && sig != TTY_SIGQUIT && sig != TTY_SIGTSTP)
         return -EINVAL;
-    tty_signal(load_relaxed(&p->tty.pgrp), (int)sig);
+    tty_signal(&p->tty, (int)sig);
     return 0;
 }
 

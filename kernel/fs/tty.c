@@ -37,15 +37,14 @@ void tty_wake_locked(struct tty *tty, unsigned bits)
 
 void tty_act(struct tty *tty, unsigned bits)
 {
-    int32_t pgrp = load_relaxed(&tty->pgrp);
     if (bits & LDISC_OUT_READY)
         tty->driver->output(tty);
     if (bits & LDISC_SIGINT)
-        tty_signal(pgrp, TTY_SIGINT);
+        tty_signal(tty, TTY_SIGINT);
     if (bits & LDISC_SIGQUIT)
-        tty_signal(pgrp, TTY_SIGQUIT);
+        tty_signal(tty, TTY_SIGQUIT);
     if (bits & LDISC_SIGTSTP)
-        tty_signal(pgrp, TTY_SIGTSTP);
+        tty_signal(tty, TTY_SIGTSTP);
 }
 
 void tty_input_taken_locked(struct tty *tty)
@@ -71,7 +70,7 @@ void tty_change_winsize(struct tty *tty, const struct winsize_k *size)
     tty->winsize = *size;
     spin_unlock(&tty->lock);
     if (changed)
-        tty_signal(load_relaxed(&tty->pgrp), TTY_SIGWINCH);
+        tty_signal(tty, TTY_SIGWINCH);
 }
 
 // ---- the console

@@ -17,8 +17,9 @@ struct task;
 struct tty;
 
 struct tty_job_ops {
-    // Sends sig to every process of the group. No lock held; interrupt side too.
-    void (*signal_pgrp)(int32_t pgrp, int sig);
+    // Sends sig to every process of the group, if it is (still) in that session: its number may be used again in another.
+    // No lock held; interrupt side too.
+    void (*signal_pgrp)(int32_t pgrp, int32_t sid, int sig);
     // To the leader of a session, if it lives. No lock held.
     void (*signal_leader)(int32_t sid, int sig);
     // 0 when that group is in that session, -EPERM when it is in another, -ESRCH: no such group.

@@ -102,7 +102,7 @@ void tty_hang_up(struct tty *tty, bool leader_exits);
 long tty_check_read(const struct tty_file *of, struct task *t);
 long tty_check_change(struct tty *tty, struct task *t); // ioctls; writes when TOSTOP is set
 
-void tty_signal(int32_t pgrp, int sig); // no lock held; pgrp 0: nobody
+void tty_signal(const struct tty *tty, int sig); // to its foreground group. No lock held
 // Does what ldisc_* asked for with its LDISC_* bits. Lock held / not held.
 void tty_wake_locked(struct tty *tty, unsigned bits);
 void tty_act(struct tty *tty, unsigned bits);

@@ -15,11 +15,16 @@ void tty_set_job_ops(const struct tty_job_ops *ops)
     store_release(&job, ops);
 }
 
-void tty_signal(int32_t pgrp, int sig)
+static void signal_group(int32_t pgrp, int32_t sid, int sig)
 {
     const struct tty_job_ops *ops = load_acquire(&job);
     if (ops && pgrp > 0)
-        ops->signal_pgrp(pgrp, sig);
+        ops->signal_pgrp(pgrp, sid, sig);
+}
+
+void tty_signal(const struct tty *tty, int sig)
+{
+    signal_group(load_relaxed(&tty->pgrp), load_relaxed(&tty->session), sig);
 }
 
 int tty_check_pgrp(int32_t pgrp, int32_t sid)
@@ -65,7 +70,7 @@ static long check(const struct tty *tty, struct task *t, int sig)
         return sig == TTY_SIGTTIN ? -EIO : 0;
     if (job->orphaned(t))
         return -EIO;
-    job->signal_pgrp(own, sig);
+    job->signal_pgrp(own, (int32_t)t->thread->process->sid, sig);
     return -ERESTARTSYS;
 }
 
@@ -220,9 +225,9 @@ void tty_drop(struct tty *tty)
 static void leader_leaves(struct tty *tty, const struct process *p, bool exits)
 {
     int32_t pgrp, sid = take_off(tty, (int32_t)p->sid, &pgrp);
-    tty_signal(pgrp, TTY_SIGHUP);
+    signal_group(pgrp, sid, TTY_SIGHUP);
     if (!exits)
-        tty_signal(pgrp, TTY_SIGCONT);
+        signal_group(pgrp, sid, TTY_SIGCONT);
     take_from_members(tty, sid, 0);
 }
 
@@ -251,8 +256,8 @@ void tty_process_exit(struct process *p)
         tty_get(tty);
     spin_unlock(&process_tree_lock);
     if (leads(p) && !tty) {
-        tty_signal(old_pgrp, TTY_SIGHUP);
-        tty_signal(old_pgrp, TTY_SIGCONT);
+        signal_group(old_pgrp, (int32_t)p->sid, TTY_SIGHUP);
+        signal_group(old_pgrp, (int32_t)p->sid, TTY_SIGCONT);
     } else if (leads(p) && tty->driver->pty) {
         leader_leaves(tty, p, true);
     } else if (leads(p) && load_relaxed(&tty->session) == (int32_t)p->sid) {
@@ -284,7 +289,7 @@ void tty_hang_up(struct tty *tty, bool leader_exits)
         job->signal_leader(sid, TTY_SIGCONT);
     }
     if (leader_exits)
-        tty_signal(pgrp, TTY_SIGHUP);
+        signal_group(pgrp, sid, TTY_SIGHUP);
 }
 
 void tty_hang_up_own(struct task *t)

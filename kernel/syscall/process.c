@@ -132,9 +132,13 @@ SYSCALL(157, setsid, 0);
 
 // ---- what the terminal asks
 
-static void job_signal_group(int32_t pgrp, int sig)
+static void job_signal_group(int32_t pgrp, int32_t sid, int sig)
 {
-    signal_send_group((uint32_t)pgrp, sig, NULL);
+    spin_lock(&process_tree_lock);
+    bool ours = group_in_session((uint32_t)pgrp, (uint32_t)sid);
+    spin_unlock(&process_tree_lock);
+    if (ours)
+        signal_send_group((uint32_t)pgrp, sig, NULL);
 }
 
 static void job_signal_leader(int32_t sid, int sig)

@@ -107,8 +107,9 @@ static struct {
 } sent[16];
 static unsigned nsent;
 
-static void signal_pgrp(int32_t pgrp, int sig)
+static void signal_pgrp(int32_t pgrp, int32_t sid, int sig)
 {
+    assert_true(pgrp < 0 || sid == 10); // the session whose it was, even if that lost the terminal just now
     assert_int_equal(hart_self.lock_depth, 0);
     sent[nsent].pgrp = pgrp;
     sent[nsent++ % 16].sig = sig;
@@ -116,7 +117,7 @@ static void signal_pgrp(int32_t pgrp, int sig)
 
 static void signal_leader(int32_t sid, int sig)
 {
-    signal_pgrp(-sid, sig);
+    signal_pgrp(-sid, sid, sig);
 }
 
 void process_foreach(uint32_t from, bool (*fn)(struct process *, void *), void *arg)

@@ -38,7 +38,7 @@ struct tty {
     struct winsize_k winsize;
     uint32_t opens;   // files
     uint32_t hangups; // files that were opened before the last one are hung up
-    bool gone;        // the other end is closed for good: set, then it is hung up; nobody gets it any more
+    bool gone; // the other end is closed for good: set, then it is hung up; nobody gets it any more
 };
 extern struct tty tty_console;
 

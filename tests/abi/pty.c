@@ -589,10 +589,11 @@ static void test_stale_name(void)
     YES("opened by a file that names it", slave >= 0);
     close(slave);
     OK("and again", chown(name, 9, 9));
-    CHILD("the old owner", if (setresuid(7, 7, 7) == 0) {
-        VALUE("opens", open(link, O_RDWR | O_NOCTTY));
-        VALUE("chmods", chmod(link, 0666));
-    });
+    CHILD(
+        "the old owner", if (setresuid(7, 7, 7) == 0) {
+            VALUE("opens", open(link, O_RDWR | O_NOCTTY));
+            VALUE("chmods", chmod(link, 0666));
+        });
     close(master);
     strcpy(old, name);
     master = open_pair(NULL);

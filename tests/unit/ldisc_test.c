@@ -284,7 +284,8 @@ static void kill_of_tabs(void **state)
     assert_string_equal(screen(), "\b\b\b\b\b\b\b\b" RUB RUB RUB RUB RUB RUB RUB RUB
                                   "\b\b\b\b\b\b" RUB RUB "\b\b\b\b\b\b\b\b"
                                   "\b\b\b\b\b" RUB RUB RUB "\b\b\b\b\b\b");
-    for (unsigned round = 0; round < 200; round++) { // takes seconds if each tab looks at all others
+    for (unsigned round = 0; round < 200;
+         round++) { // takes seconds if each tab looks at all others
         for (unsigned i = 0; i < LDISC_IN - 1; i++) {
             type("\t", 1);
             screen();

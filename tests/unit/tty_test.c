@@ -76,7 +76,13 @@ static void output(struct tty *tty)
     (void)tty;
     kicks++;
 }
-static const struct tty_driver driver = {.output = output};
+static unsigned taken;
+static void input_taken(struct tty *tty)
+{
+    assert_true(spin_held(&tty->lock));
+    taken++;
+}
+static const struct tty_driver driver = {.output = output, .input_taken = input_taken};
 
 struct poll_entry *poll_add(struct poll_list *pl, struct spinlock *lock, struct waitq *q,
                             uint32_t can)
@@ -109,7 +115,8 @@ static unsigned nsent;
 
 static void signal_pgrp(int32_t pgrp, int32_t sid, int sig)
 {
-    assert_true(pgrp < 0 || sid == 10); // the session whose it was, even if that lost the terminal just now
+    assert_true(pgrp < 0 ||
+                sid == 10); // the session whose it was, even if that lost the terminal just now
     assert_int_equal(hart_self.lock_depth, 0);
     sent[nsent].pgrp = pgrp;
     sent[nsent++ % 16].sig = sig;
@@ -594,6 +601,32 @@ static void polling(void **state)
     assert_int_equal(ops()->poll(&file, NULL), 0);
 }
 
+// The other end closed while an open was on its way: nobody gets the terminal any more.
+static void gone(void **state)
+{
+    (void)state;
+    struct tty tty;
+    struct file late = {.vnode = &vnode};
+    struct task t = {.thread = &thread};
+    tty_init(&tty, &driver, 0);
+    tty.gone = true;
+    taken = 0;
+    tty_hang_up(&tty, false);
+    assert_int_equal(taken, 1); // who waits to type goes on
+    assert_int_equal(tty_file_open(&late, &tty), -EIO);
+    assert_null(late.priv);
+    me.pid = me.sid = 11;
+    me.tty = NULL;
+    tty_take_at_open(&tty, &t);
+    assert_null(me.tty);
+    assert_int_equal(tty_set_controlling(&tty, &t, true, false), -EIO);
+    assert_null(me.tty);
+    assert_int_equal(tty.refs, 1);
+    tty.gone = false;
+    tty_take_at_open(&tty, &t);
+    assert_ptr_equal(me.tty, &tty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -613,6 +646,7 @@ int main(void)
         cmocka_unit_test_setup(hang_up, setup),
         cmocka_unit_test_setup(window, setup),
         cmocka_unit_test_setup(polling, setup),
+        cmocka_unit_test_setup(gone, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 // leader's session. Members may have given it up by themselves, or never had it.
 #include "fs/poll.h"
 #include "fs/tty_impl.h"
-#include "task/thread.h"
+#include "task/caps.h"
 
 static const struct tty_job_ops *job;
 
@@ -157,10 +157,10 @@ static int32_t take_off(struct tty *tty, int32_t only, int32_t *pgrp)
 static long may_control_locked(const struct tty *tty, const struct process *p, bool readable,
                                bool steal)
 {
-    bool root = p->cred.euid == 0;
+    bool admin = caps_have(&p->cred, CAP_SYS_ADMIN);
     if (load_relaxed(&tty->gone))
         return -EIO; // what takes it off its session may be over
-    if (!leads(p) || p->tty || (tty->session != 0 && !(steal && root)) || (!readable && !root))
+    if (!leads(p) || p->tty || (tty->session != 0 && !(steal && admin)) || (!readable && !admin))
         return -EPERM;
     return 0;
 }

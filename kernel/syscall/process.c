@@ -4,6 +4,7 @@
 #include "fs/tty.h"
 #include "lib/init.h"
 #include "syscall/syscall.h"
+#include "task/caps.h"
 #include "task/family.h"
 #include "task/signal.h"
 
@@ -187,7 +188,7 @@ static const struct tty_job_ops job_ops = {
 
 long sys_vhangup(void)
 {
-    if (process_current()->cred.euid != 0)
+    if (!caller_can(CAP_SYS_TTY_CONFIG))
         return -EPERM;
     tty_hang_up_own(current_task());
     return 0;

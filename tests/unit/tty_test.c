@@ -605,7 +605,7 @@ static void polling(void **state)
 static void gone(void **state)
 {
     (void)state;
-    struct tty tty;
+    static struct tty tty;
     struct file late = {.vnode = &vnode};
     struct task t = {.thread = &thread};
     tty_init(&tty, &driver, 0);

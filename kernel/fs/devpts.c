@@ -11,7 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEVPTS_MAGIC = 0x1cd1, INO_ROOT = 1, INO_PTMX = 2, INO_FIRST = 3, POS_FIRST = 3 };
+enum {
+    DEVPTS_MAGIC = 0x1cd1,
+    INO_ROOT = 1,
+    INO_PTMX = 2,
+    INO_FIRST = 3,
+    POS_FIRST = 3,
+    AT_ONCE = 64
+};
 
 static const struct vnode_ops devpts_ops;
 
@@ -69,10 +76,21 @@ ASYNC_IMPL(devpts_lookup, vnode_lookup, )
     ASYNC_END;
 }
 
+static bool emit_one(struct dir_sink *sink, uint32_t index)
+{
+    char name[12];
+    int n = snprintf(name, sizeof name, "%u", (unsigned)index);
+    int64_t next = POS_FIRST + (int64_t)index + 1;
+    if (!sink->emit(sink, name, (size_t)n, INO_FIRST + index, DT_OF_MODE(S_IFCHR), next))
+        return false;
+    sink->pos = next;
+    return true;
+}
+
 ASYNC_IMPL(devpts_readdir, vnode_readdir, )
 {
     ASYNC_BEGIN(devpts_readdir);
-    char name[12];
+    uint32_t index[AT_ONCE];
     struct dir_sink *sink = f->sink;
     if (!dir_emit_dots(sink, f->dir, INO_ROOT))
         ASYNC_RETURN(0);
@@ -82,14 +100,12 @@ ASYNC_IMPL(devpts_readdir, vnode_readdir, )
         sink->pos = POS_FIRST;
     }
     for (;;) {
-        uint32_t index = pty_next((uint32_t)(sink->pos - POS_FIRST));
-        if (index == UINT32_MAX)
+        size_t n = pty_list((uint32_t)(sink->pos - POS_FIRST), index, AT_ONCE);
+        for (size_t i = 0; i < n; i++)
+            if (!emit_one(sink, index[i]))
+                ASYNC_RETURN(0);
+        if (n < AT_ONCE)
             ASYNC_RETURN(0);
-        int n = snprintf(name, sizeof name, "%u", (unsigned)index);
-        int64_t next = POS_FIRST + (int64_t)index + 1;
-        if (!sink->emit(sink, name, (size_t)n, INO_FIRST + index, DT_OF_MODE(S_IFCHR), next))
-            ASYNC_RETURN(0);
-        sink->pos = next;
     }
     ASYNC_FINALLY;
     ASYNC_END;

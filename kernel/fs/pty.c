@@ -109,17 +109,15 @@ struct pty *pty_find(uint32_t index)
     return p;
 }
 
-uint32_t pty_next(uint32_t from)
+size_t pty_list(uint32_t from, uint32_t *index, size_t max)
 {
-    uint32_t found = UINT32_MAX;
+    size_t n = 0;
     spin_lock(&ptys_lock);
-    LIST_FOREACH(it, &ptys)
-        if (entry_of(it)->index >= from && entry_of(it)->named) {
-            found = entry_of(it)->index;
-            break;
-        }
+    for (struct list *it = ptys.next; it != &ptys && n < max; it = it->next)
+        if (entry_of(it)->index >= from && entry_of(it)->named)
+            index[n++] = entry_of(it)->index;
     spin_unlock(&ptys_lock);
-    return found;
+    return n;
 }
 
 // The terminal that v stands for, which may be without a name by now; NULL: it is no more. Its number may be another's.

@@ -32,8 +32,8 @@ void pty_set_named(struct pty *p, bool on);
 
 // The one of this number, as long as it has a name: referenced (tty_put), or NULL.
 struct pty *pty_find(uint32_t index);
-// The number of the first that has a name, from `from` on; UINT32_MAX: there is none.
-uint32_t pty_next(uint32_t from);
+// The numbers of the first `max` that have a name, from `from` on, in their order: how many these are.
+size_t pty_list(uint32_t from, uint32_t *index, size_t max);
 // A vnode of /dev/pts stands for the terminal whose id is in v->priv, and has no reference to it. Copies what is shown of
 // the terminal into the vnode (false: it is no more), or from it (nothing happens then).
 bool pty_load_owner(struct vnode *v);

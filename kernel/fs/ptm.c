@@ -135,12 +135,20 @@ static size_t type(struct tty *tty, const uint8_t *buf, size_t n)
     return i;
 }
 
-ASYNC_IMPL(ptm_write, file_write, size_t written; size_t have; size_t off; long r;
+ASYNC_IMPL(ptm_write, file_write, struct pty *p; size_t written; size_t have; size_t off; long r;
            uint8_t chunk[CHUNK];)
 {
     ASYNC_BEGIN(ptm_write);
+    f->p = pty_of(f->file);
     f->written = 0;
     f->r = 0;
+    if (!mutex_trylock(&f->p->type_lock, t)) {
+        if (f->file->flags & O_NONBLOCK)
+            ASYNC_RETURN(-EAGAIN);
+        AWAIT(f->r, mutex_lock, &f->p->type_lock, true);
+        if (f->r < 0)
+            ASYNC_RETURN(-ERESTARTSYS);
+    }
     while (f->r >= 0 && f->buf->left > 0) {
         AWAIT(f->r, iobuf_in_all, f->buf, f->chunk, f->buf->left < CHUNK ? f->buf->left : CHUNK);
         if (f->r <= 0)
@@ -148,7 +156,7 @@ ASYNC_IMPL(ptm_write, file_write, size_t written; size_t have; size_t off; long 
         f->have = (size_t)f->r;
         f->off = 0;
         for (;;) {
-            f->off += type(&pty_of(f->file)->tty, f->chunk + f->off, f->have - f->off);
+            f->off += type(&f->p->tty, f->chunk + f->off, f->have - f->off);
             if (f->off == f->have)
                 break;
             YIELD();
@@ -161,6 +169,8 @@ ASYNC_IMPL(ptm_write, file_write, size_t written; size_t have; size_t off; long 
     }
     ASYNC_RETURN(f->written > 0 ? (long)f->written : f->r);
     ASYNC_FINALLY;
+    if (mutex_held(&f->p->type_lock, t))
+        mutex_unlock(&f->p->type_lock, t);
     ASYNC_END;
 }
 

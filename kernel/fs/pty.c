@@ -202,6 +202,7 @@ int pty_new(const struct credentials *cred, struct pty **out)
     waitq_init(&p->readers);
     waitq_init(&p->writers);
     waitq_init(&p->pollers);
+    mutex_init(&p->type_lock, "pty type");
     p->locked = true;
     p->mode = pts_mode;
     p->uid = cred->fsuid;

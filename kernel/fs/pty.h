@@ -12,6 +12,7 @@ enum { PTS_MAJOR = 136, PTY_MAX = 4096 };
 struct pty {
     struct tty tty; // first; what follows is guarded by its lock, if nothing is said
     struct waitq readers, writers, pollers; // of the master
+    struct mutex type_lock;                 // one write to the master at a time
     uint32_t index;
     bool locked;             // by TIOCSPTLCK: the terminal cannot be opened
     bool slave_closed;       // it was open, and is no more

@@ -21,6 +21,7 @@ void tty_init(struct tty *tty, const struct tty_driver *driver, uint64_t dev)
     waitq_init(&tty->writers);
     waitq_init(&tty->pollers);
     mutex_init(&tty->write_lock, "tty write");
+    mutex_init(&tty->read_lock, "tty read");
 }
 
 // ---- the line's end

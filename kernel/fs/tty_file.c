@@ -112,6 +112,13 @@ ASYNC_IMPL(tty_read, file_read, struct tty_file *of; struct read_rule rule; stru
     f->r = tty_check_read(f->of, t); // once: who waits stays a reader, as in Linux
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    if (!mutex_trylock(&f->of->tty->read_lock, t)) {
+        if (f->file->flags & O_NONBLOCK)
+            ASYNC_RETURN(-EAGAIN);
+        AWAIT(f->r, mutex_lock, &f->of->tty->read_lock, true);
+        if (f->r < 0)
+            ASYNC_RETURN(-ERESTARTSYS);
+    }
     while (f->buf->left > 0) {
         f->rule = read_rule_of(f->of->tty, f->buf->left + f->got);
         f->n =
@@ -160,6 +167,8 @@ ASYNC_IMPL(tty_read, file_read, struct tty_file *of; struct read_rule rule; stru
     }
     ASYNC_RETURN(f->got > 0 || f->r == 0 ? (long)f->got : f->r);
     ASYNC_FINALLY;
+    if (mutex_held(&f->of->tty->read_lock, t))
+        mutex_unlock(&f->of->tty->read_lock, t);
     ASYNC_END;
 }
 

@@ -34,6 +34,7 @@ struct tty {
     struct ldisc ld;
     struct waitq readers, writers, pollers;
     struct mutex write_lock; // one write at a time: lines of several programs do not mix
+    struct mutex read_lock;  // and one read: who begins a line gets all that it asked for
     int32_t session, pgrp;   // 0: nobody's; process_tree_lock, read without
     struct winsize_k winsize;
     uint32_t opens;   // files

@@ -575,6 +575,43 @@ static void test_master_goes(void)
         close(many[i]);
 }
 
+// Two that write to a master, and two that read lines from its slave: neither mix.
+static void test_whole_lines(void)
+{
+    enum { LINE = 300, LINES = 100 };
+    int slave, master = open_pair(&slave);
+    char text[LINE + 100];
+    pid_t pid[4];
+
+    set_modes(slave, ICANON, 0);
+    for (int i = 0; i < 4; i++) {
+        if ((pid[i] = fork()) != 0)
+            continue;
+        memset(text, 'a' + i, LINE - 1);
+        text[LINE - 1] = '\n';
+        for (int n = 0; i < 2 && n < LINES; n++)
+            if (write(master, text, LINE) != LINE)
+                _exit(1);
+        while (i >= 2) {
+            ssize_t r = read(slave, text, sizeof text);
+            if (r == 2 && text[0] == 'q')
+                break;
+            for (ssize_t k = 1; k < LINE - 1; k++)
+                if (r != LINE || text[k] != text[0])
+                    _exit(2);
+        }
+        _exit(0);
+    }
+    say_end("a writer of lines", pid[0]);
+    say_end("another one", pid[1]);
+    put(master, "q\n");
+    put(master, "q\n");
+    say_end("a reader of lines", pid[2]);
+    say_end("another reader", pid[3]);
+    close(slave);
+    close(master);
+}
+
 // A file that only names a terminal does not keep it, nor its number: it never stands for the next one.
 static void test_stale_name(void)
 {
@@ -616,6 +653,7 @@ int main(void)
     test_waiting();
     test_slave_goes();
     test_master_goes();
+    test_whole_lines();
     test_stale_name();
     return 0;
 }

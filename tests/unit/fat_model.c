@@ -82,6 +82,8 @@ static void snap_node(struct node *n, void *arg)
 
 void model_snap_all(struct model *m)
 {
+    for (struct snap *s = m->snaps; s; s = s->next)
+        s->from = UINT64_MAX; // of files that are there no more: the clock may have begun anew
     model_walk(&m->root, snap_node, m);
 }
 

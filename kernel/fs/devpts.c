@@ -153,34 +153,44 @@ static void devpts_statfs(struct super *super, struct statfs_k *st)
 
 static const struct super_ops devpts_super_ops = {.statfs = devpts_statfs};
 
-// One option: 0, or -EINVAL. Those about instances of their own ask for what is not here, or for nothing.
-static int parse_option(const char *o, size_t len)
+static bool parse_number(const char *o, size_t len, int base, uint32_t *out)
 {
-    char *end = (char *)o + len;
-    if (strncmp(o, "gid=", 4) == 0)
-        pts_gid = (uint32_t)strtoul(o + 4, &end, 10);
-    else if (strncmp(o, "mode=", 5) == 0)
-        pts_mode = (uint32_t)strtoul(o + 5, &end, 8) & S_IALLUGO;
-    else if (strncmp(o, "ptmxmode=", 9) != 0 && strncmp(o, "newinstance", len) != 0)
-        return -EINVAL;
-    return end == o + len ? 0 : -EINVAL;
+    char *end;
+    unsigned long n = strtoul(o, &end, base);
+    if (len == 0 || end != o + len)
+        return false;
+    *out = (uint32_t)n;
+    return true;
 }
 
-static int parse_options(const char *o)
+// Options about instances of their own ask for what is not here, or for nothing.
+static bool parse_option(const char *o, size_t len)
 {
-    int r = 0;
-    while (*o && r == 0) {
+    uint32_t ignored;
+    if (strncmp(o, "gid=", 4) == 0)
+        return parse_number(o + 4, len - 4, 10, &pts_gid);
+    if (strncmp(o, "mode=", 5) == 0)
+        return parse_number(o + 5, len - 5, 8, &pts_mode);
+    if (strncmp(o, "ptmxmode=", 9) == 0)
+        return parse_number(o + 9, len - 9, 8, &ignored);
+    return len == strlen("newinstance") && strncmp(o, "newinstance", len) == 0;
+}
+
+static bool parse_options(const char *o)
+{
+    bool ok = true;
+    while (*o && ok) {
         size_t len = strcspn(o, ",");
-        r = len ? parse_option(o, len) : 0;
+        ok = len == 0 || parse_option(o, len);
         o += len + (o[len] == ',');
     }
-    return r;
+    return ok;
 }
 
 ASYNC_IMPL(devpts_mount, fs_mount, )
 {
     ASYNC_BEGIN(devpts_mount);
-    if (parse_options(f->options) < 0)
+    if (!parse_options(f->options))
         ASYNC_RETURN(-EINVAL);
     struct super *super = super_new(f->fs, &devpts_super_ops, NULL, f->source);
     struct vnode *root = super ? node_new(super, INO_ROOT, S_IFDIR | 0755, 0) : NULL;

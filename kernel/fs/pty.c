@@ -204,7 +204,7 @@ int pty_new(const struct credentials *cred, struct pty **out)
     waitq_init(&p->pollers);
     mutex_init(&p->type_lock, "pty type");
     p->locked = true;
-    p->mode = pts_mode;
+    p->mode = pts_mode & S_IALLUGO;
     p->uid = cred->fsuid;
     p->gid = pts_gid == UINT32_MAX ? cred->fsgid : pts_gid;
     p->made_ns = vnode_now_ns();

@@ -68,6 +68,16 @@ ASYNC(phys_read_run, long r; bool over;)
     ASYNC_END;
 }
 
+// Lock held. A page that needs no reading: 0, -ENOMEM.
+static int insert_zeroes(struct phys *ph, uint64_t index)
+{
+    pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
+    int r = pa ? phys_insert(ph, index, page_of(pa), PAGE_UPTODATE) : -ENOMEM;
+    if (pa && r < 0)
+        frame_unref(pa);
+    return r;
+}
+
 ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; uint32_t before;
       uint32_t tries; struct page *mine; bool more; bool single; bool waited; long r;)
 {
@@ -104,14 +114,10 @@ ASYNC(phys_page, struct waiter w; struct page *pages[PHYS_RUN]; uint32_t count; 
             continue;
         }
         if (f->how & PHYS_OVERWRITE || phys_needs_no_fill(f->ph, f->index)) {
-            pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
-            f->r = pa ? phys_insert(f->ph, f->index, page_of(pa), PAGE_UPTODATE) : -ENOMEM;
+            f->r = insert_zeroes(f->ph, f->index);
             spin_unlock(&f->ph->lock);
-            if (f->r < 0) {
-                if (pa)
-                    frame_unref(pa);
+            if (f->r < 0)
                 goto short_of_memory;
-            }
             continue;
         }
         f->ph->misses++;

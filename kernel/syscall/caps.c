@@ -55,10 +55,10 @@ long sys_capget(va_t header, va_t out)
     struct cap_data data[2];
     int32_t pid;
     long words = words_of(header);
-    if (!out || words < 0)
-        return !out && words == -EINVAL ? 0
-               : words < 0              ? words
-                                        : 0; // without data it asks for the version
+    if (!out && (words > 0 || words == -EINVAL))
+        return 0; // it asks for the version
+    if (words < 0)
+        return words;
     long e = user_copy_in(US, &pid, header + 4, sizeof pid);
     if (!e && pid < 0)
         e = -EINVAL;

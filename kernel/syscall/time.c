@@ -118,22 +118,14 @@ SYSCALL(169, gettimeofday, 2);
 
 // ---- sleeping
 
-static struct timespec_k time_left(uint64_t until)
+// A sleep to `until`, by whatever clock, was interrupted with rest_ns to go. It fails only if a handler runs; else (stopped
+// and continued) it goes on. The rest goes to `left`, 0: nowhere; an absolute sleep has nothing to tell or to remember.
+ASYNC_DECL(sleep_interrupted, uint64_t until; uint64_t rest_ns; va_t left; bool absolute;);
+ASYNC(sleep_interrupted, long r; struct timespec_k rest;)
 {
-    return ns_timespec(ticks_ahead_ns(until));
-}
-
-// An interrupted sleep fails only if a handler runs; else (stopped and continued) it goes on. What
-// is left goes to `left`, 0: nowhere; an absolute sleep has nothing to tell or to remember.
-ASYNC_DECL(user_sleep, uint64_t until; va_t left; bool absolute;);
-ASYNC(user_sleep, long r; struct timespec_k rest;)
-{
-    ASYNC_BEGIN(user_sleep);
-    AWAIT(f->r, sleep_until_ticks, f->until, true);
-    if (f->r == 0)
-        ASYNC_RETURN(0);
+    ASYNC_BEGIN(sleep_interrupted);
     if (!f->absolute && f->left) {
-        f->rest = time_left(f->until);
+        f->rest = ns_timespec(f->rest_ns);
         AWAIT(f->r, user_write, t->thread->space, f->left, &f->rest, sizeof f->rest);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
@@ -141,6 +133,18 @@ ASYNC(user_sleep, long r; struct timespec_k rest;)
     if (!f->absolute)
         t->thread->restart_until = f->until;
     ASYNC_RETURN(-ERESTARTNOHAND);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_DECL(user_sleep, uint64_t until; va_t left; bool absolute;);
+ASYNC(user_sleep, long r;)
+{
+    ASYNC_BEGIN(user_sleep);
+    AWAIT(f->r, sleep_until_ticks, f->until, true);
+    if (f->r < 0)
+        AWAIT(f->r, sleep_interrupted, f->until, ticks_ahead_ns(f->until), f->left, f->absolute);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -159,25 +163,21 @@ static uint64_t earliest(uint64_t left)
 }
 
 ASYNC_DECL(cpu_sleep, uint32_t clock; uint64_t until; va_t left; bool absolute;);
-ASYNC(cpu_sleep, long r; uint64_t now; struct timespec_k rest;)
+ASYNC(cpu_sleep, long r; long ended; uint64_t now;)
 {
     ASYNC_BEGIN(cpu_sleep);
-    do {
+    f->ended = 0;
+    for (;;) {
         if ((f->r = clock_read(f->clock, &f->now)) < 0)
             ASYNC_RETURN(f->r);
         if (f->now >= f->until)
             ASYNC_RETURN(0);
-        AWAIT(f->r, sleep_ns, earliest(f->until - f->now), true);
-    } while (f->r == 0);
-    if (!f->absolute && f->left) {
-        f->rest = ns_timespec(f->until - f->now);
-        AWAIT(f->r, user_write, t->thread->space, f->left, &f->rest, sizeof f->rest);
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
+        if (f->ended < 0)
+            break;
+        AWAIT(f->ended, sleep_ns, earliest(f->until - f->now), true);
     }
-    if (!f->absolute)
-        t->thread->restart_until = f->until;
-    ASYNC_RETURN(-ERESTARTNOHAND);
+    AWAIT(f->r, sleep_interrupted, f->until, f->until - f->now, f->left, f->absolute);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }

@@ -107,6 +107,26 @@ static void tell_of(int sig)
     sigaction(sig, &action, NULL);
 }
 
+static void tell_of_hangup(void)
+{
+    tell_of(SIGHUP);
+    tell_of(SIGCONT);
+}
+
+static void until_in_front(void)
+{
+    while (tcgetpgrp(slave) != getpid())
+        sched_yield();
+}
+
+// A job's beginning: it tells of a hang-up, and says that it has the foreground.
+static void be_in_front(struct gate *ready)
+{
+    tell_of_hangup();
+    until_in_front();
+    pass(ready);
+}
+
 // So many letters, or what there is until everybody who could write has gone.
 static void say_told(const char *key, size_t most)
 {
@@ -314,8 +334,7 @@ static void test_background(void)
         // Who waits since it was there stays a reader.
         pid = job();
         if (pid == 0) {
-            while (tcgetpgrp(slave) != getpid())
-                sched_yield();
+            until_in_front();
             _exit(read(slave, &c, 1) == 1 ? c : 1);
         }
         tcsetpgrp(slave, pid);
@@ -432,11 +451,7 @@ static void test_notty(void)
         signal(SIGTTOU, SIG_IGN);
         pid_t pid = job();
         if (pid == 0) {
-            tell_of(SIGHUP);
-            tell_of(SIGCONT);
-            while (tcgetpgrp(slave) != getpid())
-                sched_yield();
-            pass(&ready);
+            be_in_front(&ready);
             wait_for_pass(&gone);
             YES("the job has it", has_terminal());
             _exit(0);
@@ -471,11 +486,7 @@ static void test_leader_exits(void)
         signal(SIGTTOU, SIG_IGN);
         pid_t front = job();
         if (front == 0) {
-            tell_of(SIGHUP);
-            tell_of(SIGCONT);
-            while (tcgetpgrp(slave) != getpid())
-                sched_yield();
-            pass(&ready);
+            be_in_front(&ready);
             wait_for_pass(&gone);
             YES("member has the terminal", has_terminal());
             VALUE("member writes", write(slave, "x", 1));
@@ -504,8 +515,7 @@ static void test_leader_exits(void)
         slave = open(name, O_RDWR);
         pid_t back = job();
         if (back == 0) {
-            tell_of(SIGHUP);
-            tell_of(SIGCONT);
+            tell_of_hangup();
             raise(SIGTSTP);
             while (letters < 2)
                 sched_yield();
@@ -546,19 +556,14 @@ static void test_hang_up(void)
             signal(SIGTTOU, SIG_IGN);
             pid_t front = job();
             if (front == 0) {
-                tell_of(SIGHUP);
-                tell_of(SIGCONT);
-                while (tcgetpgrp(slave) != getpid())
-                    sched_yield();
-                pass(&set);
+                be_in_front(&set);
                 while (letters < 2)
                     sched_yield();
                 _exit(0);
             }
             tcsetpgrp(slave, front);
             wait_for_pass(&set);
-            tell_of(SIGHUP);
-            tell_of(SIGCONT);
+            tell_of_hangup();
             pass(&ready);
             if (by == 1)
                 OK("TIOCVHANGUP", ioctl(slave, TIOCVHANGUP));

@@ -51,4 +51,10 @@ local good, why = pcall(host.expect, "never shown", 300)
 ok(not good and tostring(why):find("timeout while expecting", 1, true), "what does not come is an error")
 ok(not pcall(host.file, "no/such/file"), "so is a file that is not there")
 ok(host.file("console.lua"):find("from inside", 1, true), "a file of the host is read")
+-- The options of /dev/pts: what is none is refused whole.
+local function mounts(options)
+    return host.sh("mkdir -p /tmp/pts; mount -t devpts -o " .. options .. " devpts /tmp/pts 2>/dev/null && umount /tmp/pts") == 0
+end
+for _, options in ipairs{"gid=5,mode=620", "newinstance", "ptmxmode=666"} do ok(mounts(options), "devpts takes " .. options) end
+for _, options in ipairs{"new", "gid=", "gid=5x", "mode=9", "what=1"} do ok(not mounts(options), "and not " .. options) end
 done()

@@ -188,7 +188,7 @@ uint64_t timers_next(void)
 static unsigned collect(const struct timer *tm, struct timer_info *out, unsigned n, unsigned max)
 {
     for (; tm && n < max; tm = tm->sibling) {
-        out[n++] = (struct timer_info){tm->when, tm->fire};
+        out[n++] = (struct timer_info){tm, tm->when, tm->fire};
         n = collect(tm->child, out, n, max);
     }
     return n;

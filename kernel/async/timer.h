@@ -36,8 +36,9 @@ uint64_t timer_ns_to_deadline(uint64_t monotonic_ns); // ticks of an absolute mo
 void timer_slice(uint64_t ns, void (*over)(void));
 void timers_run(void);      // fires what is due on this hart; called by irq_poll
 uint64_t timers_next(void); // ticks of this hart's next deadline, UINT64_MAX: none
-// For the monitor: copies out up to max (when, fire) pairs of a hart's heap, unordered.
+// For the monitor: copies out what is said of up to max timers of a hart's heap, unordered.
 struct timer_info {
+    const struct timer *timer; // for comparing only
     uint64_t when;
     void (*fire)(struct timer *);
 };

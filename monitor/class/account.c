@@ -35,21 +35,15 @@ static void empty_name_cache(void)
     session_await(vnode_reaper_flush, 0);
 }
 
-static void set_count(lua_State *L, const char *name, uint64_t n)
-{
-    lua_pushinteger(L, (lua_Integer)n);
-    lua_setfield(L, -2, name);
-}
-
 static void count_frames(lua_State *L)
 {
     static struct frame_stats s;
     uint64_t pinned = 0, end = (frame_end - frame_base) >> PAGE_SHIFT;
     frame_count_kinds(&s);
-    set_count(L, "frames anon", s.kind[FRAME_ANON]);
-    set_count(L, "frames table", s.kind[FRAME_TABLE]);
-    set_count(L, "frames kernel", s.kind[FRAME_KERNEL]);
-    set_count(L, "frames cache", s.kind[FRAME_CACHE]);
+    class_set_int(L, "frames anon", s.kind[FRAME_ANON]);
+    class_set_int(L, "frames table", s.kind[FRAME_TABLE]);
+    class_set_int(L, "frames kernel", s.kind[FRAME_KERNEL]);
+    class_set_int(L, "frames cache", s.kind[FRAME_CACHE]);
     fiber_yield(session_fiber());
     for (uint64_t i = 0; i < end; i++) {
         const struct page *pg = &frame_pages[i];
@@ -59,7 +53,7 @@ static void count_frames(lua_State *L)
         else if (kind != FRAME_SLAB && kind != FRAME_FREE) // which keep something else there
             pinned += load_relaxed(&pg->pins);
     }
-    set_count(L, "pins", pinned);
+    class_set_int(L, "pins", pinned);
 }
 
 static void count_heap(lua_State *L)
@@ -69,9 +63,9 @@ static void count_heap(lua_State *L)
     heap_stats_get(&s);
     for (int i = 0; i < HEAP_CLASSES; i++) {
         snprintf(name, sizeof name, "heap %04u", s.cls[i].size);
-        set_count(L, name, s.cls[i].used);
+        class_set_int(L, name, s.cls[i].used);
     }
-    set_count(L, "heap large", s.large_frames);
+    class_set_int(L, "heap large", s.large_frames);
 }
 
 struct population {
@@ -112,11 +106,11 @@ static void count_population(lua_State *L)
     task_foreach(0, count_task, &n);
     space_foreach(0, count_space, &n);
     process_foreach(0, count_process, &n);
-    set_count(L, "tasks", n.tasks);
-    set_count(L, "spaces", n.spaces);
-    set_count(L, "processes", n.processes);
-    set_count(L, "threads", n.threads);
-    set_count(L, "descriptors", n.descriptors);
+    class_set_int(L, "tasks", n.tasks);
+    class_set_int(L, "spaces", n.spaces);
+    class_set_int(L, "processes", n.processes);
+    class_set_int(L, "threads", n.threads);
+    class_set_int(L, "descriptors", n.descriptors);
 }
 
 static void count_names(lua_State *L)
@@ -132,9 +126,9 @@ static void count_names(lua_State *L)
         spin_unlock(&super->lock);
     }
     spin_unlock(&super_lock);
-    set_count(L, "supers", supers);
-    set_count(L, "vnodes", vnodes);
-    set_count(L, "dentries", dentry_count());
+    class_set_int(L, "supers", supers);
+    class_set_int(L, "vnodes", vnodes);
+    class_set_int(L, "dentries", dentry_count());
 }
 
 // What waits to be freed; when nothing runs, nothing does.
@@ -142,7 +136,7 @@ static void count_epochs(lua_State *L)
 {
     struct epoch_stats s;
     epoch_stats_get(&s);
-    set_count(L, "epochs pending", s.retired - s.freed);
+    class_set_int(L, "epochs pending", s.retired - s.freed);
 }
 
 static int k_account(lua_State *L)

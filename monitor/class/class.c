@@ -221,6 +221,10 @@ static int object_index(lua_State *L)
                           luaL_typename(L, 2));
     const char *name = lua_tostring(L, 2);
     const struct class_field *f = class_field(c, name);
+    if (strcmp(name, "__display") == 0) {
+        class_push_display(L, c);
+        return 1;
+    }
     if (f) {
         uint64_t copy[CLASS_COPY_MAX / 8];
         struct class_key key = class_self(L, 1, c, copy);

@@ -73,8 +73,12 @@ struct class
     const char *name, *doc;
     const char *place; // the C structure behind it: "struct task, kernel/async/task.h"
     const char *gone;  // in "stale handle: Task#12 exited"; NULL: "is gone"
-    uint64_t hex;      // ids are addresses
-    size_t size;       // of the copy, at most CLASS_COPY_MAX
+    // An expression that gives one, for help and tests: "k.harts[0]". It may raise when there is none now.
+    const char *example;
+    const char *
+        display; // how the host lays a list of them out: NULL: "table"; "tree", "map", "ring", "hist"
+    uint64_t hex; // ids are addresses
+    size_t size;  // of the copy, at most CLASS_COPY_MAX
     // 0, or -ENOENT: no such object (any more); out then stays unused.
     long (*copy)(const struct class_key *key, void *out);
     // Keys of owner's objects with id >= from, ascending: how many of them, at most max. Locks,
@@ -132,6 +136,8 @@ struct class_key class_key_at(lua_State *L, int idx, const struct class *c);
 struct class_key class_self(lua_State *L, int idx, const struct class *c, void *copy);
 // Pushes the sequence of owner's objects: iterable, indexable by id, with :where{} and so on.
 void class_push_list(lua_State *L, const struct class *c, uint64_t owner);
+// For `keys` of what is in no order: puts key into the ascending list of the least ids; the new n, at most max.
+size_t class_keep_least(struct class_key *out, size_t n, size_t max, struct class_key key);
 // Class and key of any handle; NULL when the value is none.
 const struct class *class_of(lua_State *L, int idx, struct class_key *key);
 
@@ -142,6 +148,12 @@ void class_push_field(lua_State *L, const struct class_field *f, const struct cl
                       const void *copy);
 // "Task#12 sh" into buf, or "Task#12 (exited)".
 void class_line(const struct class *c, const struct class_key *key, char *buf, size_t n);
+
+// t[name] = value of the table on top.
+void class_set_int(lua_State *L, const char *name, uint64_t v);
+void class_set_text(lua_State *L, const char *name, const char *text); // NULL: nothing
+// What __display of an object, or a list, is: {kind, class, columns}.
+void class_push_display(lua_State *L, const struct class *c);
 
 // The list of records on top is shown as a table with these columns ("fn at bytes>": '>' aligns to
 // the right).

@@ -15,12 +15,46 @@ CLASS_DECLARE(walk);
 CLASS_DECLARE(tls);
 CLASS_DECLARE(virtqueue);
 CLASS_DECLARE(tty);
+CLASS_DECLARE(irq);
+CLASS_DECLARE(device);
+CLASS_DECLARE(timer);
+CLASS_DECLARE(mount);
+CLASS_DECLARE(vnode);
+CLASS_DECLARE(phys);
+CLASS_DECLARE(frame);
+CLASS_DECLARE(memory);
+CLASS_DECLARE(file);
+CLASS_DECLARE(pipe);
+CLASS_DECLARE(signal);
+CLASS_DECLARE(futex);
+CLASS_DECLARE(lock);
 
 void class_push_tls_of_hart(lua_State *L, uint64_t hart); // lists of Tls
 void class_push_tls_of_task(lua_State *L, uint64_t task);
 
 int class_task_suspend(lua_State *L); // methods of Task
 int class_task_resume(lua_State *L);
+
+// ---- memory (vnode.c, phys.c, memory.c, frame.c, leaks.c)
+struct phys;
+struct vnode;
+struct vnode *class_vnode_find(uint64_t dev, uint64_t ino); // referenced, or NULL
+// Names a referenced object; false: it is shared memory that nobody maps.
+bool class_phys_key(const struct phys *ph, struct class_key *key);
+// Calls fn for each object, which is referenced meanwhile; lets others run in between. On the fiber, no Lua in fn.
+typedef void class_object_fn(struct phys *ph, const struct class_key *key, void *arg);
+void class_visit_objects(class_object_fn *fn, void *arg);
+bool class_phys_of(uint64_t address,
+                   struct class_key *key);  // names the object at an address, if one is there
+uint64_t class_next_device(uint64_t after); // the least st_dev above, 0: none
+bool class_next_space(uint32_t *id);        // the next higher one; false: none
+enum { PAGE_FLAGS_TEXT = 72 };
+void page_flags_text(char out[PAGE_FLAGS_TEXT], uint16_t flags);
+int class_memory_leaks(lua_State *L); // methods of Memory
+int class_memory_lose(lua_State *L);
+
+int class_signal_number(const char *name); // 0: there is none; with or without SIG
+void class_signal_name(char out[16], int sig);
 
 // What Walk and PageTable share (page_table.c).
 enum { PTE_LETTERS = 9 };

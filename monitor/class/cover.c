@@ -7,12 +7,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static void set_count(lua_State *L, const char *name, uint64_t n)
-{
-    lua_pushinteger(L, (lua_Integer)n);
-    lua_setfield(L, -2, name);
-}
-
 // Functions with fresh places: {name = how many}.
 static int fresh_functions(lua_State *L)
 {
@@ -24,14 +18,14 @@ static int fresh_functions(lua_State *L)
         const char *name = symbol_at(pc, NULL);
         if (name != last) {
             if (last)
-                set_count(L, last, (uint64_t)n);
+                class_set_int(L, last, (uint64_t)n);
             last = name;
             n = 0;
         }
         n++;
     }
     if (last)
-        set_count(L, last, (uint64_t)n);
+        class_set_int(L, last, (uint64_t)n);
     return 1;
 }
 
@@ -48,8 +42,8 @@ static int k_cover(lua_State *L)
     }
     n = cover_count();
     lua_createtable(L, 0, 2);
-    set_count(L, "places", n.places);
-    set_count(L, "fresh", n.fresh);
+    class_set_int(L, "places", n.places);
+    class_set_int(L, "fresh", n.fresh);
     return 1;
 }
 MONITOR_API(

@@ -72,8 +72,8 @@ static const struct class_field fields[] = {
 };
 
 CLASS(flusher, .name = "Flusher", .doc = "what has been written back and why",
-      .place = "struct phys_totals, kernel/mem/phys.h", .size = sizeof(struct flusher_view),
-      .copy = flusher_copy, .fields = fields);
+      .place = "struct phys_totals, kernel/mem/phys.h", .example = "k.flusher",
+      .size = sizeof(struct flusher_view), .copy = flusher_copy, .fields = fields);
 
 static int k_flusher(lua_State *L)
 {

@@ -98,7 +98,7 @@ static const struct class_field fields[] = {
 };
 
 CLASS(hart, .name = "Hart", .doc = "a hardware thread with its executor",
-      .place = "struct hart, kernel/arch/riscv/include/arch/cpu.h",
+      .place = "struct hart, kernel/arch/riscv/include/arch/cpu.h", .example = "k.harts[0]",
       .size = sizeof(struct hart_view), .copy = hart_copy, .keys = hart_keys, .line = hart_line,
       .fields = fields);
 

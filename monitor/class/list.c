@@ -8,6 +8,7 @@
 #include "class/class_impl.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 static const char mark; // registry key of the metatable, and in it of the methods
 
@@ -34,6 +35,20 @@ static bool find(struct list *l, uint64_t from, struct class_key *out)
         return false;
     *out = l->key[l->next++];
     return true;
+}
+
+size_t class_keep_least(struct class_key *out, size_t n, size_t max, struct class_key key)
+{
+    size_t at = n;
+    while (at && out[at - 1].id > key.id)
+        at--;
+    if (at == max)
+        return n;
+    n += n < max;
+    for (size_t i = n - 1; i > at; i--)
+        out[i] = out[i - 1];
+    out[at] = key;
+    return n;
 }
 
 static bool step(struct list *l, bool first, uint64_t after, struct class_key *out)
@@ -82,6 +97,10 @@ static int list_index(lua_State *L)
         lua_getmetatable(L, 1);
         lua_rawgetp(L, -1, &mark);
         lua_pushvalue(L, 2);
+        if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "__display") == 0) {
+            class_push_display(L, l->c);
+            return 1;
+        }
         if (lua_gettable(L, -2) == LUA_TNIL)
             return luaL_error(L, "a list has no method '%s'", luaL_tolstring(L, 2, NULL));
         return 1;

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The rest of `k`: log, memory, heap, devices, interrupts, system calls, timers; reading RAM.
-#include "async/timer.h"
+// The rest of `k`: log, memory in figures, system calls, symbols; reading RAM.
 #include "class/class.h"
-#include "dev/driver.h"
-#include "dev/irq.h"
 #include "lib/dt.h"
 #include "lib/log.h"
 #include "lib/symbols.h"
 #include "mem/phys.h"
 #include "mem/shortage.h"
 #include "page/frame.h"
-#include "page/heap.h"
 #include "session/journal.h"
 #include "syscall/syscall.h"
 
@@ -19,25 +15,6 @@
 #include <string.h>
 
 enum { LOG_MAX = 64, READ_MAX = 4096 };
-
-static void set_int(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
-static void set_text(lua_State *L, const char *name, const char *v)
-{
-    lua_pushstring(L, v);
-    lua_setfield(L, -2, name);
-}
-
-static void set_hex(lua_State *L, const char *name, uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%lx", (unsigned long)v);
-    set_text(L, name, text);
-}
 
 static void append(lua_State *L)
 {
@@ -54,9 +31,9 @@ static int log_lines(lua_State *L)
         char at[32];
         snprintf(at, sizeof at, "%.6f", (double)lines[i].ns / 1e9);
         lua_createtable(L, 0, 3);
-        set_text(L, "seconds", at);
-        set_int(L, "hart", lines[i].hart);
-        set_text(L, "text", lines[i].text);
+        class_set_text(L, "seconds", at);
+        class_set_int(L, "hart", lines[i].hart);
+        class_set_text(L, "text", lines[i].text);
         append(L);
     }
     class_set_columns(L, "seconds> hart> text");
@@ -95,37 +72,37 @@ static int k_memory(lua_State *L)
     struct frame_stats s = {0};
     frame_stats_get(&s);
     lua_newtable(L);
-    set_int(L, "total", s.total);
-    set_int(L, "free", s.free);
-    set_int(L, "allocs", s.allocs);
-    set_int(L, "frees", s.frees);
-    set_int(L, "failures", s.failures);
-    set_int(L, "zeroed", s.zeroed);
-    set_int(L, "harts", s.cached);
-    set_int(L, "depot", s.depot);
-    set_int(L, "refills", s.refills);
-    set_int(L, "from_depot", s.from_depot);
-    set_int(L, "spills", s.spills);
-    set_int(L, "to_depot", s.to_depot);
-    set_int(L, "spare", frame_spare());
-    set_int(L, "reserve", frame_reserve);
-    set_int(L, "ended", memory_stats.ended);
-    set_int(L, "collected", memory_stats.collected);
-    set_int(L, "cached", phys_totals.cached);
-    set_int(L, "dirty", phys_totals.dirty);
-    set_int(L, "written", phys_totals.written);
-    set_int(L, "evicted", phys_totals.evicted);
-    set_int(L, "throttled", phys_totals.throttled);
-    set_int(L, "fills", phys_totals.fills);
-    set_int(L, "filled", phys_totals.filled);
-    set_int(L, "ahead", phys_totals.ahead);
-    set_int(L, "waits", phys_totals.waits);
-    set_int(L, "reading_ahead", phys_totals.reading_ahead);
+    class_set_int(L, "total", s.total);
+    class_set_int(L, "free", s.free);
+    class_set_int(L, "allocs", s.allocs);
+    class_set_int(L, "frees", s.frees);
+    class_set_int(L, "failures", s.failures);
+    class_set_int(L, "zeroed", s.zeroed);
+    class_set_int(L, "harts", s.cached);
+    class_set_int(L, "depot", s.depot);
+    class_set_int(L, "refills", s.refills);
+    class_set_int(L, "from_depot", s.from_depot);
+    class_set_int(L, "spills", s.spills);
+    class_set_int(L, "to_depot", s.to_depot);
+    class_set_int(L, "spare", frame_spare());
+    class_set_int(L, "reserve", frame_reserve);
+    class_set_int(L, "ended", memory_stats.ended);
+    class_set_int(L, "collected", memory_stats.collected);
+    class_set_int(L, "cached", phys_totals.cached);
+    class_set_int(L, "dirty", phys_totals.dirty);
+    class_set_int(L, "written", phys_totals.written);
+    class_set_int(L, "evicted", phys_totals.evicted);
+    class_set_int(L, "throttled", phys_totals.throttled);
+    class_set_int(L, "fills", phys_totals.fills);
+    class_set_int(L, "filled", phys_totals.filled);
+    class_set_int(L, "ahead", phys_totals.ahead);
+    class_set_int(L, "waits", phys_totals.waits);
+    class_set_int(L, "reading_ahead", phys_totals.reading_ahead);
     if (lua_toboolean(L, 1)) {
         frame_count_kinds(&s);
         for (int i = 0; i < FRAME_KINDS; i++)
             if (kinds[i] && i != FRAME_FREE)
-                set_int(L, kinds[i], s.kind[i]);
+                class_set_int(L, kinds[i], s.kind[i]);
     }
     return 1;
 }
@@ -133,87 +110,15 @@ MONITOR_API(memory, "memory", "k.memory([true]) -> {total, free, allocs, ...}",
             "page frames, the page cache; with true also counted by use (slow)", "k.memory(true)",
             k_memory, NULL);
 
-static int k_heap(lua_State *L)
-{
-    static struct heap_stats s;
-    heap_stats_get(&s);
-    lua_newtable(L);
-    for (int i = 0; i < HEAP_CLASSES; i++) {
-        if (!s.cls[i].size)
-            continue;
-        lua_createtable(L, 0, 6);
-        set_int(L, "size", s.cls[i].size);
-        set_int(L, "used", s.cls[i].used);
-        set_int(L, "room", s.cls[i].objects);
-        set_int(L, "slabs", s.cls[i].slabs);
-        set_int(L, "allocs", s.cls[i].allocs);
-        set_int(L, "frees", s.cls[i].frees);
-        append(L);
-    }
-    class_set_columns(L, "size> used> room> slabs> allocs> frees>");
-    return 1;
-}
-MONITOR_API(heap, "heap", NULL,
-            "the kernel heap by size class: list of {size, used, room, slabs, ...}", "k.heap",
-            k_heap, NULL);
-
-static int k_devices(lua_State *L)
-{
-    lua_newtable(L);
-    LIST_FOREACH(it, &devices) {
-        const struct device *d = list_entry(it, struct device, link);
-        lua_createtable(L, 0, 6);
-        set_text(L, "name", d->name);
-        set_text(L, "compatible", d->compatible);
-        set_text(L, "state", device_state_name(d->state));
-        if (d->driver)
-            set_text(L, "driver", d->driver->name);
-        if (d->reg_count)
-            set_hex(L, "registers", d->reg[0].pa);
-        if (d->irq)
-            set_int(L, "irq", d->irq);
-        append(L);
-    }
-    class_set_columns(L, "name compatible driver state registers> irq>");
-    return 1;
-}
-MONITOR_API(devices, "devices", "k.devices() -> list of {name, compatible, driver, state, ...}",
-            "nodes of the device tree and the drivers bound to them", "k.devices()", k_devices,
-            NULL);
-
-static int k_irqs(lua_State *L)
-{
-    lua_newtable(L);
-    for (uint32_t source = 1; source < IRQ_SOURCES; source++) {
-        const char *name;
-        uint32_t hart;
-        uint64_t n = 0;
-        if (!irq_info(source, &name, &hart))
-            continue;
-        for (uint32_t h = 0; h < hart_count; h++)
-            n += irq_count(source, h);
-        lua_createtable(L, 0, 4);
-        set_int(L, "source", source);
-        set_text(L, "name", name);
-        set_int(L, "hart", hart);
-        set_int(L, "count", n);
-        append(L);
-    }
-    class_set_columns(L, "source> name hart> count>");
-    return 1;
-}
-MONITOR_API(irqs, "irqs", "k.irqs() -> list of {source, name, hart, count}", "interrupt sources",
-            "k.irqs()", k_irqs, NULL);
-
 static int k_syscalls(lua_State *L)
 {
     lua_newtable(L);
     SET_FOREACH(syscalls, struct syscall_entry, e) {
         lua_createtable(L, 0, 4);
-        set_int(L, "nr", e->nr);
-        set_text(L, "name", e->name);
-        set_int(L, "args", e->nargs);
-        set_text(L, "kind", !e->async ? "plain" : e->plain ? "plain first" : "async");
+        class_set_int(L, "nr", e->nr);
+        class_set_text(L, "name", e->name);
+        class_set_int(L, "args", e->nargs);
+        class_set_text(L, "kind", !e->async ? "plain" : e->plain ? "plain first" : "async");
         append(L);
     }
     class_set_columns(L, "nr> name args> kind");
@@ -221,28 +126,6 @@ static int k_syscalls(lua_State *L)
 }
 MONITOR_API(syscalls, "syscalls", "k.syscalls() -> list of {nr, name, args, kind}",
             "the table of system calls", "k.syscalls()", k_syscalls, NULL);
-
-static int k_timers(lua_State *L)
-{
-    static struct timer_info timers[64];
-    uint64_t now = time_ticks();
-    lua_newtable(L);
-    for (uint32_t h = 0; h < hart_count; h++) {
-        unsigned n = timers_snapshot(h, timers, 64);
-        for (unsigned i = 0; i < n; i++) {
-            lua_createtable(L, 0, 3);
-            set_int(L, "hart", h);
-            set_int(L, "us", timers[i].when > now ? ticks_to_ns(timers[i].when - now) / 1000 : 0);
-            struct symbol_text name;
-            set_text(L, "fires", symbol_describe(&name, (uint64_t)timers[i].fire));
-            append(L);
-        }
-    }
-    class_set_columns(L, "hart> us> fires");
-    return 1;
-}
-MONITOR_API(timers, "timers", "k.timers() -> list of {hart, us, fires}",
-            "armed timers: microseconds left, and the function", "k.timers()", k_timers, NULL);
 
 // A name gives an address, an address the function it lies in.
 static int k_sym(lua_State *L)

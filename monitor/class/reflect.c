@@ -5,11 +5,17 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static void set(lua_State *L, const char *name, const char *value)
+void class_set_int(lua_State *L, const char *name, uint64_t v)
 {
-    if (!value)
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+}
+
+void class_set_text(lua_State *L, const char *name, const char *text)
+{
+    if (!text)
         return;
-    lua_pushstring(L, value);
+    lua_pushstring(L, text);
     lua_setfield(L, -2, name);
 }
 
@@ -38,9 +44,9 @@ static void push_fields(lua_State *L, const struct class *c)
     lua_newtable(L);
     for (const struct class_field *f = c->fields; f && f->name; f++) {
         lua_createtable(L, 0, 4);
-        set(L, "name", f->name);
-        set(L, "type", type_name(f));
-        set(L, "doc", f->doc);
+        class_set_text(L, "name", f->name);
+        class_set_text(L, "type", type_name(f));
+        class_set_text(L, "doc", f->doc);
         lua_pushboolean(L, f->set != NULL);
         lua_setfield(L, -2, "writable");
         lua_rawseti(L, -2, ++n);
@@ -51,24 +57,40 @@ static void push_method(lua_State *L, const char *name, const char *signature, c
                         const char *example, lua_CFunction fn)
 {
     lua_createtable(L, 0, 5);
-    set(L, "name", name);
-    set(L, "signature", signature);
-    set(L, "doc", doc);
-    set(L, "example", example);
+    class_set_text(L, "name", name);
+    class_set_text(L, "signature", signature);
+    class_set_text(L, "doc", doc);
+    class_set_text(L, "example", example);
     lua_pushcfunction(L, fn);
     lua_setfield(L, -2, "fn");
 }
 
-// classes() -> list of {name, doc, place, fields, methods}
+void class_push_display(lua_State *L, const struct class *c)
+{
+    int n = 0;
+    lua_createtable(L, 0, 3);
+    class_set_text(L, "kind", c->display ? c->display : "table");
+    class_set_text(L, "class", c->name);
+    lua_newtable(L);
+    for (const struct class_field *f = c->fields; f && f->name; f++) {
+        lua_pushstring(L, f->name);
+        lua_rawseti(L, -2, ++n);
+    }
+    lua_setfield(L, -2, "columns");
+}
+
+// classes() -> list of {name, doc, place, example, display, fields, methods}
 static int classes(lua_State *L)
 {
     int n = 0;
     lua_newtable(L);
     SET_FOREACH(classes, struct class, c) {
         lua_newtable(L);
-        set(L, "name", c->name);
-        set(L, "doc", c->doc);
-        set(L, "place", c->place);
+        class_set_text(L, "name", c->name);
+        class_set_text(L, "doc", c->doc);
+        class_set_text(L, "place", c->place);
+        class_set_text(L, "example", c->example);
+        class_set_text(L, "display", c->display ? c->display : "table");
         push_fields(L, c);
         lua_setfield(L, -2, "fields");
         lua_newtable(L);

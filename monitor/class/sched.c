@@ -66,8 +66,8 @@ static const struct class_field fields[] = {
 };
 
 CLASS(sched, .name = "Sched", .doc = "what the executors of all harts have in common",
-      .place = "struct run_queue, kernel/async/runqueue.h", .size = sizeof(struct sched_view),
-      .copy = sched_copy, .fields = fields);
+      .place = "struct run_queue, kernel/async/runqueue.h", .example = "k.sched",
+      .size = sizeof(struct sched_view), .copy = sched_copy, .fields = fields);
 
 static int k_sched(lua_State *L)
 {

@@ -225,9 +225,9 @@ static const struct class_field fields[] = {
 };
 
 CLASS(tls, .name = "Tls", .doc = "a piece of hart-local or task-local storage with its constructor",
-      .place = "struct local_ctor, kernel/lib/local.h", .gone = "has lost its owner",
-      .size = sizeof(struct tls_view), .copy = tls_copy, .keys = tls_keys, .line = tls_line,
-      .fields = fields);
+      .place = "struct local_ctor, kernel/lib/local.h", .example = "k.tls(\"task\"):first()",
+      .gone = "has lost its owner", .size = sizeof(struct tls_view), .copy = tls_copy,
+      .keys = tls_keys, .line = tls_line, .fields = fields);
 
 void class_push_tls_of_hart(lua_State *L, uint64_t hart)
 {

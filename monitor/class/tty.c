@@ -106,8 +106,9 @@ static const struct class_field fields[] = {
 };
 
 CLASS(tty, .name = "Tty", .doc = "a terminal, a pseudo terminal's slave among them",
-      .place = "struct tty, kernel/fs/tty_impl.h", .size = sizeof(struct tty_view),
-      .copy = tty_copy, .keys = tty_keys, .line = tty_line, .fields = fields);
+      .place = "struct tty, kernel/fs/tty_impl.h", .example = "k.ttys():first()",
+      .size = sizeof(struct tty_view), .copy = tty_copy, .keys = tty_keys, .line = tty_line,
+      .fields = fields);
 
 static int k_ttys(lua_State *L)
 {

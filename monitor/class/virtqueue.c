@@ -101,12 +101,6 @@ static size_t copy_chains(struct virtqueue *q, struct chain *out)
     return n;
 }
 
-static void set_int(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
 static int queue_ring(lua_State *L)
 {
     static struct chain chains[VIRTQ_SIZE_MAX]; // one session
@@ -117,13 +111,13 @@ static int queue_ring(lua_State *L)
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
         lua_createtable(L, 0, 6);
-        set_int(L, "head", chains[i].head);
+        class_set_int(L, "head", chains[i].head);
         lua_pushstring(L, chains[i].state == VIRTQ_HELD ? "held" : "in flight");
         lua_setfield(L, -2, "state");
-        set_int(L, "descs", chains[i].descs);
+        class_set_int(L, "descs", chains[i].descs);
         if (chains[i].waiter)
-            set_int(L, "task", chains[i].waiter);
-        set_int(L, "us", (now - ticks_to_ns(chains[i].since)) / 1000);
+            class_set_int(L, "task", chains[i].waiter);
+        class_set_int(L, "us", (now - ticks_to_ns(chains[i].since)) / 1000);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     class_set_columns(L, "head> state descs> task> us>");
@@ -160,7 +154,7 @@ static int queue_chain(lua_State *L)
         lua_createtable(L, 0, 3);
         lua_pushstring(L, pa);
         lua_setfield(L, -2, "pa");
-        set_int(L, "bytes", desc[i].len);
+        class_set_int(L, "bytes", desc[i].len);
         lua_pushstring(L, desc[i].flags & VIRTQ_DESC_WRITE ? "device writes" : "device reads");
         lua_setfield(L, -2, "direction");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -284,9 +278,9 @@ static const struct class_method methods[] = {
 };
 
 CLASS(virtqueue, .name = "VirtQueue", .doc = "a split virtqueue of a device",
-      .place = "struct virtqueue, kernel/dev/virtio/queue.h", .size = sizeof(struct queue_view),
-      .copy = queue_copy, .keys = queue_keys, .line = queue_line, .fields = fields,
-      .methods = methods);
+      .place = "struct virtqueue, kernel/dev/virtio/queue.h", .example = "k.queues():first()",
+      .display = "ring", .size = sizeof(struct queue_view), .copy = queue_copy, .keys = queue_keys,
+      .line = queue_line, .fields = fields, .methods = methods);
 
 static int k_queues(lua_State *L)
 {

@@ -5,6 +5,7 @@
 #include "class/class.h"
 #include "lib/errno.h"
 #include "session/eval.h"
+#include "session/value.h"
 
 #include <lauxlib.h>
 
@@ -50,8 +51,11 @@ static int m_asserted(lua_State *L)
 
 static int open_session(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"write", m_write}, {"call", m_call}, {"asserted", m_asserted}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"write", m_write},
+                                         {"call", m_call},
+                                         {"asserted", m_asserted},
+                                         {"plain", value_plain},
+                                         {NULL, NULL}};
     lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key); // the argument
     class_open(L);
     luaL_setfuncs(L, functions, 0);

@@ -228,3 +228,15 @@ bool value_decode(lua_State *L, struct cbor_in *in)
 {
     return decode(L, in, 0);
 }
+
+int value_plain(lua_State *L)
+{
+    enum { PLAIN_MAX = 32 * 1024 };
+    luaL_checkany(L, 1);
+    struct cbor_out out = {lua_newuserdatauv(L, PLAIN_MAX, 0), PLAIN_MAX, 0};
+    value_encode(L, 1, &out);
+    if (!cbor_fits(&out))
+        return luaL_error(L, "it is more than %d bytes", (int)PLAIN_MAX);
+    struct cbor_in in = cbor_in(out.buf, out.len);
+    return value_decode(L, &in);
+}

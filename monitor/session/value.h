@@ -15,3 +15,5 @@
 void value_encode(lua_State *L, int idx, struct cbor_out *o);
 // Pushes the next item; false (nothing pushed) when it is malformed or nested too deeply.
 bool value_decode(lua_State *L, struct cbor_in *in);
+// A Lua function: what the host would see of its argument, as plain tables. Raises when that is more than 32 KiB.
+int value_plain(lua_State *L);

@@ -6,10 +6,10 @@ local FEW, MANY = 100, 20100
 
 local function allocations(command)
     local before, after = 0, 0
-    for _, class in ipairs(k.heap) do before = before + class.allocs end
+    for class in k.heap do before = before + class.allocs end
     local frames = k.memory().allocs
     is(host.sh(command), 0, command)
-    for _, class in ipairs(k.heap) do after = after + class.allocs end
+    for class in k.heap do after = after + class.allocs end
     return after - before, k.memory().allocs - frames
 end
 

@@ -14,16 +14,22 @@ local function kernel_bytes()
     return (m.kernel + m.slab + m.heap) * 4096
 end
 
+local function heap_used()
+    local used = {}
+    for class in k.heap do used[class.size] = class.used end
+    return used
+end
+
 local function report(before, n)
-    for i, class in ipairs(k.heap) do
-        local more = (class.used - before[i].used) / n
-        if more >= 0.01 then diag(("  %.2f blocks of %d bytes"):format(more, class.size)) end
+    for size, used in pairs(heap_used()) do
+        local more = (used - before[size]) / n
+        if more >= 0.01 then diag(("  %.2f blocks of %d bytes"):format(more, size)) end
     end
 end
 
 local function crowd(what, n)
     host.sh("mkfifo /tmp/crowd.go; : >/tmp/crowd.out")
-    local before, heap = kernel_bytes(), k.heap
+    local before, heap = kernel_bytes(), heap_used()
     host.sh(("crowd %s %d /tmp/crowd.go >/tmp/crowd.out 2>&1 </dev/null &"):format(what, n))
     ok(eventually(says "ready", 60), ("%d wait in %s"):format(n, what))
     baseline.settled()

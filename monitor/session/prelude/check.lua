@@ -71,6 +71,10 @@ function checks.done()
     if not tap.plan then checks.plan(tap.tests) end
 end
 
+-- What the prompt, help and the host make of classes, for the test of them.
+checks.reflect = {classes = monitor.classes, api = monitor.api, class = monitor.class, copy = monitor.copy,
+    plain = monitor.plain, complete = p.complete, show = p.show}
+
 local function tap_begin()
     tap = {tests = 0, failed = 0}
     for name, f in pairs(checks) do _G[name] = f end

@@ -26,12 +26,15 @@ local function help_method(m, owner)
 end
 
 local function help_field(c, f)
-    return ("%s.%s: %s%s\n  %s\n  of %s"):format(c.name, f.name, f.type,
-        f.writable and ", writable" or ", read-only", f.doc, c.place or c.name)
+    local out = {("%s.%s: %s%s"):format(c.name, f.name, f.type, f.writable and ", writable" or ", read-only"),
+        "  " .. f.doc, "  of " .. (c.place or c.name)}
+    if c.example then out[#out + 1] = ("  for example: %s.%s"):format(c.example, f.name) end
+    return concat(out, "\n")
 end
 
 local function help_class(c)
     local out = {c.name .. ": " .. c.doc, "  behind it: " .. (c.place or "?")}
+    if c.example then out[#out + 1] = "  for example: " .. c.example end
     for _, f in ipairs(c.fields) do
         out[#out + 1] = ("  .%-15s %-14s %s%s"):format(f.name, f.type, f.doc,
             f.writable and " (writable)" or "")

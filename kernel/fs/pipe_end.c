@@ -262,6 +262,51 @@ const struct file_ops file_ops_fifo = {
     .flags = FILE_OPS_STREAM,
 };
 
+// ---- looking
+
+static uint32_t count_waiters(const struct waitq *q, uint32_t *first)
+{
+    uint32_t n = 0;
+    *first = 0;
+    LIST_FOREACH(it, &q->head)
+        if (n++ == 0)
+            *first = list_entry(it, struct waiter, link)->task->id;
+    return n;
+}
+
+static void look(struct pipe *p, struct pipe_info *out)
+{
+    spin_lock(&p->lock);
+    *out = (struct pipe_info){
+        .bytes = fill_of(p),
+        .passed = p->head,
+        .readers = p->readers,
+        .writers = p->writers,
+    };
+    out->reading = count_waiters(&p->readable, &out->first_reader);
+    out->writing = count_waiters(&p->writable, &out->first_writer);
+    for (int i = 0; i < PIPE_PAGES; i++)
+        out->pages += p->page[i] != NULL;
+    spin_unlock(&p->lock);
+}
+
+bool pipe_look(struct vnode *v, struct pipe_info *out)
+{
+    if (v->ops == &pipe_vnode_ops) {
+        look(container_of(v, struct pipe, vnode), out);
+        out->anonymous = true;
+        return true;
+    }
+    if (!S_ISFIFO(v->mode))
+        return false;
+    spin_lock(&fifo_lock); // keeps the pipe
+    bool is = v->pipe != NULL;
+    if (is)
+        look(v->pipe, out);
+    spin_unlock(&fifo_lock);
+    return is;
+}
+
 static const struct filesystem pipefs = {.name = "pipefs"};
 
 static void pipefs_statfs(struct super *super, struct statfs_k *st)

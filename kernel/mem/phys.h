@@ -167,6 +167,14 @@ struct phys_page_info {
 };
 size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out, size_t max);
 
+// The mappings that show it, from the from-th on: how many, at most max.
+struct phys_mapper {
+    uint32_t space; // id
+    va_t lo, hi;
+    uint64_t offset; // of lo
+};
+size_t phys_mappers(struct phys *ph, size_t from, struct phys_mapper *out, size_t max);
+
 // Why a page is written back.
 enum phys_why {
     PHYS_SYNC,     // somebody syncs: a file, a mapping, a mount, all

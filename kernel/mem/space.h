@@ -207,6 +207,11 @@ struct mapping_info {
 size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size_t max,
                       bool with_resident);
 
+// The object behind the mapping at va, referenced (phys_put); NULL: nothing is mapped there, or there is none.
+struct phys *space_object(struct space *s, va_t va);
+// Frames of its page table from the from-th on, the root first: how many, at most max.
+size_t space_table_frames(struct space *s, size_t from, pa_t *out, size_t max);
+
 // Present leaf entries at or above `from`, below `to`, and one that `from` lies in: for the monitor's page
 // table class.
 struct pte_info {

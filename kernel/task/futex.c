@@ -224,6 +224,38 @@ ASYNC(futex_wait, long r; struct futex_waiter w; bool waits;)
     ASYNC_END;
 }
 
+// ---- looking
+
+// Into the list of the least task ids; the new n.
+static size_t keep(const struct futex_waiter *w, uint32_t from, struct futex_info *out, size_t n,
+                   size_t max)
+{
+    size_t at = n;
+    if (w->task->id < from)
+        return n;
+    while (at && out[at - 1].task > w->task->id)
+        at--;
+    if (at == max)
+        return n;
+    n += n < max;
+    for (size_t i = n - 1; i > at; i--)
+        out[i] = out[i - 1];
+    out[at] = (struct futex_info){w->task->id, w->bits, w->key.object, w->key.offset};
+    return n;
+}
+
+size_t futex_waiters(uint32_t from, struct futex_info *out, size_t max)
+{
+    size_t n = 0;
+    for (int i = 0; i < BUCKETS; i++) {
+        spin_lock(&buckets[i].lock);
+        LIST_FOREACH(it, &buckets[i].waiters)
+            n = keep(list_entry(it, struct futex_waiter, link), from, out, n, max);
+        spin_unlock(&buckets[i].lock);
+    }
+    return n;
+}
+
 static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
     spin_lock(a < b ? &a->lock : &b->lock);

@@ -259,6 +259,23 @@ static void push_space(lua_State *L, const struct class_key *key, const void *co
     class_push(L, class_space, (struct class_key){key->owner, 0});
 }
 
+static void push_object(lua_State *L, const struct class_key *key, const void *copy)
+{
+    struct class_key object;
+    struct space *s = space_find((uint32_t)key->owner);
+    struct phys *ph = s ? space_object(s, key->id) : NULL;
+    bool has = ph && class_phys_key(ph, &object);
+    (void)copy;
+    if (ph)
+        phys_put(ph);
+    if (s)
+        space_unref(s);
+    if (has)
+        class_push(L, class_phys, object);
+    else
+        lua_pushnil(L);
+}
+
 static const struct class_field mapping_fields[] = {
     FIELD_ADDRESS(struct mapping_view, lo, "first address"),
     FIELD_ADDRESS(struct mapping_view, hi, "first address behind it"),
@@ -270,6 +287,7 @@ static const struct class_field mapping_fields[] = {
     FIELD_ADDRESS(struct mapping_view, offset, "of lo in its file or object"),
     FIELD(struct mapping_view, flags, "enum mapping_flag"),
     FIELD_OTHER("space", "Space", "whose mapping it is", push_space),
+    FIELD_OTHER("object", "Phys", "whose pages it shows; nil: private memory", push_object),
     {0},
 };
 
@@ -280,7 +298,8 @@ static const struct class_method mapping_methods[] = {
 };
 
 CLASS(mapping, .name = "Mapping", .doc = "a range of a space with one set of rights and one source",
-      .place = "struct mapping, kernel/mem/space.h", .gone = "was unmapped or merged", .hex = 1,
+      .place = "struct mapping, kernel/mem/space.h", .example = "k.pid(1).space:map():first()",
+      .display = "map", .gone = "was unmapped or merged", .hex = 1,
       .size = sizeof(struct mapping_view), .copy = mapping_copy, .keys = mapping_keys,
       .line = mapping_line, .fields = mapping_fields, .methods = mapping_methods);
 
@@ -377,9 +396,9 @@ static const struct class_method space_methods[] = {
 };
 
 CLASS(space, .name = "Space", .doc = "an address space: mappings over a page table",
-      .place = "struct space, kernel/mem/space.h", .gone = "was released",
-      .size = sizeof(struct space_view), .copy = space_copy, .keys = space_keys, .line = space_line,
-      .fields = space_fields, .methods = space_methods);
+      .place = "struct space, kernel/mem/space.h", .example = "k.pid(1).space", .display = "map",
+      .gone = "was released", .size = sizeof(struct space_view), .copy = space_copy,
+      .keys = space_keys, .line = space_line, .fields = space_fields, .methods = space_methods);
 
 static int k_spaces(lua_State *L)
 {

@@ -37,7 +37,7 @@ TASK_LOCAL(birth, struct birth, birth_construct, NULL);
 struct task_view {
     char name[24];
     char wait[48];
-    const char *kind, *state, *function;
+    const char *kind, *state, *fn;
     uint64_t since, polls, ran_ns, space, born, creator;
     uint32_t id, pid, tid, parent, hart, attn, shield;
     uint64_t affinity;
@@ -67,7 +67,7 @@ static void look_at_leaf(struct task *t, struct task_view *v)
     if (!f)
         return;
     const struct light_wait *light = load_relaxed(&t->light);
-    v->function = light ? light->name : f->fn->name;
+    v->fn = light ? light->name : f->fn->name;
     if (light)
         snprintf(v->wait, sizeof v->wait, "%s", light->what);
     else if (f->fn == &event_wait_fn && f->parent)
@@ -208,6 +208,18 @@ static void push_tls(lua_State *L, const struct class_key *key, const void *copy
     class_push_tls_of_task(L, key->id);
 }
 
+static void push_files(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    class_push_list(L, class_file, key->id);
+}
+
+static void push_signals(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    class_push_list(L, class_signal, key->id);
+}
+
 // ---- the backtrace
 
 // Frames of t, leaf first. A task that runs or is queued is held until it can be borrowed.
@@ -285,7 +297,7 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, parent, "pid of the parent process"),
     FIELD(struct task_view, state, "running, ready, waiting, suspended, stopped or held"),
     FIELD(struct task_view, wait, "what its leaf frame waits for"),
-    FIELD(struct task_view, function, "of its leaf frame"),
+    FIELD(struct task_view, fn, "the function of its leaf frame"),
     FIELD_NS(struct task_view, since, "when it last left a hart, since boot"),
     FIELD_NS(struct task_view, born, "when it was made, since boot; 0 when Tls birth was disabled"),
     FIELD(struct task_view, creator, "id of the task that made it; 0: boot"),
@@ -296,6 +308,8 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, attn, "attention bits: cancel 1, signal 2, stop 4, hold 8, ..."),
     FIELD(struct task_view, shield, "depth of regions that cancel does not enter"),
     FIELD_OTHER("tls", "list of Tls", "its task-local storage", push_tls),
+    FIELD_OTHER("files", "list of File", "its open files, by descriptor", push_files),
+    FIELD_OTHER("signals", "list of Signal", "what it does with signals, by number", push_signals),
     FIELD(struct task_view, suspended, "by the monitor"),
     {0},
 };
@@ -312,9 +326,9 @@ static const struct class_method methods[] = {
 };
 
 CLASS(task, .name = "Task", .doc = "what the executor runs: a user thread or a kernel task",
-      .place = "struct task, kernel/async/task.h", .gone = "exited",
-      .size = sizeof(struct task_view), .copy = task_copy, .keys = task_keys, .line = task_line,
-      .fields = fields, .methods = methods);
+      .place = "struct task, kernel/async/task.h", .example = "k.pid(1)", .display = "tree",
+      .gone = "exited", .size = sizeof(struct task_view), .copy = task_copy, .keys = task_keys,
+      .line = task_line, .fields = fields, .methods = methods);
 
 static int k_tasks(lua_State *L)
 {

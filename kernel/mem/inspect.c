@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Who has what: objects behind mappings, mappings of objects, frames of tables. For the monitor, which
+// goes from frames to their owners; copied out under the locks, as in look.c.
+#include "mem/space_internal.h"
+
+struct phys *space_object(struct space *s, va_t va)
+{
+    struct phys *ph = NULL;
+    spin_lock(&s->lock);
+    struct range *r = range_map_find(&s->map, va);
+    if (r && (ph = mapping_of(r)->phys))
+        phys_get(ph);
+    spin_unlock(&s->lock);
+    return ph;
+}
+
+size_t space_table_frames(struct space *s, size_t from, pa_t *out, size_t max)
+{
+    size_t n = 0, at = 1; // the root is number 0
+    spin_lock(&s->lock);
+    if (from == 0 && max)
+        out[n++] = kva_to_pa(s->root);
+    LIST_FOREACH(it, &s->table_list) {
+        if (n == max)
+            break;
+        if (at++ >= from)
+            out[n++] = page_pa(list_entry(it, struct page, link));
+    }
+    spin_unlock(&s->lock);
+    return n;
+}
+
+size_t phys_mappers(struct phys *ph, size_t from, struct phys_mapper *out, size_t max)
+{
+    size_t n = 0, at = 0;
+    spin_lock(&ph->lock);
+    LIST_FOREACH(it, &ph->mappings) {
+        const struct mapping *m = list_entry(it, struct mapping, in_phys);
+        if (at++ < from)
+            continue;
+        if (n == max)
+            break;
+        out[n++] = (struct phys_mapper){m->space->id, load_relaxed(&m->range.lo),
+                                        load_relaxed(&m->range.hi), load_relaxed(&m->offset)};
+    }
+    spin_unlock(&ph->lock);
+    return n;
+}

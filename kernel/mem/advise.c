@@ -2,20 +2,41 @@
 // What a range is made of, and advice about it: flags of mappings, pages wanted, contents dropped.
 #include "mem/space_internal.h"
 
-void space_survey(struct space *s, va_t lo, va_t hi, struct space_survey *out)
+static void survey_one(const struct mapping *m, va_t hi, struct space_survey *out)
 {
-    *out = (struct space_survey){.until = lo, .all = UINT32_MAX};
+    if (m->range.lo <= out->until)
+        out->until = m->range.hi < hi ? m->range.hi : hi;
+    out->any |= m->flags;
+    out->all &= m->flags;
+    out->object |= m->phys != NULL;
+    out->no_write |= m->flags & MAPPING_DENY_WRITE;
+}
+
+// Goes on at `at`, returns where it stopped.
+static va_t survey_some(struct space *s, va_t at, va_t hi, struct space_survey *out)
+{
+    enum { MAPPINGS = 2048 };
+    unsigned n = 0;
     spin_lock(&s->lock);
-    for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r)) {
-        const struct mapping *m = mapping_of(r);
-        if (r->lo <= out->until)
-            out->until = r->hi < hi ? r->hi : hi;
-        out->any |= m->flags;
-        out->all &= m->flags;
-        out->object |= m->phys != NULL;
-        out->no_write |= m->flags & MAPPING_DENY_WRITE;
+    struct range *r = range_map_from(&s->map, at);
+    for (; r && r->lo < hi && n < MAPPINGS; n++, r = range_map_next(r)) {
+        survey_one(mapping_of(r), hi, out);
+        at = r->hi;
     }
     spin_unlock(&s->lock);
+    return n < MAPPINGS ? hi : at;
+}
+
+ASYNC(space_survey, va_t at;)
+{
+    ASYNC_BEGIN(space_survey);
+    *f->out = (struct space_survey){.until = f->lo, .all = UINT32_MAX};
+    f->at = f->lo;
+    while ((f->at = survey_some(f->s, f->at, f->hi, f->out)) < f->hi)
+        YIELD();
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
 }
 
 uint64_t space_flagged(struct space *s, va_t lo, va_t hi, uint32_t flags)
@@ -56,27 +77,48 @@ bool space_in_memory(struct space *s, va_t va)
     return there;
 }
 
-// mutate held.
-static int set_flags(struct space *s, va_t lo, va_t hi, uint32_t set, uint32_t clear)
+// mutate held. Goes on at `lo` with some of the mappings: returns where it stopped.
+static va_t set_flags(struct space *s, va_t lo, va_t hi, uint32_t set, uint32_t clear)
 {
+    unsigned budget = STEP_PAGES;
+    va_t at = lo;
     spin_lock(&s->lock);
-    int e = range_map_isolate(&s->map, lo, hi) ? -ENOMEM : 0;
-    for (struct range *r = range_map_from(&s->map, lo); !e && r && r->lo < hi;
-         r = range_map_next(r)) {
+    struct range *r = range_map_from(&s->map, lo);
+    for (; r && r->lo < hi && budget; r = range_map_next(r)) {
         struct mapping *m = mapping_of(r);
         if (!(m->flags & MAPPING_VDSO))
             m->flags = (m->flags & ~clear) | set;
+        at = r->hi;
+        pay(&budget, MAPPING_COST);
     }
-    range_map_merge(&s->map, lo, hi);
+    if (!r || r->lo >= hi)
+        at = hi;
+    range_map_merge(&s->map, lo, at);
     spin_unlock(&s->lock);
-    return e;
+    return at;
 }
 
-ASYNC(space_set_flags, long r;)
+static bool isolate(struct space *s, va_t lo, va_t hi)
+{
+    spin_lock(&s->lock);
+    int e = range_map_isolate(&s->map, lo, hi);
+    spin_unlock(&s->lock);
+    return !e;
+}
+
+ASYNC(space_set_flags, va_t at; va_t hi; long r;)
 {
     ASYNC_BEGIN(space_set_flags);
     AWAIT(f->r, mutex_lock, &f->s->mutate, false);
-    ASYNC_RETURN(set_flags(f->s, f->va, f->va + f->len, f->set, f->clear));
+    f->at = f->va;
+    f->hi = f->va + f->len;
+    if (!isolate(f->s, f->at, f->hi))
+        ASYNC_RETURN(-ENOMEM);
+    SHIELD_BEGIN();
+    while ((f->at = set_flags(f->s, f->at, f->hi, f->set, f->clear)) < f->hi)
+        YIELD();
+    SHIELD_END();
+    ASYNC_RETURN(0);
     ASYNC_FINALLY;
     if (mutex_held(&f->s->mutate, t))
         mutex_unlock(&f->s->mutate, t);

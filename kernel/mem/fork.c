@@ -68,7 +68,7 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
         n++;
     }
     w->to->resident += n;
-    w->budget -= w->budget > n + 8 ? n + 8 : w->budget;
+    pay(&w->budget, n + (dst ? 2 * TABLE_COST : TABLE_COST)); // as much again for a new one
     return 0;
 }
 
@@ -76,6 +76,7 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
 static int copy_entries(struct fork_step *w, va_t *at, va_t hi)
 {
     const uint64_t span = PAGE_SIZE * PT_ENTRIES;
+    unsigned skipped = 0;
     while (*at < hi && w->budget) {
         pte_t e = w->from->root[pt_index(*at, 2)];
         uint64_t step = e & PTE_V ? span : span * PT_ENTRIES;
@@ -89,6 +90,8 @@ static int copy_entries(struct fork_step *w, va_t *at, va_t hi)
             int r = copy_leaves(w, pte_table(*slot), *at, end);
             if (r)
                 return r;
+        } else {
+            pay_skipped(&w->budget, &skipped);
         }
         *at = end;
     }
@@ -112,6 +115,7 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
             *at = src->lo;
         if (w.m->flags & MAPPING_NOFORK) {
             *at = src->hi;
+            pay(&w.budget, 1);
             continue;
         }
         if (!range_map_find(&to->map, *at)) { // not yet begun
@@ -123,6 +127,7 @@ static int fork_some(struct space *from, struct space *to, va_t *at)
             m->range.lo = src->lo;
             m->range.hi = src->hi;
             range_map_insert(&to->map, &m->range);
+            pay(&w.budget, COPY_COST);
             to->mapped += src->hi - src->lo;
         }
         if (w.m->flags & MAPPING_WIPE)

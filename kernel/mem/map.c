@@ -170,7 +170,7 @@ static bool is_small(struct space *s, va_t lo, va_t hi)
 {
     unsigned n = 0;
     if (hi - lo > NOW_BYTES &&
-        (s->resident > NOW_BYTES >> PAGE_SHIFT || s->tables > NOW_TABLES || hi - lo > 1ul << 36))
+        (s->resident > NOW_BYTES >> PAGE_SHIFT || s->tables > NOW_TABLES || hi - lo > NOW_SPAN))
         return false;
     for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r))
         if (++n > NOW_MAPPINGS)
@@ -198,14 +198,14 @@ int space_remove_small(struct space *s, va_t lo, va_t hi)
         return -EAGAIN;
     if (range_map_isolate(&s->map, lo, hi))
         return -ENOMEM;
+    unsigned budget = UINT32_MAX; // it is small
     zap_begin(&z, s);
     for (struct mapping *m; (m = take_first(s, lo, hi));) {
-        unsigned budget = UINT32_MAX;
         zap_range(&z, m->range.lo, m->range.hi, &budget);
         zap_finish(&z);
         mapping_release(&m->range);
     }
-    space_tables_trim(s, lo, hi);
+    space_tables_trim(s, lo, hi, &budget);
     return 0;
 }
 
@@ -324,7 +324,7 @@ static int remove_begin(struct space *s, va_t lo, va_t hi)
     return e;
 }
 
-ASYNC(space_remove_steps, struct mapping *m; va_t at;)
+ASYNC(space_remove_steps, struct mapping *m; va_t at; long r;)
 {
     ASYNC_BEGIN(space_remove_steps);
     if (remove_begin(f->s, f->va, f->va + f->len))
@@ -334,9 +334,8 @@ ASYNC(space_remove_steps, struct mapping *m; va_t at;)
     f->at = f->va;
     while (remove_step(f->s, &f->m, &f->at, f->va + f->len))
         YIELD();
-    spin_lock(&f->s->lock);
-    space_tables_trim(f->s, f->va, f->va + f->len);
-    spin_unlock(&f->s->lock);
+    YIELD(); // one poll's work is done
+    AWAIT(f->r, space_trim_steps, f->s, f->va, f->va + f->len);
     SHIELD_END();
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Moving bounds: the break, and mremap.
+#include "mem/shortage.h"
 #include "mem/space_internal.h"
 #include "page/heap.h"
 
@@ -92,46 +93,67 @@ static int grow_locked(struct space *s, struct range *r, va_t old, uint64_t old_
     return 0;
 }
 
-// Makes every table the entries of [from, from+len) need at their new place. -ENOMEM.
-static int prepare_tables(struct space *s, va_t from, va_t to, uint64_t len)
-{
-    for (uint64_t o = 0; o < len; o += PAGE_SIZE) {
-        pte_t *slot = huge_find(s->root, from + o);
-        if (!slot) // on to the next leaf table
-            o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
-        else if (*slot && !space_slot(s, to + o))
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static uint64_t move_entries(struct space *s, va_t from, va_t to, uint64_t o, uint64_t len)
-{
-    unsigned budget = STEP_PAGES;
-    uint64_t first = o;
-    for (; o < len && budget; o += PAGE_SIZE, budget--) {
-        pte_t *slot = huge_find(s->root, from + o);
-        if (!slot) {
-            o = ((from + o) | (PAGE_SIZE * PT_ENTRIES - 1)) + 1 - PAGE_SIZE - from;
-        } else if (*slot) { // a page touched since the tables were made may find none: it stays
-            pte_t *dst = huge_find(s->root, to + o);
-            if (!dst)
-                continue;
-            if (unlikely(*slot & PTE_PART))
-                huge_split(s, from + o);
-            *dst = *slot;
-            entry_set(s, slot, from + o, 0);
-        }
-    }
-    space_flush(s, from + first, o - first);
-    return o;
-}
-
 struct remap {
     struct mapping *old, *m; // taken out (NULL: it stays); to be put in
     va_t from, to;
-    uint64_t len, moved; // of the old entries; how many bytes of them have gone over
+    uint64_t len, at; // of the old entries; how far they are prepared, then moved
+    unsigned skipped;
 };
+
+// The next entry at or behind w->at, its offset in w->at; NULL: there is none, or the budget is used up.
+static pte_t *next_entry(struct space *s, struct remap *w, unsigned *budget)
+{
+    enum { EMPTY_A_PAGE = 16 };
+    while (w->at < w->len && *budget) {
+        va_t va = w->from + w->at, end = (va | (HUGE_SIZE - 1)) + 1;
+        pte_t *slot = huge_find(s->root, va);
+        if (slot) {
+            for (; va < end; va += PAGE_SIZE, slot++) {
+                w->at = va - w->from;
+                if (w->at >= w->len || *slot)
+                    return w->at < w->len ? slot : NULL;
+                if (++w->skipped % EMPTY_A_PAGE == 0)
+                    pay(budget, 1);
+            }
+        } else {
+            pay_skipped(budget, &w->skipped);
+        }
+        w->at = end - w->from;
+    }
+    return NULL;
+}
+
+// Makes tables that the entries need at their new place. > 0: there is more to do, 0: done, -ENOMEM.
+static int prepare_step(struct space *s, struct remap *w)
+{
+    unsigned budget = STEP_PAGES;
+    while (next_entry(s, w, &budget)) {
+        if (!space_slot(s, w->to + w->at))
+            return -ENOMEM;
+        w->at += PAGE_SIZE;
+        pay(&budget, 1);
+    }
+    return w->at < w->len;
+}
+
+// Moves entries. A page touched since the tables were made may find none at its new place, and no memory for one:
+// -ENOMEM, to be tried again. Else as prepare_step.
+static int move_step(struct space *s, struct remap *w)
+{
+    unsigned budget = STEP_PAGES;
+    va_t first = w->from + w->at;
+    pte_t *slot, *dst = NULL;
+    while ((slot = next_entry(s, w, &budget)) && (dst = space_slot(s, w->to + w->at))) {
+        if (unlikely(*slot & PTE_PART))
+            huge_split(s, w->from + w->at);
+        *dst = *slot;
+        entry_set(s, slot, w->from + w->at, 0);
+        w->at += PAGE_SIZE;
+        pay(&budget, 1);
+    }
+    space_flush(s, first, w->from + w->at - first);
+    return slot && !dst ? -ENOMEM : w->at < w->len;
+}
 
 static int check_remap(const struct space_remap_args *a)
 {
@@ -180,61 +202,101 @@ static int remap_in_place(struct space *s, const struct space_remap_args *a)
     return a->how & REMAP_MAYMOVE ? 1 : -ENOMEM;
 }
 
-// Takes the old mapping out, if it goes, and makes the new one; from here on nothing fails.
-static int remap_begin(struct space *s, const struct space_remap_args *a, struct remap *w)
+// Where to; 0: there is no room.
+static void remap_choose(struct space *s, const struct space_remap_args *a, struct remap *w)
 {
-    uint64_t len = a->old_len < a->new_len ? a->old_len : a->new_len;
+    spin_lock(&s->lock);
+    *w = (struct remap){.from = a->old, .len = a->old_len < a->new_len ? a->old_len : a->new_len};
     w->to = a->how & REMAP_FIXED ? a->to
                                  : range_map_gap_high(&s->map, a->new_len, MAP_LOWEST, s->mmap_top);
-    if (!w->to || range_map_isolate(&s->map, a->old, a->old + len))
+    s->zap_lo = w->to; // it is to stay free meanwhile
+    s->zap_hi = w->to + a->new_len;
+    spin_unlock(&s->lock);
+}
+
+// lock held. Takes the old mapping out, if it goes, and makes the new one; from here on nothing fails.
+static int remap_begin(struct space *s, const struct space_remap_args *a, struct remap *w)
+{
+    if (range_map_isolate(&s->map, w->from, w->from + w->len))
         return -ENOMEM;
-    w->old = mapping_of(range_map_find(&s->map, a->old));
-    w->m = mapping_copy(w->old, a->old, s);
-    if (!w->m || prepare_tables(s, a->old, w->to, len)) {
-        if (w->m)
-            mapping_release(&w->m->range);
-        w->m = NULL;
-        range_map_merge(&s->map, a->old, a->old + len);
-        space_tables_trim(s, w->to, w->to + a->new_len);
-        return -ENOMEM;
+    w->old = mapping_of(range_map_find(&s->map, w->from));
+    w->m = mapping_copy(w->old, w->from, s);
+    if (!w->m || !w->len || a->how & REMAP_DONTUNMAP) {
+        range_map_merge(&s->map, w->from, w->from + w->len);
+        w->old = NULL;
     }
+    if (!w->m)
+        return -ENOMEM;
     w->m->range.lo = w->to;
     w->m->range.hi = w->to + a->new_len;
-    w->from = a->old;
-    w->len = len;
-    w->moved = 0;
-    if (!len || a->how & REMAP_DONTUNMAP) {
-        range_map_merge(&s->map, a->old, a->old + len);
-        w->old = NULL;
-        return 0;
+    w->at = 0;
+    if (w->old) {
+        range_map_take(&s->map, &w->old->range);
+        s->mapped -= w->len;
+        s->zap_lo = w->from;
+        s->zap_hi = w->from + w->len;
     }
-    range_map_take(&s->map, &w->old->range);
-    s->mapped -= len;
-    s->zap_lo = a->old;
-    s->zap_hi = a->old + len;
     return 0;
 }
 
-// True when all entries have moved and the new mapping is in.
-static bool remap_step(struct space *s, struct remap *w)
+// A poll's share of making tables, then of the change itself: > 0: there is more, 0: ready, -ENOMEM.
+static int remap_prepare(struct space *s, const struct space_remap_args *a, struct remap *w)
 {
     spin_lock(&s->lock);
-    if (w->len)
-        w->moved = move_entries(s, w->from, w->to, w->moved, w->len);
-    bool done = w->moved >= w->len;
-    if (done) {
+    int r = w->to ? prepare_step(s, w) : -ENOMEM;
+    if (!r)
+        r = remap_begin(s, a, w);
+    if (r < 0)
+        s->zap_lo = s->zap_hi = 0;
+    spin_unlock(&s->lock);
+    return r;
+}
+
+// The same of moving: 0 when all entries have moved and the new mapping is in.
+static int remap_step(struct space *s, struct remap *w)
+{
+    spin_lock(&s->lock);
+    int r = move_step(s, w);
+    if (!r) {
         s->mapped += w->m->range.hi - w->m->range.lo;
         range_map_insert(&s->map, &w->m->range);
         s->zap_lo = s->zap_hi = 0;
-        space_tables_trim(s, w->from, w->from + w->len);
     }
     spin_unlock(&s->lock);
-    if (done && w->old)
+    if (!r && w->old)
         mapping_release(&w->old->range);
-    return done;
+    return r;
 }
 
-ASYNC(space_remap, struct remap w; struct space_remap_args a; long r;)
+// mutate held. *va: where the mapping is then. 0, or -ENOMEM: nothing has changed.
+ASYNC_DECL(remap_move, struct space *s; const struct space_remap_args *a; va_t *va;);
+ASYNC(remap_move, struct remap w; int step; long r; long waited;)
+{
+    ASYNC_BEGIN(remap_move);
+    SHIELD_BEGIN();
+    remap_choose(f->s, f->a, &f->w);
+    while ((f->r = remap_prepare(f->s, f->a, &f->w)) > 0)
+        YIELD();
+    if (f->r < 0) {
+        AWAIT(f->waited, space_trim_steps, f->s, f->w.to, f->w.to + f->w.len);
+    } else {
+        do {
+            YIELD();
+            f->step = remap_step(f->s, &f->w);
+            if (f->step < 0)
+                AWAIT(f->waited, memory_wait, 0);
+        } while (f->step);
+        *f->va = f->w.to;
+        YIELD();
+        AWAIT(f->waited, space_trim_steps, f->s, f->w.from, f->w.from + f->w.len);
+    }
+    SHIELD_END();
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(space_remap, struct space_remap_args a; bool moves; long r;)
 {
     ASYNC_BEGIN(space_remap);
     f->a = (struct space_remap_args){
@@ -249,30 +311,21 @@ ASYNC(space_remap, struct remap w; struct space_remap_args a; long r;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     *f->va = f->a.old;
-    f->w.moved = (uint64_t)f->r;
+    f->moves = f->r;
     if (f->a.new_len < f->a.old_len) {
         AWAIT(f->r, space_remove_steps, f->s, f->a.old + f->a.new_len, f->a.old_len - f->a.new_len);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    if (!f->w.moved)
+    if (!f->moves)
         ASYNC_RETURN(0);
     if (f->a.how & REMAP_FIXED) {
         AWAIT(f->r, space_remove_steps, f->s, f->a.to, f->a.new_len);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    spin_lock(&f->s->lock);
-    f->r = remap_begin(f->s, &f->a, &f->w);
-    spin_unlock(&f->s->lock);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    SHIELD_BEGIN();
-    while (!remap_step(f->s, &f->w))
-        YIELD();
-    SHIELD_END();
-    *f->va = f->w.to;
-    ASYNC_RETURN(0);
+    AWAIT(f->r, remap_move, f->s, &f->a, f->va);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&f->s->mutate, t))
         mutex_unlock(&f->s->mutate, t);

@@ -3,8 +3,7 @@
 //
 // A hart that loads a root holds the space; it lets go when it loads another. So a dead space can
 // be emptied at once (nobody runs in it again, nothing needs flushing), while its tables and root
-// stay until the last hart has left. Table pages go back as frames known to be zero: whoever clears
-// an entry leaves zero behind.
+// stay until the last hart has left. Neither is ever done in one go: how much there is, is the program's choice.
 #include "mem/space.h"
 #include "async/executor.h"
 #include "lib/init.h"
@@ -16,106 +15,16 @@
 
 #include <string.h>
 
-enum { ROOT_STOCK = 4, TABLE_SLACK = 12 };
-static _Thread_local struct {
-    uint32_t count;
-    pa_t root[ROOT_STOCK]; // user half zero, kernel half in place
-} root_stock;
-
 static struct spinlock spaces_lock = SPINLOCK_INIT("spaces");
 static struct list spaces = LIST_INIT(spaces);
 static uint32_t next_id;
-
-// ---- roots and tables
-
-static pte_t *root_new(void)
-{
-    if (root_stock.count)
-        return pa_to_kva(root_stock.root[--root_stock.count]);
-    pa_t pa = frame_alloc(FRAME_ZERO);
-    if (!pa)
-        return NULL;
-    pte_t *root = pa_to_kva(pa);
-    memcpy(root + PT_USER_ENTRIES, kernel_root + PT_USER_ENTRIES,
-           (PT_ENTRIES - PT_USER_ENTRIES) * sizeof *root);
-    page_of(pa)->kind = FRAME_TABLE;
-    return root;
-}
-
-static void root_free(pte_t *root)
-{
-    pa_t pa = kva_to_pa(root);
-    if (root_stock.count < ROOT_STOCK)
-        root_stock.root[root_stock.count++] = pa;
-    else
-        frame_unref(pa);
-}
-
-// page.index of a table says which entry leads to it: the 2 MiB of a leaf table, or MIDDLE and the
-// index in the root.
-enum { MIDDLE = 1u << 31 };
-
-cold pte_t *space_table_new(struct space *s, pte_t *slot, va_t va, bool leaf)
-{
-    pa_t pa = frame_alloc(FRAME_ZERO | FRAME_USER);
-    if (!pa)
-        return NULL;
-    struct page *pg = page_of(pa);
-    pg->kind = FRAME_TABLE;
-    pg->index = leaf ? (uint32_t)(va >> 21) : MIDDLE | pt_index(va, 2);
-    list_push_front(&s->table_list, &pg->link);
-    s->tables++;
-    fence_write(); // a walker that sees the entry sees the zeroes
-    *slot = pte_make(pa, PTE_V);
-    return pa_to_kva(pa);
-}
-
-static pte_t *table_slot(struct space *s, const struct page *pg)
-{
-    if (pg->index & MIDDLE)
-        return &s->root[pg->index & ~MIDDLE];
-    return &pte_table(s->root[pg->index >> 9])[pg->index & (PT_ENTRIES - 1)];
-}
-
-// A leaf table is kept while a mapping lies in its 2 MiB; and when a small range goes, a few empty
-// ones stay, since a program that maps and unmaps will want them again. They hold zeroes only.
-void space_tables_trim(struct space *s, va_t lo, va_t hi)
-{
-    const uint64_t span = PAGE_SIZE * PT_ENTRIES;
-    if (hi - lo < span && s->tables <= TABLE_SLACK + (s->resident >> 6))
-        return;
-    struct list gone = LIST_INIT(gone);
-    for (va_t at = lo & ~(span - 1); at < hi; at += span) {
-        pte_t e = s->root[pt_index(at, 2)];
-        if (!(e & PTE_V)) { // on to the last span of this gigabyte
-            at |= span * PT_ENTRIES - span;
-            continue;
-        }
-        pte_t *slot = &pte_table(e)[pt_index(at, 1)];
-        if (!(*slot & PTE_V) || !range_map_is_free(&s->map, at, at + span))
-            continue;
-        DEBUG_ASSERT(!pte_is_leaf(*slot)); // it would lie in a mapping
-        struct page *pg = page_of(pte_pa(*slot));
-        *slot = 0;
-        translations_lost(s->satp, at, page_pa(pg), 0);
-        s->tables--;
-        list_remove(&pg->link);
-        list_push_back(&gone, &pg->link);
-    }
-    if (list_empty(&gone))
-        return;
-    s->walked = UINT64_MAX;
-    space_flush(s, lo, 0); // walkers forget the tables before they become something else
-    for (struct list *it; (it = list_pop_front(&gone));)
-        frame_free_zeroed(page_pa(list_entry(it, struct page, link)));
-}
 
 // ---- birth
 
 struct space *space_new(void)
 {
     struct space *s = kzalloc(sizeof *s);
-    pte_t *root = s ? root_new() : NULL;
+    pte_t *root = s ? space_root_new() : NULL;
     if (!root) {
         kfree(s);
         return NULL;
@@ -164,25 +73,35 @@ void space_switch_slow(struct space *s)
     }
 }
 
-// Tables newest first: a table's entry is cleared before its parent is given back.
-static cold void space_free(struct space *s)
+// Spaces whose last reference, or last hold, went in a place that cannot wait.
+static struct spinlock reap_lock = SPINLOCK_INIT("space reaper");
+static struct list reap_list = LIST_INIT(reap_list);
+static struct event reap_event;
+
+static void reap_later(struct space *s)
+{
+    spin_lock(&reap_lock);
+    list_push_back(&reap_list, &s->all);
+    spin_unlock(&reap_lock);
+    event_set(&reap_event);
+}
+
+// A space that no hart has loaded: true when it is gone.
+static cold bool space_free_step(struct space *s)
 {
     ASSERT(s->magic == SPACE_MAGIC && !s->harts && !s->resident && !s->huge);
-    LIST_FOREACH_SAFE(it, next, &s->table_list) {
-        struct page *pg = list_entry(it, struct page, link);
-        *table_slot(s, pg) = 0;
-        translations_lost(s->satp, 0, page_pa(pg), 0); // no hart has it loaded: no record
-        frame_free_zeroed(page_pa(pg));
-    }
-    root_free(s->root);
+    if (!space_tables_free_some(s))
+        return false;
+    space_root_free(s->root);
     s->magic = 0;
     kfree(s);
+    return true;
 }
 
 void space_hold_drop(struct space *s)
 {
-    if (atomic_add32(&s->holds, (uint32_t)-1) == 1)
-        space_free(s);
+    if (atomic_add32(&s->holds, (uint32_t)-1) == 1 && !space_free_step(s))
+        reap_later(s);
 }
 
 // A hart that has nothing to do does not keep a dead space's tables alive: it goes back to the
@@ -202,8 +121,7 @@ static void leave_dead_space(void)
 static void flush_hart(void)
 {
     leave_dead_space();
-    while (root_stock.count)
-        frame_unref(root_stock.root[--root_stock.count]);
+    space_roots_flush();
 }
 STOCK(space_roots, flush_hart);
 
@@ -237,6 +155,10 @@ static bool space_empty_step(struct space *s, unsigned budget)
         struct range *r = range_map_from(&s->map, 0);
         if (!r)
             break;
+        if (!budget) {
+            done = false;
+            break;
+        }
         va_t at = zap_range(&z, r->lo, r->hi, &budget);
         if (at < r->hi) {
             range_map_resize(&s->map, r, at, r->hi);
@@ -246,7 +168,7 @@ static bool space_empty_step(struct space *s, unsigned budget)
         range_map_take(&s->map, r);
         zap_finish(&z); // frames before the object they may belong to
         mapping_release(r);
-        budget -= budget > 8 ? 8 : budget;
+        pay(&budget, MAPPING_COST);
     }
     zap_finish(&z);
     spin_unlock(&s->lock);
@@ -278,11 +200,6 @@ ASYNC(space_release, )
     ASYNC_END;
 }
 
-// Spaces whose last reference went in a place that cannot wait.
-static struct spinlock reap_lock = SPINLOCK_INIT("space reaper");
-static struct list reap_list = LIST_INIT(reap_list);
-static struct event reap_event;
-
 void space_unref(struct space *s)
 {
     if (atomic_add32(&s->refs, (uint32_t)-1) != 1)
@@ -293,10 +210,7 @@ void space_unref(struct space *s)
         space_hold_drop(s);
         return;
     }
-    spin_lock(&reap_lock);
-    list_push_back(&reap_list, &s->all);
-    spin_unlock(&reap_lock);
-    event_set(&reap_event);
+    reap_later(s);
 }
 
 static struct space *reap_next(void)
@@ -309,19 +223,31 @@ static struct space *reap_next(void)
     return it ? list_entry(it, struct space, all) : NULL;
 }
 
+// True: there is no more to do for it here.
+static bool reap_step(struct space *s)
+{
+    if (!load_relaxed(&s->holds)) {
+        if (!space_free_step(s))
+            return false;
+    } else {
+        if (!space_empty_step(s, STEP_PAGES))
+            return false;
+        wake_sleepers(s);
+        space_hold_drop(s);
+    }
+    memory_returned();
+    return true;
+}
+
 ASYNC_DECL(space_reaper, int unused;);
 ASYNC(space_reaper, struct space *s; long r;)
 {
     ASYNC_BEGIN(space_reaper);
     for (;;) {
         AWAIT(f->r, event_wait, &reap_event, false);
-        while ((f->s = reap_next())) {
-            while (!space_empty_step(f->s, STEP_PAGES))
+        while ((f->s = reap_next()))
+            while (!reap_step(f->s))
                 YIELD();
-            wake_sleepers(f->s);
-            space_hold_drop(f->s);
-            memory_returned();
-        }
     }
     ASYNC_FINALLY;
     ASYNC_END;

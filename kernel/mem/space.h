@@ -154,7 +154,8 @@ struct space_survey {
     uint32_t any, all;     // flags that some mapping has, that every mapping has
     bool object, no_write; // some mapping has an object; some may not be written
 };
-void space_survey(struct space *s, va_t lo, va_t hi, struct space_survey *out);
+// Mapping by mapping: what others change meanwhile may be seen as it was or as it is.
+ASYNC_DECL(space_survey, struct space *s; va_t lo; va_t hi; struct space_survey *out;);
 bool space_allows(struct space *s, va_t lo, va_t hi, uint32_t access); // every mapping of the range
 // Is the page at va in memory (mincore)? A file's counts when it is cached, mapped or not.
 bool space_in_memory(struct space *s, va_t va);

@@ -9,15 +9,36 @@
 #include "mem/space.h"
 
 enum {
-    STEP_PAGES = 512,    // entries one poll works on before it yields
-    NOW_BYTES = 8 << 20, // ranges up to here are done in a plain call
+    STEP_PAGES =
+        512, // entries one poll works on before it yields; what else it does counts as so many:
+    TABLE_COST = 10,     // a leaf table, full or empty
+    MAPPING_COST = 8,    // a mapping that goes
+    COPY_COST = 16,      // one that is copied
+    SPANS_A_PAGE = 8,    // 2 MiB without a table: so many are one
+    NOW_BYTES = 4 << 20, // ranges up to here are done in a plain call
     NOW_MAPPINGS = 32,
-    NOW_TABLES = 64,        // of larger ones, if that many tables may have to be looked at
+    NOW_TABLES = 32,        // of larger ones, if that many tables may have to be looked at
+    TABLE_SLACK = 12,       // so many are not worth getting back at once
     STACK_GAP = 256 * 4096, // free room kept below a growing stack
     MAP_LOWEST = PAGE_SIZE, // nothing is mapped below, so that a NULL pointer faults
 };
 
+#define NOW_SPAN (1ul << 31) // and up to here
+
 extern const struct range_ops mapping_range_ops;
+
+// Work of a poll is paid from a budget, in pages; with an empty one it ends.
+static inline void pay(unsigned *budget, unsigned pages)
+{
+    *budget -= *budget > pages ? pages : *budget;
+}
+
+// Another 2 MiB without a table: *skipped counts them.
+static inline void pay_skipped(unsigned *budget, unsigned *skipped)
+{
+    if (++*skipped % SPANS_A_PAGE == 0)
+        pay(budget, 1);
+}
 
 // Frames that left the page table and wait for the shootdown before they are freed.
 enum { ZAP_BATCH = 32 };
@@ -29,15 +50,28 @@ struct zap {
     pa_t frame[ZAP_BATCH];
 };
 void zap_begin(struct zap *z, struct space *s);
-// Clears entries in [va, hi), at most `budget` present ones: returns where it stopped.
+// Clears entries in [va, hi) as far as the budget goes: returns where it stopped.
 va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget);
 void zap_finish(struct zap *z); // flush and free; before the lock is dropped
 
+void space_hold_drop(struct space *s);
+
+// ---- tables.c
+
+// A root with the kernel's half in place. NULL: no memory.
+pte_t *space_root_new(void);
+void space_root_free(pte_t *root); // its user half is zero
+void space_roots_flush(void);      // those that this hart keeps
 // A new table page on the way to va, linked in at `slot`. NULL: no memory.
 pte_t *space_table_new(struct space *s, pte_t *slot, va_t va, bool leaf);
-// Frees leaf tables of the 2 MiB spans around [lo, hi) that no mapping touches any more.
-void space_tables_trim(struct space *s, va_t lo, va_t hi);
-void space_hold_drop(struct space *s);
+// Frees leaf tables of the 2 MiB spans around [lo, hi) that no mapping touches any more, as far as the budget
+// goes. Returns where it stopped, at or behind hi when it is done.
+va_t space_tables_trim(struct space *s, va_t lo, va_t hi, unsigned *budget);
+// mutate held by the task: the same in steps. Shielded.
+ASYNC_DECL(space_trim_steps, struct space *s; va_t lo; va_t hi;);
+// Gives back some tables of a space that no hart has loaded, newest first: a table's entry is cleared before its
+// parent goes. True when only the root is left.
+bool space_tables_free_some(struct space *s);
 
 // Entries of [va, va+len) have changed and may be cached: makes all harts forget them.
 static inline void space_flush(struct space *s, va_t va, uint64_t len)

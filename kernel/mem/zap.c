@@ -64,7 +64,8 @@ static inline va_t zap_leaves(struct zap *z, pte_t *table, va_t va, va_t hi, uns
 va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
 {
     const uint64_t span = PAGE_SIZE * PT_ENTRIES;
-    while (va < hi) {
+    unsigned skipped = 0;
+    while (va < hi && *budget) {
         pte_t e = z->s->root[pt_index(va, 2)];
         uint64_t step = e & PTE_V ? span : span * PT_ENTRIES;
         va_t end = (va | (step - 1)) + 1;
@@ -73,14 +74,13 @@ va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
         pte_t *slot = e & PTE_V ? &pte_table(e)[pt_index(va, 1)] : NULL;
         if (!slot || !(*slot & PTE_V)) {
             va = end;
+            pay_skipped(budget, &skipped);
             continue;
         }
         if (unlikely(pte_is_leaf(*slot)) && end - va == span) {
-            if (!*budget)
-                return va;
-            *budget -= *budget > PT_ENTRIES ? PT_ENTRIES : *budget;
             huge_zap(z, slot, va);
             va = end;
+            pay(budget, PT_ENTRIES);
             continue;
         }
         if (unlikely(pte_is_leaf(*slot)))
@@ -88,9 +88,7 @@ va_t zap_range(struct zap *z, va_t va, va_t hi, unsigned *budget)
         va = zap_leaves(z, pte_table(*slot), va, end, budget);
         if (va < end)
             return va;
-        *budget -= *budget > 4 ? 4 : *budget; // a table costs, also an empty one
-        if (!*budget)
-            return va;
+        pay(budget, TABLE_COST);
     }
-    return hi;
+    return va;
 }

@@ -85,7 +85,7 @@ ASYNC_SYSCALL(sys_madvise, long r; const struct advice *advice; struct space_sur
         ASYNC_RETURN(0);
     if (!user_range_ok(f->a[0], f->len))
         ASYNC_RETURN(-ENOMEM);
-    space_survey(t->thread->space, f->a[0], f->a[0] + f->len, &f->survey);
+    AWAIT(f->r, space_survey, t->thread->space, f->a[0], f->a[0] + f->len, &f->survey);
     f->r = check_advice(f->advice, f->a[2], &f->survey);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
@@ -147,7 +147,7 @@ ASYNC(lock_pages, struct space_survey survey; va_t va; uint64_t len; long r;)
         f->r = may_lock(t->thread->space, f->va, f->len);
     if (f->r < 0 || !f->len)
         ASYNC_RETURN(f->r);
-    space_survey(t->thread->space, f->va, f->va + f->len, &f->survey);
+    AWAIT(f->r, space_survey, t->thread->space, f->va, f->va + f->len, &f->survey);
     AWAIT(f->r, space_set_flags, t->thread->space, f->va, f->survey.until - f->va,
           f->on ? MAPPING_LOCKED : 0, f->on ? 0 : MAPPING_LOCKED);
     if (f->r < 0 || f->survey.until < f->va + f->len)
@@ -304,7 +304,7 @@ ASYNC_SYSCALL(sys_msync, long r; va_t at; va_t hi; struct phys * ph; uint64_t lo
 SYSCALL_ASYNC(227, msync, 3);
 
 // One byte per page, 1: in memory.
-enum { MINCORE_STEP = 32 };
+enum { MINCORE_STEP = 32, MINCORE_TURN = 16 * MINCORE_STEP * 4096 };
 
 static void residency(struct space *s, va_t va, size_t pages, uint8_t out[MINCORE_STEP])
 {
@@ -321,7 +321,7 @@ ASYNC_SYSCALL(sys_mincore, long r; va_t at; va_t hi; size_t n; struct space_surv
     f->hi = f->a[0] + page_round_up(f->a[1]);
     if (!user_range_ok(f->a[0], page_round_up(f->a[1])))
         ASYNC_RETURN(-ENOMEM);
-    space_survey(t->thread->space, f->a[0], f->hi, &f->survey);
+    AWAIT(f->r, space_survey, t->thread->space, f->a[0], f->hi, &f->survey);
     if (f->survey.until < f->hi)
         ASYNC_RETURN(-ENOMEM);
     for (f->at = f->a[0]; f->at < f->hi; f->at += f->n * PAGE_SIZE) {
@@ -333,6 +333,8 @@ ASYNC_SYSCALL(sys_mincore, long r; va_t at; va_t hi; size_t n; struct space_surv
               f->out, f->n);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
+        if (((f->at - f->a[0]) & (MINCORE_TURN - 1)) == 0)
+            YIELD();
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

@@ -112,7 +112,7 @@ build/disk.img: .setup/disk | build/.need-run
 CONSOLE := $(wildcard host-console/*.c)
 KMON    := $(patsubst %.c,build/host/%.o,$(CONSOLE) $(if $(CONSOLE),$(wildcard monitor/wire/*.c)))
 HLIBS   := jansson libedit ncurses lua5.4 zlib
-HFLAGS   = -O2 -g -std=gnu11 -D_GNU_SOURCE -fms-extensions -Wall -Wextra -Werror -Ihost-console -Imonitor $$(pkg-config --cflags $(HLIBS))
+HFLAGS   = -O2 -g -std=gnu11 -D_GNU_SOURCE -fms-extensions -Wall -Wextra -Werror -Ihost-console -Imonitor -Ikernel $$(pkg-config --cflags $(HLIBS))
 
 build/kmon: $(KMON) | build/.need-build
 	@echo "  LINK $@"; gcc -o $@ $^ $$(pkg-config --libs $(HLIBS)) -pthread -lm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a script in the kernel may ask of the host: the user's terminal and files beside it.
 #include "client.h"
+#include "files.h"
 #include "guest.h"
 #include "pattern.h"
 
@@ -10,17 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { CALL_MS = 30000 };
 
-static const char *script_path;
 static char *const *script_args;
 static unsigned script_nargs;
 
 void calls_set_script(const char *path, char *const *args, unsigned n)
 {
-    script_path = path;
+    files_set_script(path);
     script_args = args;
     script_nargs = n;
 }
@@ -161,50 +160,6 @@ static void call_expect(struct console *c, const struct rpc_head *call, struct c
         bytes_drop(&c->terminal, e.end);
 }
 
-// ---- files
-
-static const char *scripts_folder(void)
-{
-    static char folder[PATH_MAX];
-    const char *set = getenv("TIDEPOOL_SCRIPTS");
-    ssize_t n;
-    char *slash;
-
-    if (set && *set)
-        return set;
-    n = readlink("/proc/self/exe", folder, sizeof folder - 24);
-    if (n <= 0)
-        return "lua-scripts";
-    folder[n] = 0;
-    slash = strrchr(folder, '/');
-    strcpy(slash ? slash : folder, "/../lua-scripts");
-    return folder;
-}
-
-static FILE *open_beside(char *path, size_t cap, const char *folder, size_t folder_n,
-                         const char *name, bool module)
-{
-    snprintf(path, cap, "%.*s%s%s%s", (int)folder_n, folder, folder_n ? "/" : "", name,
-             module ? ".lua" : "");
-    return fopen(path, "rb");
-}
-
-static FILE *find_file(char *path, size_t cap, char *name, bool module)
-{
-    const char *slash = script_path ? strrchr(script_path, '/') : NULL;
-    const char *scripts = scripts_folder();
-    FILE *f;
-
-    for (char *p = name; module && *p; p++)
-        if (*p == '.')
-            *p = '/';
-    if (name[0] == '/')
-        return open_beside(path, cap, "", 0, name, module);
-    f = slash ? open_beside(path, cap, script_path, (size_t)(slash - script_path), name, module)
-              : open_beside(path, cap, "", 0, name, module);
-    return f ? f : open_beside(path, cap, scripts, strlen(scripts), name, module);
-}
-
 static void call_file(const struct rpc_head *call, struct cbor_out *o)
 {
     static char data[RPC_MESSAGE];
@@ -220,10 +175,10 @@ static void call_file(const struct rpc_head *call, struct cbor_out *o)
     }
     memcpy(name, text, n);
     name[n] = 0;
-    f = find_file(path, sizeof path, name, kind_n == 6);
+    f = files_open(path, name, kind_n == 6);
     if (!f) {
         failed(o, call->id, "%s: %s (looked beside the script and in %s)", name, strerror(errno),
-               scripts_folder());
+               files_scripts());
         return;
     }
     n = fread(data, 1, sizeof data, f);

@@ -109,11 +109,14 @@ _Noreturn void console_fail(struct console *c, enum exit_code code, const char *
 _Noreturn void console_fail_wait(struct console *c, enum wait_result r, const char *doing);
 
 // qemu.c
+enum { MACHINE_MORE = 16 };
 struct machine {
     unsigned harts;
     const char *memory, *disk, *initrd, *kernel, *append;
     bool scratch_disk; // what is written to the disk is forgotten
     bool icount;
+    const char *more[MACHINE_MORE]; // further words for QEMU
+    unsigned more_n;
 };
 void qemu_start(struct console *c, const struct machine *m);
 void qemu_kill(struct console *c); // and wait; no-op when it is not ours or gone

@@ -9,7 +9,7 @@
 static int leave(struct console *c, const struct options *o, int code)
 {
     fflush(stdout);
-    if (!o->qemu) {
+    if (o->on != ON_QEMU) {
         console_bye(c);
         return code;
     }
@@ -23,6 +23,12 @@ static int leave(struct console *c, const struct options *o, int code)
     return code ? code : EXIT_CONNECT;
 }
 
+static void print_log(struct console *c, const uint8_t *data, size_t n)
+{
+    if (c->verbose)
+        fwrite(data, 1, n, stderr);
+}
+
 int main(int argc, char **argv)
 {
     static struct console c;
@@ -31,14 +37,17 @@ int main(int argc, char **argv)
     console_init(&c);
     options_parse(&o, &c, argc, argv);
     c.verbose = o.verbose;
-    verb_hooks(&c);
-    verb_prepare(&c, &o);
+    c.on_log = print_log;
+    if (o.verb->prepare)
+        o.verb->prepare(&c, &o);
+    if (o.verb->offline)
+        return o.verb->run(&c, &o);
     c.elf = o.machine.kernel;
-    if (o.qemu)
+    if (o.on == ON_QEMU)
         qemu_start(&c, &o.machine);
     else
         line_open(&c, o.address);
     if (o.timeout_ms != UINT64_MAX)
         c.deadline_ms = clock_ms() + o.timeout_ms;
-    return leave(&c, &o, verb_find(o.verb)->run(&c, &o));
+    return leave(&c, &o, o.verb->run(&c, &o));
 }

@@ -10,24 +10,6 @@
 
 enum { TIMEOUT_MS = 60000 };
 
-static const char usage[] =
-    "usage: kmon qemu [--smp N] [--mem M] [--disk IMG] [--initrd CPIO] [--kernel ELF] [--append ARGS]\n"
-    "                 [--icount] [VERB ...]       boots a machine, does VERB, powers it off\n"
-    "       kmon connect unix:/path|pty:/dev/pts/N [VERB ...]       on a kernel that runs\n"
-    "\n"
-    "verbs  tty                      the user's terminal; Ctrl-] opens the monitor (this is the default)\n"
-    "       eval EXPR [--json]       a Lua expression or statement in the kernel\n"
-    "       run FILE [ARG ...]       a script; `exec FILE|-` is the same\n"
-    "       check FILE [ARG ...]     a script of tests; prints TAP\n"
-    "       sh 'COMMAND LINE'        in the guest's shell; ends with its status\n"
-    "\n"
-    "       --timeout SECONDS|none   for any verb (60 s; none for tty)    --verbose  kernel log on stderr\n"
-    "       --icount                 count instructions instead of time; one hart unless --smp says more\n"
-    "       --disk none              no disk; without --disk: build/disk.img, changes are not kept\n"
-    "\n"
-    "exit   0 ok, 1 Lua error, 2 usage, 3 cannot connect, 4 timeout, 5 kernel panic, 6 protocol,\n"
-    "       7 assertion failed, 130 interrupted\n";
-
 // The value of an option, as the next word or behind "=".
 static const char *value(struct console *c, char ***at, const char *equals)
 {
@@ -62,15 +44,13 @@ static const char *memory(struct console *c, const char *text)
     return text;
 }
 
-static uint64_t seconds(struct console *c, const char *text)
+uint64_t option_seconds(struct console *c, const char *option, const char *text)
 {
     char *end;
     double v = strtod(text, &end);
 
-    if (strcmp(text, "none") == 0)
-        return UINT64_MAX;
-    if (end == text || (*end && strcmp(end, "s") != 0) || !(v > 0) || v > 1e6)
-        console_fail(c, EXIT_USAGE, "--timeout is a number of seconds or none, not \"%s\"", text);
+    if (end == text || (*end && strcmp(end, "s") != 0) || !(v >= 0.001) || v > 1e6)
+        console_fail(c, EXIT_USAGE, "%s is a number of seconds, not \"%s\"", option, text);
     return (uint64_t)(v * 1000);
 }
 
@@ -81,16 +61,39 @@ static bool is(const char *word, const char *option, const char *equals)
     return strlen(option) == n && memcmp(word, option, n) == 0;
 }
 
+const char *option_value(const struct options *o, const char *name)
+{
+    const struct verb_option *x = o->verb->options;
+
+    for (unsigned i = 0; x && x[i].name; i++)
+        if (strcmp(x[i].name, name) == 0)
+            return o->set[i];
+    return NULL;
+}
+
+static bool of_verb(struct options *o, struct console *c, char ***at, const char *equals)
+{
+    const struct verb_option *x = o->verb->options;
+
+    for (unsigned i = 0; x && x[i].name; i++)
+        if (is(**at, x[i].name, x[i].value ? equals : NULL)) {
+            o->set[i] = x[i].value ? value(c, at, equals) : "";
+            return true;
+        }
+    return false;
+}
+
 // True when the word was an option that stands anywhere before a script's own arguments.
 static bool common(struct options *o, struct console *c, char ***at, const char *equals)
 {
     const char *w = **at;
 
     if (is(w, "--timeout", equals)) {
-        o->timeout_ms = seconds(c, value(c, at, equals));
+        const char *text = value(c, at, equals);
+        o->timeout_ms = strcmp(text, "none") ? option_seconds(c, "--timeout", text) : UINT64_MAX;
         o->timeout_set = true;
-    } else if (is(w, "--json", NULL)) {
-        o->json = true;
+    } else if (is(w, "--share", equals)) {
+        o->share = value(c, at, equals);
     } else if (is(w, "--verbose", NULL)) {
         o->verbose = true;
     } else {
@@ -116,6 +119,8 @@ static bool of_machine(struct options *o, struct console *c, char ***at, const c
         m->kernel = value(c, at, equals);
     else if (is(w, "--append", equals))
         m->append = value(c, at, equals);
+    else if (is(w, "--qemu", equals) && m->more_n < MACHINE_MORE)
+        m->more[m->more_n++] = value(c, at, equals);
     else if (is(w, "--icount", NULL))
         m->icount = true;
     else
@@ -123,8 +128,8 @@ static bool of_machine(struct options *o, struct console *c, char ***at, const c
     return true;
 }
 
-// A file of the build kmon lies in; NULL when it is not there.
-static const char *built(const char *name)
+// In the folder kmon lies in.
+static const char *beside(const char *name)
 {
     char exe[PATH_MAX], *path;
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
@@ -135,7 +140,21 @@ static const char *built(const char *name)
     *strrchr(exe, '/') = 0;
     if (asprintf(&path, "%s/%s", exe, name) < 0)
         abort();
-    return access(path, R_OK) == 0 ? path : NULL;
+    return path;
+}
+
+const char *options_built(const char *name)
+{
+    const char *path = beside(name);
+
+    return path && access(path, R_OK) == 0 ? path : NULL;
+}
+
+const char *options_socket(void)
+{
+    const char *set = getenv("TIDEPOOL_LINE");
+
+    return set && *set ? set : beside("line");
 }
 
 static void need_file(struct console *c, const char *what, const char *path)
@@ -148,14 +167,14 @@ static void complete_machine(struct options *o, struct console *c)
 {
     struct machine *m = &o->machine;
 
-    if (!m->kernel && !(m->kernel = built("kernel/tidepool.elf")))
+    if (!m->kernel && !(m->kernel = options_built("kernel/tidepool.elf")))
         console_fail(c, EXIT_USAGE, "no kernel beside kmon (say make, or --kernel ELF)");
     if (!m->harts)
         m->harts = m->icount ? 1 : 4;
     if (!m->initrd)
-        m->initrd = built("initrd.cpio");
+        m->initrd = options_built("initrd.cpio");
     if (!m->disk) {
-        m->disk = built("disk.img");
+        m->disk = options_built("disk.img");
         m->scratch_disk = true;
     }
     if (m->initrd && strcmp(m->initrd, "none") == 0)
@@ -167,64 +186,83 @@ static void complete_machine(struct options *o, struct console *c)
     need_file(c, "disk image", m->disk);
 }
 
-static void take_verb(struct options *o, struct console *c, char **at)
+static void take_words(struct options *o, struct console *c, char **at)
 {
-    const struct verb *verb;
+    const struct verb *verb = o->verb;
 
-    o->verb = *at ? *at++ : "tty";
-    verb = verb_find(o->verb);
-    if (!verb)
-        console_fail(c, EXIT_USAGE, "\"%s\" is no verb (tty, eval, exec, run, check, sh)", o->verb);
     o->args = at;
     for (; *at; at++) {
-        // Behind a script's name all words are the script's.
-        if (strncmp(*at, "--", 2) == 0 && (o->nargs == 0 || verb->most >= 0)) {
-            if (!common(o, c, &at, strchr(*at, '=')))
-                console_fail(c, EXIT_USAGE, "%s knows no option %s", o->verb, *at);
-        } else {
+        const char *equals = strchr(*at, '=');
+        // Behind a script's name all words are the script's; "-1" is an expression.
+        if ((o->nargs > 0 && verb->most < 0) || **at != '-')
             o->args[o->nargs++] = *at;
-        }
+        else if (of_verb(o, c, &at, equals) || common(o, c, &at, equals))
+            continue;
+        else if ((*at)[1] == '-')
+            console_fail(c, EXIT_USAGE, "%s knows no option %s", verb->name, *at);
+        else
+            o->args[o->nargs++] = *at;
     }
     if (o->nargs < verb->least)
-        console_fail(c, EXIT_USAGE, "%s needs %s", o->verb,
-                     strcmp(o->verb, "eval") == 0 ? "an expression"
-                     : strcmp(o->verb, "sh") == 0 ? "a command line"
-                                                  : "a file");
+        console_fail(c, EXIT_USAGE, "%s needs %s", verb->name, verb->needs);
     if (verb->most >= 0 && o->nargs > verb->most)
-        console_fail(c, EXIT_USAGE, "%s takes %d argument%s, \"%s\" is one too many", o->verb,
+        console_fail(c, EXIT_USAGE, "%s takes %d argument%s, \"%s\" is one too many", verb->name,
                      verb->most, verb->most == 1 ? "" : "s", o->args[verb->most]);
-    if (o->json && strcmp(o->verb, "eval") != 0)
-        console_fail(c, EXIT_USAGE, "--json goes with eval");
-    if (!o->timeout_set)
-        o->timeout_ms = verb->endless ? UINT64_MAX : TIMEOUT_MS;
 }
 
-void options_parse(struct options *o, struct console *c, int argc, char **argv)
+static void take_verb(struct options *o, struct console *c, char **at)
 {
-    char **at = argv + 1;
+    const char *name = *at ? *at++ : "tty";
 
-    *o = (struct options){.machine = {.memory = "512M"}};
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        fputs(usage, argc < 2 ? stderr : stdout);
-        exit(argc < 2 ? EXIT_USAGE : EXIT_OK);
-    }
-    o->qemu = strcmp(*at, "qemu") == 0;
-    if (!o->qemu && strcmp(*at, "connect") != 0)
-        console_fail(c, EXIT_USAGE, "\"%s\": say `kmon qemu` or `kmon connect` (kmon --help)", *at);
-    at++;
-    if (!o->qemu) {
+    o->verb = verb_find(name);
+    if (!o->verb)
+        console_fail(c, EXIT_USAGE, "\"%s\" is no verb (kmon help lists them)", name);
+    take_words(o, c, at);
+    if (!o->timeout_set)
+        o->timeout_ms = o->verb->endless ? UINT64_MAX : TIMEOUT_MS;
+    if (o->share && o->on == ON_SHARED)
+        console_fail(c, EXIT_USAGE, "--share goes with qemu and connect: who has the line shares it");
+}
+
+// Where the kernel is.
+static char **take_place(struct options *o, struct console *c, char **at)
+{
+    const char *place = *at;
+
+    o->on = strcmp(place, "qemu") == 0 ? ON_QEMU : strcmp(place, "connect") == 0 ? ON_LINE : ON_SHARED;
+    if (o->on == ON_SHARED && !verb_find(place) && *place != '-')
+        console_fail(c, EXIT_USAGE, "\"%s\": say `kmon qemu`, `kmon connect` or a verb (kmon help)",
+                     place);
+    at += o->on != ON_SHARED;
+    if (o->on == ON_LINE) {
         if (!*at || **at == '-')
             console_fail(c, EXIT_USAGE, "connect needs an address: unix:/path or pty:/dev/...");
         o->address = *at++;
     }
     for (; *at && strncmp(*at, "--", 2) == 0; at++) {
         const char *equals = strchr(*at, '=');
-        if (!common(o, c, &at, equals) && !(o->qemu && of_machine(o, c, &at, equals)))
-            console_fail(c, EXIT_USAGE, "%s knows no option %s", argv[1], *at);
+        if (!common(o, c, &at, equals) && !(o->on == ON_QEMU && of_machine(o, c, &at, equals)))
+            console_fail(c, EXIT_USAGE, "%s knows no option %s", o->on == ON_SHARED ? "kmon" : place, *at);
     }
-    take_verb(o, c, at);
-    if (o->qemu)
+    return at;
+}
+
+void options_parse(struct options *o, struct console *c, int argc, char **argv)
+{
+    *o = (struct options){.machine = {.memory = "512M"}};
+    if (argc < 2)
+        console_fail(c, EXIT_USAGE, "say what to do (kmon help)");
+    if (strcmp(argv[1], "--help") == 0) {
+        verb_usage();
+        exit(EXIT_OK);
+    }
+    take_verb(o, c, take_place(o, c, argv + 1));
+    if (o->verb->offline)
+        return;
+    if (o->on == ON_QEMU)
         complete_machine(o, c);
     else
-        o->machine.kernel = built("kernel/tidepool.elf");
+        o->machine.kernel = options_built("kernel/tidepool.elf");
+    if (o->on == ON_SHARED && asprintf((char **)&o->address, "unix:%s", options_socket()) < 0)
+        abort();
 }

@@ -90,6 +90,8 @@ static void build_arguments(struct arguments *a, const struct machine *m, int fd
     add_pair(a, "-device", "virtio-rng-device");
     if (m->icount)
         add_pair(a, "-icount", "shift=0,sleep=off");
+    for (unsigned i = 0; i < m->more_n; i++)
+        add(a, m->more[i]);
     a->arg[a->n] = NULL;
 }
 

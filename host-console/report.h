@@ -15,3 +15,5 @@ enum exit_code report_failure(struct console *c, struct cbor_in result);
 
 // Shows terminal-safe text: control bytes other than LF and TAB as \xNN when stdout is a terminal.
 void report_text(const char *s, size_t n);
+// The same as a hook for what a script prints.
+void report_print(struct console *c, const uint8_t *data, size_t n);

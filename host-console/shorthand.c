@@ -2,6 +2,7 @@
 // One table; $1 and $2 are the words behind the name, a name in quotes.
 #include "shorthand.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,9 @@ static const struct {
     {"harts", "", "k.harts"},
     {"log", "", "k.log(20)"},
     {"journal", "", "k.journal()"},
+    {"faults", "",
+     "k.spaces():sort(\"faults\", true):take(10):map(function(s) return {space = s.id, "
+     "faults = s.faults, major = s.major, copies = s.cow_copies} end):list()"},
 };
 
 static void list(void)
@@ -68,35 +72,59 @@ static char *fill(const char *lua, char *const *given)
     return out;
 }
 
-char *shorthand_expand(const char *line, size_t n)
+const char *shorthand_name(unsigned i)
 {
-    char copy[256], *given[3] = {0}, *save = NULL, *name, *w, *out;
-    unsigned count = 0, only_show = 0;
+    return i < sizeof words / sizeof *words ? words[i].name : NULL;
+}
 
+// Takes the line apart; *only_show: --lua was among the words.
+static char *expand(const char *line, size_t n, bool *only_show, char *why, size_t why_n)
+{
+    char copy[256], *given[3] = {0}, *save = NULL, *name, *w;
+    unsigned count = 0;
+
+    *only_show = false;
     snprintf(copy, sizeof copy, "%.*s", (int)(n - 1), line + 1);
     name = strtok_r(copy, " ", &save);
     while ((w = strtok_r(NULL, " ", &save))) {
         if (strcmp(w, "--lua") == 0)
-            only_show = 1;
-        else if (count < 3)
-            given[count++] = w;
+            *only_show = true;
+        else if (count++ < 3)
+            given[count - 1] = w;
     }
     for (size_t i = 0; name && i < sizeof words / sizeof *words; i++) {
         if (strcmp(words[i].name, name) != 0)
             continue;
-        if (count != count_words(words[i].arguments)) {
-            printf("usage: :%s %s\n", name, words[i].arguments);
-            return NULL;
-        }
-        out = fill(words[i].lua, given);
-        if (!only_show)
-            return out;
-        puts(out);
+        if (count == count_words(words[i].arguments))
+            return fill(words[i].lua, given);
+        snprintf(why, why_n, "usage: :%s %s", name, words[i].arguments);
+        return NULL;
+    }
+    snprintf(why, why_n, "no shorthand :%s (:help lists them)", name ? name : "");
+    return NULL;
+}
+
+char *shorthand_lua(const char *line, size_t n, char *why, size_t why_n)
+{
+    bool only_show;
+
+    return expand(line, n, &only_show, why, why_n);
+}
+
+char *shorthand_expand(const char *line, size_t n)
+{
+    char why[160], *out;
+    bool only_show;
+
+    if (n >= 5 && memcmp(line, ":help", 5) == 0) {
+        list();
+        return NULL;
+    }
+    out = expand(line, n, &only_show, why, sizeof why);
+    if (!out || only_show) {
+        puts(out ? out : why);
         free(out);
         return NULL;
     }
-    if (!name || strcmp(name, "help") != 0)
-        printf("no shorthand :%s\n", name ? name : "");
-    list();
-    return NULL;
+    return out;
 }

@@ -1,184 +1,149 @@
 // SPDX-License-Identifier: MIT
-// eval, exec, run, check, sh, tty.
+// The table of verbs, and what is said about them: `kmon help`, the completion for bash.
 #include "verbs.h"
 
-#include "client.h"
-#include "guest.h"
-#include "report.h"
-#include "terminal.h"
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static void print_repl(struct console *c, const uint8_t *data, size_t n)
-{
-    (void)c;
-    report_text((const char *)data, n);
-    fflush(stdout);
-}
-
-static void print_log(struct console *c, const uint8_t *data, size_t n)
-{
-    if (c->verbose)
-        fwrite(data, 1, n, stderr);
-}
-
-static struct reply evaluate(struct console *c, const char *mode, const char *chunk,
-                             const char *source, size_t n, char *const *args, unsigned nargs)
-{
-    struct request q;
-
-    c->on_repl = print_repl;
-    request_begin(&q, "eval");
-    request_text(&q, "source", source, n);
-    request_text(&q, "chunk", chunk, strlen(chunk));
-    request_text(&q, "mode", mode, strlen(mode));
-    request_words(&q, "args", args, nargs);
-    return client_finish(c, &q, "the script ran");
-}
-
-static int show_json(struct cbor_in result)
-{
-    struct cbor_in at;
-    json_t *value = cbor_find(result, "value", &at) ? report_json(&at) : json_null();
-    char *line = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-
-    puts(line ? line : "null");
-    free(line);
-    json_decref(value);
-    return EXIT_OK;
-}
-
-static int verb_eval(struct console *c, const struct options *o)
-{
-    struct reply reply;
-    const char *text;
-    size_t n;
-
-    console_connect(c);
-    reply = evaluate(c, o->json ? "json" : "text", "=k", o->args[0], strlen(o->args[0]), NULL, 0);
-    if (!reply.ok)
-        return report_failure(c, reply.result);
-    if (o->json)
-        return show_json(reply.result);
-    if (cbor_find_text(reply.result, "text", &text, &n)) {
-        report_text(text, n);
-        if (n == 0 || text[n - 1] != '\n')
-            putchar('\n');
-    }
-    return EXIT_OK;
-}
-
-// A whole file, "-" for stdin.
-static struct bytes script;
-
-static void read_script(struct console *c, const char *name)
-{
-    char buf[8192];
-    bool is_stdin = strcmp(name, "-") == 0;
-    FILE *f = is_stdin ? stdin : fopen(name, "rb");
-    size_t n;
-
-    if (!f)
-        console_fail(c, EXIT_USAGE, "cannot read %s: %s", name, strerror(errno));
-    while ((n = fread(buf, 1, sizeof buf, f)) > 0)
-        bytes_add(&script, buf, n);
-    if (ferror(f))
-        console_fail(c, EXIT_USAGE, "cannot read %s: %s", name, strerror(errno));
-    if (!is_stdin)
-        fclose(f);
-    if (script.len > RPC_MESSAGE - 1024)
-        console_fail(c, EXIT_USAGE, "%s: a script has at most %d bytes", name, RPC_MESSAGE - 1024);
-}
-
-void verb_prepare(struct console *c, const struct options *o)
-{
-    if (strcmp(o->verb, "exec") == 0 || strcmp(o->verb, "run") == 0 ||
-        strcmp(o->verb, "check") == 0)
-        read_script(c, o->args[0]);
-}
-
-static struct reply run_script(struct console *c, const struct options *o, const char *mode)
-{
-    const char *name = o->args[0];
-    char chunk[512];
-
-    snprintf(chunk, sizeof chunk, strcmp(name, "-") ? "@%s" : "=stdin", name);
-    calls_set_script(name, o->args + 1, (unsigned)(o->nargs - 1));
-    console_connect(c);
-    return evaluate(c, mode, chunk, script.data ? script.data : "", script.len, o->args + 1,
-                    (unsigned)(o->nargs - 1));
-}
-
-static int verb_run(struct console *c, const struct options *o)
-{
-    struct reply reply = run_script(c, o, "script");
-
-    return reply.ok ? EXIT_OK : (int)report_failure(c, reply.result);
-}
-
-static int verb_check(struct console *c, const struct options *o)
-{
-    struct reply reply = run_script(c, o, "check");
-    uint64_t tests = 0, failed = 0;
-
-    if (!reply.ok)
-        return report_failure(c, reply.result);
-    cbor_find_uint(reply.result, "tests", &tests);
-    cbor_find_uint(reply.result, "failed", &failed);
-    if (tests == 0)
-        fprintf(stderr, "kmon: %s made no test\n", o->args[0]);
-    return tests == 0 || failed ? EXIT_ASSERT : EXIT_OK;
-}
-
-static int verb_sh(struct console *c, const struct options *o)
-{
-    struct guest_run run;
-    enum wait_result r;
-    bool interrupted = false;
-
-    console_connect(c);
-    if (guest_start(c, &run, o->args[0], strlen(o->args[0])) < 0)
-        console_fail(c, EXIT_USAGE, "the command line is longer than 60000 bytes");
-    run.stream = true;
-    while ((r = console_wait(c, guest_ended, &run, UINT64_MAX)) == WAIT_INTERRUPTED) {
-        if (interrupted || !run.begun)
-            console_fail(c, EXIT_INTERRUPTED, "interrupted");
-        console_type(c, "\3", 1);
-        interrupted = true;
-    }
-    fflush(stdout);
-    if (r == WAIT_TIMEOUT && !run.begun)
-        console_fail(c, EXIT_TIMEOUT, "timeout: no shell of the guest took the command");
-    if (r != WAIT_OK)
-        console_fail_wait(c, r, "the command ran");
-    return interrupted ? EXIT_INTERRUPTED : run.status;
-}
-
-static int verb_tty(struct console *c, const struct options *o)
-{
-    (void)o;
-    return terminal_verb(c);
-}
-
-static const struct verb verbs[] = {
-    {"tty", verb_tty, 0, 0, true},       {"eval", verb_eval, 1, 1, false},
-    {"exec", verb_run, 1, -1, false},    {"run", verb_run, 1, -1, false},
-    {"check", verb_check, 1, -1, false}, {"sh", verb_sh, 1, 1, false},
-};
 
 const struct verb *verb_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(verbs[i].name, name) == 0)
-            return &verbs[i];
+    SET_FOREACH(verbs, struct verb, v)
+        if (strcmp(v->name, name) == 0)
+            return v;
     return NULL;
 }
 
-void verb_hooks(struct console *c)
+static int by_name(const void *a, const void *b)
 {
-    c->on_log = print_log;
+    return strcmp((*(const struct verb *const *)a)->name, (*(const struct verb *const *)b)->name);
 }
+
+void verb_each(void (*show)(const struct verb *verb, void *arg), void *arg)
+{
+    const struct verb *sorted[64];
+    size_t n = 0;
+
+    SET_FOREACH(verbs, struct verb, v)
+        if (n < sizeof sorted / sizeof *sorted)
+            sorted[n++] = v;
+    qsort(sorted, n, sizeof *sorted, by_name);
+    for (size_t i = 0; i < n; i++)
+        show(sorted[i], arg);
+}
+
+static const char head[] =
+    "usage: kmon qemu [OPTION ...] [VERB ...]           boots a machine, does VERB, powers it off\n"
+    "       kmon connect unix:PATH|pty:DEVICE [VERB ...]  on a kernel that runs\n"
+    "       kmon VERB ...                               on the line that another kmon shares\n"
+    "       kmon help [VERB]\n"
+    "\n";
+
+static const char tail[] =
+    "\n"
+    "machine  --smp N, --mem 512M, --kernel ELF, --initrd CPIO|none, --disk IMG|none, --append WORDS,\n"
+    "         --qemu WORD (one more for QEMU), --icount (count instructions instead of time; one\n"
+    "         hart unless --smp says more). Without --disk: build/disk.img, changes are not kept.\n"
+    "any      --timeout SECONDS|none (60 for most), --verbose (kernel log on stderr),\n"
+    "         --share PATH (others attach with `kmon connect unix:PATH`)\n"
+    "\n"
+    "exit   0 ok, 1 Lua error, 2 usage, 3 cannot connect, 4 timeout, 5 kernel panic, 6 protocol,\n"
+    "       7 assertion failed, 130 interrupted; sh: the status of the command\n";
+
+static void show_line(const struct verb *v, void *arg)
+{
+    char words[80];
+
+    (void)arg;
+    snprintf(words, sizeof words, "%s %s", v->name, v->args ? v->args : "");
+    printf("  %-26s %s\n", words, v->help);
+}
+
+static void show_options(const struct verb *v)
+{
+    for (const struct verb_option *x = v->options; x && x->name; x++) {
+        char words[80];
+        snprintf(words, sizeof words, "%s%s%s", x->name, x->value ? " " : "", x->value ? x->value : "");
+        printf("      %-22s %s\n", words, x->help);
+    }
+}
+
+void verb_usage(void)
+{
+    fputs(head, stdout);
+    fputs("verbs\n", stdout);
+    verb_each(show_line, NULL);
+    fputs(tail, stdout);
+}
+
+static int run_help(struct console *c, const struct options *o)
+{
+    const struct verb *v = o->nargs ? verb_find(o->args[0]) : NULL;
+
+    if (o->nargs && !v)
+        console_fail(c, EXIT_USAGE, "\"%s\" is no verb (kmon help)", o->args[0]);
+    if (!v) {
+        verb_usage();
+        return EXIT_OK;
+    }
+    show_line(v, NULL);
+    show_options(v);
+    return EXIT_OK;
+}
+VERB(help, .args = "[VERB]", .help = "what there is; of one verb, its options", .most = 1,
+     .offline = true, .run = run_help);
+
+// ---- bash
+
+static void add_name(const struct verb *v, void *arg)
+{
+    fprintf(arg, " %s", v->name);
+}
+
+static void add_options(const struct verb *v, void *arg)
+{
+    FILE *f = arg;
+
+    fprintf(f, "    %s) words=\"$common", v->name);
+    for (const struct verb_option *x = v->options; x && x->name; x++)
+        fprintf(f, " %s", x->name);
+    fputs("\" ;;\n", f);
+}
+
+static int run_completion(struct console *c, const struct options *o)
+{
+    (void)c;
+    (void)o;
+    puts("# completion of kmon for bash: source <(kmon completion)\n"
+         "_kmon() {\n"
+         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= w words\n"
+         "    local common='--timeout --verbose --share'");
+    fputs("    local machine='--smp --mem --kernel --initrd --disk --append --qemu --icount' verbs='", stdout);
+    verb_each(add_name, stdout);
+    puts("'\n"
+         "    case $prev in\n"
+         "    --kernel|--initrd|--disk|--share|-o) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+         "    --smp) COMPREPLY=($(compgen -W '1 2 3 4 5 6 7 8' -- \"$cur\")); return ;;\n"
+         "    --mem|--append|--qemu|--timeout|-n|--until) return ;;\n"
+         "    connect) COMPREPLY=($(compgen -W 'unix: pty:' -- \"$cur\")); return ;;\n"
+         "    esac\n"
+         "    for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+         "        case \" $verbs \" in *\" $w \"*) verb=$w; break ;; esac\n"
+         "    done\n"
+         "    case $verb in\n"
+         "    '') words=\"$verbs $common\"\n"
+         "        case ${COMP_WORDS[1]} in\n"
+         "        qemu) words=\"$words $machine\" ;;\n"
+         "        connect) ;;\n"
+         "        *) words=\"qemu connect $words\" ;;\n"
+         "        esac ;;");
+    verb_each(add_options, stdout);
+    puts("    esac\n"
+         "    if [[ $cur != -* && -n $verb ]]; then COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+         "    else COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); fi\n"
+         "}\n"
+         "complete -o filenames -F _kmon kmon");
+    return EXIT_OK;
+}
+VERB(completion, .help = "the completion for bash: source <(kmon completion)", .offline = true,
+     .run = run_completion);

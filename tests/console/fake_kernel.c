@@ -276,6 +276,21 @@ static void evaluate_tap(uint64_t id)
     end_reply();
 }
 
+// The condition of `watch --until`: "upto 3" holds the third time.
+static void evaluate_condition(uint64_t id, const char *condition)
+{
+    static unsigned times;
+
+    if (strncmp(condition, "error", 5) == 0) {
+        fail(id, "lua", "x.lua:2: it went wrong", "tests/console/two-lines.lua", 2);
+        return;
+    }
+    begin_reply(id, 1);
+    cbor_str(&reply, "value");
+    cbor_bool(&reply, ++times >= (unsigned)strtoul(condition + 5, NULL, 10));
+    end_reply();
+}
+
 static void evaluate(uint64_t id, struct cbor_in body)
 {
     const char *source = "", *how = "";
@@ -286,7 +301,9 @@ static void evaluate(uint64_t id, struct cbor_in body)
     cbor_find_text(body, "mode", &how, &how_n);
     snprintf(code, sizeof code, "%.*s", (int)n, source);
     code[strcspn(code, "\n")] = 0;
-    if (how_n == 4 && memcmp(how, "json", 4) == 0)
+    if (strncmp(code, "return not not (", 16) == 0)
+        evaluate_condition(id, code + 16);
+    else if (how_n == 4 && memcmp(how, "json", 4) == 0)
         json_reply(id);
     else if (strcmp(code, "1+1") == 0)
         text_reply(id, "text", "2");

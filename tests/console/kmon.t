@@ -11,6 +11,7 @@ my $dir = tempdir(CLEANUP => 1);
 my $socket = "$dir/line";
 
 mkdir 'build/console';
+$ENV{TIDEPOOL_LINE} = "$dir/none";
 $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 system("gcc -g -Wall -Wextra -Werror -std=gnu11 -fsanitize=address,undefined -Imonitor "
        . "tests/console/fake_kernel.c monitor/wire/*.c -o $fake") == 0
@@ -64,7 +65,14 @@ sub refused {
 
 # ---- bad input
 my @bad = (
-    ['frobnicate', 2, 'say `kmon qemu` or `kmon connect`'],
+    ['', 2, 'say what to do'],
+    ['frobnicate', 2, 'say `kmon qemu`, `kmon connect` or a verb'],
+    ['--frob', 2, 'kmon knows no option --frob'],
+    ["eval 1", 3, "cannot connect to $dir/none"],
+    ["--share $dir/x eval 1", 2, '--share goes with'],
+    ['help frob', 2, 'is no verb'],
+    ['help eval exec', 2, 'one too many'],
+    ['completion zsh', 2, 'one too many'],
     ['connect', 2, 'needs an address'],
     ['connect tcp:1 tty', 2, 'is no address'],
     ['connect unix: tty', 2, 'is no address'],
@@ -79,7 +87,22 @@ my @bad = (
     ['connect unix:/x run', 2, 'needs a file'],
     ['connect unix:/x run /no/such.lua', 2, 'cannot read /no/such.lua'],
     ['connect unix:/x run /', 2, 'cannot read /'],
-    ['connect unix:/x sh --json ls', 2, '--json goes with eval'],
+    ['connect unix:/x sh --json ls', 2, 'sh knows no option --json'],
+    ['connect unix:/x eval :bt', 2, 'usage: :bt TASK'],
+    ['connect unix:/x eval :nothing', 2, 'no shorthand :nothing'],
+    ["connect unix:/x eval '" . 'x' x 65000 . "'", 2, 'at most \d+ bytes'],
+    ['connect unix:/x watch', 2, 'needs an expression'],
+    ['connect unix:/x watch -n 0 1', 2, '-n is a number of seconds'],
+    ['connect unix:/x watch -n nan 1', 2, '-n is a number of seconds'],
+    ['connect unix:/x watch -n', 2, 'needs a value'],
+    ['connect unix:/x watch --until= 1', 2, '--until needs an expression'],
+    ['connect unix:/x watch 1 2', 2, 'one too many'],
+    ['connect unix:/x run --watch -', 2, 'needs a file, not stdin'],
+    ['connect unix:/x run --json x.lua', 2, 'run knows no option --json'],
+    ['connect unix:/x exec', 2, 'needs a file'],
+    ['connect unix:/x exec /no/such.lua', 2, 'cannot read /no/such.lua'],
+    ['connect unix:/x check', 2, 'needs a file'],
+    ['connect unix:/x tty now', 2, 'one too many'],
     ['connect unix:/x --timeout never eval 1', 2, '--timeout is a number'],
     ['connect unix:/x --timeout=-1 eval 1', 2, '--timeout is a number'],
     ['connect unix:/x --timeout', 2, 'needs a value'],
@@ -98,12 +121,12 @@ my @bad = (
 );
 refused(@$_) for @bad;
 
-my @usage = run_line('');
-is($usage[0], 2, 'no words: exit 2');
-like($usage[2], qr/^usage: kmon/, 'no words: the usage on stderr');
-@usage = run_line('--help');
-is($usage[0], 0, '--help: exit 0');
-like($usage[1], qr/^usage: kmon/, '--help: the usage on stdout');
+for my $words ('--help', 'help') {
+    my @usage = run_line($words);
+    is($usage[0], 0, "$words: exit 0");
+    like($usage[1], qr/^usage: kmon/, "$words: the usage on stdout");
+    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion eval exec help run sh tty watch);
+}
 
 # ---- requests
 case('eval 1+1', 0, "2\n", '');
@@ -127,6 +150,69 @@ case("eval \"\$(head -c 60000 $big)\"", 0, "60000\n", '');
 print {open $f, '>>', $big and $f} 'y' x 20000;
 close $f;
 case("run $big", 2, '', qr/\Akmon: .*a script has at most \d+ bytes\n\z/);
+
+# ---- watch, and scripts that change
+case('watch -n 0.01 --until "upto 3" 1+1', 0, "2\n2\n2\n", '');
+case('watch -n 0.01 --until 1+nil error', 1, '', qr/went wrong/);
+case('watch -n 0.01 --until error 1+1', 1, "2\n", qr/went wrong/);
+case('watch --json --until "upto 1" x', 0, qr/\A\{"va":.*\}\n\z/, '');
+case('watch -n 9 1+1 --timeout 0.5', 4, "2\n", qr/\Akmon: timeout while watching\n\z/);
+case('watch --timeout 0.5 --until "upto 1" hang', 4, '', qr/timeout while the script ran/);
+
+# A child with its output in files; the test waits for what it prints.
+sub start {
+    my ($args) = @_;
+    my $pid = fork // die;
+    return $pid if $pid;
+    open STDOUT, '>', "$dir/out";
+    open STDERR, '>', "$dir/err";
+    exec "exec $kmon $args";
+}
+sub text_of {
+    open my $f, '<', "$dir/$_[0]" or return '';
+    local $/;
+    return scalar <$f> // '';
+}
+sub shows {
+    my ($file, $pattern, $name) = @_;
+    for (1 .. 1000) {
+        last if text_of($file) =~ $pattern;
+        select undef, undef, undef, 0.01;
+    }
+    like(text_of($file), $pattern, $name);
+}
+sub write_file {
+    my ($name, $text) = @_;
+    open my $f, '>', $name or die;
+    print $f $text;
+    close $f;
+}
+sub ends {
+    my ($pid, $status, $name) = @_;
+    waitpid $pid, 0;
+    is($? >> 8, $status, $name);
+}
+{
+    my $fake_pid = start_fake();
+    write_file("$dir/s.lua", "error\n");
+    my $pid = start("connect unix:$socket run --watch $dir/s.lua");
+    shows('err', qr/went wrong.*s\.lua ended with 1; it runs again/s, '--watch: an error does not end it');
+    write_file("$dir/t.lua", "call file name $dir/module.lua");
+    write_file("$dir/module.lua", 'one');
+    rename "$dir/t.lua", "$dir/s.lua";
+    shows('err', qr/ended with 0/, '--watch: the script was replaced and runs again');
+    write_file("$dir/module.lua", 'three');
+    shows('err', qr/ended with 0.*ended with 0/s, '--watch: a file that it read was changed');
+    unlink "$dir/s.lua";
+    write_file("$dir/s.lua", 'hang');
+    select undef, undef, undef, 0.3;
+    kill 'INT', $pid;
+    shows('err', qr/ended with 130/, '--watch: ^C ends the script');
+    kill 'INT', $pid;
+    ends($pid, 130, '--watch: ^C once more ends kmon');
+    kill 'KILL', $fake_pid;
+    waitpid $fake_pid, 0;
+}
 
 # ---- ends of all kinds
 case('eval panic', 5, '', qr/PANIC on hart 1: the sky fell\nhalted\nkmon: the kernel panicked/);

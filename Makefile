@@ -156,7 +156,7 @@ endif
 
 run: all | build/.need-run      ## boot to a shell; Ctrl-] opens the monitor, poweroff ends it
 ifeq ($(MONITOR)$(if $(KMON),k),1k)
-	@exec build/kmon qemu --kernel $(ELF) --smp $(SMP) --mem $(MEM) --disk build/disk.img --initrd build/initrd.cpio tty
+	@exec build/kmon qemu --share build/line --kernel $(ELF) --smp $(SMP) --mem $(MEM) --disk build/disk.img --initrd build/initrd.cpio tty
 else
 	@exec $(QEMU)
 endif

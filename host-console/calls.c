@@ -85,6 +85,7 @@ static void call_sh(struct console *c, const struct rpc_head *call, struct cbor_
         failed(o, call->id, "host.%s needs a command", call->op);
         return;
     }
+    client_terminal(c, true);
     if (guest_start(c, &run, command, n) < 0) {
         failed(o, call->id, "the command is longer than 60000 bytes");
         return;
@@ -97,6 +98,7 @@ static void call_sh(struct console *c, const struct rpc_head *call, struct cbor_
     }
     begin(o, call->id, spawn ? 0 : 2);
     if (!spawn) {
+        client_terminal(c, false);
         cbor_str(o, "status");
         cbor_uint(o, (unsigned)run.status);
         cbor_str(o, "output");

@@ -17,7 +17,7 @@ static uint64_t last_call = UINT64_MAX;
 static struct bytes incoming;
 static bool interrupted;
 
-static uint64_t next_id(void)
+uint64_t client_next_id(void)
 {
     static uint64_t id;
 
@@ -29,7 +29,7 @@ static uint64_t next_id(void)
 void request_begin(struct request *q, const char *op)
 {
     q->out = (struct cbor_out){request_memory, sizeof request_memory, 0};
-    q->id = next_id();
+    q->id = client_next_id();
     q->pairs = 0;
     rpc_begin(&q->out, RPC_REQUEST, q->id, op);
     q->map = cbor_open_map(&q->out);
@@ -102,8 +102,32 @@ void client_post(struct console *c, const char *op)
 
 static bool message_there(struct console *c, void *arg)
 {
-    (void)arg;
-    return c->inbox.len != 0;
+    return c->inbox.len != 0 || c->sessions != *(unsigned *)arg;
+}
+
+// Not by way of struct request: one may be under way.
+void client_terminal(struct console *c, bool take)
+{
+    uint8_t memory[64];
+    struct cbor_out o = {memory, sizeof memory, 0};
+    uint64_t id = client_next_id();
+    struct rpc_head head = {0};
+    unsigned session = c->sessions;
+
+    if (!c->shared)
+        return;
+    rpc_begin(&o, RPC_REQUEST, id, "terminal");
+    cbor_map(&o, 1);
+    cbor_str(&o, "take");
+    cbor_bool(&o, take);
+    send_message(c, &o);
+    while (take && head.id != id && session == c->sessions) {
+        enum wait_result r = console_wait(c, message_there, &session, UINT64_MAX);
+        if (r != WAIT_OK)
+            console_fail_wait(c, r, "another kmon used the guest's shell");
+        if (console_take_message(c, &incoming) && !rpc_parse(&head, incoming.data, incoming.len))
+            head.id = 0;
+    }
 }
 
 static void serve_call(struct console *c, const struct rpc_head *call)
@@ -147,14 +171,31 @@ static void interrupt(struct console *c)
     interrupted = true;
 }
 
+// The kernel that took the request is not there any more, or has given kmon up.
+static void reply_lost(struct reply *reply, uint64_t id)
+{
+    static uint8_t memory[256];
+    struct cbor_out o = {memory, sizeof memory, 0};
+    struct rpc_head head;
+
+    rpc_error(&o, id, "lost", "the line was given up while this ran: it may have been done or not");
+    rpc_parse(&head, memory, o.len);
+    *reply = (struct reply){.ok = false, .result = head.body};
+}
+
 static enum wait_result await_reply(struct console *c, struct request *q, struct reply *reply,
                                     uint64_t until)
 {
     uint64_t again = clock_ms() + AGAIN_MS;
+    unsigned session = c->sessions;
 
     for (;;) {
         uint64_t wake = until < again ? until : again;
-        enum wait_result r = console_wait(c, message_there, NULL, wake);
+        enum wait_result r = console_wait(c, message_there, &session, wake);
+        if (c->sessions != session) {
+            reply_lost(reply, q->id);
+            return WAIT_OK;
+        }
         if (r == WAIT_INTERRUPTED) {
             interrupt(c);
             if (clock_ms() + INTERRUPT_MS < until)

@@ -30,6 +30,14 @@ bool client_try(struct console *c, struct request *q, struct reply *reply, unsig
 // A request without arguments whose reply nobody waits for.
 void client_post(struct console *c, const char *op);
 
+// On a shared line, kmons that type commands to the guest's shell take turns: waits for this one's,
+// or gives it up. It ends by itself with the request that runs, and with kmon. A person who types
+// is not held up.
+void client_terminal(struct console *c, bool take);
+
+// Of requests; never the same twice.
+uint64_t client_next_id(void);
+
 // ^C was typed while the last request ran.
 bool client_was_interrupted(void);
 

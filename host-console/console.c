@@ -51,6 +51,42 @@ static void watch(struct console *c, int fd, uint32_t events, int op)
         return; // a regular file: always readable, see stdin_is_file
 }
 
+void console_watch(struct console *c, int fd, bool read, bool write,
+                   void (*ready)(struct console *c, void *arg), void *arg)
+{
+    uint32_t events = (read ? (uint32_t)EPOLLIN : 0) | (write ? (uint32_t)EPOLLOUT : 0);
+
+    for (unsigned i = 0; i < c->watchers_n; i++)
+        if (c->watchers[i].fd == fd) {
+            watch(c, fd, events, EPOLL_CTL_MOD);
+            return;
+        }
+    if (c->watchers_n == WATCHERS)
+        console_fail(c, EXIT_USAGE, "more than %d files to watch", WATCHERS);
+    c->watchers[c->watchers_n].fd = fd;
+    c->watchers[c->watchers_n].ready = ready;
+    c->watchers[c->watchers_n++].arg = arg;
+    watch(c, fd, events, EPOLL_CTL_ADD);
+}
+
+void console_unwatch(struct console *c, int fd)
+{
+    for (unsigned i = 0; i < c->watchers_n; i++)
+        if (c->watchers[i].fd == fd) {
+            c->watchers[i] = c->watchers[--c->watchers_n];
+            watch(c, fd, 0, EPOLL_CTL_DEL);
+        }
+}
+
+static void call_watcher(struct console *c, int fd)
+{
+    for (unsigned i = 0; i < c->watchers_n; i++)
+        if (c->watchers[i].fd == fd) {
+            c->watchers[i].ready(c, c->watchers[i].arg);
+            return;
+        }
+}
+
 static bool stdin_watched, stdin_is_file;
 
 void console_watch_stdin(struct console *c, bool on)
@@ -98,7 +134,7 @@ static int sleep_time(struct console *c, uint64_t now, uint64_t until)
 
 static void serve(struct console *c, uint64_t until)
 {
-    struct epoll_event ev[4];
+    struct epoll_event ev[16];
     uint64_t now = clock_ms();
     size_t before;
 
@@ -108,18 +144,30 @@ static void serve(struct console *c, uint64_t until)
     if (c->fd >= 0)
         watch(c, c->fd, EPOLLIN | (c->out.len ? EPOLLOUT : 0), EPOLL_CTL_MOD);
     // What was written may be what the caller waits for: no sleep before it has looked again.
-    int n = epoll_wait(c->epoll, ev, 4, before > c->out.len ? 0 : sleep_time(c, now, until));
+    int n = epoll_wait(c->epoll, ev, 16, before > c->out.len ? 0 : sleep_time(c, now, until));
     for (int i = 0; i < n; i++) {
         if (ev[i].data.fd == c->signals)
             read_signal(c);
-        else if (ev[i].data.fd == 0 && c->on_stdin)
-            c->on_stdin(c);
-        else if (ev[i].data.fd == c->fd && (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+        else if (ev[i].data.fd == 0) {
+            if (c->on_stdin)
+                c->on_stdin(c);
+        } else if (ev[i].data.fd == c->fd && (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
             line_read(c);
+        else if (ev[i].data.fd != c->fd)
+            call_watcher(c, ev[i].data.fd);
     }
     if (stdin_is_file && stdin_watched && c->on_stdin)
         c->on_stdin(c);
     line_write(c, clock_ms());
+}
+
+void console_serve_others(struct console *c, int ms)
+{
+    struct epoll_event ev[16];
+    int n = epoll_wait(c->epoll, ev, 16, ms);
+
+    for (int i = 0; i < n; i++)
+        call_watcher(c, ev[i].data.fd);
 }
 
 static bool panic_told(struct console *c, void *arg)
@@ -160,6 +208,7 @@ void console_init(struct console *c)
     struct wire_ring tty, messages;
 
     *c = (struct console){.fd = -1, .next_seq = -1, .deadline_ms = UINT64_MAX};
+    stdin_watched = false;
     c->started_ms = c->heard_ms = clock_ms();
     bytes_add(&c->text, "", 0);
     bytes_add(&c->terminal, "", 0);
@@ -203,7 +252,7 @@ void console_connect(struct console *c)
 
     if (c->welcome)
         return;
-    r = console_wait(c, welcomed, NULL, clock_ms() + (c->qemu ? READY_MS : 0) + CONNECT_MS);
+    r = console_wait(c, welcomed, NULL, clock_ms() + (c->booting ? READY_MS : 0) + CONNECT_MS);
     if (r == WAIT_TIMEOUT && clock_ms() < c->deadline_ms)
         console_fail(c, EXIT_CONNECT, "no kernel with a monitor answers");
     if (r != WAIT_OK)

@@ -35,6 +35,8 @@ void bytes_add(struct bytes *b, const void *data, size_t n);
 void bytes_drop(struct bytes *b, size_t n); // from its beginning
 void bytes_free(struct bytes *b);
 
+enum { WATCHERS = 40 };
+
 struct console {
     int fd; // the line; -1 when closed
     int epoll, signals;
@@ -43,6 +45,14 @@ struct console {
     bool raw_tty;    // the line is a pty or serial device
     bool icount;     // guest time is not host time: no keep-alive
     bool verbose;    // log lines of the kernel go to stderr
+    bool shared;     // the line is a broker's (broker.h)
+    bool booting;    // the machine was started just now: more patience
+    struct {
+        int fd;
+        void (*ready)(struct console *c, void *arg);
+        void *arg;
+    } watchers[WATCHERS];
+    unsigned watchers_n;
 
     const char *elf; // the kernel that runs, as far as the host knows; may be NULL
 
@@ -55,8 +65,12 @@ struct console {
     unsigned hellos;
     bool welcome, closed, panicked, interrupted;
     unsigned interrupts; // SIGINTs so far
+    bool size_set;       // hello.rows and .cols are not those of kmon's own terminal
+    unsigned sessions;   // how many began; a request of one before is lost
     uint64_t boot_id, schema;
     unsigned harts;
+    uint8_t info[WIRE_PAYLOAD]; // the map in WELCOME
+    size_t info_n;
     uint8_t session;                         // from WELCOME
     uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
     uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
@@ -75,6 +89,7 @@ struct console {
     void (*on_text)(struct console *c, const uint8_t *data, size_t n);
     void (*on_log)(struct console *c, const uint8_t *data, size_t n);
     void (*on_repl)(struct console *c, const uint8_t *data, size_t n);
+    void (*on_event)(struct console *c, const uint8_t *data, size_t n);
     void (*on_stdin)(struct console *c);
 };
 
@@ -84,6 +99,14 @@ void console_init(struct console *c);
 void console_attach(struct console *c, int fd);
 // Watches stdin: on_stdin is called when it can be read.
 void console_watch_stdin(struct console *c, bool on);
+
+// Calls ready when the file can be read, and when `write`, when it can be written. Watched again it
+// changes what for.
+void console_watch(struct console *c, int fd, bool read, bool write,
+                   void (*ready)(struct console *c, void *arg), void *arg);
+void console_unwatch(struct console *c, int fd);
+// Serves only what is watched, for at most ms: the line has ended.
+void console_serve_others(struct console *c, int ms);
 
 enum wait_result { WAIT_OK, WAIT_TIMEOUT, WAIT_CLOSED, WAIT_PANIC, WAIT_INTERRUPTED };
 // Serves the line until done(c, arg), until_ms (clock_ms; UINT64_MAX: none) or the verb's deadline.

@@ -54,7 +54,7 @@ static void quote(struct bytes *b, const char *s, size_t n)
     bytes_add(b, "'", 1);
 }
 
-// As much of the command as a line can hold, appended to the shell's variable _k by a printf: an
+// As much of the command as a line can hold, appended to a variable of the shell by a printf: an
 // editing shell would take control bytes as keys. The x keeps line feeds at the end alive. The line
 // reports its number, so that the next one is typed only when the shell has taken this one.
 static size_t add_piece(struct bytes *b, const char *s, size_t n, const uint32_t id[2],
@@ -62,7 +62,7 @@ static size_t add_piece(struct bytes *b, const char *s, size_t n, const uint32_t
 {
     size_t from = b->len, i;
 
-    add_text(b, "_k=\"$_k$(printf '");
+    add_text(b, "_%08x=\"$_%08x$(printf '", id[0], id[0]);
     for (i = 0; i < n && b->len - from < PIECE_MAX; i++) {
         if (s[i] == '%')
             add_text(b, "%%%%");
@@ -71,8 +71,8 @@ static size_t add_piece(struct bytes *b, const char *s, size_t n, const uint32_t
         else
             add_text(b, "\\%03o", (unsigned char)s[i]);
     }
-    add_text(b, "x')\"; _k=${_k%%x}; printf '\\na%%s.%%s:%%d:\\n' %08x %08x %u\r", id[0], id[1],
-             number);
+    add_text(b, "x')\"; _%08x=${_%08x%%x}; printf '\\na%%s.%%s:%%d:\\n' %08x %08x %u\r", id[0],
+             id[0], id[0], id[1], number);
     return i;
 }
 
@@ -108,8 +108,9 @@ int guest_start(struct console *c, struct guest_run *run, const char *command, s
     if (whole)
         quote(&run->typing, command, n);
     else
-        add_text(&run->typing, "\"$_k\"");
-    add_text(&run->typing, "; printf '\\ne%%s.%%s:%%d:\\n' %08x %08x $?; unset _k\r", id[0], id[1]);
+        add_text(&run->typing, "\"$_%08x\"", id[0]);
+    add_text(&run->typing, "; printf '\\ne%%s.%%s:%%d:\\n' %08x %08x $?; unset _%08x\r", id[0],
+             id[1], id[0]);
     type_line(c, run);
     return 0;
 }

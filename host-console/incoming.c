@@ -55,13 +55,15 @@ static void on_lost(void *ctx, size_t n)
         c->on_text(c, (const uint8_t *)line, (size_t)len);
 }
 
-// Both sides number from 0. A request that was on its way is sent again (client.c).
+// Both sides number from 0. A request that was on its way is lost: whether it was carried out is not
+// known, so it is not sent again.
 static void begin_session(struct console *c, uint8_t session)
 {
     wire_sender_reset(&c->sender);
     c->session = session;
     c->next_seq = -1;
     c->hellos = 0;
+    c->sessions++;
     c->rpc_gap = true;
     c->message.len = 0;
 }
@@ -92,16 +94,21 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
     cbor_find_uint(info, "boot", &boot);
     cbor_find_uint(info, "harts", &harts);
     cbor_find_uint(info, "schema", &c->schema);
+    if (!cbor_find_bool(info, "shared", &c->shared))
+        c->shared = false;
     if (cbor_find_text(info, "build", &build, &build_n) && c->elf && !c->welcome)
         warn_of_other_build(c, build, build_n);
-    if (c->welcome && boot != c->boot_id)
+    if (c->welcome && boot != c->boot_id && !c->terminal_only)
         console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
     if (c->welcome && frame->payload[1 + WIRE_NONCE] != c->session && !c->terminal_only)
         console_fail(c, EXIT_PROTOCOL, "the kernel gave kmon up after %u s of silence",
                      KEEPALIVE_S);
-    if (!c->welcome || frame->payload[1 + WIRE_NONCE] != c->session)
+    if (!c->welcome || boot != c->boot_id || frame->payload[1 + WIRE_NONCE] != c->session)
         begin_session(c, frame->payload[1 + WIRE_NONCE]);
+    c->info_n = frame->len - WIRE_WELCOME_HEAD;
+    memcpy(c->info, frame->payload + WIRE_WELCOME_HEAD, c->info_n);
     c->welcome = true;
+    c->await_ready = false;
     c->demux.strict = true;
     c->boot_id = boot;
     c->harts = (unsigned)harts;
@@ -141,6 +148,10 @@ static void take_sequenced(struct console *c, const struct wire_frame *frame)
     case WIRE_REPL:
         if (c->on_repl)
             c->on_repl(c, frame->payload, frame->len);
+        break;
+    case WIRE_EVENTS:
+        if (c->on_event)
+            c->on_event(c, frame->payload, frame->len);
         break;
     case WIRE_RPC:
         take_message_part(c, frame);

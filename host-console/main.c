@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // kmon: the host's console of one Tidepool kernel.
 #include "console.h"
+#include "share.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -11,6 +12,10 @@ static int leave(struct console *c, const struct options *o, int code)
     fflush(stdout);
     if (o->on != ON_QEMU) {
         console_bye(c);
+        return code;
+    }
+    if (c->panicked) {
+        qemu_kill(c);
         return code;
     }
     if (!qemu_power_off(c)) {
@@ -29,6 +34,14 @@ static void print_log(struct console *c, const uint8_t *data, size_t n)
         fwrite(data, 1, n, stderr);
 }
 
+static void open_line(struct console *c, const struct options *o)
+{
+    if (o->on == ON_QEMU)
+        qemu_start(c, &o->machine);
+    else
+        line_open(c, o->address);
+}
+
 int main(int argc, char **argv)
 {
     static struct console c;
@@ -43,10 +56,9 @@ int main(int argc, char **argv)
     if (o.verb->offline)
         return o.verb->run(&c, &o);
     c.elf = o.machine.kernel;
-    if (o.on == ON_QEMU)
-        qemu_start(&c, &o.machine);
-    else
-        line_open(&c, o.address);
+    if (share_wanted(&o))
+        return leave(&c, &o, share_run(&c, &o, open_line));
+    open_line(&c, &o);
     if (o.timeout_ms != UINT64_MAX)
         c.deadline_ms = clock_ms() + o.timeout_ms;
     return leave(&c, &o, o.verb->run(&c, &o));

@@ -221,7 +221,8 @@ static void take_verb(struct options *o, struct console *c, char **at)
     if (!o->timeout_set)
         o->timeout_ms = o->verb->endless ? UINT64_MAX : TIMEOUT_MS;
     if (o->share && o->on == ON_SHARED)
-        console_fail(c, EXIT_USAGE, "--share goes with qemu and connect: who has the line shares it");
+        console_fail(c, EXIT_USAGE,
+                     "--share goes with qemu and connect: who has the line shares it");
 }
 
 // Where the kernel is.
@@ -229,7 +230,9 @@ static char **take_place(struct options *o, struct console *c, char **at)
 {
     const char *place = *at;
 
-    o->on = strcmp(place, "qemu") == 0 ? ON_QEMU : strcmp(place, "connect") == 0 ? ON_LINE : ON_SHARED;
+    o->on = strcmp(place, "qemu") == 0      ? ON_QEMU
+            : strcmp(place, "connect") == 0 ? ON_LINE
+                                            : ON_SHARED;
     if (o->on == ON_SHARED && !verb_find(place) && *place != '-')
         console_fail(c, EXIT_USAGE, "\"%s\": say `kmon qemu`, `kmon connect` or a verb (kmon help)",
                      place);
@@ -242,7 +245,8 @@ static char **take_place(struct options *o, struct console *c, char **at)
     for (; *at && strncmp(*at, "--", 2) == 0; at++) {
         const char *equals = strchr(*at, '=');
         if (!common(o, c, &at, equals) && !(o->on == ON_QEMU && of_machine(o, c, &at, equals)))
-            console_fail(c, EXIT_USAGE, "%s knows no option %s", o->on == ON_SHARED ? "kmon" : place, *at);
+            console_fail(c, EXIT_USAGE, "%s knows no option %s",
+                         o->on == ON_SHARED ? "kmon" : place, *at);
     }
     return at;
 }

@@ -17,7 +17,8 @@ void line_hello(struct console *c, uint64_t now)
 {
     uint8_t buf[WIRE_FRAME];
 
-    terminal_size(&c->hello.rows, &c->hello.cols);
+    if (!c->size_set)
+        terminal_size(&c->hello.rows, &c->hello.cols);
     bytes_add(&c->out, buf, wire_hello_encode(buf, &c->hello));
     c->hello_ms = now;
     c->hellos += !c->welcome;

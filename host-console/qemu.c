@@ -127,7 +127,7 @@ void qemu_start(struct console *c, const struct machine *m)
         become_qemu(m, fd);
     }
     close(pair[1]);
-    c->await_ready = true;
+    c->await_ready = c->booting = true;
     c->started_ms = clock_ms();
     console_attach(c, pair[0]);
 }

@@ -159,6 +159,7 @@ static enum exit_code code_of(const char *kind, size_t n)
         enum exit_code code;
     } codes[] = {{"assert", EXIT_ASSERT},
                  {"interrupted", EXIT_INTERRUPTED},
+                 {"lost", EXIT_PROTOCOL},
                  {"request", EXIT_PROTOCOL},
                  {"busy", EXIT_PROTOCOL}};
 

@@ -101,7 +101,8 @@ static int run_again_and_again(struct console *c, const struct options *o)
     for (;;) {
         int code = run_once(c, o);
         fflush(stdout);
-        fprintf(stderr, "kmon: %s ended with %d; it runs again when it changes\n", o->args[0], code);
+        fprintf(stderr, "kmon: %s ended with %d; it runs again when it changes\n", o->args[0],
+                code);
         await_change(c);
         files_forget();
         const char *why = load(o->args[0]);
@@ -120,8 +121,8 @@ static const struct verb_option run_options[] = {
     {"--watch", NULL, "again each time the script, or a module it read, changes"},
     {0},
 };
-VERB(run, .args = "FILE|- [ARG ...]", .help = "a script", .needs = "a file",
-     .options = run_options, .least = 1, .most = -1, .prepare = prepare, .run = run_run);
+VERB(run, .args = "FILE|- [ARG ...]", .help = "a script", .needs = "a file", .options = run_options,
+     .least = 1, .most = -1, .prepare = prepare, .run = run_run);
 
 static int run_exec(struct console *c, const struct options *o)
 {
@@ -146,5 +147,5 @@ static int run_check(struct console *c, const struct options *o)
         fprintf(stderr, "kmon: %s made no test\n", o->args[0]);
     return tests == 0 || failed ? EXIT_ASSERT : EXIT_OK;
 }
-VERB(check, .args = "FILE|- [ARG ...]", .help = "a script of tests; prints TAP",
-     .needs = "a file", .least = 1, .most = -1, .prepare = prepare, .run = run_check);
+VERB(check, .args = "FILE|- [ARG ...]", .help = "a script of tests; prints TAP", .needs = "a file",
+     .least = 1, .most = -1, .prepare = prepare, .run = run_check);

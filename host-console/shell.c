@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // sh and tty: the guest's user terminal.
+#include "client.h"
 #include "guest.h"
 #include "terminal.h"
 #include "verbs.h"
@@ -14,6 +15,7 @@ static int run_sh(struct console *c, const struct options *o)
     bool interrupted = false;
 
     console_connect(c);
+    client_terminal(c, true);
     if (guest_start(c, &run, o->args[0], strlen(o->args[0])) < 0)
         console_fail(c, EXIT_USAGE, "the command line is longer than 60000 bytes");
     run.stream = true;

@@ -63,7 +63,8 @@ static void show_options(const struct verb *v)
 {
     for (const struct verb_option *x = v->options; x && x->name; x++) {
         char words[80];
-        snprintf(words, sizeof words, "%s%s%s", x->name, x->value ? " " : "", x->value ? x->value : "");
+        snprintf(words, sizeof words, "%s%s%s", x->name, x->value ? " " : "",
+                 x->value ? x->value : "");
         printf("      %-22s %s\n", words, x->help);
     }
 }
@@ -118,25 +119,28 @@ static int run_completion(struct console *c, const struct options *o)
          "_kmon() {\n"
          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= w words\n"
          "    local common='--timeout --verbose --share'");
-    fputs("    local machine='--smp --mem --kernel --initrd --disk --append --qemu --icount' verbs='", stdout);
+    fputs(
+        "    local machine='--smp --mem --kernel --initrd --disk --append --qemu --icount' verbs='",
+        stdout);
     verb_each(add_name, stdout);
-    puts("'\n"
-         "    case $prev in\n"
-         "    --kernel|--initrd|--disk|--share|-o) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-         "    --smp) COMPREPLY=($(compgen -W '1 2 3 4 5 6 7 8' -- \"$cur\")); return ;;\n"
-         "    --mem|--append|--qemu|--timeout|-n|--until) return ;;\n"
-         "    connect) COMPREPLY=($(compgen -W 'unix: pty:' -- \"$cur\")); return ;;\n"
-         "    esac\n"
-         "    for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-         "        case \" $verbs \" in *\" $w \"*) verb=$w; break ;; esac\n"
-         "    done\n"
-         "    case $verb in\n"
-         "    '') words=\"$verbs $common\"\n"
-         "        case ${COMP_WORDS[1]} in\n"
-         "        qemu) words=\"$words $machine\" ;;\n"
-         "        connect) ;;\n"
-         "        *) words=\"qemu connect $words\" ;;\n"
-         "        esac ;;");
+    puts(
+        "'\n"
+        "    case $prev in\n"
+        "    --kernel|--initrd|--disk|--share|-o) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+        "    --smp) COMPREPLY=($(compgen -W '1 2 3 4 5 6 7 8' -- \"$cur\")); return ;;\n"
+        "    --mem|--append|--qemu|--timeout|-n|--until) return ;;\n"
+        "    connect) COMPREPLY=($(compgen -W 'unix: pty:' -- \"$cur\")); return ;;\n"
+        "    esac\n"
+        "    for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+        "        case \" $verbs \" in *\" $w \"*) verb=$w; break ;; esac\n"
+        "    done\n"
+        "    case $verb in\n"
+        "    '') words=\"$verbs $common\"\n"
+        "        case ${COMP_WORDS[1]} in\n"
+        "        qemu) words=\"$words $machine\" ;;\n"
+        "        connect) ;;\n"
+        "        *) words=\"qemu connect $words\" ;;\n"
+        "        esac ;;");
     verb_each(add_options, stdout);
     puts("    esac\n"
          "    if [[ $cur != -* && -n $verb ]]; then COMPREPLY=($(compgen -f -- \"$cur\"))\n"

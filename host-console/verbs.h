@@ -32,13 +32,13 @@ struct options {
 };
 
 struct verb {
-    const char *name, *args, *help; // "eval", "EXPR", one line
-    const char *needs;              // "an expression", when an argument is missing
+    const char *name, *args, *help;    // "eval", "EXPR", one line
+    const char *needs;                 // "an expression", when an argument is missing
     const struct verb_option *options; // up to one without a name; NULL: none
     // Before a machine is started in vain: reads files, refuses what makes no sense. May be NULL.
     void (*prepare)(struct console *c, const struct options *o);
     int (*run)(struct console *c, const struct options *o);
-    int least, most; // arguments; most -1: any number, all behind the first are the script's own
+    int least, most;  // arguments; most -1: any number, all behind the first are the script's own
     uint64_t endless; // no timeout unless asked for
     uint64_t offline; // needs no kernel
 };

@@ -271,6 +271,10 @@ static int run_eval(lua_State *L)
     prelude_forget_assert(L);
     if (compile(L, j->request) != LUA_OK)
         return syntax_error(L, j);
+    if (j->request->mode == EVAL_SCRIPT || j->request->mode == EVAL_CHECK) {
+        prelude_push(L, "script_begin");
+        lua_call(L, 0, 0);
+    }
     if (j->request->mode == EVAL_CHECK) {
         prelude_push(L, "tap_begin");
         lua_call(L, 0, 0);

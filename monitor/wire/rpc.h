@@ -32,11 +32,14 @@
 //     mode      mode = "ro" | "rw" | "unsafe"                -> mode
 //     status                                                 -> mode, harts, tasks
 //     reset     a fresh Lua state                            -> (nothing)
+//     terminal  take = bool     (nothing); to a kmon that shares its line, which answers when the asker
+//               may type a command to the guest's shell. The kernel has no such request.
 //     poweroff  writes back, then turns the machine off; the reply may be lost
 //
 // A failure is {ok = false, error = {kind, message, [traceback], [file], [line]}}. kind:
 //     "lua"  "assert" (a check or an assert of the script: exit code 7)  "syntax"  "interrupted"
 //     "limit" (memory, instructions)  "busy"  "request" (the host's mistake)
+//     "lost" (kmon's own: the line was given up while the request ran; done or not is not known)
 // `incomplete = true` beside "syntax": more lines would complete it.
 //
 // Calls: op, args -> result. Only while a request runs that came from kmon run, check, exec or the
@@ -96,4 +99,5 @@ void rpc_once_forget(struct rpc_once *once);
 //     build     text, first 16 hex digits of the ELF's build: another ELF is noticed
 //     schema    uint, hash of the class tables: completions may be cached
 //     harts     uint
+//     shared    true: not of the kernel, but of a kmon that shares its line
 enum { RPC_VERSION = 1, RPC_WELCOME = 200 };

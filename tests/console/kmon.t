@@ -2,48 +2,9 @@
 # kmon against a kernel that is none (fake_kernel.c): what it prints, and what it ends with.
 use strict;
 use warnings;
-use File::Temp 'tempdir';
+use lib 'tests/lib';
+use Kmon;
 use Test::More;
-
-my $kmon = 'build/kmon';
-my $fake = 'build/console/fake_kernel';
-my $dir = tempdir(CLEANUP => 1);
-my $socket = "$dir/line";
-
-mkdir 'build/console';
-$ENV{TIDEPOOL_LINE} = "$dir/none";
-$ENV{ASAN_OPTIONS} = 'detect_leaks=0';
-system("gcc -g -Wall -Wextra -Werror -std=gnu11 -fsanitize=address,undefined -Imonitor "
-       . "tests/console/fake_kernel.c monitor/wire/*.c -o $fake") == 0
-    or BAIL_OUT('the fake kernel does not build');
-
-# The fake ends with its connection. Its socket appears when it listens.
-sub start_fake {
-    my ($mode) = @_;
-    unlink $socket;
-    my $pid = fork // die;
-    exec $fake, $socket, $mode ? $mode : () if !$pid;
-    select undef, undef, undef, 0.01 until -S $socket;
-    return $pid;
-}
-
-# Runs kmon with a shell line behind "connect ADDR"; status, stdout, stderr.
-sub run_line {
-    my ($line) = @_;
-    my $status = system("timeout 20 $kmon >$dir/out 2>$dir/err $line\n");
-    my @text = map { open my $f, '<', "$dir/$_" or die; local $/; scalar <$f> // '' } 'out', 'err';
-    return ($status >> 8, @text);
-}
-
-sub kmon {
-    my ($args, $mode) = @_;
-    my $pid = start_fake($mode);
-    my @got = run_line("connect unix:$socket $args");
-    kill 'KILL', $pid;
-    waitpid $pid, 0;
-    unlink $socket;
-    return @got;
-}
 
 sub case {
     my ($args, $status, $out, $err, $mode) = @_;
@@ -159,39 +120,6 @@ case('watch --json --until "upto 1" x', 0, qr/\A\{"va":.*\}\n\z/, '');
 case('watch -n 9 1+1 --timeout 0.5', 4, "2\n", qr/\Akmon: timeout while watching\n\z/);
 case('watch --timeout 0.5 --until "upto 1" hang', 4, '', qr/timeout while the script ran/);
 
-# A child with its output in files; the test waits for what it prints.
-sub start {
-    my ($args) = @_;
-    my $pid = fork // die;
-    return $pid if $pid;
-    open STDOUT, '>', "$dir/out";
-    open STDERR, '>', "$dir/err";
-    exec "exec $kmon $args";
-}
-sub text_of {
-    open my $f, '<', "$dir/$_[0]" or return '';
-    local $/;
-    return scalar <$f> // '';
-}
-sub shows {
-    my ($file, $pattern, $name) = @_;
-    for (1 .. 1000) {
-        last if text_of($file) =~ $pattern;
-        select undef, undef, undef, 0.01;
-    }
-    like(text_of($file), $pattern, $name);
-}
-sub write_file {
-    my ($name, $text) = @_;
-    open my $f, '>', $name or die;
-    print $f $text;
-    close $f;
-}
-sub ends {
-    my ($pid, $status, $name) = @_;
-    waitpid $pid, 0;
-    is($? >> 8, $status, $name);
-}
 {
     my $fake_pid = start_fake();
     write_file("$dir/s.lua", "error\n");
@@ -205,7 +133,7 @@ sub ends {
     shows('err', qr/ended with 0.*ended with 0/s, '--watch: a file that it read was changed');
     unlink "$dir/s.lua";
     write_file("$dir/s.lua", 'hang');
-    select undef, undef, undef, 0.3;
+    pause(0.3);
     kill 'INT', $pid;
     shows('err', qr/ended with 130/, '--watch: ^C ends the script');
     kill 'INT', $pid;
@@ -232,7 +160,7 @@ case('--timeout 5 eval hang', 6, '', qr/\Akmon: the kernel was booted anew\n\z/,
         open STDERR, '>', "$dir/err";
         exec $kmon, 'connect', "unix:$socket", 'eval', 'hang';
     }
-    select undef, undef, undef, 0.5;
+    pause(0.5);
     kill 'INT', $child;
     waitpid $child, 0;
     is($? >> 8, 130, '^C interrupts the script: exit 130');

@@ -17,7 +17,10 @@ end
 function host.file(name) return monitor.call("file", {name = name, kind = "file"}).data end
 function host.args() return monitor.call("args", {}).args end
 
+-- A script that is run again gets its modules as they are now.
 local loaded = {}
+function p.script_begin() loaded = {} end
+
 function require(name)
     if loaded[name] ~= nil then return loaded[name] end
     local r = monitor.call("file", {name = name, kind = "module"})

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// One kmon has the line, others attach to it over a local socket.
+//
+// To each client the broker speaks what a kernel speaks (monitor/wire), so a client is an ordinary
+// `kmon connect unix:PATH`, and what speaks no frames (nc -U PATH) has the plain terminal. What the
+// kernel prints goes to all. Requests are carried out one at a time, by turns; what one prints, its
+// calls to the host and its reply go to the client it is of. An INT reaches the kernel when it comes
+// from that client; a client whose request still waits its turn is answered at once. A client that
+// dies has its running request interrupted, and nothing else changes for anybody.
+//
+// The clients share one session of the monitor: its globals, and its mode.
+#pragma once
+
+#include "console.h"
+#include "wire/rx.h"
+
+enum { BROKER_CLIENTS = 32 };
+
+struct broker;
+
+struct attached {
+    struct broker *broker;
+    int fd;            // -1: free
+    struct wire_rx rx; // what it sends
+    bool greeted;      // it said HELLO; `rx.mux` once the kernel could be told of
+    bool eof;          // it will say no more
+    uint8_t seq, session;
+    struct bytes out;      // waits to be written
+    size_t lost;           // bytes of terminal and log that it was too slow for
+    struct bytes message;  // parts of one so far
+    struct bytes requests; // that wait their turn: u32 length, bytes
+    struct bytes keys;     // typed, not yet on the line
+    uint64_t wants_shell;  // id of the request for it, 0: none
+};
+
+struct broker {
+    struct console *c;
+    int listener;
+    struct attached clients[BROKER_CLIENTS];
+    // The request that runs
+    bool busy;
+    struct attached *owner; // NULL: it has died
+    uint64_t owner_id, id;  // of the request: as the client, as the kernel knows it
+    struct bytes request;   // as it was sent
+    uint64_t again_ms;      // when it may be sent once more
+    struct bytes outbox;    // messages for the kernel: u32 length, bytes
+    unsigned turn;          // whose request is looked at first next
+    struct attached *shell; // whose command the guest's shell runs
+    // Who typed last: another one's keys wait until his line is whole, or for a moment
+    struct attached *typist;
+    bool line_open;
+    uint64_t typed_ms;
+    unsigned sessions; // of the console, as last seen
+    uint64_t boot;
+    pid_t child;
+};
+
+// broker_client.c: one client
+void attached_open(struct broker *b, struct attached *a, int fd);
+void attached_close(struct attached *a); // tells broker_gone
+// A frame for it, or in PLAIN the bytes of terminal and log as they are.
+void attached_send(struct attached *a, enum wire_channel chan, bool last, const void *data,
+                   size_t n);
+void attached_message(struct attached *a, const void *data, size_t n); // on rpc
+void attached_ok(struct attached *a, uint64_t id);                     // the reply to a request
+void attached_error(struct attached *a, uint64_t id, const char *kind, const char *message);
+void attached_text(struct attached *a, const void *data, size_t n); // outside frames
+// The kernel is another one, or there is one now: numbers start anew, what waited is void.
+void attached_renew(struct attached *a);
+void attached_write(struct attached *a); // as much as its socket takes
+
+// broker.c: what a client wants
+void broker_request(struct attached *a, const void *message, size_t n);
+void broker_interrupt(struct attached *a, enum wire_control how); // INT or RESET
+void broker_gone(struct attached *a);
+// The guest's terminal is as large as that of the client who typed last, or else the first with one.
+void broker_size(struct attached *a);
+
+// Serves until the machine ends. `child`: the process that is this kmon's own client, on `fd`; its
+// end is the end, its status the result. 0: none.
+int broker_run(struct console *c, const char *path, int listener, pid_t child, int fd);
+
+// broker_socket.c: binds the socket, removed at exit; ends kmon when that cannot be.
+int broker_listen(struct console *c, const char *path);
+void broker_accept(struct broker *b);

@@ -1,0 +1,166 @@
+#!/usr/bin/perl
+# One kmon has the line, others attach to it: who gets what, and what a client's end does to the rest.
+use strict;
+use warnings;
+use IO::Handle;
+use IO::Socket::UNIX;
+use POSIX 'mkfifo';
+use lib 'tests/lib';
+use Kmon;
+use Test::More;
+
+my $shared = "$dir/shared";
+my (@fakes, $serving);
+$ENV{TIDEPOOL_LINE} = $shared;
+
+sub serve {
+    my ($args) = (@_, '');
+    push @fakes, start_fake();
+    $serving = start("connect unix:$socket $args serve", '-serve');
+    pause(0.01) until -S $shared;
+}
+sub stop {
+    kill 'INT', $serving;
+    ends($serving, 130, 'the one that shares is ended');
+    ok(!-e $shared, 'and its socket is gone');
+}
+# kmon as a client, to its end.
+sub client {
+    my ($args, $status, $out, $name) = @_;
+    my @got = run_line($args);
+    is($got[0], $status, "$name: exit $status") or diag $got[2];
+    ref $out ? like($got[1], $out, "$name: stdout") : is($got[1], $out, "$name: stdout");
+    return $got[2];
+}
+
+serve();
+client('eval 1+1', 0, "2\n", 'one client');
+client("connect unix:$shared eval 1+1", 0, "2\n", 'by its address');
+client('eval error', 1, '', 'an error');
+client('eval --json x', 0, qr/\A\{"va"/, 'json');
+client('eval "call file name tests/console/two-lines.lua"', 0, qr/\Astatus 0 <local a = 1\n/, 'a call to the host');
+client('sh "exit 3"', 3, '', 'the shell');
+client('sh "seq 1 3000"', 0, join('', map { "$_\n" } 1 .. 3000), 'much output');
+is((stat $shared)[2] & 0777, 0600, 'the socket is for its owner only');
+{
+    my @pids = map { start('eval 1+1', "-$_") } 1 .. 20;
+    waitpid $_, 0 for @pids;
+    is(join('', map { text_of("out-$_") } 1 .. 20), "2\n" x 20, '20 clients at once');
+}
+{
+    my @pids = map { start("sh 'echo begin $_; echo " . $_ x 1500 . "; echo end $_'", "-$_") } 1 .. 5;
+    waitpid $_, 0 for @pids;
+    is(text_of("out-$_"), "begin $_\n" . $_ x 1500 . "\nend $_\n", "5 type at once: $_ gets its own") for 1 .. 5;
+}
+
+# INT: to whom it belongs
+my $hangs = start('eval hang', '-a');
+pause(0.3);
+my $waits = start('eval 1+1', '-b');
+my $other = start('eval "for i = 1, 3 do end"', '-c');
+pause(0.3);
+is(text_of('out-b'), '', 'a request waits for the one that runs');
+kill 'INT', $waits;
+ends($waits, 130, '^C at the one that waits ends that one');
+is(text_of('err-b'), "interrupted\n", 'which says so');
+is(waitpid($hangs, POSIX::WNOHANG()), 0, 'not the one that runs');
+kill 'INT', $hangs;
+ends($hangs, 130, '^C at the one that runs ends it');
+ends($other, 0, 'and the next one runs');
+is(text_of('out-c'), "hello from a script\n", 'what it prints goes to it');
+is(text_of('out-a'), '', 'and to nobody else');
+
+# a client that dies
+$hangs = start('eval hang', '-a');
+pause(0.3);
+$waits = start('eval 1+1', '-b');
+my $typing = start('sh "sleep 0.5; echo done"', '-c');
+pause(0.2);
+kill 'KILL', $hangs;
+waitpid $hangs, 0;
+ends($waits, 0, 'a client that is killed gives the kernel free');
+is(text_of('out-b'), "2\n", 'the answer is the right one');
+ends($typing, 0, 'a command in the guest goes on');
+is(text_of('out-c'), "done\n", 'to its end');
+my $call = start(q(eval 'call sh command sleep 9'), '-a');
+pause(0.3);
+kill 'KILL', $call;
+waitpid $call, 0;
+client('eval 1+1', 0, "2\n", 'one killed in the middle of a call');
+
+# the terminal is everybody's
+{
+    my @lines = map { IO::Socket::UNIX->new($shared) or die } 1 .. 2;
+    syswrite $lines[0], "\3\r\necho pl''ain\r";
+    for my $line (@lines) {
+        my $got = '';
+        while ($got !~ /^plain\r/m) {
+            my $in = '';
+            vec($in, fileno $line, 1) = 1;
+            select $in, undef, undef, 10 or last;
+            sysread $line, $got, 4096, length $got or last;
+        }
+        like($got, qr/^plain\r/m, 'without frames the socket is the plain terminal');
+    }
+    my $watcher = start('tty </dev/zero', '-tty');
+    pause(0.3);
+    kill 'STOP', $watcher;
+    client('sh "seq 1 600000"', 0, qr/\n599999\n600000\n\z/, 'a client that is stopped holds nobody up');
+    kill 'KILL', $watcher;
+    waitpid $watcher, 0;
+    syswrite $lines[1], "\0";
+    close $_ for @lines;
+}
+my @got = run_line("connect unix:$shared --share $shared serve");
+is($got[0], 3, 'shared twice: exit 3');
+like($got[2], qr/\Akmon: another kmon shares its line at .*\n\z/, 'shared twice: one clear line');
+client('eval 1+1', 0, "2\n", 'which disturbs nobody');
+
+# another kernel
+mkfifo("$dir/keys", 0600) or die;
+my $tty = start("tty <$dir/keys", '-tty');
+open my $keys, '>', "$dir/keys" or die;
+$keys->autoflush;
+print $keys "echo be''fore\r";
+shows('out-tty', qr/^before\r/m, 'a terminal is attached');
+$waits = start('eval "call sh command sleep 1"', '-b');
+pause(0.2);
+like(client('eval reboot', 6, '', 'a kernel that is booted anew'), qr/the kernel was booted anew|given up/, 'is told of');
+waitpid $waits, 0;
+client('eval 1+1', 0, "2\n", 'a new client speaks to the new kernel');
+print $keys "echo af''ter\r";
+shows('out-tty', qr/OpenSBI.*^after\r/ms, 'the terminal goes on');
+like(client('eval panic', 5, '', 'a panic'), qr/PANIC on hart 1: the sky fell\nhalted\nkmon: the kernel panicked/, 'is told of');
+ends($tty, 5, 'and ends the terminal');
+like(text_of('out-tty'), qr/the sky fell/, 'which shows it');
+ends($serving, 5, 'and ends who shares the line');
+ok(!-e $shared, 'with its socket');
+
+# the verb's own
+push @fakes, start_fake();
+my $own = start("connect unix:$socket --share $shared sh 'sleep 2; exit 7'", '-own');
+pause(0.01) until -S $shared;
+client('eval 1+1', 0, "2\n", '--share beside a verb');
+ends($own, 7, 'whose status is the status');
+ok(!-e $shared, 'and whose end is the end');
+
+# what was left behind, what is in the way
+{
+    my $stale = IO::Socket::UNIX->new(Local => $shared, Listen => 1) or die;
+    close $stale;
+    ok(-S $shared, 'a socket is left behind');
+    push @fakes, start_fake();
+    my @got = run_line("connect unix:$socket --share $shared eval 1+1");
+    is("@got[0, 1]", "0 2\n", 'it is replaced') or diag $got[2];
+    write_file($shared, 'text');
+    for (["--share $shared", 2, 'a file that is no socket'], ['--share /no/such/place', 3, 'cannot share the line'],
+         ['--share ' . 'x' x 200, 2, 'has 1 to 107 characters']) {
+        my ($args, $status, $why) = @$_;
+        my @got = run_line("connect unix:$socket $args eval 1");
+        is($got[0], $status, "$why: exit $status");
+        like($got[2], qr/\Akmon: .*$why.*\n\z/, "$why: one clear line");
+    }
+    is(text_of('shared'), 'text', 'a file in the way is left alone');
+}
+kill 'KILL', @fakes;
+done_testing;

@@ -57,13 +57,12 @@ static int show(struct console *c, const char *source, bool json)
 // ":ps" stands for Lua here as at the prompt.
 static const char *source_of(struct console *c, const char *text)
 {
-    char *lua, why[160];
+    char *lua;
 
     if (*text != ':' || text[1] == ':')
         return text;
-    lua = shorthand_lua(text, strlen(text), why, sizeof why);
-    if (!lua)
-        console_fail(c, EXIT_USAGE, "%s", why);
+    if (!shorthand(text, strlen(text), &lua))
+        console_fail(c, EXIT_USAGE, "%s", lua);
     return lua;
 }
 

@@ -64,9 +64,19 @@ static int load(const char *source, size_t n)
     return luaL_loadbufferx(lua(), source, n, "=k", "t");
 }
 
+// The message on top says that the text ended too early.
+static bool ends_early(void)
+{
+    const char *message = lua_tostring(lua(), -1);
+    size_t len = strlen(message);
+
+    return len >= 5 && strcmp(message + len - 5, "<eof>") == 0;
+}
+
 enum chunk_state pattern_chunk(const char *source, size_t n)
 {
     char *expression = malloc(n + 8);
+    bool more;
     int r;
 
     if (!expression)
@@ -78,9 +88,8 @@ enum chunk_state pattern_chunk(const char *source, size_t n)
     free(expression);
     if (r == LUA_OK)
         return CHUNK_WHOLE;
+    more = ends_early();
     if (load(source, n) == LUA_OK)
         return CHUNK_WHOLE;
-    const char *message = lua_tostring(lua(), -1);
-    size_t len = strlen(message);
-    return len >= 5 && strcmp(message + len - 5, "<eof>") == 0 ? CHUNK_MORE : CHUNK_WRONG;
+    return more || ends_early() ? CHUNK_MORE : CHUNK_WRONG;
 }

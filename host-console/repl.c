@@ -4,7 +4,7 @@
 #include "repl.h"
 
 #include "client.h"
-#include "pattern.h"
+#include "entry.h"
 #include "report.h"
 #include "shorthand.h"
 #include "terminal.h"
@@ -28,7 +28,7 @@ static char prompt[64];
 static char history_file[512];
 static bool key_ready, leaving, abandoned, machine_gone;
 static struct bytes kept;  // of the user's terminal
-static struct bytes chunk; // lines so far
+static struct entry entry;
 
 // ---- what arrives while the prompt stands
 
@@ -171,6 +171,22 @@ static unsigned char offer(struct cbor_in words, uint64_t count, const char *typ
     return CC_REDISPLAY;
 }
 
+// ":wa" -> ":walk": known here.
+static unsigned char complete_shorthand(const char *typed, size_t n)
+{
+    uint8_t memory[512];
+    struct cbor_out o = {memory, sizeof memory, 0};
+    const char *name;
+    unsigned count = 0;
+
+    for (unsigned i = 0; (name = shorthand_name(i)); i++)
+        if (strncmp(name, typed, n) == 0) {
+            cbor_str(&o, name);
+            count++;
+        }
+    return offer(cbor_in(memory, o.len), count, typed, n);
+}
+
 static unsigned char on_complete(EditLine *e, int ch)
 {
     const LineInfo *line = el_line(e);
@@ -182,6 +198,8 @@ static unsigned char on_complete(EditLine *e, int ch)
     uint64_t start;
 
     (void)ch;
+    if (cursor > 0 && line->buffer[0] == ':' && !memchr(line->buffer, ' ', cursor))
+        return complete_shorthand(line->buffer + 1, cursor - 1);
     request_begin(&q, "complete");
     request_text(&q, "line", line->buffer, (size_t)(line->lastchar - line->buffer));
     request_uint(&q, "cursor", cursor);
@@ -200,7 +218,7 @@ static char *show_prompt(EditLine *e)
     static char more[64];
 
     (void)e;
-    if (chunk.len == 0)
+    if (entry.chunk.len == 0)
         return prompt;
     snprintf(more, sizeof more, "%*s", (int)strlen(prompt), "..> ");
     return more;
@@ -286,50 +304,29 @@ static void show_result(struct reply reply)
     }
 }
 
-static void run_chunk(const char *source, size_t n)
+// While the kernel answers there is no prompt to print above.
+static void answer_begins(struct console *c)
 {
-    struct request q;
-
-    request_begin(&q, "eval");
-    request_text(&q, "source", source, n);
-    request_text(&q, "chunk", "=k", 2);
-    request_text(&q, "mode", "text", 4);
-    con->on_log = con->on_text = print;
-    show_result(client_finish(con, &q, "the prompt was open"));
-    con->on_log = con->on_text = above_prompt;
-}
-
-static void show_help(const char *what, size_t n)
-{
-    struct request q;
-
-    request_begin(&q, "help");
-    request_text(&q, "text", what, n);
-    show_result(client_finish(con, &q, "the prompt was open"));
+    c->on_log = c->on_text = print;
 }
 
 static void take_line(const char *line, size_t n)
 {
-    char *lua;
+    struct reply reply;
+    char *said;
 
-    if (chunk.len == 0 && n > 0 && line[0] == ':') {
-        lua = shorthand_expand(line, n);
-        if (lua)
-            run_chunk(lua, strlen(lua));
-        free(lua);
-        return;
+    switch (entry_line(con, &entry, line, n, answer_begins, &reply, &said)) {
+    case ENTRY_SAID:
+        puts(said);
+        free(said);
+        break;
+    case ENTRY_REPLY:
+        show_result(reply);
+        break;
+    case ENTRY_MORE:
+        break;
     }
-    if (chunk.len == 0 && n > 0 && line[n - 1] == '?') {
-        show_help(line, n - 1);
-        return;
-    }
-    bytes_add(&chunk, line, n);
-    if (pattern_chunk(chunk.data, chunk.len) == CHUNK_MORE) {
-        bytes_add(&chunk, "\n", 1);
-        return;
-    }
-    run_chunk(chunk.data, chunk.len);
-    chunk.len = 0;
+    con->on_log = con->on_text = above_prompt;
 }
 
 static void read_lines(void)
@@ -338,12 +335,12 @@ static void read_lines(void)
     int n;
 
     for (leaving = false; !leaving && !machine_gone;) {
-        if (chunk.len == 0)
+        if (entry.chunk.len == 0)
             refresh_prompt();
         abandoned = false;
         line = el_gets(el, &n);
         if (abandoned) {
-            chunk.len = 0;
+            entry.chunk.len = 0;
             continue;
         }
         if (!line || n <= 0)
@@ -355,7 +352,7 @@ static void read_lines(void)
         }
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == ' '))
             n--;
-        if (n > 0 || chunk.len)
+        if (n > 0 || entry.chunk.len)
             take_line(line, (size_t)n);
     }
 }
@@ -363,7 +360,7 @@ static void read_lines(void)
 void repl_run(struct console *c)
 {
     con = c;
-    chunk.len = 0;
+    entry.chunk.len = 0;
     c->on_tty = keep_tty;
     c->on_log = c->on_text = above_prompt;
     c->on_repl = print;

@@ -2,7 +2,7 @@
 // One table; $1 and $2 are the words behind the name, a name in quotes.
 #include "shorthand.h"
 
-#include <stdbool.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +21,23 @@ static const struct {
     {"log", "", "k.log(20)"},
     {"journal", "", "k.journal()"},
     {"faults", "",
-     "k.spaces():sort(\"faults\", true):take(10):map(function(s) return {space = s.id, "
+     "k.spaces():sort(\"faults\", true):take(10):map(function(s) return {space = tostring(s), "
      "faults = s.faults, major = s.major, copies = s.cow_copies} end):list()"},
 };
 
-static void list(void)
+static char *list(void)
 {
+    char *out = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&out, &n);
+
+    if (!f)
+        abort();
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        printf("  :%-8s%-14s%s\n", words[i].name, words[i].arguments, words[i].lua);
-    puts("  with --lua they print the Lua instead of running it");
+        fprintf(f, "  :%-8s%-14s%s\n", words[i].name, words[i].arguments, words[i].lua);
+    fputs("  with --lua they print the Lua instead of running it", f);
+    fclose(f);
+    return out;
 }
 
 static unsigned count_words(const char *s)
@@ -77,54 +85,47 @@ const char *shorthand_name(unsigned i)
     return i < sizeof words / sizeof *words ? words[i].name : NULL;
 }
 
-// Takes the line apart; *only_show: --lua was among the words.
-static char *expand(const char *line, size_t n, bool *only_show, char *why, size_t why_n)
+static char *say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static char *say(const char *fmt, ...)
+{
+    va_list ap;
+    char *s;
+
+    va_start(ap, fmt);
+    if (vasprintf(&s, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    return s;
+}
+
+bool shorthand(const char *line, size_t n, char **text)
 {
     char copy[256], *given[3] = {0}, *save = NULL, *name, *w;
     unsigned count = 0;
+    bool run = true;
 
-    *only_show = false;
     snprintf(copy, sizeof copy, "%.*s", (int)(n - 1), line + 1);
     name = strtok_r(copy, " ", &save);
     while ((w = strtok_r(NULL, " ", &save))) {
         if (strcmp(w, "--lua") == 0)
-            *only_show = true;
+            run = false;
         else if (count++ < 3)
             given[count - 1] = w;
+    }
+    if (name && strcmp(name, "help") == 0) {
+        *text = list();
+        return false;
     }
     for (size_t i = 0; name && i < sizeof words / sizeof *words; i++) {
         if (strcmp(words[i].name, name) != 0)
             continue;
-        if (count == count_words(words[i].arguments))
-            return fill(words[i].lua, given);
-        snprintf(why, why_n, "usage: :%s %s", name, words[i].arguments);
-        return NULL;
+        if (count == count_words(words[i].arguments)) {
+            *text = fill(words[i].lua, given);
+            return run;
+        }
+        *text = say("usage: :%s %s", name, words[i].arguments);
+        return false;
     }
-    snprintf(why, why_n, "no shorthand :%s (:help lists them)", name ? name : "");
-    return NULL;
-}
-
-char *shorthand_lua(const char *line, size_t n, char *why, size_t why_n)
-{
-    bool only_show;
-
-    return expand(line, n, &only_show, why, why_n);
-}
-
-char *shorthand_expand(const char *line, size_t n)
-{
-    char why[160], *out;
-    bool only_show;
-
-    if (n >= 5 && memcmp(line, ":help", 5) == 0) {
-        list();
-        return NULL;
-    }
-    out = expand(line, n, &only_show, why, sizeof why);
-    if (!out || only_show) {
-        puts(out ? out : why);
-        free(out);
-        return NULL;
-    }
-    return out;
+    *text = say("no shorthand :%s (:help lists them)", name ? name : "");
+    return false;
 }

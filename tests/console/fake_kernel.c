@@ -366,8 +366,16 @@ static void status(uint64_t id)
     end_reply();
 }
 
-static void complete(uint64_t id)
+static void complete(uint64_t id, struct cbor_in body)
 {
+    const char *typed;
+    size_t n;
+
+    if (cbor_find_text(body, "line", &typed, &n) && n == 4 && memcmp(typed, "slow", 4) == 0) {
+        rpc_once_end(&once); // never answered
+        return;
+    }
+
     begin_reply(id, 2);
     cbor_str(&reply, "start");
     cbor_uint(&reply, 0);
@@ -425,7 +433,7 @@ static void take_message(void)
     else if (strcmp(head.op, "status") == 0)
         status(head.id);
     else if (strcmp(head.op, "complete") == 0)
-        complete(head.id);
+        complete(head.id, head.body);
     else if (strcmp(head.op, "help") == 0)
         text_reply(head.id, "text", "help: it helps");
     else

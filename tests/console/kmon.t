@@ -63,6 +63,9 @@ my @bad = (
     ['connect unix:/x exec', 2, 'needs a file'],
     ['connect unix:/x exec /no/such.lua', 2, 'cannot read /no/such.lua'],
     ['connect unix:/x check', 2, 'needs a file'],
+    ['connect unix:/x transcript', 2, 'needs a file'],
+    ['connect unix:/x transcript /no/such', 2, 'cannot read /no/such: No such file'],
+    ['connect unix:/x transcript /dev/null', 2, 'cannot read /dev/null: it is empty'],
     ['connect unix:/x tty now', 2, 'one too many'],
     ['connect unix:/x --timeout never eval 1', 2, '--timeout is a number'],
     ['connect unix:/x --timeout=-1 eval 1', 2, '--timeout is a number'],
@@ -86,7 +89,7 @@ for my $words ('--help', 'help') {
     my @usage = run_line($words);
     is($usage[0], 0, "$words: exit 0");
     like($usage[1], qr/^usage: kmon/, "$words: the usage on stdout");
-    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion eval exec help run sh tty watch);
+    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion eval exec help run serve sh transcript tty watch);
 }
 
 # ---- requests
@@ -141,6 +144,29 @@ case('watch --timeout 0.5 --until "upto 1" hang', 4, '', qr/timeout while the sc
     kill 'KILL', $fake_pid;
     waitpid $fake_pid, 0;
 }
+
+# ---- transcripts
+sub transcript {
+    my ($text, $status, $out, $err, $name) = @_;
+    write_file("$dir/t", $text);
+    my @got = kmon("transcript $dir/t");
+    is($got[0], $status, "$name: exit $status") or diag "@got";
+    like($got[1], $out, "$name: stdout");
+    like($got[2], $err, "$name: stderr");
+}
+transcript("# why\nk> 1+1\n2\n\nk[ro h4 t12]> error\nx.lua:2: *wrong\n", 0,
+           qr/\Aok 1 - \S+:2 1\+1\nok 2 - \S+:5 error\n1\.\.2\n\z/, qr/\A\z/, 'a transcript');
+transcript("k> 1+1\n3\nk> 1+1\n2\n", 7, qr/\Anot ok 1 - .*\n# expected\n#   3\n# got\n#   2\nok 2/, qr/\A\z/, 'another answer');
+transcript("k> 1+1\n", 7, qr/^not ok 1/, qr/\A\z/, 'an answer that is not expected');
+transcript("k> 1+1\n2\n2\n", 7, qr/^not ok 1/, qr/\A\z/, 'an answer that does not come');
+transcript("k> 1+1\n2*2\n", 7, qr/^not ok 1/, qr/\A\z/, 'a pattern that does not match');
+transcript("k> 1+1\n...\n*2*\n...\n", 0, qr/^ok 1/, qr/\A\z/, 'wildcards');
+transcript("k> for i = 1, 3 do\n ..> end\nhello *\n", 0, qr/^ok 1/, qr/\A\z/, 'an entry of two lines');
+transcript("k> for i = 1, 3 do\n", 7, qr/^not ok 1.*\n# the entry is not complete/, qr/\A\z/, 'an entry without its end');
+transcript("k> k?\nhelp: it helps\nk> :bt 3 --lua\nk.task(3):backtrace()\n", 0, qr/^ok 2/m, qr/\A\z/, 'help and shorthands');
+transcript("# nothing\n", 7, qr/\A1\.\.0\n\z/, qr/enters nothing/, 'nothing entered');
+transcript("out\nk> 1+1\n", 2, qr/\A\z/, qr/\Akmon: \S+:1: output before anything was entered\n\z/, 'output first');
+transcript("k> die\n", 6, qr/\A\z/, qr/\Akmon: the line ended/, 'the line ends');
 
 # ---- ends of all kinds
 case('eval panic', 5, '', qr/PANIC on hart 1: the sky fell\nhalted\nkmon: the kernel panicked/);
@@ -218,6 +244,9 @@ prompt("\x1dfor i = 1, 3 do\rend\r\x1dpoweroff\r", qr/\.\.> .*end\r\nhello from 
        'lines are gathered until they are complete');
 prompt("\x1derror\r\x1dpoweroff\r", qr/x\.lua:2: it went wrong\r\n/, 'an error is shown');
 prompt("\x1d1\t\r\x1dpoweroff\r", qr/\n2\r\n/, 'completion from the kernel');
+prompt("\x1d:fa\t --lua\r\x1dpoweroff\r", qr/k\.spaces\(\):sort/, 'completion of a shorthand');
+prompt("\x1dslow\t\r\x1dpoweroff\r", qr/hello from a script/, 'completion that does not come in time is given up');
+prompt("\x1derror\r\x1dpoweroff\r", qr/\A[^\e]*(\e\[[^m]*[A-Za-ln-z][^\e]*)*\z/, 'NO_COLOR: no colour');
 prompt("\x1dk?\r\x1dpoweroff\r", qr/help: it helps/, 'x? is help');
 prompt("\x1d:bt 3 --lua\r:bt\r:nothing\r\x1dpoweroff\r",
        qr/k\.task\(3\):backtrace\(\).*usage: :bt TASK.*no shorthand :nothing/s, 'shorthands');

@@ -1,0 +1,87 @@
+#!/usr/bin/perl
+# A shared line to a real kernel at 1, 2 and 4 harts (HARTS): several clients, ^C to whom it belongs, clients that are killed, a
+# change made once each, a reboot. TAP.
+use strict;
+use warnings;
+use lib 'tests/lib';
+use Kmon;
+use Test::More;
+
+my $elf = $ENV{ELF} // 'build/kernel/tidepool.elf';
+my $shared = "$dir/shared";
+$ENV{TIDEPOOL_LINE} = $shared;
+$ENV{GUEST_TIMEOUT} //= 120;
+
+sub client {
+    my ($args, $status, $out, $name) = @_;
+    my @got = run_line($args);
+    is($got[0], $status, "$name: exit $status") or diag $got[2];
+    ref $out ? like($got[1], $out, "$name: stdout") : is($got[1], $out, "$name: stdout");
+    return @got;
+}
+
+sub with_harts {
+    my ($harts) = @_;
+    my $serving = start("qemu --kernel $elf --smp $harts serve", '-serve');
+    for (1 .. 3000) { last if -S $shared; pause(0.01) }
+    client('--timeout 60 eval "#k.harts"', 0, "$harts\n", "$harts harts");
+
+    # everybody adds to one counter: a request done twice, or not at all, would show
+    client('eval "counter = 0"', 0, '', 'a counter');
+    my @pids = map { start('eval "counter = counter + 1 k.sleep(3)"', "-$_") } 1 .. 8;
+    my $shell = start("sh 'seq 1 2000'", '-sh');
+    ends($_, 0, 'one of 8 clients at once') for @pids;
+    ends($shell, 0, 'and the shell');
+    is(text_of('out-sh'), join('', map { "$_\n" } 1 .. 2000), 'its output is whole');
+    client('eval counter', 0, "8\n", 'each was done once');
+
+    # ^C and death
+    my $spins = start('eval "spinning = true while true do end"', '-spin');
+    pause(0.5);
+    my $waits = start('eval 7', '-wait');
+    pause(0.3);
+    kill 'INT', $spins;
+    ends($spins, 130, '^C ends the script of its client');
+    ends($waits, 0, 'and lets the next one run');
+    is(text_of('out-wait'), "7\n", 'to its own result');
+    client('eval spinning', 0, "true\n", 'the session is the same');
+    $spins = start('eval "while true do end"', '-spin');
+    pause(0.5);
+    kill 'KILL', $spins;
+    waitpid $spins, 0;
+    client('eval counter', 0, "8\n", 'a client killed while its script ran');
+    my $asks = start("eval 'host.sh(\"sleep 100\")'", '-ask');
+    pause(0.7);
+    kill 'KILL', $asks;
+    waitpid $asks, 0;
+    client('eval counter', 0, "8\n", 'a client killed while the script waited for it');
+    kill 'INT', $serving;
+    ends($serving, 130, 'the machine is powered off');
+}
+with_harts($_) for split ' ', $ENV{HARTS} // '1 2 4';
+
+# A reboot, by a machine that is not kmon's.
+SKIP: {
+    my $qemu = fork // die;
+    if (!$qemu) {
+        open STDOUT, '>', '/dev/null';
+        exec qw(qemu-system-riscv64 -M virt -smp 2 -m 512M -display none -monitor none -nic none -global),
+            'virtio-mmio.force-legacy=false', '-kernel', $elf, '-initrd', 'build/initrd.cpio',
+            '-chardev', "socket,id=line,path=$socket,server=on,wait=off", qw(-serial chardev:line -device virtio-rng-device);
+    }
+    pause(0.01) until -S $socket;
+    my $serving = start("connect unix:$socket serve", '-serve');
+    pause(0.01) until -S $shared;
+    client('--timeout 60 eval "before = 1 return before"', 0, "1\n", 'a machine that was there');
+    my $running = start('eval "k.sleep(60000)"', '-run');
+    pause(0.3);
+    my $reboots = start("sh 'reboot -f'", '-reboot');
+    ends($running, 6, 'what ran at the reboot says so');
+    like(text_of('err-run'), qr/the kernel was booted anew|the line was given up/, 'in one clear line');
+    ends($reboots, 6, 'so does the shell');
+    client('--timeout 60 eval "tostring(rawget(_G, [[before]]))"', 0, "nil\n", 'the new kernel is another one');
+    client('sh "echo again"', 0, "again\n", 'and its shell answers');
+    kill 'KILL', $serving, $qemu;
+    waitpid $_, 0 for $serving, $qemu;
+}
+done_testing;

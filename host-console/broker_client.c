@@ -175,6 +175,7 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
     a->greeted = true;
     broker_size(a);
     if (!c->welcome) {
+        c->hellos = 0; // ask the kernel once more
         a->rx.mux = false;
         return;
     }

@@ -62,6 +62,7 @@ struct console {
     struct wire_hello hello;
     bool await_ready;   // no HELLO before the kernel says it listens
     bool terminal_only; // a kernel without a monitor will do: do not type HELLO at it for ever
+    bool has_monitor;   // it said so, or did answer: HELLO is repeated until it does
     unsigned hellos;
     bool welcome, closed, panicked, interrupted;
     unsigned interrupts; // SIGINTs so far

@@ -27,6 +27,7 @@ static void notice_reboot(struct console *c, const uint8_t *data, size_t n)
         console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
     c->welcome = false;
     c->await_ready = true;
+    c->started_ms = clock_ms();
     c->text.len = 0;
 }
 
@@ -36,8 +37,10 @@ static void on_text(void *ctx, const uint8_t *data, size_t n)
 
     notice_reboot(c, data, n);
     keep_text(c, data, n);
-    if (c->await_ready && strstr(c->text.data, "monitor: listening"))
+    if (c->await_ready && strstr(c->text.data, "monitor: listening")) {
+        c->has_monitor = true;
         c->await_ready = false;
+    }
     if (!c->welcome)
         guest_saw(c, data, n);
     if (c->on_text)
@@ -107,7 +110,7 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
         begin_session(c, frame->payload[1 + WIRE_NONCE]);
     c->info_n = frame->len - WIRE_WELCOME_HEAD;
     memcpy(c->info, frame->payload + WIRE_WELCOME_HEAD, c->info_n);
-    c->welcome = true;
+    c->welcome = c->has_monitor = true;
     c->await_ready = false;
     c->demux.strict = true;
     c->boot_id = boot;

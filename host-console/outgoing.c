@@ -29,9 +29,9 @@ uint64_t line_hello_due(const struct console *c)
     if (c->fd < 0)
         return UINT64_MAX;
     if (c->await_ready)
-        return c->terminal_only ? UINT64_MAX : c->started_ms + READY_MS;
+        return c->terminal_only && !c->has_monitor ? UINT64_MAX : c->started_ms + READY_MS;
     if (!c->welcome) {
-        bool enough = c->terminal_only && c->hellos >= HELLO_TRIES;
+        bool enough = c->terminal_only && !c->has_monitor && c->hellos >= HELLO_TRIES;
         return enough && clock_ms() > c->hello_ms + HELLO_FIRST_MS ? UINT64_MAX
                                                                    : c->hello_ms + HELLO_FIRST_MS;
     }
@@ -78,6 +78,8 @@ void console_control(struct console *c, enum wire_control what)
     uint8_t buf[WIRE_FRAME], payload = (uint8_t)what;
     struct wire_frame frame = {WIRE_NOW, WIRE_CONTROL, 1, 1, &payload};
 
+    if (!c->welcome && what != WIRE_BYE)
+        return; // to a kernel that boots it would be keys
     bytes_add(&c->out, buf, wire_frame_encode(buf, &frame));
 }
 

@@ -27,7 +27,7 @@ static HistEvent event;
 static char prompt[64];
 static char history_file[512];
 static bool key_ready, leaving, abandoned, machine_gone;
-static struct bytes kept;  // of the user's terminal
+static struct bytes kept; // of the user's terminal
 static struct entry entry;
 
 // ---- what arrives while the prompt stands

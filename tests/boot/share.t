@@ -73,9 +73,9 @@ SKIP: {
     my $serving = start("connect unix:$socket serve", '-serve');
     pause(0.01) until -S $shared;
     client('--timeout 60 eval "before = 1 return before"', 0, "1\n", 'a machine that was there');
-    my $running = start('eval "k.sleep(60000)"', '-run');
+    my $running = start('--timeout 30 eval "k.sleep(60000)"', '-run');
     pause(0.3);
-    my $reboots = start("sh 'reboot -f'", '-reboot');
+    my $reboots = start("--timeout 30 sh 'reboot -f'", '-reboot');
     ends($running, 6, 'what ran at the reboot says so');
     like(text_of('err-run'), qr/the kernel was booted anew|the line was given up/, 'in one clear line');
     ends($reboots, 6, 'so does the shell');

@@ -108,6 +108,8 @@ static void on_tty(void *ctx, const uint8_t *data, size_t n)
         } else if (*data == '\r' || *data == '\n') {
             show("\n", 1);
             run_line();
+        } else if (*data == 025) { // ^U
+            line_n = 0;
         } else if (line_n < sizeof line - 1) {
             line[line_n++] = (char)*data;
             show((const char *)data, 1);

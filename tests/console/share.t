@@ -102,7 +102,8 @@ client('eval 1+1', 0, "2\n", 'one killed in the middle of a call');
         }
         like($got, qr/^plain\r/m, 'without frames the socket is the plain terminal');
     }
-    my $watcher = start('tty </dev/zero', '-tty');
+    mkfifo("$dir/nokeys", 0600) or die;
+    my $watcher = start("tty <>$dir/nokeys", '-tty');
     pause(0.3);
     kill 'STOP', $watcher;
     client('sh "seq 1 600000"', 0, qr/\n599999\n600000\n\z/, 'a client that is stopped holds nobody up');

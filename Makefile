@@ -146,6 +146,12 @@ soak: all $(ABI) | build/.need-test  ## load, leaks, abi and fuzzed calls on the
 traps: all | build/.need-test     ## plant mistakes that were made before, one at a time: its test must fail (tests/traps)
 	@tests/traps/run $(TRAPS)
 
+# ---- labs: a student's name decides the machine; see labs/README.md
+lab: | build/.need-run          ## boot a student's machine: LAB=01 STUDENT=name
+	@labs/lab start "$(LAB)" "$(STUDENT)"
+grade: | build/.need-run        ## grade the answers and the kernel of a lab: LAB=01 (ANSWERS=FILE)
+	@labs/lab grade "$(LAB)" "$(ANSWERS)"
+
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \
         -kernel $(ELF) -initrd build/initrd.cpio -drive file=build/disk.img,format=raw,if=none,id=disk0 \
@@ -185,5 +191,5 @@ help:                           ## this list
 	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
 
 FORCE:
-.PHONY: FORCE all elf test unit fuzz soak traps lint format bench run debug doctor clean help
+.PHONY: FORCE all elf test unit fuzz soak traps lab grade lint format bench run debug doctor clean help
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: MIT
-// Maps 64 MiB and touches single pages on request, so that the monitor can show them turn from lazy
-// to resident.
+// Maps 64 MiB and touches pages on request, so that the monitor can show them turn from lazy to
+// resident.
 //
-// usage: lazy [MIB]              reads commands from standard input, one a line:
-//                                  touch N | read N | drop N | quit     (N is a page's number)
+// usage: lazy [MIB]              reads commands from standard input, one a line (N: a page's number)
+//                                  touch N[-N]   write to a byte of each
+//                                  read N[-N]    read it
+//                                  check N[-N]   count the bytes that are not zero
+//                                  drop N[-N]    give the pages back (MADV_DONTNEED)
+//                                  sequential    say that it will go through them in order
+//                                  fork          a child that only waits, and has all pages, too
+//                                  join          end it
+//                                  quit
 //        lazy --every MS [MIB]   touches the next page every MS milliseconds
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,43 +27,116 @@
 
 static volatile uint8_t *base;
 static size_t pages;
+static pid_t child;
 
-static void report(const char *what, size_t n)
+// "touched page 7 at 0x...", "touched pages 0-9"
+static void report(const char *what, size_t n, size_t last)
 {
-    printf("lazy: %s page %zu at %p\n", what, n, (void *)(base + n * PAGE));
+    if (n == last)
+        printf("lazy: %s page %zu at %p\n", what, n, (void *)(base + n * PAGE));
+    else
+        printf("lazy: %s pages %zu-%zu\n", what, n, last);
 }
 
-static void obey(const char *verb, size_t n)
+static void do_touch(size_t n, size_t last)
 {
-    if (n >= pages) {
-        printf("lazy: there are pages 0 to %zu\n", pages - 1);
-    } else if (strcmp(verb, "touch") == 0) {
-        base[n * PAGE] = (uint8_t)(n + 1);
-        report("touched", n);
-    } else if (strcmp(verb, "read") == 0) {
-        printf("lazy: page %zu holds %u\n", n, base[n * PAGE]);
-    } else if (strcmp(verb, "drop") == 0) {
-        if (madvise((void *)(base + n * PAGE), PAGE, MADV_DONTNEED) < 0)
-            printf("lazy: cannot drop page %zu: %s\n", n, strerror(errno));
-        else
-            report("dropped", n);
-    } else {
-        printf("lazy: touch N | read N | drop N | quit\n");
+    for (size_t i = n; i <= last; i++)
+        base[i * PAGE] = (uint8_t)(i + 1);
+    report("touched", n, last);
+}
+
+static void do_read(size_t n, size_t last)
+{
+    unsigned holds = 0;
+
+    for (size_t i = n; i <= last; i++)
+        holds = base[i * PAGE];
+    if (n == last)
+        printf("lazy: page %zu holds %u\n", n, holds);
+    else
+        report("read", n, last);
+}
+
+static void do_check(size_t n, size_t last)
+{
+    size_t wrong = 0;
+
+    for (size_t i = n * PAGE; i < (last + 1) * PAGE; i++)
+        wrong += base[i] != 0;
+    printf("lazy: pages %zu-%zu hold %zu bytes that are not zero\n", n, last, wrong);
+}
+
+static void do_drop(size_t n, size_t last)
+{
+    if (madvise((void *)(base + n * PAGE), (last + 1 - n) * PAGE, MADV_DONTNEED) < 0)
+        printf("lazy: cannot drop page %zu: %s\n", n, strerror(errno));
+    else
+        report("dropped", n, last);
+}
+
+static void do_sequential(size_t n, size_t last)
+{
+    (void)n, (void)last;
+    madvise((void *)base, pages * PAGE, MADV_SEQUENTIAL);
+    printf("lazy: in order from here\n");
+}
+
+static void do_join(size_t n, size_t last)
+{
+    (void)n, (void)last;
+    if (child > 0) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        printf("lazy: child %d has ended\n", child);
     }
+    child = 0;
+}
+
+static void do_fork(size_t n, size_t last)
+{
+    do_join(n, last);
+    child = fork();
+    while (child == 0)
+        pause();
+    printf("lazy: child %d\n", child);
+}
+
+static const struct verb {
+    const char *name;
+    void (*fn)(size_t n, size_t last);
+} verbs[] = {
+    {"touch", do_touch}, {"read", do_read}, {"check", do_check},
+    {"drop", do_drop},   {"fork", do_fork}, {"sequential", do_sequential},
+    {"join", do_join},
+};
+
+static void obey(const char *name, size_t n, size_t last)
+{
+    if (n >= pages || last >= pages || n > last) {
+        printf("lazy: there are pages 0 to %zu\n", pages - 1);
+        return;
+    }
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(verbs[i].name, name) == 0) {
+            verbs[i].fn(n, last);
+            return;
+        }
+    printf("lazy: touch N | read N | check N | drop N | sequential | fork | join | quit\n");
 }
 
 static void obey_input(void)
 {
     char line[80], verb[16];
-    size_t n;
+    size_t n, last;
 
     while (fgets(line, sizeof line, stdin)) {
         n = 0;
-        if (sscanf(line, "%15s %zu", verb, &n) < 1)
+        int words = sscanf(line, "%15s %zu-%zu", verb, &n, &last);
+        if (words < 1)
             continue;
         if (strcmp(verb, "quit") == 0)
             return;
-        obey(verb, n);
+        obey(verb, n, words == 3 ? last : n);
     }
 }
 
@@ -92,5 +174,6 @@ int main(int argc, char **argv)
     if (every > 0)
         touch_slowly(every);
     obey_input();
+    do_join(0, 0);
     return 0;
 }

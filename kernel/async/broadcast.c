@@ -3,6 +3,7 @@
 #include "async/broadcast.h"
 
 #include "async/wait_async.h"
+#include "async/wait_look.h"
 
 void broadcast_init(struct broadcast *b, const char *name, uint64_t *ring, uint64_t size)
 {
@@ -66,6 +67,16 @@ ASYNC(broadcast_receive, struct waiter w; long got;)
     ASYNC_FINALLY;
     waiter_finish(&f->b->lock, &f->b->waiters, &f->w);
     ASYNC_END;
+}
+
+WAIT_LOOK(broadcast_receive)
+{
+    const struct broadcast_receive_frame *f = frame;
+    v->kind = "broadcast";
+    v->object = f->b;
+    spin_lock(&f->b->lock);
+    wait_view_all(v, &f->w, f->r->next != f->b->sent || f->b->closed);
+    spin_unlock(&f->b->lock);
 }
 
 // ---- oneshot

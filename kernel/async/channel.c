@@ -2,6 +2,8 @@
 // Channels.
 #include "async/channel.h"
 
+#include "async/wait_look.h"
+
 void channel_init(struct channel *c, const char *name, uint32_t limit)
 {
     *c = (struct channel){.limit = limit};
@@ -116,4 +118,28 @@ ASYNC(channel_receive, struct waiter w; int r;)
     ASYNC_FINALLY;
     waiter_finish(&f->c->lock, &f->c->receivers, &f->w);
     ASYNC_END;
+}
+
+static void look(struct channel *c, const struct waitq *q, const struct waiter *w,
+                 struct wait_view *v, bool sends)
+{
+    v->object = c;
+    v->name = c->lock.name;
+    spin_lock(&c->lock);
+    wait_view_one(v, q, w, c->closed || (sends ? c->count < c->limit : c->count != 0));
+    spin_unlock(&c->lock);
+}
+
+WAIT_LOOK(channel_send)
+{
+    const struct channel_send_frame *f = frame;
+    v->kind = "room in a channel";
+    look(f->c, &f->c->senders, &f->w, v, true);
+}
+
+WAIT_LOOK(channel_receive)
+{
+    const struct channel_receive_frame *f = frame;
+    v->kind = "message in a channel";
+    look(f->c, &f->c->receivers, &f->w, v, false);
 }

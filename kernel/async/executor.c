@@ -215,6 +215,12 @@ static cold enum poll_how attend(struct task *t)
     uint32_t attn = load_acquire(&t->attn);
     if (attn & ATTN_HOLD)
         return POLL_PENDING;
+    if (attn & ATTN_LOSE) {
+        atomic_and32(&t->attn, ~(uint32_t)ATTN_LOSE);
+        if (attn ==
+            ATTN_LOSE) // a wake that asks for its attention is none to lose: nobody would ask again
+            return POLL_PENDING;
+    }
     if (attn & ATTN_MOVE) {
         atomic_and32(&t->attn, ~(uint32_t)ATTN_MOVE); // before the mask is read
         if (!task_may_run_on(t, hart_self.index))

@@ -2,6 +2,7 @@
 // The rwlock.
 #include "async/rwlock.h"
 
+#include "async/wait_look.h"
 #include "lib/log.h"
 
 void rwlock_init(struct rwlock *l, const char *name)
@@ -39,4 +40,18 @@ ASYNC(rwlock_lock, long r;)
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+// Readers that have it are not written down; the writer leaves before it gives the units back.
+WAIT_LOOK(rwlock_lock)
+{
+    const struct rwlock_lock_frame *f = frame;
+    v->kind = f->how == RWLOCK_WRITE ? "rwlock, to write" : "rwlock, to read";
+    v->object = f->l;
+    spin_lock(&f->l->units.lock);
+    if (!f->l->units.units) {
+        const struct task *writer = load_relaxed(&f->l->writer);
+        v->holder = writer ? writer->id : 0;
+    }
+    spin_unlock(&f->l->units.lock);
 }

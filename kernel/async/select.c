@@ -4,6 +4,8 @@
 // An event wakes everybody, so that no wake can be consumed and need passing on.
 #include "async/select.h"
 
+#include "async/wait_look.h"
+
 // The index of the first that is set, else n with a waiter in each queue.
 static uint32_t look(struct choice *any, uint32_t n, struct task *t)
 {
@@ -35,4 +37,20 @@ ASYNC(event_wait_any, uint32_t first;)
     for (uint32_t i = 0; i < f->n; i++)
         waiter_finish(&f->any[i].event->lock, &f->any[i].event->waiters, &f->any[i].w);
     ASYNC_END;
+}
+
+WAIT_LOOK(event_wait_any)
+{
+    const struct event_wait_any_frame *f = frame;
+    v->kind = "events";
+    v->object = f->any;
+    v->told = true;
+    v->queued = true;
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct event *e = f->any[i].event;
+        spin_lock(&e->lock);
+        v->queued &= f->any[i].w.queued;
+        v->ready |= e->set || !f->any[i].w.queued;
+        spin_unlock(&e->lock);
+    }
 }

@@ -2,6 +2,8 @@
 // The counting semaphore.
 #include "async/semaphore.h"
 
+#include "async/wait_look.h"
+
 void semaphore_init(struct semaphore *s, const char *name, uint64_t units)
 {
     *s = (struct semaphore){.units = units, .name = name};
@@ -83,4 +85,15 @@ ASYNC(semaphore_take, struct waiter w; long r;)
     ASYNC_FINALLY;
     leave(f->s, &f->w, f->n);
     ASYNC_END;
+}
+
+WAIT_LOOK(semaphore_take)
+{
+    const struct semaphore_take_frame *f = frame;
+    v->kind = "semaphore";
+    v->name = f->s->name;
+    v->object = f->s;
+    spin_lock(&f->s->lock);
+    wait_view_one(v, &f->s->waiters, &f->w, f->s->units >= f->n);
+    spin_unlock(&f->s->lock);
 }

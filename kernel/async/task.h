@@ -32,11 +32,12 @@ enum task_attn {
     ATTN_SUSPEND = 64,  // park at the user border until the monitor resumes it
     ATTN_CLOCK = 256,   // its process has timers that run by processor time: look at them
     ATTN_MOVE = 128,    // its affinity has changed: go on elsewhere if it may not run here
+    ATTN_LOSE = 512,    // a fault on purpose: its next wake is lost. Set while it is borrowed
 };
 
 // What the executor sees to before a task goes on. Looked at when the task is RUNNING: who sets ATTN_HOLD and finds it not
 // RUNNING relies on that.
-enum { ATTN_BEFORE_POLL = ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE };
+enum { ATTN_BEFORE_POLL = ATTN_HOLD | ATTN_MOVE | ATTN_CANCEL | ATTN_DEADLINE | ATTN_LOSE };
 
 // Bits only the running task sets for itself, tested with attn in one load on the trap path.
 enum task_local_flag {

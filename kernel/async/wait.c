@@ -2,6 +2,7 @@
 // Events, sleeps and the async mutex: the waits most code awaits instead of suspending itself.
 #include "async/wait_async.h"
 
+#include "async/wait_look.h"
 #include "lib/log.h"
 
 unsigned waitq_wake_all(struct waitq *q)
@@ -78,6 +79,16 @@ ASYNC(event_wait, struct waiter w;)
     ASYNC_END;
 }
 
+WAIT_LOOK(event_wait)
+{
+    const struct event_wait_frame *f = frame;
+    v->kind = "event";
+    v->object = f->e;
+    spin_lock(&f->e->lock);
+    wait_view_all(v, &f->w, f->e->set);
+    spin_unlock(&f->e->lock);
+}
+
 struct sleeper {
     struct timer timer;
     struct task *task;
@@ -105,6 +116,16 @@ ASYNC(sleep_until_ticks, struct sleeper s;)
     ASYNC_FINALLY;
     timer_cancel(&f->s.timer);
     ASYNC_END;
+}
+
+WAIT_LOOK(sleep_until_ticks)
+{
+    const struct sleep_until_ticks_frame *f = frame;
+    v->kind = "time";
+    v->until = f->when;
+    v->told = true;
+    v->queued = load_acquire(&f->s.timer.armed);
+    v->ready = !v->queued;
 }
 
 ASYNC(sleep_ns, long r;)
@@ -174,4 +195,16 @@ ASYNC(mutex_lock, struct waiter w;)
     ASYNC_FINALLY;
     waiter_finish(&f->m->lock, &f->m->waiters, &f->w);
     ASYNC_END;
+}
+
+WAIT_LOOK(mutex_lock)
+{
+    const struct mutex_lock_frame *f = frame;
+    v->kind = "mutex";
+    v->name = f->m->name;
+    v->object = f->m;
+    spin_lock(&f->m->lock);
+    v->holder = f->m->holder ? f->m->holder->id : 0;
+    wait_view_one(v, &f->m->waiters, &f->w, !f->m->holder);
+    spin_unlock(&f->m->lock);
 }

@@ -4,6 +4,7 @@
 
 #include "arch/cpu.h"
 #include "async/wait_async.h"
+#include "async/wait_look.h"
 #include "lib/log.h"
 #include "page/frame.h"
 #include "page/heap.h"
@@ -132,6 +133,15 @@ ASYNC(block_wait, long r;)
     ASYNC_RETURN(f->req->result);
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+// Of the event below it: whose it is.
+WAIT_LOOK(block_wait)
+{
+    const struct block_wait_frame *f = frame;
+    v->kind = "block request";
+    v->name = f->req->bdev->name;
+    v->object = f->req;
 }
 
 ASYNC(block_rw, long r;)

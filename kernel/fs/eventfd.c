@@ -3,6 +3,7 @@
 //
 // As with pipes one reader is woken at a time and passes the wake on when it leaves something for others.
 // The tries serve what need not wait, from the trap path.
+#include "async/wait_look.h"
 #include "fs/anon.h"
 #include "fs/light.h"
 #include "fs/poll.h"
@@ -281,3 +282,32 @@ long sys_eventfd2(uint32_t count, uint32_t flags)
     return fd;
 }
 SYSCALL(19, eventfd2, 2);
+
+static void look(struct eventfd *e, const struct waiter *w, struct wait_view *v)
+{
+    v->object = e;
+    spin_lock(&e->lock);
+    wait_view_all(v, w, false);
+    spin_unlock(&e->lock);
+}
+
+WAIT_LOOK(eventfd_read)
+{
+    const struct eventfd_read_frame *f = frame;
+    v->kind = "count of an eventfd";
+    look(f->e, &f->w, v);
+}
+
+WAIT_LOOK(eventfd_write_one)
+{
+    const struct eventfd_write_one_frame *f = frame;
+    v->kind = "room in an eventfd";
+    look(f->e, &f->w, v);
+}
+
+WAIT_LOOK_LIGHT(eventfd_readable)
+{
+    const struct light_file *lf = LIGHT_STATE((struct thread *)frame, struct light_file);
+    v->kind = "count of an eventfd";
+    look(eventfd_of(lf->file), &lf->w, v);
+}

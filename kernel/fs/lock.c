@@ -5,6 +5,7 @@
 // before the list changes (two spare records are enough for any cut).
 #include "fs/lock.h"
 
+#include "async/wait_look.h"
 #include "mem/user.h"
 #include "page/heap.h"
 #include "task/thread.h"
@@ -228,4 +229,17 @@ ASYNC(lock_flock, struct file_lock want; long r;)
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+WAIT_LOOK(lock_set)
+{
+    const struct lock_set_frame *f = frame;
+    v->kind = "file lock";
+    v->object = f->v;
+    spin_lock(&lock_lock);
+    const struct file_lock *l = blocker(f->v, f->want);
+    if (l && !l->flock)
+        v->holder_pid = l->pid; // that of an open file may have gone to children
+    wait_view_all(v, &f->w, !l);
+    spin_unlock(&lock_lock);
 }

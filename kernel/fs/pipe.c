@@ -8,6 +8,7 @@
 //
 // The plain tries serve everything that need not wait, from the trap path; user memory is copied
 // under the pipe's lock, which the checked copies allow (they do not fault).
+#include "async/wait_look.h"
 #include "fs/light.h"
 #include "fs/pipe_impl.h"
 #include "mem/user.h"
@@ -415,4 +416,35 @@ ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf absent; struct 
     ASYNC_FINALLY;
     waiter_finish(&f->p->lock, &f->p->writable, &f->w);
     ASYNC_END;
+}
+
+static void look(struct pipe *p, const struct waiter *w, struct wait_view *v, bool over)
+{
+    v->object = p;
+    spin_lock(&p->lock);
+    wait_view_all(
+        v, w,
+        over); // that bytes or room are there is no proof: who was told first may be busy with a page
+    spin_unlock(&p->lock);
+}
+
+WAIT_LOOK(pipe_read)
+{
+    const struct pipe_read_frame *f = frame;
+    v->kind = "bytes in a pipe";
+    look(f->p, &f->w, v, !load_relaxed(&f->p->writers));
+}
+
+WAIT_LOOK(pipe_write)
+{
+    const struct pipe_write_frame *f = frame;
+    v->kind = "room in a pipe";
+    look(f->p, &f->w, v, !load_relaxed(&f->p->readers));
+}
+
+WAIT_LOOK_LIGHT(pipe_readable)
+{
+    const struct light_read *lr = LIGHT_STATE((struct thread *)frame, struct light_read);
+    v->kind = "bytes in a pipe";
+    look(lr->pipe, &lr->at.w, v, !load_relaxed(&lr->pipe->writers));
 }

@@ -6,6 +6,7 @@
 // waits are on the object's one queue: completions wake everybody, who look again. A reader that is
 // cancelled takes its BUSY pages out of the tree; the device keeps its own references on the frames.
 #include "async/wait_async.h"
+#include "async/wait_look.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "mem/phys_internal.h"
@@ -323,3 +324,32 @@ static void phys_io_start(void)
         panic("no memory for the memory reaper");
 }
 INIT(INIT_CORE, phys_io_start);
+
+static void look(struct phys *ph, const struct waiter *w, struct wait_view *v)
+{
+    v->object = ph;
+    spin_lock(&ph->lock);
+    wait_view_all(v, w, false);
+    spin_unlock(&ph->lock);
+}
+
+WAIT_LOOK(phys_page)
+{
+    const struct phys_page_frame *f = frame;
+    v->kind = "page being read";
+    look(f->ph, &f->w, v);
+}
+
+WAIT_LOOK(wait_read)
+{
+    const struct wait_read_frame *f = frame;
+    v->kind = "page being read";
+    look(f->ph, &f->w, v);
+}
+
+WAIT_LOOK(drop_from)
+{
+    const struct drop_from_frame *f = frame;
+    v->kind = "page under I/O";
+    look(f->ph, &f->w, v);
+}

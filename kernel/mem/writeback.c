@@ -8,6 +8,7 @@
 // cache, and each open file that syncs is told once (phys_error_since). Only a write that ended for
 // want of memory, or was cancelled, leaves it dirty.
 #include "async/wait_async.h"
+#include "async/wait_look.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "mem/phys_internal.h"
@@ -196,6 +197,16 @@ ASYNC(wait_written, struct waiter w;)
     ASYNC_FINALLY;
     waiter_finish(&f->ph->lock, &f->ph->waiters, &f->w);
     ASYNC_END;
+}
+
+WAIT_LOOK(wait_written)
+{
+    const struct wait_written_frame *f = frame;
+    v->kind = "page being written";
+    v->object = f->ph;
+    spin_lock(&f->ph->lock);
+    wait_view_all(v, &f->w, !being_written(f->ph, f->lo, f->hi));
+    spin_unlock(&f->ph->lock);
 }
 
 // As phys_sync, and why.

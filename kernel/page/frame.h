@@ -204,5 +204,6 @@ void frame_count_kinds(struct frame_stats *out); // walks the page array: slow
 extern bool (*alloc_fail_hook)(void);
 static inline bool alloc_fails(void)
 {
-    return unlikely(alloc_fail_hook != NULL) && alloc_fail_hook();
+    bool (*hook)(void) = load_relaxed(&alloc_fail_hook);
+    return unlikely(hook != NULL) && hook();
 }

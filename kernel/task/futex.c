@@ -6,6 +6,7 @@
 // waiter that was woken and is then killed passes nothing on: in Linux's contract that wake is spent.
 #include "task/futex.h"
 
+#include "async/wait_look.h"
 #include "lib/init.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
@@ -471,3 +472,23 @@ long try_futex(va_t va, uint32_t op, uint32_t value, uint64_t value2, va_t va2, 
     return futex_command(va, op, value, value2, va2, value3);
 }
 SYSCALL_TRY(98, futex, 6);
+
+// Two that wait for one futex have the same word; the object is one of them for short, not a pointer.
+static void look(const struct futex_waiter *w, struct wait_view *v)
+{
+    v->kind = "futex";
+    v->object = (const void *)((uint64_t)w->key.object + w->key.offset);
+    v->told = true;
+    v->queued = load_acquire(&w->queued);
+    v->ready = !v->queued;
+}
+
+WAIT_LOOK(futex_wait)
+{
+    look(&((const struct futex_wait_frame *)frame)->w, v);
+}
+
+WAIT_LOOK_LIGHT(futex_light)
+{
+    look(LIGHT_STATE((struct thread *)frame, struct futex_waiter), v);
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // wait4(2) and waitid(2).
+#include "async/wait_look.h"
 #include "fs/abi.h"
 #include "mem/user.h"
 #include "syscall/syscall.h"
@@ -256,3 +257,13 @@ ASYNC_SYSCALL(sys_waitid, long r; struct wait_request rq; struct wait_result out
     ASYNC_END;
 }
 SYSCALL_ASYNC(95, waitid, 5);
+
+WAIT_LOOK(wait_child)
+{
+    const struct wait_child_frame *f = frame;
+    v->kind = "child";
+    v->object = f->p;
+    spin_lock(&process_tree_lock);
+    wait_view_all(v, &f->w, false);
+    spin_unlock(&process_tree_lock);
+}

@@ -34,6 +34,7 @@ void class_push_tls_of_task(lua_State *L, uint64_t task);
 
 int class_task_suspend(lua_State *L); // methods of Task
 int class_task_resume(lua_State *L);
+int class_task_tree(lua_State *L); // lint/waits.c
 
 // ---- memory (vnode.c, phys.c, memory.c, frame.c, leaks.c)
 struct phys;

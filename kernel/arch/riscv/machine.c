@@ -59,8 +59,13 @@ static void sbi_ipi(uint32_t hart)
     sbi_call(SBI_EXT_IPI, 0, 1, harts[hart]->id, 0, 0);
 }
 
+bool (*ipi_is_lost)(uint32_t hart, uint32_t what);
+
 void ipi_send(uint32_t hart, uint32_t what)
 {
+    bool (*lost)(uint32_t, uint32_t) = load_relaxed(&ipi_is_lost);
+    if (unlikely(lost != NULL) && lost(hart, what))
+        return;
     hart_self.ipis_sent++;
     if (atomic_or32(&harts[hart]->ipi_pending, what) == 0)
         sbi_ipi(hart);
@@ -104,16 +109,20 @@ void ipi_serve(void)
 
 void irq_poll_slow(uint64_t pending)
 {
+    uint32_t bits = 0;
     lock_order_none_held("interrupt work");
     if (pending & SIP_SSIP) {
         csr_clear(sip, SIP_SSIP); // before the bits are taken, or a later IPI is lost
         hart_self.ipis_taken++;
-        ipi_run(atomic_swap32(&hart_self.ipi_pending, 0));
+        bits = atomic_swap32(&hart_self.ipi_pending, 0);
+        ipi_run(bits & ~(uint32_t)IPI_PARK);
     }
     if (pending & SIP_STIP)
         timers_run();
     if ((pending & SIP_SEIP) && irq_external)
         irq_external();
+    if (unlikely(bits & IPI_PARK)) // when nothing of this interrupt is left to do
+        ipi_run(IPI_PARK);
 }
 
 static _Noreturn void reset(uint64_t type)

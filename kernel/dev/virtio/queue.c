@@ -48,6 +48,19 @@ void virtqueue_publish(struct virtqueue *vq)
     spin_unlock(&virtqueues_lock);
 }
 
+struct virtqueue *virtqueue_at(uint64_t n)
+{
+    struct virtqueue *found = NULL;
+    spin_lock(&virtqueues_lock);
+    LIST_FOREACH(it, &virtqueues)
+        if (n-- == 0) {
+            found = list_entry(it, struct virtqueue, link);
+            break;
+        }
+    spin_unlock(&virtqueues_lock);
+    return found;
+}
+
 static int check_segments(const struct virtqueue *vq, const struct virtq_segment *seg, unsigned n)
 {
     if (n == 0 || n > vq->size)
@@ -192,10 +205,13 @@ static void take_used(struct virtqueue *vq, struct token_list *out)
         }
         uint16_t head = (uint16_t)e.id;
         vq->slot[head].written = e.len;
-        if (vq->held)
+        enum virtq_verdict verdict = vq->held                       ? VIRTQ_HOLD
+                                     : unlikely(vq->filter != NULL) ? vq->filter(vq, head)
+                                                                    : VIRTQ_TAKE;
+        if (verdict == VIRTQ_HOLD)
             hold_append(vq, head);
         else
-            token_append(out, free_chain(vq, head), 0, e.len);
+            token_append(out, free_chain(vq, head), verdict == VIRTQ_FAIL ? -EIO : 0, e.len);
     }
 }
 

@@ -79,6 +79,8 @@ struct virtq_slot {
     uint8_t state;      // enum virtq_slot_state
 };
 
+enum virtq_verdict { VIRTQ_TAKE, VIRTQ_HOLD, VIRTQ_FAIL };
+
 struct virtqueue {
     struct list link; // in `virtqueues`
     struct spinlock lock;
@@ -97,12 +99,16 @@ struct virtqueue {
     struct virtq_used *used;
     struct virtq_slot *slot;              // [size]
     void (*notify)(struct virtqueue *vq); // tells the device; called under the lock
+    // Faults on purpose: what becomes of a chain that the device gives back; held: until virtqueue_release. Called under
+    // the lock; NULL: all are taken.
+    enum virtq_verdict (*filter)(struct virtqueue *vq, uint16_t head);
     void *owner;
     uint64_t adds, completions, kicks, bogus;
 };
 
 extern struct list virtqueues; // under virtqueues_lock; entries live for ever
 extern struct spinlock virtqueues_lock;
+struct virtqueue *virtqueue_at(uint64_t n); // the n-th of them, NULL: there are fewer
 
 // Rings must be zeroed and live as long as the queue. Does not put it on `virtqueues`.
 void virtqueue_init(struct virtqueue *vq, const char *name, uint16_t size, struct virtq_desc *desc,

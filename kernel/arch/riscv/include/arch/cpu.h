@@ -121,8 +121,11 @@ enum ipi {
     IPI_PARK = 16,      // a freezer wants this hart between polls
     IPI_GIVE_BACK = 32, // give back what this hart keeps of frames and heap (lib/stock.h)
     IPI_QUEUE = 64,     // move to the run queue that was chosen (async/runqueue.h)
+    IPI_PING = 128,     // a linter asks whether this hart comes by
 };
 void ipi_send(uint32_t hart, uint32_t what);
+// Faults on purpose: true when this one gets lost. NULL: none does.
+extern bool (*ipi_is_lost)(uint32_t hart, uint32_t what);
 // Serves IPI_SHOOTDOWN and IPI_STOP only; safe under a spinlock. Called by everything that spins.
 void ipi_serve(void);
 // Room above arch registers what a bit does. handler runs with interrupts off.

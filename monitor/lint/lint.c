@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// k.lint: runs the checks, waits between their two looks.
+#include "lint/lint.h"
+
+#include "async/timer.h"
+#include "class/classes.h"
+#include "session/session.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+enum { GAP_MS = 100, SETTLE_MS = 3000, STEP_MS = 10, IO_MS = 5000, POLL_MS = 1000 };
+
+void lint_found(lua_State *L, const char *kind, uint32_t task, uint64_t ms, const char *text)
+{
+    luaL_checkstack(L, 8, "lint");
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, "text");
+    lua_pushinteger(L, (lua_Integer)ms);
+    lua_setfield(L, -2, "ms");
+    if (task) {
+        class_push(L, class_task, (struct class_key){task, 0});
+        lua_setfield(L, -2, "task");
+    }
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+}
+
+static uint64_t limit(lua_State *L, const char *name, uint64_t usual)
+{
+    if (lua_isnoneornil(L, 1))
+        return usual;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, name);
+    lua_Integer ms = luaL_optinteger(L, -1, (lua_Integer)usual);
+    lua_pop(L, 1);
+    luaL_argcheck(L, ms > 0 && ms <= 3600000, 1, "a limit is 1 ms to an hour");
+    return (uint64_t)ms;
+}
+
+static void check_options(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1))
+        return;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        if (strcmp(name, "io_ms") && strcmp(name, "poll_ms"))
+            luaL_error(L, "k.lint has no limit '%s': there are io_ms and poll_ms", name);
+    }
+}
+
+// The checks that have noticed something, a bit each, by place in the set.
+static uint64_t notice(const struct lint_limits *limits)
+{
+    uint64_t some = 0, bit = 1;
+    SET_FOREACH(lint_checks, struct lint_check, c) {
+        if (c->notice(limits))
+            some |= bit;
+        bit <<= 1;
+    }
+    return some;
+}
+
+static uint64_t unsettled(uint64_t some)
+{
+    uint64_t bit = 1;
+    SET_FOREACH(lint_checks, struct lint_check, c) {
+        if ((some & bit) && (!c->settled || c->settled()))
+            some &= ~bit;
+        bit <<= 1;
+    }
+    return some;
+}
+
+static uint32_t runs; // what a probe's callback notices is not this run's to judge
+
+static int k_lint(lua_State *L)
+{
+    uint32_t run = ++runs;
+    check_options(L);
+    struct lint_limits limits = {limit(L, "io_ms", IO_MS), limit(L, "poll_ms", POLL_MS)};
+    uint64_t some = notice(&limits), open = some, bit = 1;
+    uint64_t till = clock_monotonic_ns() + (limits.poll_ms + SETTLE_MS) * 1000000;
+    lua_settop(L, 0);
+    lua_newtable(L);
+    if (some)
+        session_sleep(L, GAP_MS);
+    while ((open = unsettled(open)) && clock_monotonic_ns() < till)
+        session_sleep(L, STEP_MS);
+    if (run != runs)
+        return luaL_error(L, "another k.lint ran meanwhile");
+    SET_FOREACH(lint_checks, struct lint_check, c) {
+        if (some & ~open & bit) // what never settled is not judged
+            c->judge(L);
+        bit <<= 1;
+    }
+    class_set_columns(L, "kind ms> text");
+    return 1;
+}
+MONITOR_API(
+    lint, "lint", "k.lint([{io_ms=, poll_ms=}]) -> list of {kind, task, ms, text}",
+    "what is wrong in the running system: lost wakes, deadlocks, stuck I/O, long polls, leaks",
+    "k.lint()", k_lint, NULL);

@@ -73,6 +73,9 @@ const struct class_method *class_method(const struct class *c, const char *name)
     for (const struct class_method *m = c->methods; m && m->name; m++)
         if (strcmp(m->name, name) == 0)
             return m;
+    for (const struct class_method *m = class_common_methods; m->name; m++)
+        if (strcmp(m->name, name) == 0)
+            return m;
     return NULL;
 }
 
@@ -83,6 +86,9 @@ const char *class_member_name(const void *ctx, size_t i)
         if (i-- == 0)
             return f->name;
     for (const struct class_method *m = c->methods; m && m->name; m++)
+        if (i-- == 0)
+            return m->name;
+    for (const struct class_method *m = class_common_methods; m->name; m++)
         if (i-- == 0)
             return m->name;
     return NULL;

@@ -146,6 +146,9 @@ bool class_copy(const struct class *c, const struct class_key *key, void *copy);
 // Pushes a field of a copy.
 void class_push_field(lua_State *L, const struct class_field *f, const struct class_key *key,
                       const void *copy);
+// Pushes the fields of a copy made at ns as a value that stays what it is (prelude/snap.lua).
+void class_push_snap(lua_State *L, const struct class *c, const struct class_key *key,
+                     const void *copy, uint64_t ns);
 // "Task#12 sh" into buf, or "Task#12 (exited)".
 void class_line(const struct class *c, const struct class_key *key, char *buf, size_t n);
 

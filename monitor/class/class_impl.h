@@ -8,6 +8,9 @@ const struct class_field *class_field(const struct class *c, const char *name);
 const struct class_method *class_method(const struct class *c, const char *name);
 const char *class_member_name(const void *c, size_t i); // fields, then methods
 
+extern const struct class_method
+    class_common_methods[]; // snap.c: what every class has, up to an item without a name
+
 void class_open_lists(lua_State *L);        // list.c
 void class_push_list_methods(lua_State *L); // the table of them, for the prelude
 void class_open_api(lua_State *L);          // api.c: the table `k`

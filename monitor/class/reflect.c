@@ -99,6 +99,10 @@ static int classes(lua_State *L)
             push_method(L, m->name, m->signature, m->doc, m->example, m->fn);
             lua_rawseti(L, -2, ++k);
         }
+        for (const struct class_method *m = class_common_methods; m->name; m++) {
+            push_method(L, m->name, m->signature, m->doc, m->example, m->fn);
+            lua_rawseti(L, -2, ++k);
+        }
         lua_setfield(L, -2, "methods");
         lua_rawseti(L, -2, ++n);
     }
@@ -190,6 +194,8 @@ uint64_t class_schema_hash(void)
         for (const struct class_method *m = c->methods; m && m->name; m++)
             h = add(add(h, m->signature), m->doc);
     }
+    for (const struct class_method *m = class_common_methods; m->name; m++)
+        h = add(add(h, m->signature), m->doc);
     SET_FOREACH(monitor_api, struct monitor_api, a)
         h = add(add(add(h, a->name), a->signature), a->doc);
     return h;

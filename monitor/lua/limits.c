@@ -95,6 +95,8 @@ static void raise(struct lua_limits *l, lua_State *L)
     push_where(L);
     if (l->stop == LIMITS_INTERRUPTED)
         lua_pushliteral(L, "interrupted");
+    else if (l->stop == LIMITS_THAWED)
+        lua_pushliteral(L, "thawed");
     else
         lua_pushfstring(L, "instruction budget of %I spent", (LUAI_UACINT)l->budget);
     lua_concat(L, 2);

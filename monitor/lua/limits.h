@@ -20,7 +20,8 @@
 enum { LIMITS_SLICE = 1000 };
 #define LIMITS_BUDGET 100000000ul // ticks of a command, unless it says otherwise
 
-enum limits_stop { LIMITS_RUN, LIMITS_INTERRUPTED, LIMITS_BUDGET_SPENT };
+// LIMITS_THAWED: k.freeze is over; it catches the error and goes on (session/freeze.h).
+enum limits_stop { LIMITS_RUN, LIMITS_INTERRUPTED, LIMITS_BUDGET_SPENT, LIMITS_THAWED };
 
 struct lua_limits {
     struct lua_arena arena;

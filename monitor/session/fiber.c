@@ -7,6 +7,7 @@
 
 #include "arch/start.h"
 #include "lib/log.h"
+#include "session/freeze.h"
 
 void fiber_init(struct fiber *f)
 {
@@ -40,6 +41,7 @@ static void switch_in(struct fiber *f, struct task *t)
 static void switch_out(struct fiber *f, int state)
 {
     REQUIRE(hart_self.lock_depth == 0);
+    session_thaw(); // others get the hart, and could wait for who stands still
     f->state = state;
     cpu_context_switch(&f->self, &f->poll);
 }

@@ -16,6 +16,7 @@ prelude_parts:
     part    print
     part    seq
     part    show
+    part    snap
     part    help
     part    complete
     part    host

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "page/frame.h"
 #include "session/eval.h"
+#include "session/freeze.h"
 #include "session/journal.h"
 #include "session/link.h"
 #include "session/probe.h"
@@ -58,11 +59,18 @@ struct task *session_task(void)
     return &task;
 }
 
+struct lua_limits *session_limits(void)
+{
+    return &limits;
+}
+
 // ---- the script's side
 
 static void on_yield(void *arg)
 {
     (void)arg;
+    if (session_stays_frozen(&limits))
+        return;
     if (link_interrupted() && !preparing)
         limits_interrupt(&limits);
     if (!limits.stop && !limits.interrupt)
@@ -109,6 +117,7 @@ static void raise_stopped(lua_State *L, long error)
 
 void session_sleep(lua_State *L, uint64_t ms)
 {
+    session_not_frozen(L, "sleep");
     uint64_t till = clock_monotonic_ns() + ms * 1000000;
     if (calling) { // in a probe's callback: the answer to the call must not be taken here
         fiber_await(&fiber, sleep_ns, (ms < CALLBACK_MS ? ms : CALLBACK_MS) * 1000000, false);
@@ -127,6 +136,7 @@ void session_sleep(lua_State *L, uint64_t ms)
 
 static void on_write(lua_State *L, const char *text, size_t n)
 {
+    session_not_frozen(L, "print");
     long e = n ? fiber_await(&fiber, link_send, WIRE_REPL, text, n) : 0;
     if (e == -ENOTCONN) {
         lost = true;
@@ -171,6 +181,7 @@ static int protected_wait(lua_State *L)
 
 static int on_call(lua_State *L, const char *op)
 {
+    session_not_frozen(L, "a call to the host");
     if (calling)
         return luaL_error(
             L,

@@ -8,6 +8,7 @@
 
 struct fiber *session_fiber(void);
 struct task *session_task(void);
+struct lua_limits *session_limits(void);
 
 // On the session's fiber: waits for an async call. No spinlock held.
 #define session_await(callee, ...) fiber_await(session_fiber(), callee, __VA_ARGS__)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // sources: monitor/lua/arena.c monitor/lua/limits.c monitor/class/class.c monitor/class/list.c
-// sources: monitor/class/api.c monitor/class/reflect.c monitor/session/eval.c
+// sources: monitor/class/api.c monitor/class/reflect.c monitor/class/snap.c monitor/session/eval.c
 // sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude_text.S monitor/session/prelude.c
 // sources: monitor/wire/cbor.c
 // sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c

@@ -98,7 +98,7 @@ end
 function show_nested(v, depth, seen)
     if type(v) == "string" then return quote(v) end
     if is_seq(v) then return tostring(v) end
-    if type(v) == "table" and not (getmetatable(v) and type(getmetatable(v)) == "table"
+    if type(v) == "table" and not p.is_snap(v) and not (getmetatable(v) and type(getmetatable(v)) == "table"
             and getmetatable(v).__tostring) then
         return show_table(v, depth, seen)
     end
@@ -119,6 +119,7 @@ local function show(v)
     if type(v) == "string" then return v end
     if is_seq(v) then return show_seq(v) end
     if monitor.class(v) then return show_object(v) end
+    if p.is_snap(v) then return p.show_snap(v) end
     if type(v) == "table" and #v > 0 then
         local rows, handles = true, true
         for _, x in ipairs(v) do

@@ -24,8 +24,10 @@ static _Thread_local uint64_t slice_switches; // hart's switch count when the sl
 static _Thread_local bool slice_is_kick;
 static _Thread_local uint32_t kicks; // in a row that found somebody ready
 
-TRACE_POINT(task_wake, "task.wake", "task", "hart");
-TRACE_POINT(task_poll, "task.poll", "task", "hart");
+TRACE_POINT(task_wake, "task.wake", "a task that waited is queued", TRACE_ARG("woken", TASK),
+            TRACE_ARG("to", NUMBER));
+TRACE_POINT(task_poll, "task.poll", "a task has run until it ended, waited or gave way",
+            TRACE_WORDS("how", "end wait yield"), TRACE_ARG("ns", NS));
 
 void executor_init(void)
 {
@@ -299,13 +301,13 @@ static inline __attribute__((always_inline)) void poll_leave(struct task *t, uin
 static inline __attribute__((always_inline)) void poll_begin(struct task *t)
 {
     catch_up_slice();
-    TRACE(task_poll, t->id, hart_self.index);
     poll_enter(t, time_ticks());
 }
 
 static inline __attribute__((always_inline)) void poll_end(struct task *t, enum poll_how how)
 {
     poll_leave(t, time_ticks());
+    TRACE(task_poll, how, ticks_to_ns(t->since - t->started));
     hart_self.current = NULL;
     if (HARD_WAKE && how == POLL_PENDING && (t->nudged = !t->nudged))
         atomic_or32(&t->state, TASK_QUEUED);

@@ -6,6 +6,7 @@
 #include "async/epoch.h"
 #include "lib/local.h"
 #include "lib/log.h"
+#include "lib/trace.h"
 #include "page/heap.h"
 
 #include <string.h>
@@ -19,12 +20,15 @@ void *task_local_block(struct task *t)
     return t->locals;
 }
 
+TRACE_POINT(task_spawn, "task.spawn", "a task is born", TRACE_ARG("child", TASK));
+
 static void list_task(struct task *t)
 {
     spin_lock(&task_list_lock);
     t->id = ++next_id;
     list_push_back(&all_tasks, &t->all);
     spin_unlock(&task_list_lock);
+    TRACE(task_spawn, t->id);
 }
 
 int task_init(struct task *t, const char *name, void *arena, size_t arena_size,

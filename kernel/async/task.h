@@ -105,7 +105,9 @@ struct task {
     } commit;                       // what -ECOMMIT asked for (mem/user.h)
     void (*release)(struct task *); // called when the last reference goes
     struct list all;                // task list, under task_list_lock
-    bool nudged;                    // HARD_WAKE: its wait has had the wake that means nothing
+    uint64_t traced_at;   // ticks when the call or fault it is in began, if somebody listens
+    uint16_t traced_what; // the call's number, or the fault's kind
+    bool nudged;          // HARD_WAKE: its wait has had the wake that means nothing
     char name[24];
     char *arena; // arena_size bytes; frames of the root and of small calls
     uint32_t arena_size;

@@ -5,6 +5,10 @@
 
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "lib/trace.h"
+
+TRACE_POINT(timer_fire, "timer.fire", "a timer fires, `late` after it was due",
+            TRACE_ARG("fn", CODE), TRACE_ARG("late", NS));
 
 struct timer_heap {
     struct spinlock lock;
@@ -146,6 +150,12 @@ uint64_t timer_ns_to_deadline(uint64_t monotonic_ns)
     return ns_to_ticks(monotonic_ns);
 }
 
+// It was due at `when`.
+static void tell(uint64_t when, const void *fn)
+{
+    TRACE(timer_fire, (uint64_t)(uintptr_t)fn, ticks_to_ns(time_ticks() - when));
+}
+
 void timers_run(void)
 {
     struct timer_heap *h = &heaps[hart_self.index];
@@ -153,11 +163,13 @@ void timers_run(void)
     while (h->root && h->root->when <= time_ticks()) {
         struct timer *tm = h->root;
         heap_remove(h, tm);
+        tell(tm->when, (const void *)tm->fire);
         tm->fire(tm);
     }
     h->programmed = h->root ? h->root->when : UINT64_MAX;
     spin_unlock(&h->lock);
     if (h->slice_end && h->slice_end <= time_ticks()) {
+        tell(h->slice_end, (const void *)h->slice_over);
         h->slice_end = 0;
         h->slice_over(); // may set the next one
     }

@@ -21,7 +21,8 @@
 
 #include <libfdt.h>
 
-TRACE_POINT(irq, "irq", "source", "hart");
+TRACE_POINT(irq, "irq", "a device's interrupt was served", TRACE_ARG("source", NUMBER),
+            TRACE_ARG("device", NAME), TRACE_ARG("ns", NS));
 
 enum {
     PLIC_ENABLE = 0x2000,
@@ -139,6 +140,14 @@ static void complete(uint32_t hart, uint32_t source)
     spin_unlock(&lock);
 }
 
+static cold void serve_traced(uint32_t source)
+{
+    const struct source *s = &sources[source];
+    uint64_t from = time_ticks();
+    s->handler(source, s->arg);
+    TRACE(irq, source, (uint64_t)(uintptr_t)s->name, ticks_to_ns(time_ticks() - from));
+}
+
 void irq_dispatch(void)
 {
     uint32_t hart = hart_index();
@@ -149,8 +158,10 @@ void irq_dispatch(void)
         if (!source)
             return;
         counts[hart][source]++;
-        TRACE(irq, source, hart);
-        sources[source].handler(source, sources[source].arg);
+        if (TRACE_ON(irq))
+            serve_traced(source);
+        else
+            sources[source].handler(source, sources[source].arg);
         complete(hart, source);
     }
 }

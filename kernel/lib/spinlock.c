@@ -3,10 +3,14 @@
 #include "lib/spinlock.h"
 
 #include "lib/log.h"
+#include "lib/trace.h"
 
-void spin_lock_contended(struct spinlock *l)
+TRACE_POINT(lock_wait, "lock.wait", "a spinlock was waited for", TRACE_ARG("lock", NAME),
+            TRACE_ARG("at", CODE), TRACE_ARG("ns", NS));
+
+void spin_lock_contended(struct spinlock *l, const void *pc)
 {
-    uint64_t give_up = time_ticks() + 10 * timebase_hz;
+    uint64_t from = time_ticks(), give_up = from + 10 * timebase_hz;
     uint32_t turns = 0;
     if (spin_held(l)) // a holder that has not yet signed leaves NULL there
         panic("lock %s at %p: hart %u takes it twice, first at %p", l->name ? l->name : "?",
@@ -23,4 +27,6 @@ void spin_lock_contended(struct spinlock *l)
         }
     } while (!atomic_try_acquire32(&l->taken));
     l->contended++;
+    TRACE(lock_wait, (uint64_t)(uintptr_t)l->name, (uint64_t)(uintptr_t)pc,
+          ticks_to_ns(time_ticks() - from));
 }

@@ -38,7 +38,7 @@ struct spinlock {
     }
 #define spin_init(l, name_) ((void)(*(l) = (struct spinlock)SPINLOCK_INIT(name_)))
 
-void spin_lock_contended(struct spinlock *l);
+void spin_lock_contended(struct spinlock *l, const void *pc); // pc: of who takes it
 
 // Through a stub that keeps all registers, so that taking a lock does not make a leaf function save
 // its own.
@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void spin_contended_(struct spinloc
                      "jalr t0, %%pcrel_lo(1b)(t0)" ::"r"(a0)
                      : "t0", "memory");
 #else
-    spin_lock_contended(l);
+    spin_lock_contended(l, __builtin_return_address(0));
 #endif
 }
 

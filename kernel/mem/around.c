@@ -56,9 +56,10 @@ void space_map_ahead(struct space *s, struct mapping *m, va_t va, pte_t *slot)
         page_of(pa)[i].kind = FRAME_ANON;
     }
     fence_write(); // contents before the entries
-    for (; n--; slot++)
+    for (; n--; slot++, va += PAGE_SIZE)
         if (!*slot) {
             *slot = pte_make(pa, m->pte_bits);
+            trace_entry(s, va, 0, *slot, PAGE_SIZE);
             pa += PAGE_SIZE;
         }
     space_count_resident(s, empty);
@@ -84,6 +85,7 @@ void space_map_around(struct space *s, struct mapping *m, va_t va, pte_t *slot, 
     for (; want; want &= want - 1, made++) {
         unsigned i = (unsigned)__builtin_ctz(want);
         slot[i] = pte_make(page_pa(pages[i]), bits);
+        trace_entry(s, va + i * PAGE_SIZE, 0, slot[i], PAGE_SIZE);
     }
     space_count_resident(s, made);
 }

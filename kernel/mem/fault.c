@@ -5,12 +5,9 @@
 // anonymous memory, copy on write, pages that are in the cache, growth of the stack, spurious
 // faults. The async part waits for the object's page, or fills 2 MiB (mem/huge.c), without any lock and
 // then tries again: the mapping may have changed meanwhile, so nothing is remembered but the page itself.
-#include "lib/trace.h"
 #include "mem/shortage.h"
 #include "mem/space_internal.h"
 #include "mem/user.h"
-
-TRACE_POINT(fault_done, "fault.done", "va", "access", "space", "result");
 
 static inline void install(struct space *s, struct mapping *m, va_t va, pte_t *slot, pa_t pa,
                            uint64_t bits)
@@ -187,6 +184,7 @@ static cold struct mapping *grow_stack(struct space *s, va_t va)
     if ((below && below->hi + STACK_GAP > lo) || (s->zap_hi > lo && s->zap_lo < r->lo))
         return NULL;
     range_map_resize(&s->map, r, lo, r->hi);
+    trace_map(s, MAP_GROWN, r->lo, r->hi, mapping_of(r)->prot);
     s->mapped += more;
     return mapping_of(r);
 }
@@ -232,7 +230,6 @@ static inline __attribute__((always_inline)) int fault(struct space *s, va_t va,
     spin_lock(&s->lock);
     int r = fault_in(s, va, access, small, &slot);
     spin_unlock(&s->lock);
-    TRACE(fault_done, va, access, s->id, (uint64_t)r);
     return r;
 }
 

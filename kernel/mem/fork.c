@@ -25,6 +25,22 @@ static int copy_pinned(struct page *pg, pte_t e, pte_t *dst)
     return 0;
 }
 
+static inline bool loses_write(const struct fork_step *w, pte_t e)
+{
+    return e & PTE_W && !(w->m->flags & MAPPING_SHARED);
+}
+
+// Somebody listens to pt.set: which of these entries of the parent will lose W. Those of pinned frames keep it.
+static cold void trace_shared(const struct fork_step *w, const pte_t *table, va_t va, va_t hi)
+{
+    for (; va < hi; va += PAGE_SIZE) {
+        pte_t e = table[pt_index(va, 0)];
+        const struct page *pg = page_of(pte_pa(e));
+        if (loses_write(w, e) && !(load_relaxed(&pg->pins) && pg->kind == FRAME_ANON))
+            trace_entry(w->from, va, e, e & ~(pte_t)(PTE_W | PTE_D), PAGE_SIZE);
+    }
+}
+
 static inline int copy_entry(struct fork_step *w, va_t va, pte_t *src, pte_t *dst)
 {
     pte_t e = *src;
@@ -34,7 +50,7 @@ static inline int copy_entry(struct fork_step *w, va_t va, pte_t *src, pte_t *ds
             return copy_pinned(pg, e, dst);
         if (e & PTE_W) {
             e &= ~(pte_t)(PTE_W | PTE_D);
-            entry_set(w->from, src, va, e);
+            entry_put(w->from, src, va, e);
             w->downgraded = true;
         }
     }
@@ -49,6 +65,8 @@ static int copy_leaves(struct fork_step *w, pte_t *table, va_t va, va_t hi)
     pte_t *dst = NULL;
     unsigned n = 0;
     va_t base = va - pt_index(va, 0) * PAGE_SIZE;
+    if (TRACE_ON(pt_set))
+        trace_shared(w, table, va, hi);
     for (unsigned i = pt_index(va, 0), end = i + (unsigned)((hi - va) >> PAGE_SHIFT); i < end;
          i++) {
         if (!table[i]) { // runs of nothing, four at a time

@@ -68,6 +68,7 @@ static bool map_run(struct space *s, va_t va, pa_t run)
         page_of(run)->owner = table;
         fence_write(); // contents before the entry
         *slot = pte_make(run, bits);
+        trace_entry(s, va & ~(HUGE_SIZE - 1), 0, *slot, HUGE_SIZE);
         count(s, 1);
         space_count_resident(s, PT_ENTRIES);
     }
@@ -118,6 +119,8 @@ void huge_zap(struct zap *z, pte_t *slot, va_t va)
     struct space *s = z->s;
     pa_t run = pte_pa(*slot);
     pte_t *table = table_under(*slot);
+    if (!z->dead)
+        trace_entry(s, va, *slot, 0, HUGE_SIZE);
     *slot = 0;
     count(s, -1);
     s->resident -= PT_ENTRIES;

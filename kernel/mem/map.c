@@ -5,7 +5,6 @@
 // changes the set of mappings (a stack may still grow), so an async call may drop the spinlock
 // between steps: a mapping that is to go leaves the map before its pages do, and its range cannot
 // be taken by another before the call is over.
-#include "lib/trace.h"
 #include "mem/space_internal.h"
 #include "page/heap.h"
 
@@ -161,6 +160,7 @@ static void put_in(struct space *s, struct mapping *m)
 {
     s->mapped += m->range.hi - m->range.lo;
     mapping_bind(m, s);
+    trace_map(s, MAP_MADE, m->range.lo, m->range.hi, m->prot);
     range_map_insert(&s->map, &m->range);
 }
 
@@ -185,6 +185,7 @@ static struct mapping *take_first(struct space *s, va_t lo, va_t hi)
     if (!r || r->lo >= hi)
         return NULL;
     range_map_take(&s->map, r);
+    trace_map(s, MAP_GONE, r->lo, r->hi, mapping_of(r)->prot);
     s->mapped -= r->hi - r->lo;
     return mapping_of(r);
 }

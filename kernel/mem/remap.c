@@ -28,6 +28,7 @@ static int brk_locked(struct space *s, va_t to)
         struct range *r = old > start ? range_map_find(&s->map, old - 1) : NULL;
         if (r && mapping_of(r)->flags == flags && mapping_of(r)->prot == RW && r->hi == old) {
             range_map_resize(&s->map, r, r->lo, want);
+            trace_map(s, MAP_GROWN, r->lo, want, RW);
             s->mapped += more;
         } else {
             struct space_map w = {
@@ -88,6 +89,7 @@ static int grow_locked(struct space *s, struct range *r, va_t old, uint64_t old_
         !range_map_is_free(&s->map, r->hi, r->hi + more))
         return -EAGAIN;
     range_map_resize(&s->map, r, r->lo, r->hi + more);
+    trace_map(s, MAP_GROWN, r->lo, r->hi, mapping_of(r)->prot);
     s->mapped += more;
     range_map_merge(&s->map, r->hi, r->hi);
     return 0;
@@ -259,6 +261,7 @@ static int remap_step(struct space *s, struct remap *w)
     int r = move_step(s, w);
     if (!r) {
         s->mapped += w->m->range.hi - w->m->range.lo;
+        trace_map(s, MAP_MOVED, w->m->range.lo, w->m->range.hi, w->m->prot);
         range_map_insert(&s->map, &w->m->range);
         s->zap_lo = s->zap_hi = 0;
     }

@@ -7,6 +7,7 @@
 #include "mem/huge.h"
 #include "mem/phys.h"
 #include "mem/space.h"
+#include "mem/trace.h"
 
 enum {
     STEP_PAGES =
@@ -84,9 +85,8 @@ static inline void space_flush(struct space *s, va_t va, uint64_t len)
         shootdown_harts(mask, va, len);
 }
 
-// Changes the entry of va, which may have been valid and cached; lock held. Who takes something away
-// flushes before the lock is dropped and before the frame is freed.
-static inline void entry_set(struct space *s, pte_t *slot, va_t va, pte_t e)
+// entry_set without its trace point, for who tells of many at once.
+static inline void entry_put(struct space *s, pte_t *slot, va_t va, pte_t e)
 {
     pte_t old = *slot;
     DEBUG_ASSERT(!(old & PTE_PART)); // the hardware would not see it: huge_split first
@@ -95,6 +95,14 @@ static inline void entry_set(struct space *s, pte_t *slot, va_t va, pte_t e)
         (pte_pa(old) != pte_pa(e) || old & ~e & (PTE_V | PTE_R | PTE_W | PTE_X | PTE_U)))
         translations_lost(s->satp, va, pte_pa(old), PAGE_SIZE);
     (void)s, (void)va;
+}
+
+// Changes the entry of va, which may have been valid and cached; lock held. Who takes something away
+// flushes before the lock is dropped and before the frame is freed.
+static inline void entry_set(struct space *s, pte_t *slot, va_t va, pte_t e)
+{
+    trace_entry(s, va, *slot, e, PAGE_SIZE);
+    entry_put(s, slot, va, e);
 }
 
 // The leaf slot of va with its tables made. NULL: no memory.

@@ -8,7 +8,8 @@
 #include "task/signal.h"
 #include "task/user_loop.h"
 
-TRACE_POINT(signal_deliver, "signal.deliver", "tid", "signal", "handler");
+TRACE_POINT(signal_deliver, "signal.deliver", "a thread takes a signal",
+            TRACE_ARG("signal", NUMBER), TRACE_ARG("handler", ADDRESS));
 
 // A call that was interrupted is restarted, or fails with EINTR when a handler runs that says so.
 static void settle_restart(struct thread *th, const struct sigaction_k *handler)
@@ -39,7 +40,7 @@ ASYNC(deliver_signals, long r; int sig; struct siginfo_k info; struct sigaction_
 {
     ASYNC_BEGIN(deliver_signals);
     while ((f->sig = signal_take(f->th, &f->info, &f->action))) {
-        TRACE(signal_deliver, f->th->tid, (uint64_t)f->sig, f->action.handler);
+        TRACE(signal_deliver, (uint64_t)f->sig, f->action.handler);
         if (f->action.handler == 1)
             continue;
         if (f->action.handler > 1) {

@@ -4,6 +4,7 @@
 
 #include "lib/log.h"
 #include "mem/space.h"
+#include "mem/trace.h"
 
 enum {
     ILL_ILLOPC = 1,
@@ -66,15 +67,19 @@ static void other_exception(struct thread *th, uint64_t cause)
     }
 }
 
+static unsigned access_of(uint64_t cause)
+{
+    return cause == 12 ? ACCESS_EXEC : cause == 13 ? ACCESS_READ : ACCESS_WRITE;
+}
+
 ASYNC(user_fault, long r;)
 {
     ASYNC_BEGIN(user_fault);
     if (f->cause == 12 || f->cause == 13 || f->cause == 15) {
         f->th->faults++;
-        AWAIT(f->r, space_fault, f->th->space, f->th->tf.stval,
-              f->cause == 12   ? ACCESS_EXEC
-              : f->cause == 13 ? ACCESS_READ
-                               : ACCESS_WRITE);
+        AWAIT(f->r, space_fault, f->th->space, f->th->tf.stval, access_of(f->cause));
+        if (TRACE_ON(fault_page))
+            trace_fault_ends(f->th->tf.stval, access_of(f->cause), f->r);
         if (f->r < 0 && !task_killed(t))
             page_fault_failed(f->th, f->r);
     } else {

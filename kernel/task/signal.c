@@ -13,7 +13,8 @@
 
 #include <string.h>
 
-TRACE_POINT(signal_send, "signal.send", "pid", "signal");
+TRACE_POINT(signal_send, "signal.send", "a signal is sent to a process or thread",
+            TRACE_ARG("to", NUMBER), TRACE_ARG("signal", NUMBER));
 
 // ---- actions
 

@@ -16,12 +16,64 @@
 #include "task/fault.h"
 #include "task/signal.h"
 
-TRACE_POINT(sys_enter, "sys.enter", "tid", "nr", "a0", "a1");
-TRACE_POINT(sys_exit, "sys.exit", "tid", "nr", "result");
+static void follow_trace(void);
+TRACE_POINT_WITH(sys_enter, "sys.enter", "a system call begins",
+                 TRACE_OPTIONS(.parks = 4, .changed = follow_trace), TRACE_ARG("call", CALL),
+                 TRACE_ARG("a0", NUMBER), TRACE_ARG("a1", NUMBER), TRACE_ARG("a2", NUMBER));
+TRACE_POINT_WITH(sys_exit, "sys.exit", "a system call is over",
+                 TRACE_OPTIONS(.changed = follow_trace), TRACE_ARG("call", CALL),
+                 TRACE_ARG("result", SIGNED), TRACE_ARG("ns", NS));
 
-void thread_set_traced(struct thread *th, bool traced)
+// ---- while somebody listens to these, all threads have the table that shows each call to the loop
+
+static const void **table = syscall_fast;
+
+static bool take_table(struct task *t, void *arg)
 {
-    store_relaxed(&th->tf.table, traced ? syscall_traced : syscall_fast);
+    (void)arg;
+    if (t->thread)
+        store_relaxed(&t->thread->tf.table, table);
+    return true;
+}
+
+// In a task, no lock held.
+static void follow_trace(void)
+{
+    bool heard = TRACE_ON(sys_enter) || TRACE_ON(sys_exit) || trace_state_sys_enter.hold;
+    store_relaxed(&table, heard ? syscall_traced : syscall_fast);
+    fence_full();
+    task_foreach(0, take_table, NULL);
+}
+
+// Its own first step: it is listed by now, so follow_trace finds it, or it finds the new table.
+static void take_table_at_birth(struct thread *th)
+{
+    const void **now;
+    do {
+        store_relaxed(&th->tf.table, now = load_relaxed(&table));
+        fence_full();
+    } while (unlikely(now != load_relaxed(&table)));
+}
+
+// A call of a thread that has that table. True: it is to be held, and comes again.
+static cold bool call_begins(struct thread *th)
+{
+    uint64_t nr = th->tf.x[17];
+    if (TRACE_HOLDS(sys_enter, nr, th->tf.x[10], th->tf.x[11], th->tf.x[12])) {
+        tf_sepc(&th->tf) -= 4;
+        return true;
+    }
+    th->task.traced_what = (uint16_t)(nr < UINT16_MAX ? nr : UINT16_MAX); // execve sets a7
+    TRACE(sys_enter, nr, th->tf.x[10], th->tf.x[11], th->tf.x[12]);
+    th->task.traced_at = time_ticks();
+    return false;
+}
+
+static cold void call_ends(struct thread *th, long r)
+{
+    uint64_t from = th->task.traced_at;
+    th->task.traced_at = 0;
+    TRACE(sys_exit, th->task.traced_what, (uint64_t)r, from ? ticks_to_ns(time_ticks() - from) : 0);
 }
 
 static cold long unknown_call(uint64_t nr)
@@ -85,6 +137,11 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
             }
             if (t->local & LOCAL_ASYNC)
                 break;
+            if (unlikely(t->local & LOCAL_YIELD)) {
+                t->local = 0;
+                YIELD();
+                ASYNC_RETURN(f->r);
+            }
             if (!(t->local & LOCAL_COMMIT) || f->r != -ECOMMIT)
                 ASYNC_RETURN(f->r);
         }
@@ -135,6 +192,7 @@ static inline void finish_call(struct thread *th, long r)
 ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
 {
     ASYNC_BEGIN(user_loop);
+    take_table_at_birth(f->th);
     AWAIT_FOR_THREAD(thread_born);
     for (;;) {
         long r, cause; // what crosses no await
@@ -182,9 +240,10 @@ enter:
                 AWAIT_FOR_THREAD(syscall_run, true);
             finish_call(f->th, f->r);
         } else if (cause == CAUSE_SYSCALL) {
-            TRACE(sys_enter, f->th->tid, f->th->tf.x[17], f->th->tf.x[10], f->th->tf.x[11]);
+            if (call_begins(f->th))
+                continue;
             AWAIT_FOR_THREAD(syscall_run, false);
-            TRACE(sys_exit, f->th->tid, f->th->tf.x[17], (uint64_t)f->r);
+            call_ends(f->th, f->r);
             finish_call(f->th, f->r);
         } else if (cause != CAUSE_INTERRUPTED) {
             f->cause = cause;

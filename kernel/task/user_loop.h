@@ -11,6 +11,3 @@ ASYNC_DECL(user_loop, struct thread *th;);
 // Everything that attention asks for before user mode: signals, stops, exit. 1: the thread is to
 // exit (th->exit_code is set), 0: go on.
 ASYNC_DECL(user_attend, struct thread *th;);
-
-// Shows every system call of the thread to the user loop (trace points sys.enter and sys.exit).
-void thread_set_traced(struct thread *th, bool traced);

@@ -317,12 +317,23 @@ ASYNC(link_send, size_t done; uint32_t change; long r;)
     ASYNC_END;
 }
 
-void link_event(const void *cbor, size_t len)
+bool link_event(const void *cbor, size_t len)
 {
     spin_lock(&tx_lock);
-    wire_tx_event(&tx, cbor, len);
+    bool full = tx.mux && wire_ring_room(&tx.events, WIRE_PAYLOAD) < len;
+    if (!full)
+        wire_tx_event(&tx, cbor, len);
     spin_unlock(&tx_lock);
     uart_kick();
+    return !full;
+}
+
+bool link_events_waiting(void)
+{
+    spin_lock(&tx_lock);
+    bool some = tx.events.head != tx.events.tail;
+    spin_unlock(&tx_lock);
+    return some;
 }
 
 // ---- time: the keep-alive, and what PLAIN holds back

@@ -24,9 +24,10 @@ ASYNC_DECL(link_recv, const uint8_t **data; uint32_t ms;);
 // queue is full. 0, or -ENOTCONN when no host listens or another one came meanwhile.
 ASYNC_DECL(link_send, enum wire_channel chan; const void *data; size_t len;);
 
-// An event for WIRE_EVENTS; len <= WIRE_PAYLOAD. Never waits; dropped and counted when it must be.
-// No spinlock held.
-void link_event(const void *cbor, size_t len);
+// An event for WIRE_EVENTS; len <= WIRE_PAYLOAD. Never waits. False: there is no room now; without a
+// host it is dropped. No spinlock held.
+bool link_event(const void *cbor, size_t len);
+bool link_events_waiting(void); // some have not gone out yet
 
 bool link_connected(void);
 

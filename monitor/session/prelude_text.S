@@ -15,6 +15,7 @@
 prelude_parts:
     part    print
     part    seq
+    part    trace
     part    show
     part    snap
     part    help

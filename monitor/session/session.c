@@ -16,9 +16,9 @@
 #include "session/freeze.h"
 #include "session/journal.h"
 #include "session/link.h"
-#include "session/probe.h"
 #include "session/request.h"
 #include "session/value.h"
+#include "trace/calls.h"
 
 #include <lauxlib.h>
 #include <stdio.h>

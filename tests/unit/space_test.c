@@ -5,7 +5,7 @@
 // sources: kernel/page/frame.c kernel/page/heap.c kernel/arch/riscv/pt.c
 // sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/timer.c
 // sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c kernel/lib/init.c kernel/lib/translations.c
-// sources: tests/unit/host.c tests/unit/host_mem.c
+// sources: kernel/mem/trace.c tests/unit/host.c tests/unit/host_mem.c
 // flags: -idirafter /usr/lib/picolibc/riscv64-unknown-elf/include -D__unused= -Wno-unused-function
 // flags: -DDEBUG -DASYNC_CHECKED -DTRANSLATIONS_CHECKED
 // Address spaces against a model that is an array of pages, on harts whose TLBs forget nothing they

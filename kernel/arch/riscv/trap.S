@@ -171,6 +171,7 @@ spin_contended_stub:        // a0 = lock, t0 = return address; no register chang
     sd      \r, o(sp)
     .set    o, o + 8
     .endr
+    mv      a1, t0
     call    spin_lock_contended
     .set    o, 0
     .irp    r, ra, t0, t1, t2, t3, t4, t5, t6, a0, a1, a2, a3, a4, a5, a6, a7

@@ -6,8 +6,8 @@
 #include "async/task.h"
 #include "lib/lock_order.h"
 #include "lib/log.h"
-#include "lib/trace.h"
 #include "mem/space.h"
+#include "mem/trace.h"
 
 _Static_assert(offsetof(struct hart, tf) == 0 && offsetof(struct hart, stack_lo) == 40 &&
                    offsetof(struct hart, stack_hi) == 48,
@@ -20,7 +20,15 @@ extern const struct fixup __start_fixups[], __stop_fixups[];
 
 enum { CAUSE_INTERRUPT_BIT = 63 };
 
-TRACE_POINT_PAUSABLE(fault_page, "fault.page", "va", "access");
+// Somebody listens to fault.page. What cannot be done at once ends in the user loop.
+static cold bool fault_traced(va_t va, unsigned access)
+{
+    trace_fault_begins(hart_self.space, va, access);
+    if (space_fault_fast(hart_self.space, va, access))
+        return false;
+    trace_fault_ends(va, access, 0);
+    return true;
+}
 
 // 0: return to user mode at once. Else the cause the user loop gets.
 long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
@@ -34,9 +42,10 @@ long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
     }
     if (cause == 12 || cause == 13 || cause == 15) {
         unsigned access = cause == 12 ? ACCESS_EXEC : cause == 13 ? ACCESS_READ : ACCESS_WRITE;
-        if (TRACE_HOLDS(fault_page, hart_self.current->attn & ATTN_HOLD, stval, access))
+        if (TRACE_HOLDS(fault_page, stval, access))
             return CAUSE_INTERRUPTED;
-        if (likely(space_fault_fast(hart_self.space, stval, access) == 0))
+        if (TRACE_ON(fault_page) ? fault_traced(stval, access)
+                                 : likely(space_fault_fast(hart_self.space, stval, access) == 0))
             return *tf->flags ? CAUSE_INTERRUPTED : 0;
     }
     return (long)cause;

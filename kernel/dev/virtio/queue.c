@@ -14,8 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 
-TRACE_POINT(vq_add, "vq.add", "queue", "head", "segments", "waiter");
-TRACE_POINT(vq_used, "vq.used", "queue", "head", "written", "ticks");
+static void let_go(const uint64_t arg[TRACE_ARGS]);
+TRACE_POINT(vq_add, "vq.add", "a descriptor chain is given to a device", TRACE_ARG("queue", NAME),
+            TRACE_ARG("head", NUMBER), TRACE_ARG("segments", NUMBER), TRACE_ARG("waiter", TASK));
+TRACE_POINT_WITH(vq_used, "vq.used", "a device gives a chain back; paused, it is not handed on",
+                 TRACE_OPTIONS(.release = let_go), TRACE_ARG("queue", NAME),
+                 TRACE_ARG("head", NUMBER), TRACE_ARG("written", BYTES), TRACE_ARG("waiter", TASK),
+                 TRACE_ARG("ns", NS));
 
 enum { NO_HEAD = 0xffff };
 
@@ -110,7 +115,7 @@ int virtqueue_add(struct virtqueue *vq, const struct virtq_segment *seg, unsigne
     vq->avail_idx++;
     store_release(&vq->avail->idx, vq->avail_idx);
     vq->adds++;
-    TRACE(vq_add, (uint64_t)(uintptr_t)vq, head, n, waiter);
+    TRACE(vq_add, (uint64_t)(uintptr_t)vq->name, head, n, waiter);
     spin_unlock(&vq->lock);
     return head;
 }
@@ -162,7 +167,6 @@ static struct virtq_token *free_chain(struct virtqueue *vq, uint16_t head)
     vq->free_head = head;
     vq->free_count = (uint16_t)(vq->free_count + slot->descs);
     struct virtq_token *token = slot->token;
-    TRACE(vq_used, (uint64_t)(uintptr_t)vq, head, slot->written, time_ticks() - slot->since);
     *slot = (struct virtq_slot){.state = VIRTQ_FREE};
     return token;
 }
@@ -193,12 +197,32 @@ static void hold_append(struct virtqueue *vq, uint16_t head)
     vq->held_count++;
 }
 
+#define USED_ARGS(vq, e, slot)                                                                     \
+    (uint64_t)(uintptr_t)(vq)->name, (e)->id, (e)->len, (slot)->waiter,                            \
+        ticks_to_ns(time_ticks() - (slot)->since)
+
+// Lock held. True: the chain is held back by who listens to vq.used.
+static bool held_by_trace(struct virtqueue *vq, const struct virtq_used_elem *e)
+{
+    struct virtq_slot *slot = &vq->slot[e->id < vq->size ? e->id : 0];
+    if (e->id >= vq->size || slot->state != VIRTQ_IN_FLIGHT)
+        return false;
+    TRACE(vq_used, USED_ARGS(vq, e, slot));
+    if (!TRACE_HOLDS(vq_used, USED_ARGS(vq, e, slot)))
+        return false;
+    slot->written = e->len;
+    hold_append(vq, (uint16_t)e->id);
+    return true;
+}
+
 // Lock held. Takes what is in the used ring now.
 static void take_used(struct virtqueue *vq, struct token_list *out)
 {
     uint16_t idx = load_acquire(&vq->used->idx);
     while (vq->last_used != idx) {
         struct virtq_used_elem e = vq->used->ring[vq->last_used++ % vq->size];
+        if (held_by_trace(vq, &e))
+            continue;
         if (e.id >= vq->size || vq->slot[e.id].state != VIRTQ_IN_FLIGHT) {
             vq->bogus++;
             continue;
@@ -306,6 +330,19 @@ int virtqueue_release(struct virtqueue *vq, uint16_t head, int error)
     spin_unlock(&vq->lock);
     complete_all(vq, done.first);
     return 0;
+}
+
+// What a pause on vq.used held back; somebody may have handed it on meanwhile.
+static void let_go(const uint64_t arg[TRACE_ARGS])
+{
+    struct virtqueue *found = NULL;
+    spin_lock(&virtqueues_lock);
+    LIST_FOREACH(it, &virtqueues)
+        if ((uintptr_t)list_entry(it, struct virtqueue, link)->name == arg[0])
+            found = list_entry(it, struct virtqueue, link);
+    spin_unlock(&virtqueues_lock);
+    if (found)
+        virtqueue_release(found, (uint16_t)arg[1], 0);
 }
 
 void virtqueue_break(struct virtqueue *vq)

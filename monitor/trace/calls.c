@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// k.on and k.off: see trace/calls.h.
+#include "trace/calls.h"
+
+#include "class/classes.h"
+#include "trace/lua.h"
+
+#include <lauxlib.h>
+
+static const char callbacks; // registry key: id -> function
+
+bool probes_active(void)
+{
+    for (unsigned i = 0; i < TRACERS; i++)
+        if (tracer_at(i)->kind == TRACER_CALLS)
+            return true;
+    return false;
+}
+
+// Pushes the callback, or returns false: it was taken off meanwhile.
+static bool push_callback(lua_State *L, const struct trace_event *e)
+{
+    const struct trace_use *u = e->use < USES ? tracer_uses(e->use) : NULL;
+    if (!u || !u->point || lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) != LUA_TTABLE)
+        return false;
+    lua_rawgeti(L, -1, (lua_Integer)u->tracer->id);
+    return !lua_isnil(L, -1);
+}
+
+void probes_run(lua_State *L)
+{
+    struct trace_event e;
+    luaL_checkstack(L, 8, "probes");
+    int top = lua_gettop(L);
+    while (tracer_next_call(&e)) {
+        int status = LUA_OK;
+        if (push_callback(L, &e)) {
+            trace_push_event(L, &e);
+            status = lua_pcall(L, 1, 0, 0);
+        }
+        tracer_let_go(&e, true);
+        if (status != LUA_OK)
+            lua_error(L);
+        lua_settop(L, top);
+    }
+}
+
+void probes_reset(void)
+{
+    tracers_reset();
+}
+
+static void check_pause(lua_State *L, const struct trace_point *p, const struct trace_filter *f)
+{
+    if (!p->parks && !p->release)
+        luaL_error(L, "'%s' cannot pause: it lies inside of locks", p->name);
+    for (unsigned i = 0; i < f->terms; i++)
+        if (!trace_known_when_held(p, f->term[i].var))
+            luaL_error(L, "where: '%s' is not known yet when '%s' pauses",
+                       trace_var_name(p, f->term[i].var), p->name);
+}
+
+static int k_on(lua_State *L)
+{
+    const struct trace_point *point = trace_check_point(L, 1);
+    struct trace_filter filter;
+    struct tracer *tr = NULL;
+    bool pause = false;
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    trace_check_where(L, 3, point, &filter);
+    if (!lua_isnoneornil(L, 3)) {
+        lua_getfield(L, 3, "pause");
+        pause = lua_toboolean(L, -1);
+    }
+    if (pause)
+        check_pause(L, point, &filter);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) != LUA_TTABLE) {
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &callbacks);
+    }
+    int e = tracer_new(TRACER_CALLS, &tr);
+    if (!e)
+        e = tracer_use(tr, point, &filter, pause);
+    if (e)
+        return trace_refuse(L, tr, e);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, (lua_Integer)tr->id); // without memory, it calls back to nobody
+    tracer_start(tr);
+    lua_pushinteger(L, (lua_Integer)tr->id);
+    return 1;
+}
+MONITOR_API(on, "on", "k.on(point, fn [, {pause=, where={}}]) -> number",
+            "calls fn(event) when the trace point is passed; with pause, what it tells of is held "
+            "until fn returns: the task, or of vq.used the completion",
+            "k.on(\"fault.page\", function(e) print(e.task, e.va) end, {pause = true, where = "
+            "{pid = 5}})",
+            k_on, NULL);
+
+static int k_off(lua_State *L)
+{
+    struct class_key key = {0, 0};
+    if (!class_of(L, 1, &key))
+        key.id = (uint64_t)luaL_optinteger(L, 1, 0);
+    for (unsigned i = 0; i < TRACERS; i++) {
+        struct tracer *tr = tracer_at(i);
+        if (tr->kind == TRACER_FREE || (!lua_isnoneornil(L, 1) && tr->id != key.id))
+            continue;
+        if (tr->kind == TRACER_CALLS &&
+            lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) == LUA_TTABLE) {
+            lua_pushnil(L);
+            lua_rawseti(L, -2, (lua_Integer)tr->id);
+        }
+        tracer_free(tr);
+    }
+    return 0;
+}
+MONITOR_API(off, "off", "k.off([number or Trace])",
+            "takes off what k.on, k.trace or k.events began, or all of it", "k.off()", k_off, NULL);

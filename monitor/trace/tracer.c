@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+// Where the points are, and the tables that decide what they do: see tracer.h.
+//
+// listeners[point] and holders[point] have a bit for each use. A hart that comes by says that it is
+// inside, fences, reads them; who takes a bit out fences and waits until each hart was outside once.
+#include "task/thread.h"
+
+#include "trace/held.h"
+#include "trace/tracer.h"
+
+#include "arch/cpu.h"
+#include "async/task.h"
+#include "lib/errno.h"
+#include "lib/init.h"
+#include "lib/log.h"
+#include "page/heap.h"
+
+#include <string.h>
+
+enum { CALL_RING = 128 };
+
+static struct tracer tracers[TRACERS];
+static struct trace_use uses[USES];
+static uint64_t next_id;
+static size_t memory_used;
+static uint32_t listeners[POINTS], holders[POINTS];
+static struct trace_ring *calls; // per hart
+
+static struct {
+    uint32_t now;
+    uint32_t line[15];
+} inside[MAX_HARTS];
+
+// ---- where the point is
+
+// A use that holds keeps what is told from going on, unless there is no room to tell of it.
+static bool keep_call(const struct trace_use *u, struct trace_event *e)
+{
+    const struct trace_point *point = u->point;
+    struct task *t = current_task();
+    u->hits[e->hart]++;
+    e->held = false;
+    if (!trace_ring_room(&calls[e->hart])) {
+        u->lost[e->hart]++;
+        return false;
+    }
+    e->held = u->hold;
+    if (u->hold && point->parks)
+        atomic_or32(&t->attn, ATTN_HOLD); // before anybody can know of it and take it away
+    trace_ring_put(&calls[e->hart], e);
+    return u->hold;
+}
+
+static void keep_event(const struct trace_use *u, const struct trace_event *e)
+{
+    struct trace_ring *r = &u->tracer->ring[e->hart];
+    u->hits[e->hart]++;
+    if (trace_ring_room(r))
+        trace_ring_put(r, e);
+    else
+        u->lost[e->hart]++;
+}
+
+static bool deliver(const struct trace_use *u, struct trace_event *e)
+{
+    if (!filter_passes(&u->filter, e))
+        return false;
+    switch (u->tracer->kind) {
+    case TRACER_CALLS:
+        return keep_call(u, e);
+    case TRACER_COUNTS:
+        u->hits[e->hart]++;
+        agg_add(&u->tracer->table[e->hart], e);
+        return false;
+    case TRACER_EVENTS:
+        keep_event(u, e);
+        return false;
+    case TRACER_FREE:
+        break;
+    }
+    return false;
+}
+
+static bool come_by(const struct trace_point *point, const uint64_t args[TRACE_ARGS],
+                    const uint32_t *masks)
+{
+    uint32_t hart = hart_index();
+    const struct task *t = current_task();
+    store_relaxed(&inside[hart].now, 1);
+    fence_full();
+    uint32_t index = (uint32_t)(point - SET_BEGIN(trace_points));
+    struct trace_event e = {.at = time_ticks(),
+                            .task = t ? t->id : 0,
+                            .pid = t && t->thread ? t->thread->process->pid : 0,
+                            .point = (uint8_t)index,
+                            .hart = (uint8_t)hart};
+    memcpy(e.arg, args, sizeof e.arg);
+    bool held = false; // by the first that wants it
+    for (uint32_t mask = load_acquire(&masks[index]); mask && !held; mask &= mask - 1) {
+        e.use = (uint8_t)__builtin_ctz(mask);
+        held = deliver(&uses[e.use], &e);
+    }
+    store_release(&inside[hart].now, 0);
+    return held;
+}
+
+static bool on_point(const struct trace_point *point, const uint64_t args[TRACE_ARGS])
+{
+    return come_by(point, args, listeners);
+}
+
+static bool on_hold(const struct trace_point *point, const uint64_t args[TRACE_ARGS])
+{
+    const struct task *t = current_task();
+    if (point->parks && (!t || !t->thread || held_pass(t->id, point, args[0])))
+        return false;
+    return come_by(point, args, holders);
+}
+
+// ---- the monitor's side
+
+static void wait_outside(void)
+{
+    fence_full();
+    for (uint32_t i = 0, turns = 0; i < hart_count; i++)
+        while (load_acquire(&inside[i].now)) {
+            ipi_serve();
+            cpu_relax_long(&turns);
+        }
+}
+
+static void listen(const struct trace_point *point)
+{
+    uint32_t i = (uint32_t)(point - SET_BEGIN(trace_points));
+    store_release(&point->state->handler, listeners[i] ? on_point : NULL);
+    store_release(&point->state->hold, holders[i] ? on_hold : NULL);
+    if (point->changed)
+        point->changed();
+}
+
+static void set_listening(uint32_t slot, bool on)
+{
+    const struct trace_use *u = &uses[slot];
+    uint32_t *mask = &(u->hold ? holders : listeners)[u->point - SET_BEGIN(trace_points)];
+    store_release(mask, on ? *mask | 1u << slot : *mask & ~(1u << slot));
+    listen(u->point);
+}
+
+int tracer_new(enum tracer_kind kind, struct tracer **out)
+{
+    for (unsigned i = 0; i < TRACERS; i++)
+        if (tracers[i].kind == TRACER_FREE) {
+            tracers[i] = (struct tracer){.kind = kind, .id = ++next_id};
+            *out = &tracers[i];
+            return 0;
+        }
+    return -ENOSPC;
+}
+
+static size_t bytes_needed(const struct tracer *tr, uint32_t ring)
+{
+    if (tr->kind == TRACER_COUNTS)
+        return (hart_count + 1) * (sizeof(struct agg_table) + agg_bytes(&tr->shape));
+    return hart_count * (sizeof(struct trace_ring) + ring * sizeof(struct trace_event));
+}
+
+static void lay_out(struct tracer *tr, uint32_t ring)
+{
+    if (tr->kind == TRACER_COUNTS) {
+        tr->table = tr->memory;
+        char *rows = (char *)&tr->table[hart_count + 1];
+        for (uint32_t i = 0; i <= hart_count; i++)
+            agg_init(&tr->table[i], &tr->shape, rows + i * agg_bytes(&tr->shape));
+        return;
+    }
+    tr->ring = tr->memory;
+    struct trace_event *slots = (struct trace_event *)&tr->ring[hart_count];
+    for (uint32_t i = 0; i < hart_count; i++)
+        trace_ring_init(&tr->ring[i], slots + (size_t)i * ring, ring);
+}
+
+int tracer_reserve(struct tracer *tr, uint32_t ring)
+{
+    size_t bytes = bytes_needed(tr, ring);
+    if (bytes > TRACER_MEMORY - memory_used)
+        return -ENOSPC;
+    tr->memory = kzalloc(bytes);
+    if (!tr->memory)
+        return -ENOMEM;
+    tr->bytes = bytes;
+    memory_used += bytes;
+    lay_out(tr, ring);
+    return 0;
+}
+
+int tracer_use(struct tracer *tr, const struct trace_point *point, const struct trace_filter *f,
+               bool hold)
+{
+    for (uint32_t i = 0; i < USES; i++) {
+        struct trace_use *u = &uses[i];
+        if (u->point)
+            continue;
+        u->point = point;
+        u->filter = *f;
+        u->tracer = tr;
+        u->hold = hold;
+        memset(u->hits, 0, hart_count * sizeof *u->hits);
+        memset(u->lost, 0, hart_count * sizeof *u->lost);
+        tr->uses |= 1u << i;
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+void tracer_start(struct tracer *tr)
+{
+    tr->began = time_ticks();
+    tr->running = true;
+    for (uint32_t m = tr->uses; m; m &= m - 1)
+        set_listening((uint32_t)__builtin_ctz(m), true);
+}
+
+void tracer_stop(struct tracer *tr)
+{
+    if (!tr->running)
+        return;
+    for (uint32_t m = tr->uses; m; m &= m - 1)
+        set_listening((uint32_t)__builtin_ctz(m), false);
+    wait_outside();
+    tr->ended = time_ticks();
+    tr->running = false;
+}
+
+// Events of uses that are gone stay in the rings of calls, but are nobody's any more.
+static void forget_calls(uint32_t of)
+{
+    for (uint32_t h = 0; h < hart_count; h++)
+        for (uint32_t i = calls[h].head; i != load_acquire(&calls[h].tail); i++) {
+            struct trace_event *e = &calls[h].slot[i & (CALL_RING - 1)];
+            if (e->use < USES && of >> e->use & 1) {
+                tracer_let_go(e, false);
+                e->use = USES;
+                e->held = false;
+            }
+        }
+}
+
+void tracer_free(struct tracer *tr)
+{
+    tracer_stop(tr);
+    if (tr->kind == TRACER_CALLS)
+        forget_calls(tr->uses);
+    for (uint32_t m = tr->uses; m; m &= m - 1)
+        uses[__builtin_ctz(m)].point = NULL;
+    kfree(tr->memory);
+    memory_used -= tr->bytes;
+    *tr = (struct tracer){.kind = TRACER_FREE};
+}
+
+void tracers_reset(void)
+{
+    held_reset();
+    for (unsigned i = 0; i < TRACERS; i++)
+        if (tracers[i].kind != TRACER_FREE)
+            tracer_free(&tracers[i]);
+}
+
+struct tracer *tracer_find(uint64_t id)
+{
+    for (unsigned i = 0; i < TRACERS; i++)
+        if (tracers[i].kind != TRACER_FREE && tracers[i].id == id)
+            return &tracers[i];
+    return NULL;
+}
+
+struct tracer *tracer_at(unsigned i)
+{
+    return &tracers[i];
+}
+
+struct trace_use *tracer_uses(unsigned i)
+{
+    return &uses[i];
+}
+
+static void add_use(struct tracer_totals *sum, const struct trace_use *u)
+{
+    for (uint32_t h = 0; h < hart_count; h++) {
+        sum->hits += load_relaxed(&u->hits[h]);
+        sum->lost += load_relaxed(&u->lost[h]);
+    }
+}
+
+struct tracer_totals tracer_totals(const struct tracer *tr)
+{
+    struct tracer_totals sum = {0, 0};
+    for (uint32_t m = tr->uses; m; m &= m - 1)
+        add_use(&sum, &uses[__builtin_ctz(m)]);
+    return sum;
+}
+
+struct tracer_totals trace_point_totals(const struct trace_point *p)
+{
+    struct tracer_totals sum = {0, 0};
+    for (unsigned i = 0; i < USES; i++)
+        if (uses[i].point == p)
+            add_use(&sum, &uses[i]);
+    return sum;
+}
+
+const struct agg_table *tracer_merge(struct tracer *tr)
+{
+    struct agg_table *all = &tr->table[hart_count];
+    memset(all->memory, 0, agg_bytes(&tr->shape));
+    all->used = 0;
+    for (uint32_t h = 0; h < hart_count; h++)
+        agg_merge(all, &tr->table[h]);
+    return all;
+}
+
+bool tracer_next_call(struct trace_event *e)
+{
+    struct trace_ring *r = trace_rings_oldest(calls, hart_count);
+    if (!r)
+        return false;
+    *e = *trace_ring_peek(r);
+    trace_ring_take(r);
+    held_take(e);
+    return true;
+}
+
+// Reserved at boot, so that callbacks work when there is no memory left.
+static void tracers_init(void)
+{
+    size_t n = hart_count;
+    uint64_t *counts = kzalloc((size_t)2 * USES * n * sizeof *counts);
+    struct trace_event *slots = kzalloc(n * CALL_RING * sizeof *slots);
+    calls = kzalloc(n * sizeof *calls);
+    if (!counts || !slots || !calls || SET_COUNT(trace_points) > POINTS)
+        panic("monitor: no memory for trace points, or more than %d of them", POINTS);
+    for (uint32_t i = 0; i < USES; i++) {
+        uses[i].hits = counts + 2 * i * n;
+        uses[i].lost = uses[i].hits + n;
+    }
+    for (uint32_t h = 0; h < n; h++)
+        trace_ring_init(&calls[h], slots + (size_t)h * CALL_RING, CALL_RING);
+}
+INIT(INIT_LATE, tracers_init);

@@ -214,7 +214,17 @@ static void large_clusters(void **state)
     run("-s 8", 32768, 21);
 }
 
-// Does `change`, and demands that between any two sectors that it writes the files are there, under any name.
+static void no_name_twice(const char *what, int i, uint64_t at)
+{
+    for (unsigned a = 0; a < founds; a++)
+        for (unsigned b = 0; b < a; b++)
+            if (!strcmp(found[a].path, found[b].path))
+                fail_msg("%s %d, after %lu sectors: %s is there twice", what, i, (unsigned long)at,
+                         found[a].path);
+}
+
+// Does `change`, and demands that between any two sectors that it writes the files are there, under any
+// name, and none twice.
 static void through_crashes(const char *what, int i, long (*change)(const char *, const char *),
                             const char *a, const char *b, struct snap *const *files)
 {
@@ -234,6 +244,7 @@ static void through_crashes(const char *what, int i, long (*change)(const char *
             memcpy(disk_image + written[j].sector * FAT_SECTOR, written[j].data, FAT_SECTOR);
         assert_int_equal(fat_host_mount(), 0);
         list_everything();
+        no_name_twice(what, i, at);
         for (struct snap *const *s = files; *s; s++)
             if (!is_anywhere(*s))
                 fail_msg("%s %d, after %lu sectors: a file is gone", what, i, (unsigned long)at);
@@ -254,10 +265,10 @@ static void make_file(const char *path, const struct snap *s)
     vnode_put(v);
 }
 
-static void begin_volume(unsigned seed)
+static void begin_volume(const char *options, size_t bytes, unsigned seed)
 {
     host_fat_init(seed);
-    disk_open("-s 1", 8 << 20);
+    disk_open(options, bytes);
     assert_int_equal(fat_host_mount(), 0);
     assert_int_equal(fh_mkdir("one"), 0);
     assert_int_equal(fh_mkdir("two"), 0);
@@ -270,7 +281,7 @@ static void renames(void **state)
     static const char *const names[] = {"one/file", "two/another name of the file", "file",
                                         "two/target"};
     struct snap s = {.data = (uint8_t *)"durable", .size = 7};
-    begin_volume(31);
+    begin_volume("-s 1", 8 << 20, 31);
     make_file(names[0], &s);
     for (int i = 0; i < 40; i++) {
         if (i % 4 == 2)
@@ -289,7 +300,7 @@ static void exchanges(void **state)
     static const char *const names[] = {"one/file", "two/another name of a file", "one/beside it",
                                         "in the root"};
     struct snap s[4];
-    begin_volume(32);
+    begin_volume("-s 1", 8 << 20, 32);
     for (int i = 0; i < 4; i++) {
         s[i] = (struct snap){.data = (uint8_t *)strdup(names[i]), .size = strlen(names[i])};
         make_file(names[i], &s[i]);
@@ -303,13 +314,48 @@ static void exchanges(void **state)
     disk_close();
 }
 
+// Somebody has the file open, so that its removal is not written when it is removed.
+static long make_anew(const char *name, const char *other)
+{
+    struct vnode *v;
+    long r = fh_lookup(name, &v);
+    if (r < 0)
+        return r;
+    r = fh_remove(other, false);
+    if (r == 0)
+        r = fh_remove(name, false);
+    if (r == 0)
+        r = fh_create(name);
+    vnode_put(v);
+    return r;
+}
+
+// A name is removed and made anew in a sector before its first one, where another was.
+static void anew(void **state)
+{
+    (void)state;
+    enum { NAMES = 14, TRIES = 6 }; // the first that fill a sector, beside the dots
+    char name[24], other[24];
+    begin_volume("-s 8", 32 << 20, 33);
+    for (int i = 0; i < 2 * NAMES; i++) {
+        snprintf(name, sizeof name, "one/F%d", i);
+        assert_int_equal(fh_create(name), 0);
+    }
+    for (int i = 0; i < TRIES; i++) {
+        snprintf(name, sizeof name, "one/F%d", NAMES + i);
+        snprintf(other, sizeof other, "one/F%d", i);
+        through_crashes("anew", i, make_anew, name, other, (struct snap *const[]){NULL});
+    }
+    fat_host_unmount();
+    disk_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_clusters),
-        cmocka_unit_test(large_clusters),
-        cmocka_unit_test(renames),
-        cmocka_unit_test(exchanges),
+        cmocka_unit_test(small_clusters), cmocka_unit_test(large_clusters),
+        cmocka_unit_test(renames),        cmocka_unit_test(exchanges),
+        cmocka_unit_test(anew),
     };
     cmocka_set_test_filter(getenv("FAT_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -394,6 +394,8 @@ ASYNC(fat_flush_phases, long r;)
     }
     if (f->r == 0)
         AWAIT(f->r, fat_write_phase, f->m, WRITE_DIRECTORY);
+    if (f->r == 0)
+        f->m->removals = 0;
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

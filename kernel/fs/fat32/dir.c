@@ -155,12 +155,25 @@ ASYNC(fat_dir_load, uint32_t n; long r;)
     ASYNC_END;
 }
 
+static void note_removal(struct fat_inode *dir, const struct fat_place *place,
+                         const struct fat_dirent *e)
+{
+    struct fat_mount *m = dir->m;
+    if (m->removals < FAT_REMOVED) {
+        struct fat_removed *r = &m->removed[m->removals];
+        *r = (struct fat_removed){.dir = dir->v.ino, .n = place->slot / FAT_PER_SECTOR};
+        memcpy(r->name, e->name, sizeof r->name);
+    }
+    m->removals++;
+}
+
 ASYNC(fat_dir_remove, uint64_t sector[FAT_SET_SECTORS]; long r;)
 {
     ASYNC_BEGIN(fat_dir_remove);
     AWAIT(f->r, fat_dir_load, f->dir, f->place, f->sector);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    note_removal(f->dir, f->place, fat_entry_at(f->dir->m, f->place->sector, f->place->in_sector));
     for (uint32_t slot = f->place->first; slot <= f->place->slot; slot++) {
         uint64_t sector = f->sector[slot / FAT_PER_SECTOR - first_sector(f->place)];
         fat_entry_at(f->dir->m, sector, slot % FAT_PER_SECTOR)->name[0] = FAT_DELETED;

@@ -167,6 +167,18 @@ static void write_slot(struct fat_mount *m, const struct plan *p, uint32_t slot,
     fat_dirty(m, sector);
 }
 
+// Whether the disk may still have this name in a sector of `dir` other than its n-th (rule 5 in fat.h).
+static bool removed_elsewhere(const struct fat_inode *dir, const uint8_t name[11], uint32_t n)
+{
+    const struct fat_mount *m = dir->m;
+    for (uint32_t i = 0; i < m->removals && i < FAT_REMOVED; i++) {
+        const struct fat_removed *r = &m->removed[i];
+        if (r->dir == dir->v.ino && r->n != n && !memcmp(r->name, name, sizeof r->name))
+            return true;
+    }
+    return m->removals > FAT_REMOVED;
+}
+
 ASYNC(fat_dir_add, struct plan p; struct fat_dirent new; uint64_t sector[FAT_SET_SECTORS];
       uint32_t n; uint32_t from; uint32_t to; uint32_t per; long r;)
 {
@@ -178,6 +190,11 @@ ASYNC(fat_dir_add, struct plan p; struct fat_dirent new; uint64_t sector[FAT_SET
     f->new.lower = f->dir->m->basis.exact ? f->dir->m->basis.lower : 0;
     if (f->p.at + f->p.slots > FAT_MAX_DIR)
         ASYNC_RETURN(-ENOSPC);
+    if (removed_elsewhere(f->dir, f->new.name, (f->p.at + f->p.slots - 1) / FAT_PER_SECTOR)) {
+        AWAIT(f->r, fat_flush, f->dir->m);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+    }
     if (f->p.at + f->p.slots > f->p.total) {
         f->per = f->dir->m->g.cluster_sectors * FAT_PER_SECTOR;
         AWAIT(f->r, fat_dir_grow, f->dir,

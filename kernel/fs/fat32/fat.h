@@ -14,6 +14,8 @@
 //   2. A chain is freed only after the entry that let go of it is on disk.
 //   3. Rename writes the new entry before it takes the old one away.
 //   4. An entry's size grows on disk only after the data (fat_inode_flush).
+//   5. A name that is removed and made anew in another sector of its directory is gone from the disk
+//      before it comes back, so that no crash leaves it there twice.
 #pragma once
 
 #include "async/async.h"
@@ -31,6 +33,7 @@ enum {
     FAT_BLOCKS_KEPT = 256, // clean blocks remembered per mount
     FAT_DIRTY_MAX = 64,    // dirty blocks before a long operation writes in between
     FAT_STEPS = 512,       // table entries looked at in one go
+    FAT_REMOVED = 8,       // removals remembered until they are on disk
 };
 
 // A few sectors of metadata. Bits count sectors from `sector` on.
@@ -51,6 +54,13 @@ struct fat_place {
     uint32_t first, slot; // first entry of the set; the short one
 };
 
+// A short entry that is removed, but perhaps not yet on disk.
+struct fat_removed {
+    uint64_t dir; // inode number
+    uint32_t n;   // sector of the directory, counted from its start
+    uint8_t name[11];
+};
+
 struct fat_mount {
     struct super *super;
     struct block_device *bdev;
@@ -67,6 +77,10 @@ struct fat_mount {
     uint32_t unflushed;     // something was written that may still be in the device's cache
     int error;              // metadata could not be written: the mount is read-only from then on
     uint32_t complaints;    // about corruption, logged so far
+
+    // Removals since directories were last written; those beyond FAT_REMOVED are only counted. Locked.
+    struct fat_removed removed[FAT_REMOVED];
+    uint32_t removals;
 
     // The name an operation is about, and where names are put together. Locked.
     uint16_t name[FAT_NAME16];

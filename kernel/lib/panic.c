@@ -36,14 +36,27 @@ static void say(const char *fmt, ...)
     panic_puts(buf);
 }
 
-static void say_task(const struct task *t)
+static void say_task(const struct hart *h, const struct task *t)
 {
     struct async_step step[12];
-    say("  task %u %s on hart %u\r\n", t->id, t->name, hart_index());
+    say("  task %u %s on hart %u\r\n", t->id, t->name, h->index);
     size_t n = task_backtrace(t, step, 12);
     for (size_t i = 0; i < n; i++)
         say("    #%u %s %s:%u %s\r\n", (unsigned)i, step[i].function, step[i].file, step[i].line,
             step[i].what);
+}
+
+// Where a hart is and what it runs. One that did not stop is in a kernel function that goes on and on, or stands still.
+static void say_hart(const struct hart *h)
+{
+    uint64_t offset;
+    const char *spun = symbol_at(h->stopped_at, &offset);
+    if (h->index != hart_index() && load_acquire(&h->stop) != 2)
+        say("  hart %u does not answer\r\n", h->index);
+    else if (spun)
+        say("  hart %u spun in %s+0x%lx\r\n", h->index, spun, (unsigned long)offset);
+    if (h->current && h->current->magic == TASK_MAGIC)
+        say_task(h, h->current);
 }
 
 // Every address in the message that lies in the kernel's text, by name.
@@ -78,8 +91,8 @@ void panic(const char *fmt, ...)
     say("\r\nPANIC on hart %u: %s\r\n", hart_index(), text);
     say_names(text);
     for (uint32_t i = 0; i < hart_count; i++)
-        if (harts[i] && harts[i]->current && harts[i]->current->magic == TASK_MAGIC)
-            say_task(harts[i]->current);
+        if (harts[i] && harts[i]->online)
+            say_hart(harts[i]);
     if (panic_hook)
         panic_hook();
     say("halted\r\n");

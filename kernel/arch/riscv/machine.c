@@ -84,10 +84,13 @@ static _Noreturn void stop_here(void)
         __asm__ volatile("wfi");
 }
 
-static void ipi_run(uint32_t bits)
+// at: where a spinner was, or 0.
+static void ipi_run(uint32_t bits, uint64_t at)
 {
-    if (bits & IPI_STOP)
+    if (bits & IPI_STOP) {
+        hart_self.stopped_at = at;
         stop_here();
+    }
     for (uint32_t left = bits; left; left &= left - 1) {
         void (*h)(void) = ipi_handlers[__builtin_ctz(left)];
         if (h)
@@ -104,7 +107,7 @@ void ipi_serve(void)
     if (!bits)
         return;
     atomic_and32(&hart_self.ipi_pending, ~bits);
-    ipi_run(bits);
+    ipi_run(bits, (uint64_t)__builtin_return_address(0));
 }
 
 void irq_poll_slow(uint64_t pending)
@@ -115,14 +118,14 @@ void irq_poll_slow(uint64_t pending)
         csr_clear(sip, SIP_SSIP); // before the bits are taken, or a later IPI is lost
         hart_self.ipis_taken++;
         bits = atomic_swap32(&hart_self.ipi_pending, 0);
-        ipi_run(bits & ~(uint32_t)IPI_PARK);
+        ipi_run(bits & ~(uint32_t)IPI_PARK, 0);
     }
     if (pending & SIP_STIP)
         timers_run();
     if ((pending & SIP_SEIP) && irq_external)
         irq_external();
     if (unlikely(bits & IPI_PARK)) // when nothing of this interrupt is left to do
-        ipi_run(IPI_PARK);
+        ipi_run(IPI_PARK, 0);
 }
 
 static _Noreturn void reset(uint64_t type)
@@ -150,10 +153,10 @@ void machine_halt(void)
     stop_here();
 }
 
-// Asks the other harts to stop and waits at most 100 ms. Panic only: takes no lock.
+// Asks the other harts to stop and waits at most a second. Panic only: takes no lock.
 void machine_stop_others(void)
 {
-    uint64_t until = time_ticks() + timebase_hz / 10;
+    uint64_t until = time_ticks() + timebase_hz;
     for (uint32_t i = 0; i < hart_count; i++)
         if (i != hart_self.index && harts[i] && harts[i]->online)
             ipi_send(i, IPI_STOP);

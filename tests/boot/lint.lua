@@ -22,7 +22,7 @@ local function silent(name)
     for _, f in ipairs(found) do diag(f.kind .. ": " .. f.text) end
 end
 local function named(name)
-    for t in k.tasks() do if t.name == name then return t end end
+    for t in k.tasks():where{name = name} do return t end
 end
 
 silent("nothing is wrong at first")

@@ -43,6 +43,7 @@ struct block_device {
     const struct block_device_ops *ops;
     void *priv;
     uint64_t requests[BLOCK_OPS], sectors[BLOCK_OPS], errors;
+    uint32_t reading_ahead; // tasks that do (mem/readahead.c); atomic
 };
 
 struct block_segment {

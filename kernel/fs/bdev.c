@@ -3,7 +3,8 @@
 //
 // Whatever node is opened, a disk has one page cache while somebody has it open: a vnode of a
 // hidden file system, found by the device's number. When the last opener closes, it is written
-// back and let go, so that a file system mounted afterwards sees what was written.
+// back and let go, so that a file system mounted afterwards sees what was written. Each disk has a hidden
+// file system of its own, made at the first open and kept: one that does not answer is nothing to the others.
 #include "dev/block.h"
 #include "fs/devfs.h"
 #include "fs/file.h"
@@ -32,8 +33,7 @@ struct disk {
     struct block_device *bdev;
 };
 
-static struct super *bdev_super;
-static struct mutex bdev_mutex; // one open at a time, so that a disk gets one vnode
+static struct mutex bdev_mutex; // one at a time makes a hidden file system
 
 static uint64_t disk_bytes(const struct block_device *bdev)
 {
@@ -147,16 +147,17 @@ ASYNC_IMPL(disk_evict, vnode_evict, long r;)
 
 static const struct vnode_ops disk_vnode_ops = {.fsync = &disk_fsync_fn, .evict = &disk_evict_fn};
 
-static struct vnode *disk_vnode(struct block_device *bdev, uint64_t rdev)
+static struct vnode *disk_vnode(struct super *super, uint64_t rdev)
 {
     struct disk *d = kzalloc(sizeof *d);
     if (!d)
         return NULL;
-    vnode_init(&d->v, bdev_super, &disk_vnode_ops, rdev, S_IFBLK | 0600);
-    d->bdev = bdev;
+    vnode_init(&d->v, super, &disk_vnode_ops, rdev, S_IFBLK | 0600);
+    d->bdev = super->bdev;
     d->v.rdev = rdev;
-    d->v.size = disk_bytes(bdev);
+    d->v.size = disk_bytes(super->bdev);
     phys_init(&d->pages, PHYS_FILE, &disk_phys_ops, &d->v, d->v.size);
+    d->pages.reading_ahead = &d->bdev->reading_ahead;
     d->v.pages = &d->pages;
     vnode_hash_insert(&d->v);
     return &d->v;
@@ -169,26 +170,62 @@ static struct disk *disk_of(const struct file *file)
     return file->priv;
 }
 
-ASYNC_IMPL(bdev_open, file_open, struct vnode *v; struct block_device *bdev; long r;)
+static const struct filesystem bdev_fs = {.name = "bdev"};
+static const struct super_ops bdev_super_ops = {.statfs = NULL};
+
+struct super *devfs_disk_files(const struct block_device *bdev)
+{
+    struct super *found = NULL;
+    spin_lock(&super_lock);
+    LIST_FOREACH(it, &super_list) {
+        struct super *super = list_entry(it, struct super, all);
+        if (super->fs == &bdev_fs && super->bdev == bdev)
+            found = super;
+    }
+    spin_unlock(&super_lock);
+    return found;
+}
+
+ASYNC_DECL(bdev_super, struct block_device *bdev; struct super **out;);
+ASYNC(bdev_super, long r;)
+{
+    ASYNC_BEGIN(bdev_super);
+    AWAIT(f->r, mutex_lock, &bdev_mutex, false);
+    *f->out = devfs_disk_files(f->bdev);
+    if (!*f->out)
+        *f->out = super_new(&bdev_fs, &bdev_super_ops, f->bdev, f->bdev->name);
+    ASYNC_RETURN(*f->out ? 0 : -ENOMEM);
+    ASYNC_FINALLY;
+    if (mutex_held(&bdev_mutex, t))
+        mutex_unlock(&bdev_mutex, t);
+    ASYNC_END;
+}
+
+ASYNC_IMPL(bdev_open, file_open, struct super *super; struct vnode *v; struct block_device *bdev;
+           long r;)
 {
     ASYNC_BEGIN(bdev_open);
+    f->super = NULL;
     f->bdev = devfs_block_device(f->file->vnode->rdev);
     if (!f->bdev)
         ASYNC_RETURN(-ENXIO);
     if (f->file->writable && f->bdev->read_only)
         ASYNC_RETURN(-EROFS);
-    AWAIT(f->r, mutex_lock, &bdev_mutex, false);
-    AWAIT(f->r, vnode_find, bdev_super, f->file->vnode->rdev, &f->v);
+    AWAIT(f->r, bdev_super, f->bdev, &f->super);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, mutex_lock, &f->super->rename_lock, false); // one open at a time makes the vnode
+    AWAIT(f->r, vnode_find, f->super, f->file->vnode->rdev, &f->v);
     if (!f->v)
-        f->v = disk_vnode(f->bdev, f->file->vnode->rdev);
+        f->v = disk_vnode(f->super, f->file->vnode->rdev);
     f->file->priv = f->v;
     if (!f->v)
         ASYNC_RETURN(-ENOMEM);
     f->file->data = f->v;
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
-    if (mutex_held(&bdev_mutex, t))
-        mutex_unlock(&bdev_mutex, t);
+    if (f->super && mutex_held(&f->super->rename_lock, t))
+        mutex_unlock(&f->super->rename_lock, t);
     ASYNC_END;
 }
 
@@ -267,14 +304,8 @@ static void proc_partitions(struct text *out)
 }
 PROC(partitions, proc_partitions);
 
-static const struct filesystem bdev_fs = {.name = "bdev"};
-static const struct super_ops bdev_super_ops = {.statfs = NULL};
-
 static void bdev_init(void)
 {
     mutex_init(&bdev_mutex, "disks");
-    bdev_super = super_new(&bdev_fs, &bdev_super_ops, NULL, "bdev");
-    if (!bdev_super)
-        panic("no memory for disks as files");
 }
 INIT(INIT_CORE, bdev_init);

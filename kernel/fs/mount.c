@@ -134,14 +134,14 @@ ASYNC(super_shutdown, long r;)
         YIELD();
     if (f->super->ops && f->super->ops->empty)
         AWAIT_VIA(f->r, super_sync, f->super->ops->empty, f->super);
-    AWAIT(f->r, vnode_reaper_flush, 0);
+    AWAIT(f->r, vnode_reaper_flush, f->super, false);
     if (f->super->ops && f->super->ops->sync) {
         AWAIT_VIA(f->r, super_sync, f->super->ops->sync, f->super);
         if (f->r < 0)
             log_error("unmounting %s: error %ld, data may be lost", f->super->source, -f->r);
     }
     vnode_put(f->super->root);
-    AWAIT(f->r, vnode_reaper_flush, f->super);
+    AWAIT(f->r, vnode_reaper_flush, f->super, true);
     if (f->super->ops && f->super->ops->unmount)
         AWAIT_VIA(f->r, super_unmount, f->super->ops->unmount, f->super);
     super_free(f->super);
@@ -238,7 +238,9 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
             ASYNC_RETURN(f->r);
         if (device_mounted(f->bdev))
             ASYNC_RETURN(-EBUSY);
-        AWAIT(f->r, vnode_reaper_flush, 0); // what was written to the disk as a file is on it
+        f->super = devfs_disk_files(f->bdev);
+        if (f->super) // what was written to the disk as a file is on it
+            AWAIT(f->r, vnode_reaper_flush, f->super, false);
     }
     SHIELD_BEGIN();
     AWAIT(f->r, mutex_lock, &super_mutex, false);

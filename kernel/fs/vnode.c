@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Vnodes and supers: birth, references, identity, and the reaper that lets go of them.
+// Vnodes and supers: birth, references, identity. How they go: reaper.c.
 //
-// The last vnode_put may happen anywhere, also in a FINALLY; what letting go involves (write-back,
-// freeing clusters, dropping thousands of pages) may wait. So a vnode that needs more than kfree
-// is queued to the reaper task. A vnode is dying from the moment its count is 0: vnode_find does
-// not resurrect it but waits until it is gone.
+// A vnode is dying from the moment its count is 0: vnode_find does not resurrect it but waits until it is gone.
 #include "fs/vnode.h"
 
 #include "fs/file.h"
+#include "fs/vnode_impl.h"
 #include "lib/init.h"
 #include "lib/log.h"
 #include "mem/phys.h"
@@ -37,12 +35,8 @@ ASYNC_IFACE_DEFINE(fs_mount);
 
 enum { VNODE_BUCKETS = 256 };
 
-static struct spinlock vnode_lock = SPINLOCK_INIT("vnode hash"); // guards the three below
+struct spinlock vnode_lock = SPINLOCK_INIT("vnode hash");
 static struct list vnode_hash[VNODE_BUCKETS];
-static struct list reap_queue = LIST_INIT(reap_queue);
-static struct waitq reap_waiters = {
-    LIST_INIT(reap_waiters.head)}; // the reaper, and who waits for it
-static uint32_t reaping;           // vnodes queued or being evicted
 
 // ---- supers
 
@@ -54,8 +48,10 @@ struct super *super_new(const struct filesystem *fs, const struct super_ops *ops
 {
     static uint32_t last_minor;
     struct super *super = kzalloc(sizeof *super);
-    if (!super)
+    if (!super || !(super->reaper = reaper_for(bdev))) {
+        kfree(super);
         return NULL;
+    }
     super->fs = fs;
     super->ops = ops;
     super->bdev = bdev;
@@ -76,6 +72,7 @@ void super_free(struct super *super)
     spin_lock(&super_lock);
     list_remove(&super->all);
     spin_unlock(&super_lock);
+    reaper_end(super->reaper);
     kfree(super);
 }
 
@@ -235,19 +232,19 @@ ASYNC(vnode_find, struct waiter w;)
     waiter_init(&f->w);
     for (;;) {
         spin_lock(&vnode_lock);
-        waitq_remove(&reap_waiters, &f->w);
+        waitq_remove(&f->super->reaper->waiters, &f->w);
         *f->out = find_locked(f->super, f->ino);
         if (*f->out == NULL || try_get(*f->out)) {
             spin_unlock(&vnode_lock);
             ASYNC_RETURN(0);
         }
         *f->out = NULL;
-        waitq_add(&reap_waiters, &f->w, t);
+        waitq_add(&f->super->reaper->waiters, &f->w, t);
         spin_unlock(&vnode_lock);
         SUSPEND("a dying vnode of the same number");
     }
     ASYNC_FINALLY;
-    waiter_finish(&vnode_lock, &reap_waiters, &f->w);
+    waiter_finish(&vnode_lock, &f->super->reaper->waiters, &f->w);
     ASYNC_END;
 }
 
@@ -259,7 +256,7 @@ void vnode_hash_insert(struct vnode *v)
     spin_unlock(&vnode_lock);
 }
 
-static void unhash_locked(struct vnode *v)
+void vnode_unhash_locked(struct vnode *v)
 {
     if (v->flags & VNODE_HASHED)
         list_remove(&v->hash);
@@ -269,117 +266,18 @@ static void unhash_locked(struct vnode *v)
 void vnode_hash_remove(struct vnode *v)
 {
     spin_lock(&vnode_lock);
-    unhash_locked(v);
+    vnode_unhash_locked(v);
     spin_unlock(&vnode_lock);
 }
 
 void vnode_rehash(struct vnode *v, uint64_t ino)
 {
     spin_lock(&vnode_lock);
-    unhash_locked(v);
+    vnode_unhash_locked(v);
     v->ino = ino;
     list_push_front(bucket_of(v->super, ino), &v->hash);
     v->flags |= VNODE_HASHED;
     spin_unlock(&vnode_lock);
-}
-
-// ---- letting go
-
-static void free_memory(struct vnode *v)
-{
-    spin_lock(&v->super->lock);
-    list_remove(&v->in_super);
-    bool last = list_empty(&v->super->vnodes);
-    spin_unlock(&v->super->lock);
-    if (unlikely(last)) {
-        spin_lock(&vnode_lock);
-        waitq_wake_all(&reap_waiters);
-        spin_unlock(&vnode_lock);
-    }
-    if (v->ops->free_vnode)
-        v->ops->free_vnode(v);
-    else
-        kfree(v);
-}
-
-void vnode_release(struct vnode *v)
-{
-    v->flags |= VNODE_DYING;
-    bool no_pages = !v->pages || (!v->pages->ops->fill && !v->pages->tree.root &&
-                                  list_empty(&v->pages->dirty_link)); // reads may be in flight
-    if (!v->ops->evict && no_pages && !(v->flags & VNODE_HASHED)) {
-        free_memory(v);
-        return;
-    }
-    spin_lock(&vnode_lock);
-    list_push_back(&reap_queue, &v->reap);
-    reaping++;
-    waitq_wake_all(&reap_waiters);
-    spin_unlock(&vnode_lock);
-}
-
-ASYNC_DECL(vnode_dispose, struct vnode *v;);
-ASYNC(vnode_dispose, long r;)
-{
-    ASYNC_BEGIN(vnode_dispose);
-    if (f->v->ops->evict) {
-        AWAIT_VIA(f->r, vnode_evict, f->v->ops->evict, f->v);
-        if (f->r < 0)
-            log_error("%s: letting go of inode %lu: error %ld", f->v->super->source,
-                      (unsigned long)f->v->ino, -f->r);
-    }
-    if (f->v->pages)
-        AWAIT(f->r, phys_destroy, f->v->pages);
-    vnode_hash_remove(f->v);
-    free_memory(f->v);
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-ASYNC_DECL(vnode_reaper, int unused;);
-ASYNC(vnode_reaper, struct waiter w; struct vnode *v; long r;)
-{
-    ASYNC_BEGIN(vnode_reaper);
-    waiter_init(&f->w);
-    for (;;) {
-        spin_lock(&vnode_lock);
-        while (list_empty(&reap_queue)) {
-            waitq_add(&reap_waiters, &f->w, t);
-            spin_unlock(&vnode_lock);
-            SUSPEND("vnodes to let go of");
-            spin_lock(&vnode_lock);
-            waitq_remove(&reap_waiters, &f->w);
-        }
-        f->v = list_entry(list_pop_front(&reap_queue), struct vnode, reap);
-        spin_unlock(&vnode_lock);
-        AWAIT(f->r, vnode_dispose, f->v);
-        spin_lock(&vnode_lock);
-        reaping--;
-        waitq_wake_all(&reap_waiters);
-        spin_unlock(&vnode_lock);
-    }
-    ASYNC_FINALLY;
-    ASYNC_END;
-}
-
-ASYNC(vnode_reaper_flush, struct waiter w;)
-{
-    ASYNC_BEGIN(vnode_reaper_flush);
-    waiter_init(&f->w);
-    spin_lock(&vnode_lock);
-    while (reaping || (f->super && !list_empty(&f->super->vnodes))) {
-        waitq_add(&reap_waiters, &f->w, t);
-        spin_unlock(&vnode_lock);
-        SUSPEND("the vnode reaper");
-        spin_lock(&vnode_lock);
-        waitq_remove(&reap_waiters, &f->w);
-    }
-    spin_unlock(&vnode_lock);
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    waiter_finish(&vnode_lock, &reap_waiters, &f->w);
-    ASYNC_END;
 }
 
 void vnodes_init(void)
@@ -388,10 +286,4 @@ void vnodes_init(void)
         list_init(&vnode_hash[i]);
 }
 
-static void reaper_start(void)
-{
-    if (!SPAWN("reaper", vnode_reaper, 0))
-        panic("no memory for the vnode reaper");
-}
 INIT(INIT_CORE, vnodes_init);
-INIT(INIT_DRIVERS, reaper_start);

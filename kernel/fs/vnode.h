@@ -7,7 +7,7 @@
 // comment at each says what NULL means.
 //
 // References: a vnode is held by its dentry, by open files (through the dentry), by mappings. When
-// the last one goes, `evict` runs in the reaper task: there the file system writes back what is
+// the last one goes, `evict` runs in a reaper task: there the file system writes back what is
 // dirty or, when nlink is 0, frees the file's storage; then the memory is freed.
 //
 // Locks: directory operations (lookup, create .. rename, readdir) run with the directory's
@@ -230,7 +230,8 @@ struct super {
     struct mutex rename_lock;
     struct spinlock lock; // guards vnodes
     struct list vnodes;
-    struct list all; // list of supers
+    struct reaper *reaper; // reaper.c
+    struct list all;       // list of supers
     char source[64];
     void *priv;
 };
@@ -297,9 +298,9 @@ void vnode_hash_insert(struct vnode *v);
 void vnode_hash_remove(struct vnode *v);          // e.g. unlinked: the number may be used again
 void vnode_rehash(struct vnode *v, uint64_t ino); // renamed: its number changes
 
-// Until no released vnode waits for its evict, and super (NULL: any may) has no vnode left. All of its have been let go of
-// but by the flusher, which soon will.
-ASYNC_DECL(vnode_reaper_flush, struct super *super;);
+// Until no released vnode of the super waits for its evict; `all`: and it has no vnode left. All of its have been let go
+// of then but by the flusher, which soon will.
+ASYNC_DECL(vnode_reaper_flush, struct super *super; bool all;);
 
 void vnode_getattr_default(struct vnode *v, struct stat_k *st);
 const struct file_ops *vnode_file_ops(struct vnode *v); // device nodes: by number

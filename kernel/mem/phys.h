@@ -65,8 +65,10 @@ struct phys {
     uint64_t pages, dirty, writing; // counts
     uint32_t shared_writable;       // MAP_SHARED mappings that may write
     struct readahead ahead;         // of faults
-    struct list mappings;           // mapping.in_phys
-    struct waitq waiters;           // for BUSY or WRITEBACK pages of this object
+    uint32_t *
+        reading_ahead; // tasks that read ahead from its store, which outlives it; phys_init: NULL, one for all
+    struct list mappings; // mapping.in_phys
+    struct waitq waiters; // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;
     void *owner;             // the vnode
     struct list dirty_link;  // in the list of objects with dirty pages

@@ -11,7 +11,8 @@
 // read, and they keep the object, whose destruction and truncation wait for them. So the task holds
 // no reference on the file, and nobody who closes, unlinks or unmounts is told of it. If it cannot
 // be started, or the disk fails, the pages leave the tree, and who wants one reads it himself. Pages
-// never used are not RECENT: the first to be given up.
+// never used are not RECENT: the first to be given up. Each store has so many tasks and no more, so that one that does not
+// answer leaves the others theirs.
 #include "mem/phys_internal.h"
 
 enum {
@@ -76,7 +77,19 @@ uint32_t ahead_failed(struct readahead *ra)
 
 // ---- reading
 
-ASYNC_DECL(read_ahead, struct phys *ph; uint64_t index; uint32_t count;
+static uint32_t *tasks_of(const struct phys *ph)
+{
+    static uint32_t others;
+    return ph->reading_ahead ? ph->reading_ahead : &others;
+}
+
+static void task_end(uint32_t *tasks)
+{
+    atomic_add32(tasks, -1u);
+    atomic_add32(&phys_totals.reading_ahead, -1u);
+}
+
+ASYNC_DECL(read_ahead, struct phys *ph; uint64_t index; uint32_t count; uint32_t *tasks;
            struct page *pages[WINDOW_SEQUENTIAL];);
 ASYNC(read_ahead, long r;)
 {
@@ -84,18 +97,19 @@ ASYNC(read_ahead, long r;)
     AWAIT(f->r, phys_read_run, f->ph, f->index, f->pages, f->count);
     ASYNC_RETURN(f->r); // ph may be gone
     ASYNC_FINALLY;
-    atomic_add32(&phys_totals.reading_ahead, -1u);
+    task_end(f->tasks);
     ASYNC_END;
 }
 
 // May there be one more task? What the kernel keeps for itself is not for this.
-static bool task_begin(void)
+static bool task_begin(uint32_t *tasks)
 {
     if (frame_spare() < frame_reserve / 2)
         return false;
-    if (atomic_add32(&phys_totals.reading_ahead, 1) < TASKS_MOST)
+    atomic_add32(&phys_totals.reading_ahead, 1);
+    if (atomic_add32(tasks, 1) < TASKS_MOST)
         return true;
-    atomic_add32(&phys_totals.reading_ahead, -1u);
+    task_end(tasks);
     return false;
 }
 
@@ -108,7 +122,7 @@ static bool start(struct read_ahead_args *a)
     }
     if (a->count)
         phys_finish_run(a->ph, a->index, a->count, a->pages, false);
-    atomic_add32(&phys_totals.reading_ahead, -1u);
+    task_end(a->tasks);
     return false;
 }
 
@@ -128,6 +142,7 @@ bool phys_read_ahead(struct phys *ph, struct readahead *ra, uint64_t seen, uint3
 {
     struct read_ahead_args a;
     a.ph = ph;
+    a.tasks = tasks_of(ph);
     spin_lock(&ph->lock);
     uint32_t want = min_pages(2 * ra->window, window_most(ra, how));
     if (ra->trigger != seen) { // another reader of the same file was here
@@ -135,7 +150,7 @@ bool phys_read_ahead(struct phys *ph, struct readahead *ra, uint64_t seen, uint3
         return false;
     }
     ra->trigger = AHEAD_NOWHERE;
-    if (!want || !task_begin()) {
+    if (!want || !task_begin(a.tasks)) {
         spin_unlock(&ph->lock);
         return false;
     }
@@ -153,10 +168,11 @@ void phys_will_need(struct phys *ph, uint64_t lo, uint64_t hi)
 {
     struct read_ahead_args a;
     a.ph = ph;
+    a.tasks = tasks_of(ph);
     if (!phys_can_evict(ph) || lo >= hi)
         return;
     hi = hi - lo < WILL_NEED_MOST ? hi : lo + WILL_NEED_MOST;
-    for (uint32_t done = 1; done && lo < hi && task_begin(); lo += done) {
+    for (uint32_t done = 1; done && lo < hi && task_begin(a.tasks); lo += done) {
         spin_lock(&ph->lock);
         done = claim(&a, lo, min_pages((uint32_t)(hi - lo), WINDOW_SEQUENTIAL));
         spin_unlock(&ph->lock);

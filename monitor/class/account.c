@@ -31,8 +31,9 @@ static void empty_name_cache(void)
     LIST_FOREACH(it, &super_list)
         while (dentry_forget_super(list_entry(it, struct super, all)))
             fiber_yield(session_fiber());
+    LIST_FOREACH(it, &super_list)
+        session_await(vnode_reaper_flush, list_entry(it, struct super, all), false);
     mutex_unlock(&super_mutex, session_task());
-    session_await(vnode_reaper_flush, 0);
 }
 
 static void count_frames(lua_State *L)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Random operations on a tmpfs tree beside a naive model: a table of paths and a table of files.
 // sources: kernel/fs/dentry.c kernel/fs/walk.c kernel/fs/perm.c kernel/fs/names.c
-// sources: kernel/fs/rename.c kernel/fs/mount.c kernel/fs/fsctx.c kernel/fs/vnode.c
+// sources: kernel/fs/rename.c kernel/fs/mount.c kernel/fs/fsctx.c kernel/fs/vnode.c kernel/fs/reaper.c
 // sources: kernel/fs/file.c kernel/fs/fdtable.c kernel/fs/lock.c kernel/fs/open.c
 // sources: kernel/fs/pagecache.c kernel/fs/tmpfs.c kernel/fs/tmpfs_dir.c kernel/fs/iobuf.c kernel/fs/pipe.c
 // sources: kernel/fs/pipe_end.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
@@ -406,7 +406,7 @@ static void emptied(void **state)
             }
     vfs_settle();
     check_dir("");
-    assert_int_equal(RUN(vnode_reaper_flush, 0), 0);
+    assert_int_equal(RUN(vnode_reaper_flush, root_path.mount->super, false), 0);
     uint64_t before = frame_free_count();
     struct file *file;
     static uint8_t big[1 << 20];
@@ -416,7 +416,7 @@ static void emptied(void **state)
         file_put(file);
         assert_int_equal(v_remove("/big", false), 0);
     }
-    assert_int_equal(RUN(vnode_reaper_flush, 0), 0);
+    assert_int_equal(RUN(vnode_reaper_flush, root_path.mount->super, false), 0);
     vfs_settle();
     assert_int_equal(frame_free_count(), before);
 }

@@ -49,6 +49,7 @@ void fat_inode_init(struct fat_inode *ip, struct fat_mount *m, const struct fat_
     ip->shown = v->size;
     ip->valid = (v->size + FAT_SECTOR - 1) & ~(uint64_t)(FAT_SECTOR - 1);
     phys_init(&ip->pages, PHYS_FILE, &fat_phys_ops, v, v->size);
+    ip->pages.reading_ahead = &m->bdev->reading_ahead;
     v->pages = &ip->pages;
 }
 

@@ -108,7 +108,7 @@ ASYNC_IMPL(fat_sync, super_sync, long r;)
 {
     ASYNC_BEGIN(fat_sync);
     SHIELD_BEGIN();
-    AWAIT(f->r, vnode_reaper_flush, 0); // files just closed are on their way
+    AWAIT(f->r, vnode_reaper_flush, f->super, false); // files just closed are on their way
     AWAIT(f->r, fat_sync_all, f->super->priv);
     SHIELD_END();
     ASYNC_RETURN(f->r);

@@ -551,6 +551,26 @@ static void huge_forks(void **state)
     huge_end();
 }
 
+// A device's page is its own until it is given back, whatever becomes of the 2 MiB around it.
+static void huge_pinned(void **state)
+{
+    (void)state;
+    struct user_pin pin;
+    huge_begin();
+    assert_int_equal(CALL(user_pin, hm.s, huge_at(9), 8, ACCESS_WRITE, &pin), 0);
+    struct page *pg = pin.page[0];
+    *(uint64_t *)page_kva(pg) = 77;
+    assert_int_equal(CALL(space_discard, hm.s, hm.huge, 512 * PAGE_SIZE), 0);
+    assert_int_equal(hm.s->huge, 0);
+    for (unsigned i = 0; i < 512; i++)
+        assert_int_equal(store_on(0, hm.s, huge_at(i), i), 0);
+    assert_int_equal(pg->kind, FRAME_ANON);
+    assert_int_equal(pg->refs, 1);
+    assert_int_equal(*(uint64_t *)page_kva(pg), 77);
+    user_unpin(&pin);
+    huge_end();
+}
+
 // Where it is not wanted, or there is no run, 4 KiB do.
 static bool fail_once(void) // in a task, not the making of one
 {
@@ -1373,6 +1393,7 @@ int main(void)
         cmocka_unit_test(huge_parts),
         cmocka_unit_test(huge_moves),
         cmocka_unit_test(huge_forks),
+        cmocka_unit_test(huge_pinned),
         cmocka_unit_test(huge_not),
         cmocka_unit_test(huge_late),
         cmocka_unit_test(unmap_parts),

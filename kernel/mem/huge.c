@@ -2,7 +2,7 @@
 // 2 MiB pages: made by a first write, split when a part of one is to change, freed whole. See huge.h.
 //
 // Clearing 2 MiB takes longer than a poll may, so the run is filled before the space is locked, and mapped if
-// nothing else has come there. Whatever is missing, the run, a table, the mapping by then, the fault goes on
+// nothing else has come there. One does it, and others who touch the same 2 MiB meanwhile wait. Whatever is missing, the run, a table, the mapping by then, the fault goes on
 // with a page of 4 KiB and says nothing.
 #include "mem/huge.h"
 #include "mem/space_internal.h"
@@ -76,9 +76,72 @@ static bool map_run(struct space *s, va_t va, pa_t run)
     return table;
 }
 
-ASYNC(huge_fault, pa_t run; uint32_t done;)
+struct fill {
+    struct list link; // in space.filling
+    va_t at;          // 2 MiB; 0: not there
+};
+
+// Lock held.
+static bool being_filled(const struct space *s, va_t va)
+{
+    LIST_FOREACH(it, &s->filling)
+        if (list_entry(it, struct fill, link)->at == (va & ~(HUGE_SIZE - 1)))
+            return true;
+    return false;
+}
+
+// Nobody is at it.
+static bool fill_begin(struct space *s, va_t va, struct fill *fill)
+{
+    spin_lock(&s->lock);
+    bool first = !being_filled(s, va);
+    if (first) {
+        fill->at = va & ~(HUGE_SIZE - 1);
+        list_push_back(&s->filling, &fill->link);
+    }
+    spin_unlock(&s->lock);
+    return first;
+}
+
+static void fill_end(struct space *s, struct fill *fill)
+{
+    if (!fill->at)
+        return;
+    spin_lock(&s->lock);
+    list_remove(&fill->link);
+    waitq_wake_all(&s->filled);
+    spin_unlock(&s->lock);
+}
+
+ASYNC_DECL(wait_filled, struct space *s; va_t va;);
+ASYNC(wait_filled, struct waiter w;)
+{
+    ASYNC_BEGIN(wait_filled);
+    waiter_init(&f->w);
+    spin_lock(&f->s->lock);
+    while (being_filled(f->s, f->va)) {
+        waitq_add(&f->s->filled, &f->w, t);
+        spin_unlock(&f->s->lock);
+        SUSPEND("2 MiB being cleared");
+        spin_lock(&f->s->lock);
+    }
+    waitq_remove(&f->s->filled, &f->w);
+    spin_unlock(&f->s->lock);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    waiter_finish(&f->s->lock, &f->s->filled, &f->w);
+    ASYNC_END;
+}
+
+ASYNC(huge_fault, struct fill fill; pa_t run; uint32_t done; long r;)
 {
     ASYNC_BEGIN(huge_fault);
+    f->run = 0;
+    f->fill.at = 0;
+    if (!fill_begin(f->s, f->va, &f->fill)) {
+        AWAIT(f->r, wait_filled, f->s, f->va);
+        ASYNC_RETURN(f->r);
+    }
     f->run = frame_try_run(PT_ENTRIES);
     if (!f->run ||
         frame_spare() < 2 * frame_reserve) // others have taken theirs since it was looked
@@ -92,6 +155,7 @@ ASYNC(huge_fault, pa_t run; uint32_t done;)
     ASYNC_FINALLY;
     if (f->run)
         frame_unref_run(f->run, HUGE_ORDER);
+    fill_end(f->s, &f->fill);
     ASYNC_END;
 }
 

@@ -54,8 +54,8 @@ static inline bool huge_would_fit(const struct mapping *m, va_t va)
 
 // Is a first write here, where no table is yet, to get 2 MiB? Not when memory is short or in pieces.
 bool huge_wanted(const struct space *s, const struct mapping *m, va_t va);
-// Takes 2 MiB, clears them in steps without the lock, maps them if they are still wanted. 0, -EINTR: in
-// either case there may be none, and the fault goes on with 4 KiB.
+// Takes 2 MiB, clears them in steps without the lock, maps them if they are still wanted; or waits until somebody has who does
+// the same for this place. 0, -EINTR: in either case there may be none, and the fault goes on with 4 KiB.
 ASYNC_DECL(huge_fault, struct space *s; va_t va;);
 
 // If a leaf is over va, its table takes its place, and all harts have forgotten it.

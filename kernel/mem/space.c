@@ -41,6 +41,8 @@ struct space *space_new(void)
     spin_init(&s->lock, "space");
     mutex_init(&s->mutate, "space");
     list_init(&s->table_list);
+    list_init(&s->filling);
+    waitq_init(&s->filled);
     range_map_init(&s->map, &mapping_range_ops);
     s->stack_top = USER_TOP - PAGE_SIZE;
     s->mmap_top = s->stack_top - s->stack_limit;

@@ -77,10 +77,12 @@ struct space {
     bool lock_future;     // mlockall(MCL_FUTURE): new mappings are locked
     bool not_random;      // ADDR_NO_RANDOMIZE: each part of an image has one place
     bool no_huge; // PR_SET_THP_DISABLE: nothing is mapped ahead of its first touch, no 2 MiB page
-    uint64_t mapped;   // bytes in mappings
-    uint64_t resident; // user frames in the page table
-    uint64_t tables;   // table frames, root included
-    uint64_t huge;     // 2 MiB leaves (mem/huge.h)
+    uint64_t mapped;     // bytes in mappings
+    uint64_t resident;   // user frames in the page table
+    uint64_t tables;     // table frames, root included
+    uint64_t huge;       // 2 MiB leaves (mem/huge.h)
+    struct list filling; // lock. 2 MiB that somebody clears pages for; who else wants them waits:
+    struct waitq filled;
     va_t
         walked; // what user copies walked to last: va >> WALK_SHIFT, and the leaf table there, while it lives
     pte_t *walked_table;

@@ -655,6 +655,44 @@ static void huge_late(void **state)
     assert_int_equal(in_use(), before);
 }
 
+// Two touch the same 2 MiB at once: one clears pages, and both have them.
+static void huge_twice(void **state)
+{
+    (void)state;
+    static long result[2];
+    leave_all();
+    uint64_t before = in_use(), free = frame_free_count(), most = 0;
+    struct space *s = space_new();
+    va_t va = map_at(s, 0x40000000, 2 * 512, RW, 0);
+    for (unsigned i = 0; i < 2; i++)
+        SPAWN("touch", call_space_fault, &result[i],
+              (struct space_fault_args){s, va + i * 9 * PAGE_SIZE, ACCESS_WRITE});
+    while (executor_step())
+        most = free - frame_free_count() > most ? free - frame_free_count() : most;
+    hart_self.current = NULL;
+    assert_in_range(most, 512, 512 + 64);
+    assert_int_equal(result[0] | result[1], 0);
+    assert_int_equal(s->huge, 1);
+    assert_int_equal(s->resident, 512);
+
+    // the first is stopped amid it: the other takes a page of its own
+    struct task *first = SPAWN("touch", call_space_fault, &result[0],
+                               (struct space_fault_args){s, va + HUGE_SIZE, ACCESS_WRITE});
+    SPAWN("touch", call_space_fault, &result[1],
+          (struct space_fault_args){s, va + HUGE_SIZE + 9 * PAGE_SIZE, ACCESS_WRITE});
+    executor_step();
+    executor_step();
+    hart_self.current = NULL;
+    task_cancel(first);
+    result[1] = 1;
+    run_all();
+    assert_int_equal(result[1], 0);
+    assert_int_equal(s->huge, 1);
+    release(s);
+    leave_all();
+    assert_int_equal(in_use(), before);
+}
+
 // The middle, the head and the tail of a mapping go; what stays, stays.
 static void unmap_parts(void **state)
 {
@@ -1396,6 +1434,7 @@ int main(void)
         cmocka_unit_test(huge_pinned),
         cmocka_unit_test(huge_not),
         cmocka_unit_test(huge_late),
+        cmocka_unit_test(huge_twice),
         cmocka_unit_test(unmap_parts),
         cmocka_unit_test(tables_come_back),
         cmocka_unit_test(fork_copies_on_write),

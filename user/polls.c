@@ -5,14 +5,18 @@
 //
 // Shapes: `sparse`, a page in each of 4,000 2 MiB; `wide`, a page in each of 80 GiB; `huge`, 48 pages of 2 MiB; `dense`,
 // 1,000 pages and nothing else; `big`, 16,000; `many`, 10,000 mappings without a page, of which none is like the next.
-// Calls: unmap, exit, exec, fork, move, protect, discard, flags, shrink, mincore.
+// No memory: `watched`, an epoll with 20,000 watches; `shared`, the same, and another has half of the files, too.
+// Calls: unmap, exit, exec, fork, move, protect, discard, flags, shrink, mincore; nest, which is for the last.
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,15 +77,40 @@ static uint64_t many(unsigned count)
     return count * PAGE;
 }
 
+static int epoll_of_many;
+
+static void watch(int ep, int fd)
+{
+    need(!epoll_ctl(ep, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN}), "epoll_ctl");
+}
+
+static uint64_t watched(unsigned count, unsigned shared)
+{
+    struct rlimit most = {count + 100, count + 100};
+    int other = epoll_create1(0);
+    epoll_of_many = epoll_create1(0);
+    need(!setrlimit(RLIMIT_NOFILE, &most), "setrlimit");
+    for (unsigned i = 0; i < count; i++) {
+        int fd = eventfd(0, 0);
+        need(fd >= 0, "eventfd");
+        watch(epoll_of_many, fd);
+        if (i < shared)
+            watch(other, fd);
+    }
+    return PAGE;
+}
+
 static uint64_t make(const char *shape)
 {
-    return !strcmp(shape, "sparse")  ? touched(4000, MIB2, MADV_NOHUGEPAGE)
-           : !strcmp(shape, "wide")  ? touched(80, GIB, MADV_NOHUGEPAGE)
-           : !strcmp(shape, "huge")  ? touched(48, MIB2, MADV_HUGEPAGE)
-           : !strcmp(shape, "dense") ? touched(1000, PAGE, MADV_NOHUGEPAGE)
-           : !strcmp(shape, "big")   ? touched(16000, PAGE, MADV_NOHUGEPAGE)
-           : !strcmp(shape, "many")  ? many(10000)
-                                     : 0;
+    return !strcmp(shape, "watched")  ? watched(20000, 0)
+           : !strcmp(shape, "shared") ? watched(20000, 10000)
+           : !strcmp(shape, "sparse") ? touched(4000, MIB2, MADV_NOHUGEPAGE)
+           : !strcmp(shape, "wide")   ? touched(80, GIB, MADV_NOHUGEPAGE)
+           : !strcmp(shape, "huge")   ? touched(48, MIB2, MADV_HUGEPAGE)
+           : !strcmp(shape, "dense")  ? touched(1000, PAGE, MADV_NOHUGEPAGE)
+           : !strcmp(shape, "big")    ? touched(16000, PAGE, MADV_NOHUGEPAGE)
+           : !strcmp(shape, "many")   ? many(10000)
+                                      : 0;
 }
 
 // ---- calls
@@ -118,6 +147,8 @@ static void call(const char *what, uint64_t len)
         need(mremap(PLACE, len, PAGE, 0) == PLACE, what);
     else if (!strcmp(what, "mincore"))
         need(!mincore(PLACE, len, vector), what);
+    else if (!strcmp(what, "nest"))
+        (void)epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, epoll_of_many, &(struct epoll_event){0});
     else
         _exit(!strcmp(what, "exit") ? 0 : 3);
     sched_yield();
@@ -127,7 +158,7 @@ static void call(const char *what, uint64_t len)
 
 // ---- watching
 
-static uint64_t watch(pid_t child, int *status)
+static uint64_t longest_wait(pid_t child, int *status)
 {
     uint64_t longest = 0, last = now_ns(), end = UINT64_MAX;
     while (last < end) {
@@ -163,7 +194,7 @@ int main(int argc, char **argv)
         call(argv[2], len);
     }
     need(child > 0, "fork");
-    uint64_t longest = watch(child, &status);
+    uint64_t longest = longest_wait(child, &status);
     printf("%lu\n", longest);
     return status != 0;
 }

@@ -22,7 +22,9 @@ struct watch {
     struct list in_ready; // ep->ready_lock, as ready
     bool ready;
     struct watch *next, **back; // file->watches; links_lock
-    struct list in_below;       // ep->inner if the file is an epoll, else ep->leaves; links_lock
+    struct list
+        in_below;    // ep->inner; of a file that is no epoll ep->shared, or nowhere; links_lock
+    uint64_t looked; // which search has been at its file; of the file's first
 };
 
 RB_HEAD(watch_tree, watch);
@@ -41,7 +43,8 @@ struct epoll {
     // links_lock (epoll_links.c):
     struct epoll_user *user;
     struct file *file;            // its own, NULL: gone
-    struct list inner, leaves;    // watches of epolls, and of other files
+    struct list inner, shared;    // watches of epolls, and of other files that have more watches
+    uint32_t alone;               // watches of files that have no other
     uint64_t visit, looked_below; // which search has been here; what it found:
     uint32_t height;
     uint32_t ways[EPOLL_DEPTH];

@@ -5,6 +5,10 @@
 // A wake goes all ways from its file up, under spinlocks: so their number has limits, which are Linux's. As there
 // they are looked at when there is an epoll below another, and a file that is watched directly by any number of
 // epolls is no matter.
+//
+// The files that one epoll alone watches have the same ways up as that: however many they are, they are one look. Of the
+// others, and of epolls, a search looks at LOOKS_MOST watches, since it holds a spinlock; what would take more is refused
+// as too deep or too wide, which Linux would go on to find out.
 #include "fs/epoll_impl.h"
 #include "fs/proc.h"
 #include "lib/init.h"
@@ -27,6 +31,8 @@ static struct spinlock links_lock = SPINLOCK_INIT("epoll links"); // guards all 
 static struct list users = LIST_INIT(users);
 static uint64_t max_watches;
 static uint64_t visit; // the present search's
+enum { LOOKS_MOST = 3000 };
+static uint32_t looks; // and how many watches it has looked at
 
 // ---- users
 
@@ -84,6 +90,18 @@ INIT(INIT_CORE, limit_watches);
 
 // ---- depth; links_lock held
 
+static void search(void)
+{
+    visit++;
+    looks = 0;
+}
+
+// False: that was one look too many.
+static inline bool look(void)
+{
+    return ++looks <= LOOKS_MOST;
+}
+
 // How many epolls are below ep in a row; EPOLL_DEPTH at least if `upper` is one of them.
 static uint32_t height_of(struct epoll *ep, const struct epoll *upper, uint32_t depth)
 {
@@ -95,6 +113,8 @@ static uint32_t height_of(struct epoll *ep, const struct epoll *upper, uint32_t 
     ep->height = 0;
     LIST_FOREACH(it, &ep->inner) {
         const struct watch *w = list_entry(it, struct watch, in_below);
+        if (!look())
+            return EPOLL_DEPTH;
         uint32_t h = height_of(epoll_of(w->file), upper, depth + 1) + 1;
         if (h > ep->height)
             ep->height = h;
@@ -110,6 +130,8 @@ static uint32_t depth_of(struct epoll *ep)
     ep->visit = visit;
     ep->height = 0;
     for (const struct watch *w = ep->file ? ep->file->watches : NULL; w; w = w->next) {
+        if (!look())
+            return EPOLL_DEPTH;
         uint32_t d = depth_of(w->ep) + 1;
         if (d > ep->height)
             ep->height = d;
@@ -119,15 +141,15 @@ static uint32_t depth_of(struct epoll *ep)
 
 static cold bool too_deep(struct epoll *inner, struct epoll *outer)
 {
-    visit++;
+    search();
     uint32_t below = height_of(inner, outer, 0);
-    visit++;
+    search();
     return below + 1 + depth_of(outer) >= EPOLL_DEPTH;
 }
 
 // ---- ways; links_lock held
 
-// ways[n]: how many there are from ep up, past n more epolls, to one that nobody watches.
+// ways[n]: how many there are from ep up, past n more epolls, to one that nobody watches; of no use after a look too many.
 static const uint32_t *ways_from(struct epoll *ep)
 {
     if (ep->visit == visit)
@@ -136,7 +158,7 @@ static const uint32_t *ways_from(struct epoll *ep)
     const struct watch *w = ep->file ? ep->file->watches : NULL;
     memset(ep->ways, 0, sizeof ep->ways);
     ep->ways[0] = !w;
-    for (; w; w = w->next) {
+    for (; w && look(); w = w->next) {
         const uint32_t *above = ways_from(w->ep);
         for (int n = 1; n < EPOLL_DEPTH; n++)
             ep->ways[n] += above[n - 1];
@@ -144,19 +166,24 @@ static const uint32_t *ways_from(struct epoll *ep)
     return ep->ways;
 }
 
-static bool too_many_ways(const struct file *file)
+static bool too_many(const uint32_t *ways)
 {
     static const uint32_t limit[EPOLL_DEPTH] = {UINT32_MAX, 500, 100, 50, 10};
+    for (int n = 0; n < EPOLL_DEPTH; n++)
+        if (ways[n] > limit[n])
+            return true;
+    return looks > LOOKS_MOST;
+}
+
+static bool too_many_ways(const struct file *file)
+{
     uint32_t ways[EPOLL_DEPTH] = {0};
-    for (const struct watch *w = file->watches; w; w = w->next) {
+    for (const struct watch *w = file->watches; w && look(); w = w->next) {
         const uint32_t *above = ways_from(w->ep);
         for (int n = 0; n < EPOLL_DEPTH; n++)
             ways[n] += above[n];
     }
-    for (int n = 0; n < EPOLL_DEPTH; n++)
-        if (ways[n] > limit[n])
-            return true;
-    return false;
+    return too_many(ways);
 }
 
 // Has any file that ep or an epoll below it watches too many?
@@ -165,11 +192,16 @@ static bool too_many_below(struct epoll *ep)
     if (ep->looked_below == visit)
         return false;
     ep->looked_below = visit;
-    LIST_FOREACH(it, &ep->leaves)
-        if (too_many_ways(list_entry(it, struct watch, in_below)->file))
+    if (ep->alone && too_many(ways_from(ep)))
+        return true;
+    LIST_FOREACH(it, &ep->shared) {
+        const struct file *file = list_entry(it, struct watch, in_below)->file;
+        if (!look() || (file->watches->looked != visit && too_many_ways(file)))
             return true;
+        file->watches->looked = visit;
+    }
     LIST_FOREACH(it, &ep->inner)
-        if (too_many_below(epoll_of(list_entry(it, struct watch, in_below)->file)))
+        if (!look() || too_many_below(epoll_of(list_entry(it, struct watch, in_below)->file)))
             return true;
     return false;
 }
@@ -177,21 +209,43 @@ static bool too_many_below(struct epoll *ep)
 // Of a watch that has just been linked, with an epoll above or below.
 static cold bool too_wide(const struct watch *w, struct epoll *inner)
 {
-    visit++;
+    search();
     return inner ? too_many_below(inner) : too_many_ways(w->file);
 }
 
 // ---- links
 
+// The one watch of a file gets company, or loses it.
+static void not_alone(struct watch *w)
+{
+    w->ep->alone--;
+    list_push_back(&w->ep->shared, &w->in_below);
+}
+
+static void alone(struct watch *w)
+{
+    list_remove(&w->in_below);
+    w->ep->alone++;
+}
+
 // links_lock held.
 static void link_locked(struct watch *w, struct epoll *inner)
 {
+    struct watch *others = w->file->watches;
+    if (inner) {
+        list_push_back(&w->ep->inner, &w->in_below);
+    } else if (!others) {
+        w->ep->alone++;
+    } else {
+        if (!others->next)
+            not_alone(others);
+        list_push_back(&w->ep->shared, &w->in_below);
+    }
     w->back = &w->file->watches;
     w->next = w->file->watches;
     if (w->next)
         w->next->back = &w->next;
     w->file->watches = w;
-    list_push_back(inner ? &w->ep->inner : &w->ep->leaves, &w->in_below);
     w->ep->user->watches++;
 }
 
@@ -201,7 +255,14 @@ static void unlink_locked(struct watch *w)
     *w->back = w->next;
     if (w->next)
         w->next->back = w->back;
-    list_remove(&w->in_below);
+    struct watch *others = w->file->watches;
+    if (w->file->ops != &epoll_ops && !others) {
+        w->ep->alone--;
+    } else {
+        list_remove(&w->in_below);
+        if (w->file->ops != &epoll_ops && !others->next)
+            alone(others);
+    }
     w->ep->user->watches--;
 }
 

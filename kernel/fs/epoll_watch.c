@@ -223,7 +223,7 @@ long epoll_new(uint32_t flags)
     RB_INIT(&ep->watches);
     list_init(&ep->ready);
     list_init(&ep->inner);
-    list_init(&ep->leaves);
+    list_init(&ep->shared);
     waitq_init(&ep->waiters);
     waitq_init(&ep->pollers);
     long fd = anon_open(&epoll_ops, ep, flags);

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -309,6 +310,40 @@ static int do_proc(void)
     return e;
 }
 
+static siginfo_t told;
+static sigjmp_buf caught;
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)context;
+    told = *info;
+    siglongjmp(caught, 1);
+}
+
+// A fault says where and why, and its handler runs on a stack that nobody has touched yet.
+static int do_fault(void)
+{
+    struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    stack_t stack = {.ss_size = 4 * PAGE}, none = {.ss_flags = SS_DISABLE};
+    uint8_t *p = mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int e = 0;
+
+    TRY(p != MAP_FAILED);
+    stack.ss_sp = p + PAGE;
+    if (mprotect(p, PAGE, PROT_READ) < 0 || sigaltstack(&stack, NULL) < 0)
+        e = errno;
+    sigaction(SIGSEGV, &act, NULL);
+    told = (siginfo_t){0};
+    if (!e && sigsetjmp(caught, 1) == 0)
+        *(volatile uint8_t *)(p + 5) = 1;
+    if (!e && (told.si_addr != p + 5 || told.si_code != SEGV_ACCERR))
+        e = EFAULT;
+    signal(SIGSEGV, SIG_DFL);
+    sigaltstack(&none, NULL);
+    munmap(p, 5 * PAGE);
+    return e;
+}
+
 static const char *self;
 
 static int do_exec(void) // in a child of its own
@@ -441,7 +476,7 @@ static const struct {
     {"timer", do_timer, 0}, {"queue", do_queue, 0},   {"proc", do_proc, 0},
     {"exec", do_exec, 1},   {"wait", do_wait, 0},     {"reader", do_reader, 0},
     {"tty", do_tty, 0},     {"sleep", do_sleep, 0},   {"threads", do_threads, 0},
-    {"epoll", do_epoll, 0}, {"pty", do_pty, 0},
+    {"epoll", do_epoll, 0}, {"pty", do_pty, 0},       {"fault", do_fault, 0},
 };
 
 static int fail_sweep(int (*once)(void), int own_process)

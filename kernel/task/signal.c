@@ -320,7 +320,7 @@ static void force(struct thread *th, const struct siginfo_k *info, bool fatal)
         a->handler = 0;
         th->blocked &= ~SIGMASK(sig);
     }
-    sigpending_add(&th->pending, p, sig, info);
+    sigpending_force(&th->pending, info);
     task_attention(&th->task, ATTN_SIGNAL);
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);

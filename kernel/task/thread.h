@@ -53,6 +53,11 @@ struct siginfo_k { // what a queued signal carries; the unions lie as in Linux's
 struct sigpending {
     sigset set;
     struct list queue; // struct sigqueue
+    // What a fault of the thread itself says: it lies here, since there may be no memory for an entry.
+    struct {
+        int32_t signo, code; // 0: none
+        uint64_t addr;
+    } forced;
 };
 
 // Signal actions; shared by CLONE_SIGHAND.

@@ -67,7 +67,9 @@ static void look_at_thread(const struct process *p, const struct thread *th, str
 
 static void look(struct process *p, const struct text *out, struct task_view *v)
 {
-    *v = (struct task_view){.state = 'Z', .ticks = out->tid ? 0 : p->utime_ticks};
+    *v = (struct task_view){.state = 'Z',
+                            .ticks = out->tid ? p->leader.ticks : p->utime_ticks,
+                            .nice = p->leader.sched.nice};
     strlcpy(v->name, p->comm, sizeof v->name);
     spin_lock(&process_tree_lock);
     v->ppid = p->parent ? p->parent->pid : 0;
@@ -76,8 +78,10 @@ static void look(struct process *p, const struct text *out, struct task_view *v)
     LIST_FOREACH(it, &p->threads) {
         const struct thread *th = list_entry(it, struct thread, in_process);
         v->threads++;
-        if (!out->tid || th->tid == out->tid)
+        if (!out->tid)
             v->ticks += task_ticks(&th->task);
+        else if (th->tid == out->tid)
+            v->ticks = task_ticks(&th->task);
         if (th->tid == shown(p, out))
             look_at_thread(p, th, v);
     }

@@ -12,67 +12,63 @@ static uint64_t all_harts(void)
     return hart_count < 64 ? (1ul << hart_count) - 1 : ~0ul;
 }
 
-// Referenced; NULL: there is none.
-static struct thread *affinity_target(int32_t tid)
+static uint64_t *affinity_of(const struct thread_ref *ref)
 {
-    if (tid)
-        return tid > 0 ? thread_find((uint32_t)tid) : NULL;
-    struct thread *self = thread_current();
-    task_get(&self->task);
-    return self;
+    return ref->thread ? &ref->thread->task.affinity : &ref->process->leader.affinity;
 }
 
 long sys_sched_getaffinity(int32_t tid, uint32_t size, va_t out)
 {
     if (size < 8 || size % 8)
         return -EINVAL;
-    struct thread *th = affinity_target(tid);
-    if (!th)
+    struct thread_ref of;
+    if (!thread_ref_get((uint32_t)tid, &of))
         return -ESRCH;
-    uint64_t mask = load_relaxed(&th->task.affinity) & all_harts();
-    thread_put(th);
+    uint64_t mask = load_relaxed(affinity_of(&of)) & all_harts();
+    thread_ref_put(&of);
     long e = user_copy_out(US, out, &mask, sizeof mask);
     return e ? e : (long)sizeof mask;
 }
 SYSCALL(123, sched_getaffinity, 3);
 
-static bool may_place(const struct thread *th)
+static bool may_place(const struct process *p)
 {
-    const struct credentials *me = &process_current()->cred, *other = &th->process->cred;
+    const struct credentials *me = &process_current()->cred, *other = &p->cred;
     return caps_have(me, CAP_SYS_NICE) || me->euid == other->euid || me->euid == other->uid;
 }
 
-// For tid, whose thread is referenced into *th. 0, -ESRCH, -EPERM, -EINVAL: it could run nowhere.
-static long place(int32_t tid, uint64_t mask, struct thread **th)
+// 0, -EPERM, -EINVAL: it could run nowhere.
+static long place(const struct thread_ref *of, uint64_t mask)
 {
     uint64_t all = all_harts();
-    *th = affinity_target(tid);
-    if (!*th)
-        return -ESRCH;
-    if (!may_place(*th))
+    if (!may_place(of->process))
         return -EPERM;
     if (!(mask & all))
         return -EINVAL;
-    task_set_affinity(&(*th)->task, (mask & all) == all ? AFFINITY_ANY : mask & all);
+    mask = (mask & all) == all ? AFFINITY_ANY : mask & all;
+    if (of->thread)
+        task_set_affinity(&of->thread->task, mask);
+    else
+        store_relaxed(&of->process->leader.affinity, mask);
     return 0;
 }
 
 // Nobody runs where he may not when the call returns. Who does so now, the caller or another, leaves at his next safe point,
 // which no poll is far from: it is not worth a wake.
-ASYNC_SYSCALL(sys_sched_setaffinity, long r; uint64_t mask; struct thread * th;)
+ASYNC_SYSCALL(sys_sched_setaffinity, long r; uint64_t mask; struct thread_ref of;)
 {
     ASYNC_BEGIN(sys_sched_setaffinity);
-    f->th = NULL;
+    f->of = (struct thread_ref){0};
     f->mask = 0;
     AWAIT(f->r, user_read, US, &f->mask, f->a[2], (uint32_t)f->a[1] < 8 ? (uint32_t)f->a[1] : 8);
     if (f->r == 0)
-        f->r = place((int32_t)f->a[0], f->mask, &f->th);
-    while (f->r == 0 && task_is_misplaced(&f->th->task))
+        f->r = thread_ref_get((uint32_t)f->a[0], &f->of) ? place(&f->of, f->mask) : -ESRCH;
+    while (f->r == 0 && f->of.thread && task_is_misplaced(&f->of.thread->task))
         YIELD();
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
-    if (f->th)
-        thread_put(f->th);
+    if (f->of.process)
+        thread_ref_put(&f->of);
     ASYNC_END;
 }
 SYSCALL_ASYNC(122, sched_setaffinity, 3);

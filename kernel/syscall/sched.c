@@ -22,15 +22,6 @@ long sys_sched_yield(void)
 }
 SYSCALL(124, sched_yield, 0);
 
-// Referenced, or NULL: there is none.
-static struct thread *thread_of(int32_t tid)
-{
-    if (tid)
-        return thread_find((uint32_t)tid);
-    task_get(current_task());
-    return thread_current();
-}
-
 static bool same_owner(const struct process *p)
 {
     const struct credentials *me = &process_current()->cred;
@@ -38,9 +29,9 @@ static bool same_owner(const struct process *p)
 }
 
 // RLIMIT_NICE: 20 - the best niceness.
-static bool may_be_as_nice(const struct thread *th, int nice)
+static bool may_be_as_nice(const struct process *p, const struct sched_setting *old, int nice)
 {
-    return nice >= th->sched.nice || (uint64_t)(20 - nice) <= th->process->rlimit[RLIMIT_NICE].cur;
+    return nice >= old->nice || (uint64_t)(20 - nice) <= p->rlimit[RLIMIT_NICE].cur;
 }
 
 // ---- policies
@@ -50,33 +41,36 @@ static bool is_real_time(int policy)
     return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
-static bool may_set(const struct thread *th, const struct sched_setting *new)
+static bool may_set(const struct process *p, const struct sched_setting *old,
+                    const struct sched_setting *new)
 {
     if (caller_can(CAP_SYS_NICE))
         return true;
     // Who leaves SCHED_IDLE is nicer no more, whatever its number was.
-    bool leaves_idle = th->sched.policy == SCHED_IDLE && new->policy != SCHED_IDLE;
-    uint64_t best = th->process->rlimit[RLIMIT_NICE].cur;
-    if (leaves_idle && (uint64_t)(20 - th->sched.nice) > best)
+    bool leaves_idle = old->policy == SCHED_IDLE && new->policy != SCHED_IDLE;
+    uint64_t best = p->rlimit[RLIMIT_NICE].cur;
+    if (leaves_idle && (uint64_t)(20 - old->nice) > best)
         return false;
-    return may_be_as_nice(th, new->nice) && same_owner(th->process) &&
-           (new->reset_on_fork || !th->sched.reset_on_fork);
+    return may_be_as_nice(p, old, new->nice) && same_owner(p) &&
+           (new->reset_on_fork || !old->reset_on_fork);
 }
 
-static long set(struct thread *th, struct sched_setting new, int policy, uint32_t priority)
+static long set(const struct thread_ref *of, struct sched_setting new, int policy,
+                uint32_t priority)
 {
+    struct sched_setting *old = thread_ref_sched(of);
     if (policy == KEEP_POLICY) {
-        policy = th->sched.policy;
-        new.reset_on_fork = th->sched.reset_on_fork;
+        policy = old->policy;
+        new.reset_on_fork = old->reset_on_fork;
     }
     if (policy < 0 || policy > SCHED_DEADLINE || policy == 4 || priority > PRIORITY_MAX)
         return -EINVAL;
     if (policy == SCHED_DEADLINE || is_real_time(policy) != (priority != 0))
         return -EINVAL; // nobody's deadline parameters are kept
     new.policy = (uint8_t)policy;
-    if (is_real_time(policy) || !may_set(th, &new))
+    if (is_real_time(policy) || !may_set(of->process, old, &new))
         return -EPERM;
-    th->sched = new;
+    *old = new;
     return 0;
 }
 
@@ -88,16 +82,16 @@ static long set_by_number(int32_t tid, int32_t policy, va_t in)
     long e = user_copy_in(US, &priority, in, sizeof priority);
     if (e)
         return e;
-    struct thread *th = thread_of(tid);
-    if (!th)
+    struct thread_ref of;
+    if (!thread_ref_get((uint32_t)tid, &of))
         return -ESRCH;
-    struct sched_setting new = th->sched;
+    struct sched_setting new = *thread_ref_sched(&of);
     if (policy != KEEP_POLICY) {
         new.reset_on_fork = policy &RESET_ON_FORK;
         policy &= ~RESET_ON_FORK;
     }
-    e = set(th, new, policy, priority);
-    thread_put(th);
+    e = set(&of, new, policy, priority);
+    thread_ref_put(&of);
     return e;
 }
 
@@ -113,25 +107,30 @@ long sys_sched_setparam(int32_t tid, va_t in)
 }
 SYSCALL(118, sched_setparam, 2);
 
+static long setting_of(int32_t tid, struct sched_setting *out)
+{
+    struct thread_ref of;
+    if (!thread_ref_get((uint32_t)tid, &of))
+        return -ESRCH;
+    *out = *thread_ref_sched(&of);
+    thread_ref_put(&of);
+    return 0;
+}
+
 long sys_sched_getscheduler(int32_t tid)
 {
-    struct thread *th = tid < 0 ? NULL : thread_of(tid);
-    if (!th)
-        return tid < 0 ? -EINVAL : -ESRCH;
-    long r = th->sched.policy | (th->sched.reset_on_fork ? RESET_ON_FORK : 0);
-    thread_put(th);
-    return r;
+    struct sched_setting now;
+    long e = tid < 0 ? -EINVAL : setting_of(tid, &now);
+    return e ? e : now.policy | (now.reset_on_fork ? RESET_ON_FORK : 0);
 }
 SYSCALL(120, sched_getscheduler, 1);
 
 long sys_sched_getparam(int32_t tid, va_t out)
 {
     const uint32_t zero = 0;
-    struct thread *th = tid < 0 || !out ? NULL : thread_of(tid);
-    if (!th)
-        return tid < 0 || !out ? -EINVAL : -ESRCH;
-    thread_put(th);
-    return user_copy_out(US, out, &zero, sizeof zero);
+    struct sched_setting now;
+    long e = tid < 0 || !out ? -EINVAL : setting_of(tid, &now);
+    return e ? e : user_copy_out(US, out, &zero, sizeof zero);
 }
 SYSCALL(121, sched_getparam, 2);
 
@@ -150,11 +149,9 @@ SYSCALL(126, sched_get_priority_min, 1);
 long sys_sched_rr_get_interval(int32_t tid, va_t out)
 {
     const int64_t slice[2] = {0, EXECUTOR_SLICE_US * 1000};
-    struct thread *th = tid < 0 ? NULL : thread_of(tid);
-    if (!th)
-        return tid < 0 ? -EINVAL : -ESRCH;
-    thread_put(th);
-    return user_copy_out(US, out, slice, sizeof slice);
+    struct sched_setting now;
+    long e = tid < 0 ? -EINVAL : setting_of(tid, &now);
+    return e ? e : user_copy_out(US, out, slice, sizeof slice);
 }
 SYSCALL(127, sched_rr_get_interval, 2);
 
@@ -202,16 +199,16 @@ static long read_attr(struct sched_attr *a, va_t in)
     return e;
 }
 
-static long set_attr(struct thread *th, const struct sched_attr *a)
+static long set_attr(const struct thread_ref *of, const struct sched_attr *a)
 {
-    struct sched_setting new = th->sched;
+    struct sched_setting new = *thread_ref_sched(of);
     int policy = a->flags & FLAG_KEEP_POLICY ? KEEP_POLICY : (int)a->policy;
     if (a->flags & ~(uint64_t)FLAGS_KNOWN)
         return -EINVAL;
     new.reset_on_fork = a->flags &FLAG_RESET_ON_FORK;
     if (!(a->flags & FLAG_KEEP_PARAMS))
         new.nice = (int8_t)(a->nice < -20 ? -20 : a->nice > 19 ? 19 : a->nice);
-    return set(th, new, policy, a->flags & FLAG_KEEP_PARAMS ? 0 : a->priority);
+    return set(of, new, policy, a->flags & FLAG_KEEP_PARAMS ? 0 : a->priority);
 }
 
 long sys_sched_setattr(int32_t tid, va_t in, uint32_t flags)
@@ -224,11 +221,11 @@ long sys_sched_setattr(int32_t tid, va_t in, uint32_t flags)
         return e;
     if ((int32_t)a.policy < 0)
         return -EINVAL;
-    struct thread *th = thread_of(tid);
-    if (!th)
+    struct thread_ref of;
+    if (!thread_ref_get((uint32_t)tid, &of))
         return -ESRCH;
-    e = set_attr(th, &a);
-    thread_put(th);
+    e = set_attr(&of, &a);
+    thread_ref_put(&of);
     return e;
 }
 SYSCALL(274, sched_setattr, 3);
@@ -237,17 +234,17 @@ long sys_sched_getattr(int32_t tid, va_t out, uint32_t room, uint32_t flags)
 {
     if (!out || tid < 0 || room > PAGE_SIZE || room < ATTR_FIRST || flags)
         return -EINVAL;
-    struct thread *th = thread_of(tid);
-    if (!th)
-        return -ESRCH;
+    struct sched_setting now;
+    long e = setting_of(tid, &now);
+    if (e)
+        return e;
     struct sched_attr a = {
         .size = room < sizeof a ? room : (uint32_t)sizeof a,
-        .policy = th->sched.policy,
-        .flags = th->sched.reset_on_fork ? FLAG_RESET_ON_FORK : 0,
-        .nice = th->sched.nice,
+        .policy = now.policy,
+        .flags = now.reset_on_fork ? FLAG_RESET_ON_FORK : 0,
+        .nice = now.nice,
     };
-    thread_put(th);
-    long e = user_copy_out(US, out, &a, a.size);
+    e = user_copy_out(US, out, &a, a.size);
     return e || room <= a.size ? e : user_zero_out(US, out + a.size, room - a.size);
 }
 SYSCALL(275, sched_getattr, 4);
@@ -260,7 +257,8 @@ struct each_thread {
     int which;
     uint32_t who;
     long result;
-    long (*fn)(struct thread *th, int nice, long result);
+    // p's, of a thread or of its first that has ended
+    long (*fn)(struct process *p, struct sched_setting *of, int nice, long result);
     int nice;
 };
 
@@ -270,25 +268,28 @@ static bool visit_threads(struct process *p, void *arg)
     if (each->which == PRIO_PGRP ? p->pgid != each->who : p->cred.uid != each->who)
         return true;
     spin_lock(&p->lock);
+    if (p->headless)
+        each->result = each->fn(p, &p->leader.sched, each->nice, each->result);
     PROCESS_THREADS(it, p)
-    each->result = each->fn(thread_entry(it), each->nice, each->result);
+    each->result = each->fn(p, &thread_entry(it)->sched, each->nice, each->result);
     spin_unlock(&p->lock);
     return true;
 }
 
 // Calls fn for each thread that which and who mean; its result goes into the next call, the first gets -ESRCH.
 static long for_threads(int which, uint32_t who, int nice,
-                        long (*fn)(struct thread *th, int nice, long result))
+                        long (*fn)(struct process *p, struct sched_setting *of, int nice,
+                                   long result))
 {
     struct each_thread each = {which, who, -ESRCH, fn, nice};
     if (which < PRIO_PROCESS || which > PRIO_USER)
         return -EINVAL;
     if (which == PRIO_PROCESS) {
-        struct thread *th = thread_of((int32_t)who);
-        if (!th)
+        struct thread_ref of;
+        if (!thread_ref_get(who, &of))
             return -ESRCH;
-        long r = fn(th, nice, -ESRCH);
-        thread_put(th);
+        long r = fn(of.process, thread_ref_sched(&of), nice, -ESRCH);
+        thread_ref_put(&of);
         return r;
     }
     if (!who)
@@ -298,21 +299,21 @@ static long for_threads(int which, uint32_t who, int nice,
 }
 
 // A refusal stays the result; those who come later are changed all the same.
-static long set_nice(struct thread *th, int nice, long result)
+static long set_nice(struct process *p, struct sched_setting *of, int nice, long result)
 {
     bool can = caller_can(CAP_SYS_NICE);
-    if (!can && !same_owner(th->process))
+    if (!can && !same_owner(p))
         return -EPERM;
-    if (!can && !may_be_as_nice(th, nice))
+    if (!can && !may_be_as_nice(p, of, nice))
         return -EACCES;
-    th->sched.nice = (int8_t)nice;
+    of->nice = (int8_t)nice;
     return result == -ESRCH ? 0 : result;
 }
 
-static long best_nice(struct thread *th, int unused, long result)
+static long best_nice(struct process *p, struct sched_setting *of, int unused, long result)
 {
-    (void)unused;
-    return 20 - th->sched.nice > result ? 20 - th->sched.nice : result;
+    (void)p, (void)unused;
+    return 20 - of->nice > result ? 20 - of->nice : result;
 }
 
 long sys_setpriority(int32_t which, uint32_t who, int32_t nice)

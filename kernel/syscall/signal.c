@@ -171,7 +171,7 @@ static long kill_thread(int32_t tgid, int32_t tid, int32_t sig, const struct sig
         return -EINVAL;
     struct thread *th = thread_find((uint32_t)tid);
     if (!th)
-        return ask_first_thread((uint32_t)tid, sig);
+        return tgid > 0 && tgid != tid ? -ESRCH : ask_first_thread((uint32_t)tid, sig);
     bool other = tgid > 0 && th->process->pid != (uint32_t)tgid;
     long r = other ? -ESRCH : check_signal(th->process, sig);
     if (!r && sig)

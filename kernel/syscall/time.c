@@ -25,20 +25,24 @@ uint64_t process_ticks(struct process *p)
 static long read_other(uint32_t clock, uint64_t *ns)
 {
     uint32_t id = clock_owner(clock);
-    struct process *p = !id ? NULL : clock_of_thread(clock) ? NULL : process_find(id);
-    struct thread *th = id && clock_of_thread(clock) ? thread_find(id) : NULL;
-    long e = 0;
-    if ((clock & 3) == 3 || (id && !p && (!th || th->process != process_current())))
-        e = -EINVAL;
-    else if (clock_of_thread(clock))
-        *ns = ticks_to_ns(task_ticks(th ? &th->task : current_task()));
-    else
-        *ns = ticks_to_ns(process_ticks(p ? p : process_current()));
-    if (p)
+    struct thread_ref of;
+    if ((clock & 3) == 3)
+        return -EINVAL;
+    if (clock_of_thread(clock)) {
+        if (!thread_ref_get(id, &of))
+            return -EINVAL;
+        bool ours = of.process == process_current();
+        *ns = ticks_to_ns(of.thread ? task_ticks(&of.thread->task) : of.process->leader.ticks);
+        thread_ref_put(&of);
+        return ours ? 0 : -EINVAL;
+    }
+    struct process *p = id ? process_find(id) : process_current();
+    if (!p)
+        return -EINVAL;
+    *ns = ticks_to_ns(process_ticks(p));
+    if (id)
         process_put(p);
-    if (th)
-        thread_put(th);
-    return e;
+    return 0;
 }
 
 long clock_read(uint32_t clock, uint64_t *ns)

@@ -228,6 +228,16 @@ void process_count_space(struct process *p, const struct space *s)
         p->max_resident = s->peak;
 }
 
+// process.lock held. The first thread can be asked for until the process is reaped.
+static void leave_number_locked(const struct thread *th)
+{
+    struct process *p = th->process;
+    if (th->tid != p->pid)
+        return;
+    p->leader = (struct leader){th->sched, th->task.affinity, task_ticks(&th->task)};
+    store_release(&p->headless, 1);
+}
+
 // Leaves the process. True: it was the last thread.
 static bool leave_process(struct thread *th)
 {
@@ -235,8 +245,8 @@ static bool leave_process(struct thread *th)
     bool tell = false;
     spin_lock(&process_tree_lock);
     spin_lock(&p->lock);
+    leave_number_locked(th);
     thread_unlink_locked(th);
-    p->headless |= th->tid == p->pid;
     p->nleaving--;
     bool last = p->nthreads == 0;
     signal_pass_on(p);

@@ -93,13 +93,12 @@ SYSCALL(99, set_robust_list, 2);
 long sys_get_robust_list(int32_t tid, va_t head_out, va_t len_out)
 {
     uint64_t len = sizeof(struct robust_head);
-    struct thread *th = tid ? thread_find((uint32_t)tid) : thread_current();
-    if (!th)
+    struct thread_ref of;
+    if (!thread_ref_get((uint32_t)tid, &of))
         return -ESRCH;
-    va_t head = th->robust_list;
-    bool may = process_may_look_into(th->process);
-    if (tid)
-        thread_put(th);
+    va_t head = of.thread ? of.thread->robust_list : 0; // what it had is released
+    bool may = process_may_look_into(of.process);
+    thread_ref_put(&of);
     if (!may)
         return -EPERM;
     long e = user_copy_out(thread_current()->space, len_out, &len, sizeof len);

@@ -84,6 +84,21 @@ struct credentials {
     bool keep_caps; // the permitted ones, when no user id is root's any more
 };
 
+enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5, SCHED_DEADLINE };
+
+// What sched_setattr(2) and setpriority(2) set: kept and inherited, but all threads are scheduled alike.
+struct sched_setting {
+    int8_t nice; // -20 .. 19
+    uint8_t policy;
+    bool reset_on_fork; // a child has the policy, but no better niceness than 0
+};
+
+// What the first thread leaves when it ends: it can be asked for, and set, until the process is reaped.
+struct leader {
+    struct sched_setting sched;
+    uint64_t affinity, ticks; // as in struct task
+};
+
 enum { RLIM_COUNT = 16 };
 struct rlimit_k {
     uint64_t cur, max;
@@ -118,6 +133,7 @@ struct process {
     uint8_t
         over_nproc; // it became a user that had too many processes: it runs no program; its own threads'
     uint8_t headless;          // its first thread has ended, others may go on; lock
+    struct leader leader;      // when it is headless
     uint8_t stopped;           // the signal that stops it, 0 none; lock
     uint8_t stop_complete;     // all its threads are parked; lock
     uint8_t stop_taken;        // a stop signal was taken and no SIGCONT came since: see stop.c
@@ -142,15 +158,6 @@ struct process {
     uint32_t cpu_timers;        // how many of them run by processor time; timer_lock
     uint32_t no_new_privs, personality;
     int16_t oom_adj; // /proc/PID/oom_score_adj, inherited: -1000 never ended, 1000 first
-};
-
-enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5, SCHED_DEADLINE };
-
-// What sched_setattr(2) and setpriority(2) set: kept and inherited, but all threads are scheduled alike.
-struct sched_setting {
-    int8_t nice; // -20 .. 19
-    uint8_t policy;
-    bool reset_on_fork; // a child has the policy, but no better niceness than 0
 };
 
 struct thread {
@@ -230,6 +237,18 @@ bool process_may_look_into(const struct process *p);
 // By its own number or that of any of its threads, as most calls take them.
 struct process *process_of(uint32_t id);
 void thread_put(struct thread *th);
+
+// By the number of a thread: itself, or the process whose first thread it was, and which has its number still.
+struct thread_ref {
+    struct process *process; // referenced
+    struct thread *thread;   // referenced; NULL: it has ended
+};
+bool thread_ref_get(uint32_t tid, struct thread_ref *out); // 0: the caller. false: there is none
+void thread_ref_put(struct thread_ref *ref);
+static inline struct sched_setting *thread_ref_sched(const struct thread_ref *ref)
+{
+    return ref->thread ? &ref->thread->sched : &ref->process->leader.sched;
+}
 // Cut off after 15 bytes. The first thread's is its process's as well.
 void thread_set_name(struct thread *th, const char *name);
 // Calls fn for processes with pid >= from in order, under process_tree_lock, until it returns false.

@@ -212,7 +212,7 @@ long epoll_new(uint32_t flags)
     struct epoll *ep = kzalloc(sizeof *ep);
     if (!ep)
         return -ENOMEM;
-    ep->user = epoll_user_get(process_current()->cred.uid);
+    ep->user = epoll_user_get(cred_current()->uid);
     if (!ep->user) {
         kfree(ep);
         return -ENOMEM;

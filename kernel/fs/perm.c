@@ -7,7 +7,7 @@
 static const struct credentials *caller(void)
 {
     struct task *t = current_task();
-    return t && t->thread ? &t->thread->process->cred : NULL;
+    return t && t->thread ? t->thread->cred : NULL;
 }
 
 bool fs_can(int cap)
@@ -26,8 +26,7 @@ static bool has_group(const struct credentials *cred, uint32_t gid)
 {
     if (cred->fsgid == gid)
         return true;
-    uint64_t outer = epoch_enter();
-    const struct group_set *set = load_acquire(&cred->groups);
+    const struct group_set *set = cred->groups;
     uint32_t lo = 0, hi = set ? set->count : 0;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
@@ -36,9 +35,7 @@ static bool has_group(const struct credentials *cred, uint32_t gid)
         else
             hi = mid;
     }
-    bool found = set && lo < set->count && set->gid[lo] == gid;
-    epoch_leave(outer);
-    return found;
+    return set && lo < set->count && set->gid[lo] == gid;
 }
 
 bool fs_has_group(uint32_t gid)

@@ -45,6 +45,7 @@ struct task_view {
     uint64_t faults; // of the one
     sigset pending, blocked;
     uint32_t hart;
+    struct credentials cred;
 };
 
 static char state_of(const struct process *p, const struct thread *th)
@@ -63,13 +64,15 @@ static void look_at_thread(const struct process *p, const struct thread *th, str
     v->hart = th->task.hart;
     v->nice = th->sched.nice;
     v->faults = th->faults;
+    v->cred = *th->cred;
 }
 
 static void look(struct process *p, const struct text *out, struct task_view *v)
 {
     *v = (struct task_view){.state = 'Z',
                             .ticks = out->tid ? p->leader.ticks : p->utime_ticks,
-                            .nice = p->leader.sched.nice};
+                            .nice = p->leader.sched.nice,
+                            .cred = p->cred};
     strlcpy(v->name, p->comm, sizeof v->name);
     spin_lock(&process_tree_lock);
     v->ppid = p->parent ? p->parent->pid : 0;
@@ -132,7 +135,7 @@ static void proc_task_status(struct text *out, struct process *p)
 {
     struct task_view v;
     sigset ignored, caught;
-    const struct credentials *c = &p->cred;
+    const struct credentials *c = &v.cred;
     look(p, out, &v);
     signal_sets(p, &ignored, &caught);
     text_printf(out, "Name:\t%s\nState:\t%s\nTgid:\t%u\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",

@@ -24,7 +24,7 @@ ASYNC_IMPL(ptm_open, file_open, struct pty *p; long r;)
 {
     ASYNC_BEGIN(ptm_open);
     struct tty_file *of = kzalloc(sizeof *of);
-    f->r = of ? pty_new(&t->thread->process->cred, &f->p) : -ENOMEM;
+    f->r = of ? pty_new(t->thread->cred, &f->p) : -ENOMEM;
     if (f->r < 0) {
         kfree(of);
         ASYNC_RETURN(f->r);

@@ -155,7 +155,7 @@ static long set_termios(struct tty *tty, const struct command *cmd, union tty_ar
 // TIOCSTI: as if it had been typed.
 static long type(struct tty *tty, struct task *t, uint8_t byte)
 {
-    if (!tty_is_controlling(tty, t) && !caps_have(&t->thread->process->cred, CAP_SYS_ADMIN))
+    if (!tty_is_controlling(tty, t) && !caps_have(t->thread->cred, CAP_SYS_ADMIN))
         return -EPERM;
     spin_lock(&tty->lock);
     unsigned bits = ldisc_input(&tty->ld, byte);
@@ -168,7 +168,7 @@ static long type(struct tty *tty, struct task *t, uint8_t byte)
 
 static long hang_up(struct tty *tty, struct task *t)
 {
-    if (!caps_have(&t->thread->process->cred, CAP_SYS_ADMIN))
+    if (!caps_have(t->thread->cred, CAP_SYS_ADMIN))
         return -EPERM;
     tty_hang_up(tty, false);
     return 0;

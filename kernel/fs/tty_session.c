@@ -157,7 +157,7 @@ static int32_t take_off(struct tty *tty, int32_t only, int32_t *pgrp)
 static long may_control_locked(const struct tty *tty, const struct process *p, bool readable,
                                bool steal)
 {
-    bool admin = caps_have(&p->cred, CAP_SYS_ADMIN);
+    bool admin = caps_have(cred_current(), CAP_SYS_ADMIN);
     if (load_relaxed(&tty->gone))
         return -EIO; // what takes it off its session may be over
     if (!leads(p) || p->tty || (tty->session != 0 && !(steal && admin)) || (!readable && !admin))

@@ -31,17 +31,19 @@ long sys_sched_getaffinity(int32_t tid, uint32_t size, va_t out)
 }
 SYSCALL(123, sched_getaffinity, 3);
 
-static bool may_place(const struct process *p)
+static bool may_place(const struct thread_ref *of)
 {
-    const struct credentials *me = &process_current()->cred, *other = &p->cred;
-    return caps_have(me, CAP_SYS_NICE) || me->euid == other->euid || me->euid == other->uid;
+    const struct credentials *me = cred_current();
+    struct credentials its;
+    cred_of(of, &its);
+    return caps_have(me, CAP_SYS_NICE) || me->euid == its.euid || me->euid == its.uid;
 }
 
 // 0, -EPERM, -EINVAL: it could run nowhere.
 static long place(const struct thread_ref *of, uint64_t mask)
 {
     uint64_t all = all_harts();
-    if (!may_place(of->process))
+    if (!may_place(of))
         return -EPERM;
     if (!(mask & all))
         return -EINVAL;

@@ -37,16 +37,16 @@ static long words_of(va_t header)
 
 static long sets_of(int32_t pid, struct cap_data data[2])
 {
-    struct process *p = pid ? process_of((uint32_t)pid) : process_current();
-    if (!p)
+    struct thread_ref of;
+    struct credentials cred, *c = &cred;
+    if (!thread_ref_get((uint32_t)pid, &of))
         return -ESRCH;
-    const struct credentials *c = &p->cred;
+    cred_of(&of, c);
+    thread_ref_put(&of);
     for (int i = 0; i < 2; i++)
         data[i] = (struct cap_data){(uint32_t)(c->effective >> 32 * i),
                                     (uint32_t)(c->permitted >> 32 * i),
                                     (uint32_t)(c->inheritable >> 32 * i)};
-    if (pid)
-        process_put(p);
     return 0;
 }
 
@@ -68,9 +68,10 @@ long sys_capget(va_t header, va_t out)
 }
 SYSCALL(90, capget, 2);
 
-static long set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
+static long set(struct credentials *c, uint64_t effective, uint64_t permitted, uint64_t inheritable)
 {
-    struct credentials *c = &process_current()->cred;
+    if (!c)
+        return -ENOMEM;
     if (!caps_have(c, CAP_SETPCAP) && (inheritable & ~(c->inheritable | c->permitted)))
         return -EPERM;
     if ((inheritable & ~(c->inheritable | c->bounding)) || (permitted & ~c->permitted) ||
@@ -97,9 +98,11 @@ long sys_capset(va_t header, va_t in)
         e = user_copy_in(US, data, in, (uint64_t)words * sizeof *data);
     if (e)
         return e;
-    return set((data[0].effective | (uint64_t)data[1].effective << 32) & CAPS_ALL,
-               (data[0].permitted | (uint64_t)data[1].permitted << 32) & CAPS_ALL,
-               (data[0].inheritable | (uint64_t)data[1].inheritable << 32) & CAPS_ALL);
+    struct credentials *c = cred_prepare();
+    return cred_commit(c,
+                       set(c, (data[0].effective | (uint64_t)data[1].effective << 32) & CAPS_ALL,
+                           (data[0].permitted | (uint64_t)data[1].permitted << 32) & CAPS_ALL,
+                           (data[0].inheritable | (uint64_t)data[1].inheritable << 32) & CAPS_ALL));
 }
 SYSCALL(91, capset, 2);
 
@@ -131,30 +134,40 @@ static long ambient(struct credentials *cred, uint64_t how, uint64_t cap, uint64
     return 0;
 }
 
-long caps_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static long change(struct credentials *cred, int32_t op, uint64_t a, uint64_t b, uint64_t c,
+                   uint64_t d)
 {
-    struct credentials *cred = &process_current()->cred;
-    switch (op) {
-    case PR_GET_KEEPCAPS:
-        return cred->keep_caps;
-    case PR_SET_KEEPCAPS:
+    if (op == PR_CAP_AMBIENT)
+        return ambient(cred, a, b, c, d);
+    if (op == PR_SET_KEEPCAPS) {
         if (a > 1)
             return -EINVAL;
         cred->keep_caps = a;
         return 0;
+    }
+    if (!caps_have(cred, CAP_SETPCAP))
+        return -EPERM;
+    if (a > CAP_LAST)
+        return -EINVAL;
+    cred->bounding &= ~CAP(a);
+    return 0;
+}
+
+long caps_prctl(int32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    switch (op) {
+    case PR_GET_KEEPCAPS:
+        return cred_current()->keep_caps;
     case PR_CAPBSET_READ:
-        return a > CAP_LAST ? -EINVAL : (long)(cred->bounding >> a & 1);
-    case PR_CAPBSET_DROP:
-        if (!caps_have(cred, CAP_SETPCAP))
-            return -EPERM;
-        if (a > CAP_LAST)
-            return -EINVAL;
-        cred->bounding &= ~CAP(a);
-        return 0;
+        return a > CAP_LAST ? -EINVAL : (long)(cred_current()->bounding >> a & 1);
     case PR_GET_SECUREBITS:
-        return cred->keep_caps ? 1 << 4 : 0;
-    case PR_CAP_AMBIENT:
-        return ambient(cred, a, b, c, d);
+        return cred_current()->keep_caps ? 1 << 4 : 0;
+    case PR_SET_KEEPCAPS:
+    case PR_CAPBSET_DROP:
+    case PR_CAP_AMBIENT: {
+        struct credentials *new = cred_prepare();
+        return cred_commit(new, new ? change(new, op, a, b, c, d) : -ENOMEM);
+    }
     default:
         return -EINVAL;
     }

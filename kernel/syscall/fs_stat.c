@@ -148,15 +148,11 @@ SYSCALL_ASYNC(291, statx, 5);
 
 static int access_by_real_ids(const struct vnode *v, uint32_t mode)
 {
-    struct process *me = process_current();
-    struct credentials cred = me->cred;
-    cred.groups = group_set_of(me);
+    struct credentials cred = *cred_current();
     cred.fsuid = cred.uid;
     cred.fsgid = cred.gid;
     cred.effective = cred.uid ? 0 : cred.permitted;
-    int r = vnode_permission_of(v, mode, &cred);
-    group_set_put(cred.groups);
-    return r;
+    return vnode_permission_of(v, mode, &cred);
 }
 
 ASYNC_DECL(access_at, int32_t dirfd; va_t path; uint32_t mode; uint32_t flags;);

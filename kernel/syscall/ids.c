@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User and group ids (credentials(7)). All threads of a process have the same. Capabilities follow the
-// user ids.
+// User and group ids (credentials(7)). They are the calling thread's: that all of a process have the same is the C library's
+// doing. Capabilities follow the user ids.
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
@@ -10,7 +10,7 @@
 #define GETTER(nr, name, field)                                                                    \
     long sys_##name(void)                                                                          \
     {                                                                                              \
-        return process_current()->cred.field;                                                      \
+        return cred_current()->field;                                                              \
     }                                                                                              \
     SYSCALL(nr, name, 0)
 GETTER(174, getuid, uid);
@@ -93,89 +93,109 @@ static long set_two(struct ids i, uint32_t r, uint32_t e)
     return 0;
 }
 
-static long get_three(struct ids i, va_t r, va_t e, va_t s)
+static long get_three(const uint32_t v[3], va_t r, va_t e, va_t s)
 {
     struct space *space = thread_current()->space;
-    long bad = user_copy_out(space, r, i.r, 4);
+    long bad = user_copy_out(space, r, &v[0], 4);
     if (!bad)
-        bad = user_copy_out(space, e, i.e, 4);
-    return bad ? bad : user_copy_out(space, s, i.s, 4);
+        bad = user_copy_out(space, e, &v[1], 4);
+    return bad ? bad : user_copy_out(space, s, &v[2], 4);
 }
 
-static long set_fs(struct ids i, uint32_t v)
+static void set_fs(struct ids i, uint32_t v)
 {
-    uint32_t old = *i.fs;
-    if (v != UINT32_MAX && (caller_can(i.cap) || is_one_of(&i, v) || v == old))
+    if (v != UINT32_MAX && (caller_can(i.cap) || is_one_of(&i, v) || v == *i.fs))
         act_as(i, *i.e, v);
-    return old;
 }
 
-// r: of a call that has set user ids.
-static long set_users(long r, const struct credentials *was)
+// new: what a call that sets user ids has made of the caller's; r: its result.
+static long set_users(struct credentials *new, long r)
 {
     struct process *me = process_current();
-    if (r < 0)
-        return r;
-    caps_after_setuid(&me->cred, was);
-    if (me->cred.uid != was->uid)
+    bool other = false;
+    if (r >= 0) {
+        caps_after_setuid(new, cred_current());
+        other = new->uid != cred_current()->uid;
+    }
+    r = cred_commit(new, r);
+    if (other)
         me->over_nproc = process_user_is_over(me->nthreads);
-    return 0;
+    return r;
 }
 
-#define CRED (&process_current()->cred)
+// The caller's new credentials c are changed by `change`, whose result goes to `end`.
+#define CHANGE(end, change)                                                                        \
+    ({                                                                                             \
+        struct credentials *c = cred_prepare();                                                    \
+        end(c, c ? (change) : -ENOMEM);                                                            \
+    })
+
 long sys_setuid(uint32_t v)
 {
-    const struct credentials was = *CRED;
-    return set_users(set_one(users(CRED), v), &was);
+    return CHANGE(set_users, set_one(users(c), v));
 }
 SYSCALL(146, setuid, 1);
 long sys_setgid(uint32_t v)
 {
-    return set_one(groups(CRED), v);
+    return CHANGE(cred_commit, set_one(groups(c), v));
 }
 SYSCALL(144, setgid, 1);
 long sys_setreuid(uint32_t r, uint32_t e)
 {
-    const struct credentials was = *CRED;
-    return set_users(set_two(users(CRED), r, e), &was);
+    return CHANGE(set_users, set_two(users(c), r, e));
 }
 SYSCALL(145, setreuid, 2);
 long sys_setregid(uint32_t r, uint32_t e)
 {
-    return set_two(groups(CRED), r, e);
+    return CHANGE(cred_commit, set_two(groups(c), r, e));
 }
 SYSCALL(143, setregid, 2);
 long sys_setresuid(uint32_t r, uint32_t e, uint32_t s)
 {
-    const struct credentials was = *CRED;
-    return set_users(set_three(users(CRED), r, e, s), &was);
+    return CHANGE(set_users, set_three(users(c), r, e, s));
 }
 SYSCALL(147, setresuid, 3);
 long sys_setresgid(uint32_t r, uint32_t e, uint32_t s)
 {
-    return set_three(groups(CRED), r, e, s);
+    return CHANGE(cred_commit, set_three(groups(c), r, e, s));
 }
 SYSCALL(149, setresgid, 3);
+
 long sys_getresuid(va_t r, va_t e, va_t s)
 {
-    return get_three(users(CRED), r, e, s);
+    const struct credentials *c = cred_current();
+    return get_three((const uint32_t[]){c->uid, c->euid, c->suid}, r, e, s);
 }
 SYSCALL(148, getresuid, 3);
 long sys_getresgid(va_t r, va_t e, va_t s)
 {
-    return get_three(groups(CRED), r, e, s);
+    const struct credentials *c = cred_current();
+    return get_three((const uint32_t[]){c->gid, c->egid, c->sgid}, r, e, s);
 }
 SYSCALL(150, getresgid, 3);
+
+// They say what it was, and never fail.
 long sys_setfsuid(uint32_t v)
 {
-    uint32_t old = (uint32_t)set_fs(users(CRED), v);
-    caps_after_setfsuid(CRED, old);
+    uint32_t old = cred_current()->fsuid;
+    struct credentials *c = cred_prepare();
+    if (c) {
+        set_fs(users(c), v);
+        caps_after_setfsuid(c, old);
+        cred_commit(c, 0);
+    }
     return old;
 }
 SYSCALL(151, setfsuid, 1);
 long sys_setfsgid(uint32_t v)
 {
-    return set_fs(groups(CRED), v);
+    uint32_t old = cred_current()->fsgid;
+    struct credentials *c = cred_prepare();
+    if (c) {
+        set_fs(groups(c), v);
+        cred_commit(c, 0);
+    }
+    return old;
 }
 SYSCALL(152, setfsgid, 1);
 
@@ -187,14 +207,13 @@ long sys_getgroups(int32_t room, va_t out)
 {
     if (room < 0)
         return -EINVAL;
-    struct group_set *set = group_set_of(process_current());
+    const struct group_set *set = cred_current()->groups;
     uint32_t n = set ? set->count : 0;
     long r = n;
     if (room && n > (uint32_t)room)
         r = -EINVAL;
     else if (room && n)
         r = user_copy_out(thread_current()->space, out, set->gid, n * sizeof *set->gid);
-    group_set_put(set);
     return r ? r : (long)n;
 }
 SYSCALL(158, getgroups, 2);
@@ -234,10 +253,13 @@ long sys_setgroups(int32_t n, va_t groups)
     if (n && !(set = kzalloc(sizeof *set + (size_t)n * sizeof *set->gid)))
         return -ENOMEM;
     long e = n ? read_groups(set, (uint32_t)n, groups) : 0;
-    if (e)
+    struct credentials *c = e ? NULL : cred_prepare();
+    if (!c) {
         kfree(set);
-    else
-        process_set_groups(process_current(), set);
-    return e;
+        return e ? e : -ENOMEM;
+    }
+    group_set_put(c->groups);
+    c->groups = set;
+    return cred_commit(c, 0);
 }
 SYSCALL(159, setgroups, 2);

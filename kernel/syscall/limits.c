@@ -49,7 +49,7 @@ static long exchange(struct process *p, uint32_t which, const struct rlimit_k *n
 // Root, and who is the same user and group in every way.
 static bool may_limit(const struct process *p)
 {
-    const struct credentials *me = &process_current()->cred, *c = &p->cred;
+    const struct credentials *me = cred_current(), *c = &p->cred;
     if (p == process_current() || caps_have(me, CAP_SYS_RESOURCE))
         return true;
     return me->uid == c->uid && me->uid == c->euid && me->uid == c->suid && me->gid == c->gid &&

@@ -73,7 +73,7 @@ static int may_lock(struct space *s, uint64_t flags, uint64_t len)
 {
     const struct process *p = process_current();
     uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
-    if (!(flags & MAP_LOCKED || s->lock_future) || caps_have(&p->cred, CAP_IPC_LOCK))
+    if (!(flags & MAP_LOCKED || s->lock_future) || caller_can(CAP_IPC_LOCK))
         return 0;
     if (!limit && flags & MAP_LOCKED)
         return -EPERM;

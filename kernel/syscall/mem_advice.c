@@ -117,7 +117,7 @@ static long may_lock(struct space *s, va_t lo, uint64_t len)
 {
     const struct process *p = process_current();
     uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
-    if (caps_have(&p->cred, CAP_IPC_LOCK))
+    if (caller_can(CAP_IPC_LOCK))
         return 0;
     if (!limit)
         return -EPERM;
@@ -199,7 +199,7 @@ static long check_lock_all(struct space *s, uint64_t how)
     uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
     if (!how || how & ~7ul || how == MCL_ONFAULT)
         return -EINVAL;
-    if (caps_have(&p->cred, CAP_IPC_LOCK))
+    if (caller_can(CAP_IPC_LOCK))
         return 0;
     if (!limit)
         return -EPERM;

@@ -22,10 +22,10 @@ long sys_sched_yield(void)
 }
 SYSCALL(124, sched_yield, 0);
 
-static bool same_owner(const struct process *p)
+static bool same_owner(const struct credentials *its)
 {
-    const struct credentials *me = &process_current()->cred;
-    return me->euid == p->cred.euid || me->euid == p->cred.uid;
+    const struct credentials *me = cred_current();
+    return me->euid == its->euid || me->euid == its->uid;
 }
 
 // RLIMIT_NICE: 20 - the best niceness.
@@ -41,9 +41,11 @@ static bool is_real_time(int policy)
     return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
-static bool may_set(const struct process *p, const struct sched_setting *old,
+static bool may_set(const struct thread_ref *of, const struct sched_setting *old,
                     const struct sched_setting *new)
 {
+    const struct process *p = of->process;
+    struct credentials its;
     if (caller_can(CAP_SYS_NICE))
         return true;
     // Who leaves SCHED_IDLE is nicer no more, whatever its number was.
@@ -51,7 +53,8 @@ static bool may_set(const struct process *p, const struct sched_setting *old,
     uint64_t best = p->rlimit[RLIMIT_NICE].cur;
     if (leaves_idle && (uint64_t)(20 - old->nice) > best)
         return false;
-    return may_be_as_nice(p, old, new->nice) && same_owner(p) &&
+    cred_of(of, &its);
+    return may_be_as_nice(p, old, new->nice) && same_owner(&its) &&
            (new->reset_on_fork || !old->reset_on_fork);
 }
 
@@ -68,7 +71,7 @@ static long set(const struct thread_ref *of, struct sched_setting new, int polic
     if (policy == SCHED_DEADLINE || is_real_time(policy) != (priority != 0))
         return -EINVAL; // nobody's deadline parameters are kept
     new.policy = (uint8_t)policy;
-    if (is_real_time(policy) || !may_set(of->process, old, &new))
+    if (is_real_time(policy) || !may_set(of, old, &new))
         return -EPERM;
     *old = new;
     return 0;
@@ -253,67 +256,87 @@ SYSCALL(275, sched_getattr, 4);
 
 enum { PRIO_PROCESS, PRIO_PGRP, PRIO_USER };
 
+// What a thread, or a first one that has ended, is asked for here.
+struct owned {
+    const struct process *process;
+    const struct credentials *cred;
+    struct sched_setting *sched;
+};
+
 struct each_thread {
     int which;
     uint32_t who;
     long result;
-    // p's, of a thread or of its first that has ended
-    long (*fn)(struct process *p, struct sched_setting *of, int nice, long result);
+    long (*fn)(const struct owned *its, int nice, long result);
     int nice;
 };
+
+static void visit_thread(struct each_thread *each, const struct owned *its)
+{
+    if (each->which != PRIO_USER || its->cred->uid == each->who)
+        each->result = each->fn(its, each->nice, each->result);
+}
 
 static bool visit_threads(struct process *p, void *arg)
 {
     struct each_thread *each = arg;
-    if (each->which == PRIO_PGRP ? p->pgid != each->who : p->cred.uid != each->who)
+    if (each->which == PRIO_PGRP && p->pgid != each->who)
         return true;
     spin_lock(&p->lock);
     if (p->headless)
-        each->result = each->fn(p, &p->leader.sched, each->nice, each->result);
+        visit_thread(each, &(struct owned){p, &p->cred, &p->leader.sched});
     PROCESS_THREADS(it, p)
-    each->result = each->fn(p, &thread_entry(it)->sched, each->nice, each->result);
+    {
+        struct thread *th = thread_entry(it);
+        visit_thread(each, &(struct owned){p, th->cred, &th->sched});
+    }
     spin_unlock(&p->lock);
     return true;
 }
 
+static long for_one(uint32_t tid, int nice, long (*fn)(const struct owned *its, int, long))
+{
+    struct thread_ref of;
+    struct credentials cred;
+    if (!thread_ref_get(tid, &of))
+        return -ESRCH;
+    cred_of(&of, &cred);
+    long r = fn(&(struct owned){of.process, &cred, thread_ref_sched(&of)}, nice, -ESRCH);
+    thread_ref_put(&of);
+    return r;
+}
+
 // Calls fn for each thread that which and who mean; its result goes into the next call, the first gets -ESRCH.
 static long for_threads(int which, uint32_t who, int nice,
-                        long (*fn)(struct process *p, struct sched_setting *of, int nice,
-                                   long result))
+                        long (*fn)(const struct owned *its, int nice, long result))
 {
     struct each_thread each = {which, who, -ESRCH, fn, nice};
     if (which < PRIO_PROCESS || which > PRIO_USER)
         return -EINVAL;
-    if (which == PRIO_PROCESS) {
-        struct thread_ref of;
-        if (!thread_ref_get(who, &of))
-            return -ESRCH;
-        long r = fn(of.process, thread_ref_sched(&of), nice, -ESRCH);
-        thread_ref_put(&of);
-        return r;
-    }
+    if (which == PRIO_PROCESS)
+        return for_one(who, nice, fn);
     if (!who)
-        each.who = which == PRIO_PGRP ? process_current()->pgid : process_current()->cred.uid;
+        each.who = which == PRIO_PGRP ? process_current()->pgid : cred_current()->uid;
     process_foreach(0, visit_threads, &each);
     return each.result;
 }
 
 // A refusal stays the result; those who come later are changed all the same.
-static long set_nice(struct process *p, struct sched_setting *of, int nice, long result)
+static long set_nice(const struct owned *its, int nice, long result)
 {
     bool can = caller_can(CAP_SYS_NICE);
-    if (!can && !same_owner(p))
+    if (!can && !same_owner(its->cred))
         return -EPERM;
-    if (!can && !may_be_as_nice(p, of, nice))
+    if (!can && !may_be_as_nice(its->process, its->sched, nice))
         return -EACCES;
-    of->nice = (int8_t)nice;
+    its->sched->nice = (int8_t)nice;
     return result == -ESRCH ? 0 : result;
 }
 
-static long best_nice(struct process *p, struct sched_setting *of, int unused, long result)
+static long best_nice(const struct owned *its, int unused, long result)
 {
-    (void)p, (void)unused;
-    return 20 - of->nice > result ? 20 - of->nice : result;
+    (void)unused;
+    return 20 - its->sched->nice > result ? 20 - its->sched->nice : result;
 }
 
 long sys_setpriority(int32_t which, uint32_t who, int32_t nice)

@@ -78,17 +78,22 @@ SYSCALL(136, rt_sigpending, 2);
 
 // ---- sending
 
-static bool may_signal(const struct process *to, int sig)
+static bool may_signal(const struct process *to, const struct credentials *c, int sig)
 {
-    const struct credentials *me = &process_current()->cred, *c = &to->cred;
+    const struct credentials *me = cred_current();
     return caps_have(me, CAP_KILL) || me->euid == c->suid || me->euid == c->uid ||
            me->uid == c->suid || me->uid == c->uid ||
            (sig == SIGCONT && process_current()->sid == to->sid);
 }
 
+long check_signal_by(const struct process *to, const struct credentials *its, int sig)
+{
+    return sig < 0 || sig > NSIG ? -EINVAL : may_signal(to, its, sig) ? 0 : -EPERM;
+}
+
 long check_signal(const struct process *to, int sig)
 {
-    return sig < 0 || sig > NSIG ? -EINVAL : may_signal(to, sig) ? 0 : -EPERM;
+    return check_signal_by(to, &to->cred, sig);
 }
 
 struct kill_all {
@@ -115,7 +120,7 @@ static bool kill_one(struct process *p, void *arg)
 struct siginfo_k info_of_caller(int code)
 {
     const struct process *me = process_current();
-    return (struct siginfo_k){.code = code, .pid = (int)me->pid, .uid = me->cred.uid};
+    return (struct siginfo_k){.code = code, .pid = (int)me->pid, .uid = cred_current()->uid};
 }
 
 static long kill_process(uint32_t pid, int sig, const struct siginfo_k *info)
@@ -155,28 +160,20 @@ long sys_kill(int32_t pid, int32_t sig)
 }
 SYSCALL(129, kill, 2);
 
-// The first thread of process pid has ended, and leaves its number to the process: it may be sent to, and gets nothing.
-static long ask_first_thread(uint32_t pid, int32_t sig)
-{
-    struct process *p = process_find(pid);
-    long r = p ? check_signal(p, sig) : -ESRCH;
-    if (p)
-        process_put(p);
-    return r;
-}
-
 static long kill_thread(int32_t tgid, int32_t tid, int32_t sig, const struct siginfo_k *info)
 {
     if (tid <= 0)
         return -EINVAL;
-    struct thread *th = thread_find((uint32_t)tid);
-    if (!th)
-        return tgid > 0 && tgid != tid ? -ESRCH : ask_first_thread((uint32_t)tid, sig);
-    bool other = tgid > 0 && th->process->pid != (uint32_t)tgid;
-    long r = other ? -ESRCH : check_signal(th->process, sig);
-    if (!r && sig)
-        r = signal_send_thread(th, sig, info);
-    thread_put(th);
+    struct thread_ref to;
+    struct credentials its;
+    if (!thread_ref_get((uint32_t)tid, &to))
+        return -ESRCH;
+    cred_of(&to, &its);
+    bool other = tgid > 0 && to.process->pid != (uint32_t)tgid;
+    long r = other ? -ESRCH : check_signal_by(to.process, &its, sig);
+    if (!r && sig && to.thread) // a first thread that has ended may be sent to, and gets nothing
+        r = signal_send_thread(to.thread, sig, info);
+    thread_ref_put(&to);
     return r;
 }
 

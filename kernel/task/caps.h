@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Capabilities (capabilities(7)): what root may do, in parts that a process can give up. All threads of a process have the same.
+// Capabilities (capabilities(7)): what root may do, in parts that a thread can give up.
 //
 // Of the securebits there are none but keep_caps, and files have no capabilities: who executes a program as root has all that
 // the bounding set leaves, everybody else the ambient ones.
@@ -43,10 +43,10 @@ static inline bool caps_have(const struct credentials *c, int cap)
 {
     return c->effective >> cap & 1;
 }
-// The calling process. Task context.
+// The calling thread. Task context.
 static inline bool caller_can(int cap)
 {
-    return caps_have(&process_current()->cred, cap);
+    return caps_have(cred_current(), cap);
 }
 
 // What a change of user ids from those of *was, or of the file-system user id, gives and takes.

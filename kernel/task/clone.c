@@ -87,6 +87,7 @@ static int copy_thread(struct thread *new, struct thread *old, const struct clon
         tf_sp(tf) = rq->stack;
     if (rq->flags & CLONE_SETTLS)
         tf->x[4] = rq->tls;
+    new->cred = cred_get(old->cred);
     new->blocked = old->blocked;
     new->sched = old->sched;
     new->sched.reset_on_fork = false;

@@ -135,28 +135,31 @@ static bool claim_process(struct thread *th, struct event *alone)
     return ok;
 }
 
-struct credentials exec_credentials(const struct exec *x)
+// Whom the program runs as: the caller, but for its set-user-id and set-group-id bits. 0, -ENOMEM.
+static int exec_credentials(struct exec *x)
 {
     const struct process *p = process_current();
     const struct vnode *v = x->file->vnode;
     const struct mount *m = x->file->path.mount;
-    struct credentials c = p->cred;
+    struct credentials *c = x->cred = cred_prepare();
+    if (!c)
+        return -ENOMEM;
     if (!p->no_new_privs && !(m && (m->flags & MS_NOSUID))) {
         if (v->mode & S_ISUID)
-            c.euid = v->uid;
+            c->euid = v->uid;
         if ((v->mode & S_ISGID) && (v->mode & 010))
-            c.egid = v->gid;
+            c->egid = v->gid;
     }
-    c.suid = c.fsuid = c.euid;
-    c.sgid = c.fsgid = c.egid;
-    caps_after_exec(&c, &p->cred, p->no_new_privs);
-    return c;
+    c->suid = c->fsuid = c->euid;
+    c->sgid = c->fsgid = c->egid;
+    caps_after_exec(c, cred_current(), p->no_new_privs);
+    return 0;
 }
 
 static void set_identity(struct thread *th, struct exec *x)
 {
     struct process *p = th->process;
-    const struct credentials was = p->cred;
+    const struct credentials *was = th->cred;
     struct path old;
     const char *base = strrchr(x->path, '/');
     spin_lock(&p->lock);
@@ -165,9 +168,10 @@ static void set_identity(struct thread *th, struct exec *x)
     path_get(&p->exe);
     memset(p->comm, 0, sizeof p->comm);
     strlcpy(p->comm, base ? base + 1 : x->path, sizeof p->comm);
-    p->cred = exec_credentials(x);
-    p->dumpable = !exec_is_secure(&p->cred);
-    if (!p->dumpable || was.euid != p->cred.euid || was.egid != p->cred.egid)
+    cred_commit_locked(th, x->cred);
+    x->cred = NULL;
+    p->dumpable = !exec_is_secure(th->cred);
+    if (!p->dumpable || was->euid != th->cred->euid || was->egid != th->cred->egid)
         p->death_signal = 0;
     p->did_exec = 1;
     p->exit_signal = SIGCHLD;
@@ -180,6 +184,7 @@ static void set_identity(struct thread *th, struct exec *x)
     p->env_end = x->text_va + x->args.used;
     p->space = x->image.space;
     spin_unlock(&p->lock);
+    cred_put(was);
     memset(th->task.name, 0, sizeof th->task.name);
     strlcpy(th->task.name, p->comm, sizeof th->task.name);
     if (old.dentry)
@@ -259,6 +264,8 @@ ASYNC(exec_run, long r; struct event alone; struct sighand *fresh;)
     AWAIT(f->r, elf_load, f->x->file, &f->x->image);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    if ((f->r = exec_credentials(f->x)) < 0)
+        ASYNC_RETURN(f->r);
     AWAIT(f->r, exec_stack, f->x);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
@@ -305,6 +312,7 @@ static void exec_free(struct exec *x)
         file_put(x->file);
     if (x->image.space)
         space_unref(x->image.space);
+    cred_put(x->cred);
     kfree(x->args.text);
     kfree(x);
 }

@@ -20,6 +20,7 @@ struct exec {
     char path[PATH_MAX]; // of the file that is loaded at last
     char line[SCRIPT_LINE + 1];
     struct file *file;
+    struct credentials *cred; // whom the program will run as
     struct image image;
     va_t sp;
     va_t text_va; // where args.text will be
@@ -38,9 +39,6 @@ ASYNC_DECL(args_read, struct exec_args *a; va_t vector; uint32_t *count;);
 // Lays out path, strings, auxv and vectors at the top of the new image's stack; x->sp and x->text_va become known.
 // 0, -ENOMEM, -EINTR.
 ASYNC_DECL(exec_stack, struct exec *x;);
-
-// Whom the program runs as: the caller, but for its set-user-id and set-group-id bits.
-struct credentials exec_credentials(const struct exec *x);
 
 // It has rights that its real user and group have not.
 static inline bool exec_is_secure(const struct credentials *c)

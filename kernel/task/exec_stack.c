@@ -26,7 +26,7 @@ static uint64_t hwcap(void)
 
 static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t execfn)
 {
-    const struct credentials cred = exec_credentials(x), *c = &cred;
+    const struct credentials *c = x->cred;
     const struct aux list[] = {
         {3, x->image.phdr},
         {4, x->image.phent},

@@ -109,20 +109,23 @@ static const struct rlimit_k default_limits[RLIM_COUNT] = {
 
 static void init_start(void)
 {
+    struct credentials *root = cred_new();
     struct sighand *sh = sighand_new();
     struct process *p = sh ? process_new(NULL, sh) : NULL;
-    if (!p)
+    if (!p || !root)
         panic("no memory for init");
+    root->effective = root->permitted = root->bounding = CAPS_ALL;
+    cred_show(p, root);
     sighand_put(sh);
     memcpy(p->rlimit, default_limits, sizeof p->rlimit);
     strcpy(p->comm, "init");
     p->dumpable = 1;
-    p->cred.effective = p->cred.permitted = p->cred.bounding = CAPS_ALL;
     process_init = p;
     process_link(p, NULL, false, 1);
     struct thread *th = thread_new(p, "init");
     if (!th || !(th->files = fd_table_new()) || !(th->fs = fs_context_new()) || thread_link(th, 0))
         panic("no memory for init");
+    th->cred = root;
     thread_start(th);
 }
 INIT(INIT_USER, init_start);

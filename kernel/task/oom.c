@@ -116,7 +116,7 @@ static uint64_t frames_to_leave(void)
         return frame_reserve / 8;
     const struct thread *th = t->thread;
     bool small = th->space && load_relaxed(&th->space->resident) < SMALL_PAGES;
-    return small && th->process->cred.euid == 0 ? frame_reserve / 2 : frame_reserve;
+    return small && th->cred->euid == 0 ? frame_reserve / 2 : frame_reserve;
 }
 
 static void oom_start(void)

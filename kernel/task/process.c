@@ -106,7 +106,6 @@ void process_put(struct process *p)
         ptimers_delete(p, true);
     sigpending_free(&p->pending);
     sighand_put(p->sighand);
-    group_set_put(p->cred.groups);
     process_drop_exe(p);
     epoch_retire(&p->epoch, process_free);
 }
@@ -137,8 +136,7 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     if (!p)
         return NULL;
     if (parent) { // inherited
-        p->cred = parent->cred;
-        p->cred.groups = group_set_of(parent);
+        cred_show(p, cred_current());
         memcpy(p->rlimit, parent->rlimit, sizeof p->rlimit);
         memcpy(p->comm, parent->comm, sizeof p->comm);
         process_exe(parent, &p->exe);
@@ -194,7 +192,7 @@ static uint64_t count_of_user_locked(void)
     uint64_t n = 0;
     LIST_FOREACH(it, &process_list) {
         const struct process *p = list_entry(it, struct process, all);
-        if (p->cred.uid == process_current()->cred.uid)
+        if (p->cred.uid == cred_current()->uid)
             n += p->nthreads ? p->nthreads : 1;
     }
     return n;
@@ -204,7 +202,7 @@ static uint64_t count_of_user_locked(void)
 static bool too_many_locked(void)
 {
     const struct process *me = process_current();
-    if (!me->cred.uid || caller_can(CAP_SYS_RESOURCE) || caller_can(CAP_SYS_ADMIN))
+    if (!cred_current()->uid || caller_can(CAP_SYS_RESOURCE) || caller_can(CAP_SYS_ADMIN))
         return false;
     return count_of_user_locked() >= me->rlimit[RLIMIT_NPROC].cur;
 }
@@ -212,7 +210,7 @@ static bool too_many_locked(void)
 bool process_user_is_over(uint64_t mine)
 {
     const struct process *me = process_current();
-    if (!me->cred.uid)
+    if (!cred_current()->uid)
         return false;
     spin_lock(&process_tree_lock);
     uint64_t n = count_of_user_locked();
@@ -271,6 +269,7 @@ static void thread_release(struct task *t)
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);
     fpu_release(&th->fpu);
+    cred_put(th->cred);
     process_put(th->process);
     epoch_retire(&th->epoch, thread_free);
 }

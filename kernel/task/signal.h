@@ -94,6 +94,7 @@ int signal_send_tree_locked(struct process *p, int sig, const struct siginfo_k *
 // What a caller may send, and as whom (syscall/signal.c).
 // May the caller send it, or ask with 0 whether it may? 0; -EINVAL: no such signal, -EPERM.
 long check_signal(const struct process *to, int sig);
+long check_signal_by(const struct process *to, const struct credentials *its, int sig);
 struct siginfo_k info_of_caller(int code);
 // To every process of the group that the caller may signal; pgid 0: to all but init and the caller. sig 0
 // only asks. 0; -ESRCH: there is nobody, -EPERM: it may signal none of them, -EINVAL: no such signal.

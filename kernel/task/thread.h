@@ -68,15 +68,15 @@ struct sighand {
     struct sigaction_k action[NSIG];
 };
 
-// Supplementary groups, sorted; never changed, but replaced. Who reads a process's own does so within an
-// epoch, or takes a reference.
+// Supplementary groups, sorted; never changed.
 struct group_set {
     uint32_t refs, count;
-    struct epoch_item epoch;
     uint32_t gid[];
 };
 
+// Who a thread is. Threads and processes share it, so it never changes once a thread has it, but is replaced.
 struct credentials {
+    uint32_t refs; // atomic
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     struct group_set *groups; // referenced; NULL: none
     uint64_t effective, permitted, inheritable, bounding,
@@ -125,7 +125,7 @@ struct process {
     struct space *space;       // of the running image; NULL in a zombie
     struct path exe; // of the running image, referenced; no dentry before the first exec; lock
     char comm[16];
-    struct credentials cred;
+    struct credentials cred; // who others take it for: a copy of its first thread's, no groups
     struct rlimit_k rlimit[RLIM_COUNT];
     uint32_t exit_signal; // sent to the parent, SIGCHLD mostly
     uint32_t exit_status; // as wait4 reports it
@@ -168,6 +168,8 @@ struct thread {
     struct space *space;     // referenced
     struct fd_table *files;  // referenced; shared by CLONE_FILES
     struct fs_context *fs;   // referenced; shared by CLONE_FS
+    // Referenced. Replaced by the thread itself, under process.lock, with which others read it.
+    const struct credentials *cred;
     uint32_t tid;
     uint32_t exit_code;
     struct list in_process;
@@ -220,12 +222,26 @@ bool process_exe(struct process *p, struct path *out);
 void process_drop_exe(struct process *p);
 void process_get(struct process *p);
 void process_put(struct process *p);
-// ---- supplementary groups (task/credentials.c)
+// ---- credentials (task/credentials.c)
 
-struct group_set *group_set_of(struct process *p); // referenced, or NULL: it has none
-void group_set_put(struct group_set *set);         // NULL is fine
-// Takes the reference over. By a thread of p.
-void process_set_groups(struct process *p, struct group_set *set);
+// The calling thread's, which only itself replaces. Task context.
+static inline const struct credentials *cred_current(void)
+{
+    return thread_current()->cred;
+}
+// Nobody's: all ids 0, no capabilities, one reference. NULL: no memory.
+struct credentials *cred_new(void);
+const struct credentials *cred_get(const struct credentials *c);
+void cred_put(const struct credentials *c); // NULL is fine
+void group_set_put(struct group_set *set);  // NULL is fine
+// A copy of the caller's, to be changed and given to cred_commit. NULL: no memory.
+struct credentials *cred_prepare(void);
+// r < 0: forgets it. Else it is the caller's from now on. Returns r; -ENOMEM: new is NULL.
+long cred_commit(struct credentials *new, long r);
+// process.lock held. th is the caller; the reference moves in, what it had is the caller's to put.
+void cred_commit_locked(struct thread *th, const struct credentials *new);
+// Who p is for others from now on. process.lock, or before p is linked.
+void cred_show(struct process *p, const struct credentials *c);
 
 // Referenced, or NULL. By pid of a process; by tid of a thread.
 struct process *process_find(uint32_t pid);
@@ -249,6 +265,7 @@ static inline struct sched_setting *thread_ref_sched(const struct thread_ref *re
 {
     return ref->thread ? &ref->thread->sched : &ref->process->leader.sched;
 }
+void cred_of(const struct thread_ref *ref, struct credentials *out); // a copy, without groups
 // Cut off after 15 bytes. The first thread's is its process's as well.
 void thread_set_name(struct thread *th, const char *name);
 // Calls fn for processes with pid >= from in order, under process_tree_lock, until it returns false.

@@ -20,6 +20,7 @@ unsigned vfs_seed = 1;
 struct thread vfs_thread;
 int vfs_signal;
 static struct process caller = {.rlimit[RLIMIT_FSIZE].cur = UINT64_MAX};
+static const struct credentials nobody; // root's ids, no capabilities
 static struct space user_space;
 
 unsigned vfs_random(unsigned n)
@@ -222,6 +223,7 @@ void vfs_host_init(void)
     for (int level = INIT_EARLY; level <= INIT_DRIVERS; level++)
         init_run(level);
     vfs_thread.process = &caller;
+    vfs_thread.cred = &nobody;
     vfs_thread.space = &user_space;
     vfs_thread.task.thread = &vfs_thread;
     spin_init(&user_space.lock, "user space");

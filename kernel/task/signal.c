@@ -73,9 +73,28 @@ static sigset deliverable(const struct thread *th)
     return (th->pending.set | th->process->pending.set) & ~th->blocked;
 }
 
+// What a fault of the thread itself says lies in the thread: there may be no memory for an entry.
+static void force_locked(struct thread *th, const struct siginfo_k *info)
+{
+    if (th->pending.set & SIGMASK(info->signo)) // the first is kept
+        return;
+    th->pending.set |= SIGMASK(info->signo);
+    if (th->forced) // a handler in between found no room for its frame: it has no more to say
+        return;
+    th->forced = (uint8_t)info->signo;
+    th->forced_code = info->code;
+    th->forced_addr = info->addr;
+}
+
 static int take_locked(struct thread *th, sigset set, struct siginfo_k *info)
 {
     int sig = sigpending_take(&th->pending, set, info);
+    if (sig && sig == th->forced) {
+        info->code = th->forced_code;
+        info->addr = th->forced_addr;
+    }
+    if (th->forced && !(th->pending.set & SIGMASK(th->forced)))
+        th->forced = 0;
     return sig ? sig : sigpending_take(&th->process->pending, set, info);
 }
 
@@ -320,7 +339,7 @@ static void force(struct thread *th, const struct siginfo_k *info, bool fatal)
         a->handler = 0;
         th->blocked &= ~SIGMASK(sig);
     }
-    sigpending_force(&th->pending, info);
+    force_locked(th, info);
     task_attention(&th->task, ATTN_SIGNAL);
     spin_unlock(&p->sighand->lock);
     spin_unlock(&p->lock);

@@ -40,8 +40,6 @@ void sigpending_flush(struct sigpending *p, sigset which);
 // out of memory) and its details, which matter, would be lost.
 int sigpending_add(struct sigpending *p, const struct process *to, int sig,
                    const struct siginfo_k *info);
-// Adds the signal of a fault, whose number, code and address are kept without an entry. It cannot fail.
-void sigpending_force(struct sigpending *p, const struct siginfo_k *info);
 // An entry that belongs to a timer, charged as others are. NULL: over the limit, or no memory.
 struct sigqueue *sigqueue_new_owned(const struct process *to);
 // Queues it with info and so many overruns (info->uid); one that waits already gets all as overruns.

@@ -4,7 +4,8 @@
 // A standard signal is pending at most once and keeps the first siginfo; real-time signals queue. Each
 // entry is charged to the real user of the process it was sent to (RLIMIT_SIGPENDING), and stays with
 // that user whatever becomes of the process. A signal without an entry is still sent where its details
-// are not worth failing for: standard signals, and what kill(2) or the kernel sends. Faults need none.
+// are not worth failing for: standard signals, and what kill(2) or the kernel sends. A thread's own fault
+// needs none (struct thread).
 #include "page/heap.h"
 #include "task/process.h"
 #include "task/signal.h"
@@ -98,7 +99,6 @@ static void free_entry(struct sigqueue *q)
 void sigpending_init(struct sigpending *p)
 {
     p->set = 0;
-    p->forced.signo = 0;
     list_init(&p->queue);
 }
 
@@ -112,8 +112,6 @@ void sigpending_flush(struct sigpending *p, sigset which)
     if (!(p->set & which))
         return;
     p->set &= ~which;
-    if (p->forced.signo && (SIGMASK(p->forced.signo) & which))
-        p->forced.signo = 0;
     LIST_FOREACH_SAFE(it, next, &p->queue) {
         struct sigqueue *q = list_entry(it, struct sigqueue, link);
         if (SIGMASK(q->info.signo) & which) {
@@ -139,18 +137,6 @@ int sigpending_add(struct sigpending *p, const struct process *to, int sig,
         list_push_back(&p->queue, &q->link);
     }
     return 0;
-}
-
-void sigpending_force(struct sigpending *p, const struct siginfo_k *info)
-{
-    if (p->set & SIGMASK(info->signo)) // the first is kept
-        return;
-    p->set |= SIGMASK(info->signo);
-    if (p->forced.signo) // a handler in between found no room for its frame: it has no more to say
-        return;
-    p->forced.signo = info->signo;
-    p->forced.code = info->code;
-    p->forced.addr = info->addr;
 }
 
 struct sigqueue *sigqueue_new_owned(const struct process *to)
@@ -220,15 +206,6 @@ static void dequeue(struct sigpending *p, int sig, struct siginfo_k *info)
     }
 }
 
-// Nothing else of that number was added since.
-static void take_forced(struct sigpending *p, struct siginfo_k *info)
-{
-    *info = (struct siginfo_k){
-        .signo = p->forced.signo, .code = p->forced.code, .addr = p->forced.addr};
-    p->set &= ~SIGMASK(p->forced.signo);
-    p->forced.signo = 0;
-}
-
 static int lowest(sigset set)
 {
     if (set & SYNCHRONOUS)
@@ -239,9 +216,7 @@ static int lowest(sigset set)
 int sigpending_take(struct sigpending *p, sigset set, struct siginfo_k *info)
 {
     int sig = lowest(p->set & set);
-    if (sig && sig == p->forced.signo)
-        take_forced(p, info);
-    else if (sig)
+    if (sig)
         dequeue(p, sig, info);
     return sig;
 }

@@ -53,11 +53,6 @@ struct siginfo_k { // what a queued signal carries; the unions lie as in Linux's
 struct sigpending {
     sigset set;
     struct list queue; // struct sigqueue
-    // What a fault of the thread itself says: it lies here, since there may be no memory for an entry.
-    struct {
-        int32_t signo, code; // 0: none
-        uint64_t addr;
-    } forced;
 };
 
 // Signal actions; shared by CLONE_SIGHAND.
@@ -182,16 +177,20 @@ struct thread {
     bool parked;     // for the present stop; process.lock
     int16_t restart; // ERESTART* code of the call to be restarted, 0 none
     struct sched_setting sched;
+    uint8_t forced;         // its own fault's signal, which is pending; 0: none; sighand.lock
     uint64_t restart_until; // ticks to which a restarted sleep goes on, 0: it starts
     struct sigpending pending;
     va_t altstack_sp;
     uint64_t altstack_size;
     uint32_t altstack_flags; // as it was set; there is none when the size is 0
+    int32_t
+        forced_code; // what that one says: it lies here, since there may be no memory for an entry
+    uint64_t forced_addr;
     va_t clear_child_tid, set_child_tid;
     va_t robust_list;
     va_t sigreturn_va; // of the trampoline in this space
-    uint64_t syscalls, faults;
-    uint64_t preempted;   // how often its slice was over
+    uint32_t faults;
+    uint32_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
     uint64_t light[7];    // of its light wait: LIGHT_STATE
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long

@@ -113,8 +113,11 @@ static bool protect_begin(struct protect *p)
 {
     if (p->at == p->hi)
         return true;
-    return (likely(p->s->data_limit == UINT64_MAX) || data_fits(p->s, p->at, p->hi, p->prot)) &&
-           !range_map_isolate(&p->s->map, p->at, p->hi);
+    if ((unlikely(p->s->data_limit != UINT64_MAX) && !data_fits(p->s, p->at, p->hi, p->prot)) ||
+        range_map_isolate(&p->s->map, p->at, p->hi))
+        return false;
+    trace_map(p->s, MAP_RIGHTS, p->at, p->hi, p->prot);
+    return true;
 }
 
 static int check_args(va_t va, uint64_t len, uint32_t prot)

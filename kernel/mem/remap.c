@@ -148,6 +148,7 @@ static int move_step(struct space *s, struct remap *w)
     while ((slot = next_entry(s, w, &budget)) && (dst = space_slot(s, w->to + w->at))) {
         if (unlikely(*slot & PTE_PART))
             huge_split(s, w->from + w->at);
+        trace_entry(s, w->to + w->at, *dst, *slot, PAGE_SIZE);
         *dst = *slot;
         entry_set(s, slot, w->from + w->at, 0);
         w->at += PAGE_SIZE;

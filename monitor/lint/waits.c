@@ -113,12 +113,12 @@ uint32_t lint_holder(const struct wait_view *v)
 
 static void add_line(lua_State *L, int depth, const struct task_look *l, const char *tail)
 {
+    static const char margin[] = "                                ";
     char wait[80];
     lint_wait_text(wait, sizeof wait, l);
     lua_createtable(L, 0, 4);
-    lua_pushfstring(L, "%sTask#%d %s %s%s",
-                    "                                " + 2 * (DEPTH - depth), (int)l->id, l->name,
-                    wait, tail);
+    lua_pushfstring(L, "%sTask#%d %s %s%s", &margin[2 * (DEPTH - depth)], (int)l->id, l->name, wait,
+                    tail);
     lua_setfield(L, -2, "line");
     class_push(L, class_task, (struct class_key){l->id, 0});
     lua_setfield(L, -2, "task");

@@ -31,7 +31,7 @@ static struct spinlock links_lock = SPINLOCK_INIT("epoll links"); // guards all 
 static struct list users = LIST_INIT(users);
 static uint64_t max_watches;
 static uint64_t visit; // the present search's
-enum { LOOKS_MOST = 3000 };
+enum { LOOKS_MOST = 2500 };
 static uint32_t looks; // and how many watches it has looked at
 
 // ---- users

@@ -8,6 +8,7 @@
 #include "trace/lua.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -179,7 +180,7 @@ lua_Integer trace_option_ms(lua_State *L, int idx)
         lua_Number secs = lua_tonumber(L, -1);
         if (!(secs > 0 && secs <= 86400))
             luaL_error(L, "secs: a number above 0, at most 86400, expected");
-        ms = (lua_Integer)(secs * 1000);
+        ms = llround(secs * 1000); // a cast that is checked wants a function that is not there
     }
     lua_pop(L, 1);
     return ms;

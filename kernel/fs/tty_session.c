@@ -154,10 +154,11 @@ static int32_t take_off(struct tty *tty, int32_t only, int32_t *pgrp)
     return sid;
 }
 
-static long may_control_locked(const struct tty *tty, const struct process *p, bool readable,
+static long may_control_locked(const struct tty *tty, const struct thread *th, bool readable,
                                bool steal)
 {
-    bool admin = caps_have(cred_current(), CAP_SYS_ADMIN);
+    const struct process *p = th->process;
+    bool admin = caps_have(th->cred, CAP_SYS_ADMIN);
     if (load_relaxed(&tty->gone))
         return -EIO; // what takes it off its session may be over
     if (!leads(p) || p->tty || (tty->session != 0 && !(steal && admin)) || (!readable && !admin))
@@ -173,7 +174,7 @@ long tty_set_controlling(struct tty *tty, struct task *t, bool readable, bool st
         spin_lock(&process_tree_lock);
         bool has = leads(p) && tty->session == (int32_t)p->sid;
         bool free = tty->session == 0;
-        long r = has ? 0 : may_control_locked(tty, p, readable, steal);
+        long r = has ? 0 : may_control_locked(tty, t->thread, readable, steal);
         if (!has && r == 0 && free)
             become_controlling_locked(tty, p);
         spin_unlock(&process_tree_lock);

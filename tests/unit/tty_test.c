@@ -105,7 +105,8 @@ void poll_wake_slow(struct waitq *q, uint32_t events)
 
 struct spinlock process_tree_lock = SPINLOCK_INIT("process tree");
 static struct process leader, me; // of session 10, and who reads and writes in it
-static struct thread thread = {.process = &me};
+static const struct credentials nobody;
+static struct thread thread = {.process = &me, .cred = &nobody};
 static bool ignoring, orphan;
 static struct {
     int32_t pgrp;

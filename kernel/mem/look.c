@@ -29,6 +29,7 @@ size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size
             .hi = r->hi,
             .prot = m->prot,
             .flags = m->flags,
+            .file = m->phys && m->phys->kind == PHYS_FILE,
             .phys = m->phys,
             .owner = m->phys ? m->phys->owner : NULL,
             .offset = m->offset,

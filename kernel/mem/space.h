@@ -200,6 +200,7 @@ int space_fault_locked(struct space *s, va_t va, unsigned access, pte_t **out);
 struct mapping_info {
     va_t lo, hi;
     uint32_t prot, flags;
+    bool file;         // phys is a file's
     struct phys *phys; // not referenced: for comparing only
     void *owner;       // phys->owner (vnode), not referenced
     uint64_t offset;

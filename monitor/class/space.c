@@ -99,7 +99,7 @@ static const char *kind_of(const struct mapping_info *m)
         return "vdso";
     if (!m->phys)
         return "anonymous";
-    return m->phys->kind == PHYS_FILE ? "file" : "shared memory";
+    return m->file ? "file" : "shared memory";
 }
 
 static bool mapping_at(uint64_t space, uint64_t from, struct mapping_info *m, const char **kind)

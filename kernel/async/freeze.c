@@ -52,7 +52,8 @@ static void park(void)
         store_release(shown, 0);
         fence_full();
     } while (stays(mine));
-    atomic_or32(&hart_self.ipi_pending, later & ~(uint32_t)IPI_PARK);
+    atomic_or32(&hart_self.ipi_pending,
+                later); // the next freeze may have asked already: IPI_PARK, too
     csr_set(sip, SIP_SSIP);
     timers_run(); // sets the right one again
 }
@@ -105,6 +106,7 @@ long freeze_begin(uint64_t ns, uint32_t *hart)
     bool all = gather(begun + gathering);
     store_release(&until, time_ticks() + ns_to_ticks(ns));
     fence_full();
+    ask(); // who sleeps until the old time sets its timer to the new one
     *hart = missing();
     if (all && *hart == hart_count)
         return 0;

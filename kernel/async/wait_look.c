@@ -21,7 +21,13 @@ bool wait_look(const struct task *t, struct wait_view *v)
     if (t->light)
         return tell(t->light, t, t->thread, v);
     bool told = f && tell(f->fn, t, f, v);
-    for (int i = 0; told && i < LEVELS && (f = f->parent); i++)
+    const struct wait_view leaf = *v;
+    for (int i = 0; told && i < LEVELS && (f = f->parent); i++) {
         tell(f->fn, t, f, v);
+        v->told = leaf.told; // only the leaf knows whether its own waiter is in a queue
+        v->queued = leaf.queued;
+        v->ready = leaf.ready;
+        v->until = leaf.until;
+    }
     return told;
 }

@@ -17,31 +17,30 @@ bool probes_active(void)
     return false;
 }
 
-// Pushes the callback, or returns false: it was taken off meanwhile.
-static bool push_callback(lua_State *L, const struct trace_event *e)
+// Protected as a whole: without memory for the event, too, what the callback holds is let go.
+static int call_back(lua_State *L)
 {
+    const struct trace_event *e = lua_touserdata(L, 1);
     const struct trace_use *u = e->use < USES ? tracer_uses(e->use) : NULL;
-    if (!u || !u->point || lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) != LUA_TTABLE)
-        return false;
-    lua_rawgeti(L, -1, (lua_Integer)u->tracer->id);
-    return !lua_isnil(L, -1);
+    if (!u || !u->point || lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) != LUA_TTABLE ||
+        lua_rawgeti(L, -1, (lua_Integer)u->tracer->id) == LUA_TNIL)
+        return 0; // it was taken off meanwhile
+    trace_push_event(L, e);
+    lua_call(L, 1, 0);
+    return 0;
 }
 
 void probes_run(lua_State *L)
 {
     struct trace_event e;
     luaL_checkstack(L, 8, "probes");
-    int top = lua_gettop(L);
     while (tracer_next_call(&e)) {
-        int status = LUA_OK;
-        if (push_callback(L, &e)) {
-            trace_push_event(L, &e);
-            status = lua_pcall(L, 1, 0, 0);
-        }
+        lua_pushcfunction(L, call_back); // a light function, as the pointer: neither takes memory
+        lua_pushlightuserdata(L, &e);
+        int status = lua_pcall(L, 1, 0, 0);
         tracer_let_go(&e, true);
         if (status != LUA_OK)
             lua_error(L);
-        lua_settop(L, top);
     }
 }
 

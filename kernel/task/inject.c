@@ -12,9 +12,14 @@
 
 #include <stdlib.h>
 
+static bool (*before)(void); // the hook that this one asks first
+static uint32_t installed;
+
 static bool allocation_fails(void)
 {
     struct task *t = current_task();
+    if (before && before())
+        return true;
     return t && t->fail_nth && --t->fail_nth == 0;
 }
 
@@ -31,8 +36,10 @@ INIT(INIT_CORE, inject_init);
 
 static void fail_nth(struct task *t, uint32_t n)
 {
-    if (n && !alloc_fail_hook) // costs nothing before the first use
-        alloc_fail_hook = allocation_fails;
+    if (n && !atomic_swap32(&installed, 1)) { // costs nothing before the first use
+        before = load_acquire(&alloc_fail_hook);
+        store_release(&alloc_fail_hook, allocation_fails);
+    }
     t->fail_nth = n;
 }
 

@@ -46,7 +46,8 @@ static long inject_validate(struct change *c)
     const struct fault *x = fault_at(c->arg[0]);
     struct fault_options o = options_of(c);
     if (on[c->arg[0]]) {
-        snprintf(c->why, sizeof c->why, "'%s' is in force already: undo it first", x->name);
+        snprintf(c->why, sizeof c->why, "'%s' is in force already: k.fault.remove ends it",
+                 x->name);
         return -EBUSY;
     }
     long r = x->validate ? x->validate(&o, c->why, sizeof c->why) : 0;
@@ -63,7 +64,7 @@ static long remove_validate(struct change *c)
 {
     snprintf(c->text, sizeof c->text, "switch %s off", fault_at(c->arg[0])->name);
     if (!on[c->arg[0]])
-        snprintf(c->why, sizeof c->why, "it is off");
+        snprintf(c->why, sizeof c->why, "'%s' is off", fault_at(c->arg[0])->name);
     return on[c->arg[0]] ? 0 : -EINVAL;
 }
 
@@ -172,6 +173,13 @@ static int inject(lua_State *L)
     return 0;
 }
 
+// By its name: what has begun long ago may have left the journal.
+static int remove_fault(lua_State *L)
+{
+    change_make(L, &(struct change){.kind = &remove_kind, .arg = {check_fault(L, 1)}});
+    return 0;
+}
+
 static int list(lua_State *L)
 {
     static const char *const modes[] = {"ro", "rw", "unsafe"};
@@ -197,11 +205,12 @@ static int list(lua_State *L)
 
 static int k_fault(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"inject", inject}, {"list", list}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"inject", inject}, {"remove", remove_fault}, {"list", list}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }
 MONITOR_API(
     fault, "fault", NULL,
-    "faults on purpose: .inject(name [, seed [, {every=, ms=, task=, queue=}]]), .list(); undo ends one",
+    "faults on purpose: .inject(name [, seed [, {every=, ms=, task=, queue=}]]), .remove(name), .list()",
     "k.fault.inject(\"delayed-io\", 1, {ms = 100})", k_fault, NULL);

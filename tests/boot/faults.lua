@@ -25,8 +25,10 @@ fails(function() k.fault.inject("delayed-io") end, "another fault is in force on
 local journal = k.journal()
 is(journal[#journal].kind, "fault.inject", "it is in the journal")
 like(journal[#journal].what, "failed%-io, seed 1", "with its seed")
+fails(function() k.fault.inject("failed-io", 1) end, "k.fault.remove ends it", "it is switched on once")
 k.undo()
 ok(not fault("failed-io").on, "undo ends it")
+fails(function() k.fault.remove("failed-io") end, "'failed-io' is off", "what is off is not removed")
 ok(fault("failed-io").hits > 0, "it has happened")
 is(select(2, host.sh("cat /mnt/lines.txt >/tmp/lines")), "", "then the file can be read")
 
@@ -35,7 +37,8 @@ k.fault.inject("delayed-io", 3, {ms = 300})
 local from = k.ns
 is(select(2, host.sh("cat /mnt/README.TXT >/dev/null")), "", "a file is read")
 ok(k.ns - from >= 300000000, "late")
-k.undo()
+k.fault.remove("delayed-io")
+ok(not fault("delayed-io").on, "it is removed by its name")
 ok(fault("delayed-io").hits > 0, "by the fault")
 
 -- Failed allocations: a program that forks is told ENOMEM, and nothing leaks.
@@ -50,6 +53,8 @@ baseline.same("nothing is lost where memory was short", function()
         sh -c 'read go </tmp/go; for i in 1 2 3 4 5 6 7 8 9; do (cat /proc/meminfo); done' >/dev/null 2>/tmp/errors &]])
     local sh = newest("sh")
     k.fault.inject("failed-alloc", 4, {every = 5, task = sh})
+    local status, said = host.sh("inject fail pipe 2>&1") -- another hook, installed while this one is
+    ok(status == 0 and tonumber(said:match("%d+")) > 0, "a program fails its own n-th allocation meanwhile: " .. said:gsub("\n", ""))
     host.sh("echo go >/tmp/go")
     ok(eventually(function() return not pcall(function() return sh.name end) end, 20), "the program ends")
     k.undo()

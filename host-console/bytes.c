@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Growable byte buffers.
+// Growable byte buffers, formatted texts.
 #include "console.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,4 +36,18 @@ void bytes_free(struct bytes *b)
 {
     free(b->data);
     *b = (struct bytes){0};
+}
+
+char *format_text(const char *fmt, ...)
+{
+    va_list ap;
+    char *s;
+
+    va_start(ap, fmt);
+    if (vasprintf(&s, fmt, ap) < 0) {
+        fprintf(stderr, "kmon: out of memory\n");
+        abort();
+    }
+    va_end(ap);
+    return s;
 }

@@ -35,6 +35,9 @@ void bytes_add(struct bytes *b, const void *data, size_t n);
 void bytes_drop(struct bytes *b, size_t n); // from its beginning
 void bytes_free(struct bytes *b);
 
+// On the heap; ends kmon without memory.
+char *format_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 enum { WATCHERS = 40 };
 
 struct console {

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,19 +33,6 @@ static void add_pair(struct arguments *a, const char *option, const char *value)
     add(a, value);
 }
 
-static const char *text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static const char *text(const char *fmt, ...)
-{
-    va_list ap;
-    char *s;
-
-    va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
-    va_end(ap);
-    return s;
-}
-
 // QEMU reads a comma in a file name as the end of the value, two as one comma.
 static const char *quoted(const char *name)
 {
@@ -67,7 +53,7 @@ static void build_arguments(struct arguments *a, const struct machine *m, int fd
 {
     add(a, "qemu-system-riscv64");
     add_pair(a, "-M", "virt");
-    add_pair(a, "-smp", text("%u", m->harts));
+    add_pair(a, "-smp", format_text("%u", m->harts));
     add_pair(a, "-m", m->memory);
     add_pair(a, "-display", "none");
     add_pair(a, "-monitor", "none");
@@ -79,12 +65,12 @@ static void build_arguments(struct arguments *a, const struct machine *m, int fd
         add_pair(a, "-initrd", m->initrd);
     if (m->append)
         add_pair(a, "-append", m->append);
-    add_pair(a, "-chardev", text("socket,id=line,fd=%d", fd));
+    add_pair(a, "-chardev", format_text("socket,id=line,fd=%d", fd));
     add_pair(a, "-serial", "chardev:line");
     if (m->disk) {
         add_pair(a, "-drive",
-                 text("file=%s,format=raw,if=none,id=disk0%s", quoted(m->disk),
-                      m->scratch_disk ? ",snapshot=on" : ""));
+                 format_text("file=%s,format=raw,if=none,id=disk0%s", quoted(m->disk),
+                             m->scratch_disk ? ",snapshot=on" : ""));
         add_pair(a, "-device", "virtio-blk-device,drive=disk0");
     }
     add_pair(a, "-device", "virtio-rng-device");

@@ -2,7 +2,8 @@
 // One table; $1 and $2 are the words behind the name, a name in quotes.
 #include "shorthand.h"
 
-#include <stdarg.h>
+#include "console.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,19 +86,6 @@ const char *shorthand_name(unsigned i)
     return i < sizeof words / sizeof *words ? words[i].name : NULL;
 }
 
-static char *say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static char *say(const char *fmt, ...)
-{
-    va_list ap;
-    char *s;
-
-    va_start(ap, fmt);
-    if (vasprintf(&s, fmt, ap) < 0)
-        abort();
-    va_end(ap);
-    return s;
-}
-
 bool shorthand(const char *line, size_t n, char **text)
 {
     char copy[256], *given[3] = {0}, *save = NULL, *name, *w;
@@ -123,9 +111,9 @@ bool shorthand(const char *line, size_t n, char **text)
             *text = fill(words[i].lua, given);
             return run;
         }
-        *text = say("usage: :%s %s", name, words[i].arguments);
+        *text = format_text("usage: :%s %s", name, words[i].arguments);
         return false;
     }
-    *text = say("no shorthand :%s (:help lists them)", name ? name : "");
+    *text = format_text("no shorthand :%s (:help lists them)", name ? name : "");
     return false;
 }

@@ -48,7 +48,17 @@ void class_visit_objects(class_object_fn *fn, void *arg);
 bool class_phys_of(uint64_t address,
                    struct class_key *key);  // names the object at an address, if one is there
 uint64_t class_next_device(uint64_t after); // the least st_dev above, 0: none
-bool class_next_space(uint32_t *id);        // the next higher one; false: none
+// Walks (spaces.c). The next higher space, false: none. Calls fn for each present entry of one, and for each frame of its
+// page table, the root's first. On the fiber, which lets others run in between.
+bool class_next_space(uint32_t *id);
+struct pte_info;
+typedef void class_entry_fn(void *arg, uint32_t space, const struct pte_info *e);
+void class_each_entry(uint32_t space, class_entry_fn *fn, void *arg);
+typedef void class_table_fn(void *arg, uint32_t space, uint64_t table, bool root);
+void class_each_table(uint32_t space, class_table_fn *fn, void *arg);
+// The least keys of a file system's vnodes from `from` on; locked: only of those whose lock somebody holds.
+size_t class_vnode_keys(uint64_t dev, uint64_t from, struct class_key *out, size_t max,
+                        bool locked);
 enum { PAGE_FLAGS_TEXT = 72 };
 void page_flags_text(char out[PAGE_FLAGS_TEXT], uint16_t flags);
 int class_memory_leaks(lua_State *L); // methods of Memory

@@ -7,13 +7,12 @@
 #include "mem/phys.h"
 #include "mem/space.h"
 #include "page/heap.h"
-#include "session/session.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { BATCH = 64, OWNERS_MAX = 256 };
+enum { OWNERS_MAX = 256 };
 
 static const char *const kinds[FRAME_KINDS] = {
     [FRAME_RESERVED] = "reserved", [FRAME_FREE] = "free",   [FRAME_KERNEL] = "kernel",
@@ -105,9 +104,12 @@ static void end_owner(struct owners *o)
     lua_rawseti(o->L, -2, (lua_Integer)o->n);
 }
 
-static void push_entry(struct owners *o, uint32_t space, const struct pte_info *e)
+static void look_at_entry(void *arg, uint32_t space, const struct pte_info *e)
 {
+    struct owners *o = arg;
     uint64_t at = pte_pa(e->entry);
+    if (o->pa - at >= e->pages * PAGE_SIZE)
+        return;
     o->references++;
     if (!next_owner(o, e->pages > 1 ? "part of a 2 MiB page" : "page table entry"))
         return;
@@ -119,65 +121,17 @@ static void push_entry(struct owners *o, uint32_t space, const struct pte_info *
     end_owner(o);
 }
 
-static void look_through_entries(struct owners *o, uint32_t id)
+static void look_at_table(void *arg, uint32_t space, uint64_t table, bool root)
 {
-    struct pte_info e[BATCH];
-    va_t from = 0;
-    size_t n = BATCH;
-    while (n == BATCH) {
-        struct space *s = space_find(id);
-        if (!s)
-            return;
-        n = space_entries(s, from, USER_TOP, e, BATCH);
-        space_unref(s);
-        for (size_t i = 0; i < n; i++)
-            if (o->pa - pte_pa(e[i].entry) < e[i].pages * PAGE_SIZE)
-                push_entry(o, id, &e[i]);
-        from = n ? e[n - 1].va + e[n - 1].pages * PAGE_SIZE : USER_TOP;
-        fiber_yield(session_fiber());
-    }
-}
-
-static void look_through_tables(struct owners *o, uint32_t id)
-{
-    pa_t table[BATCH];
-    size_t n = BATCH;
-    for (size_t at = 0; n == BATCH; at += n) {
-        struct space *s = space_find(id);
-        if (!s)
-            return;
-        n = space_table_frames(s, at, table, BATCH);
-        space_unref(s);
-        for (size_t i = 0; i < n; i++) {
-            if (table[i] != o->pa)
-                continue;
-            o->references++;
-            if (!next_owner(o, at + i ? "page table" : "root of a page table"))
-                return;
-            class_push(o->L, class_space, (struct class_key){id, 0});
-            lua_setfield(o->L, -2, "space");
-            end_owner(o);
-        }
-    }
-}
-
-struct next_space {
-    uint32_t id;
-    bool found;
-};
-
-static bool take_space(struct space *s, void *arg)
-{
-    *(struct next_space *)arg = (struct next_space){s->id, true};
-    return false;
-}
-
-bool class_next_space(uint32_t *id)
-{
-    struct next_space next = {0, false};
-    space_foreach(*id + 1, take_space, &next);
-    *id = next.id;
-    return next.found;
+    struct owners *o = arg;
+    if (table != o->pa)
+        return;
+    o->references++;
+    if (!next_owner(o, root ? "root of a page table" : "page table"))
+        return;
+    class_push(o->L, class_space, (struct class_key){space, 0});
+    lua_setfield(o->L, -2, "space");
+    end_owner(o);
 }
 
 static void look_for_object(struct owners *o, const struct frame_view *v)
@@ -219,9 +173,9 @@ static int frame_owners(lua_State *L)
     bool table = strcmp(v.kind, "table") == 0, mapped = v.cache || strcmp(v.kind, "anon") == 0;
     for (uint32_t id = 0; (table || mapped || v.zero) && class_next_space(&id);)
         if (table)
-            look_through_tables(&o, id);
+            class_each_table(id, look_at_table, &o);
         else
-            look_through_entries(&o, id);
+            class_each_entry(id, look_at_entry, &o);
     class_set_columns(L, "what space va> bits object index>");
     return 1;
 }

@@ -38,38 +38,17 @@ static void count(const struct window *w, pa_t pa)
         counted[(pa - w->lo) >> PAGE_SHIFT]++;
 }
 
-static void count_entries(const struct window *w, uint32_t id)
+static void count_entry(void *arg, uint32_t space, const struct pte_info *e)
 {
-    struct pte_info e[BATCH];
-    va_t from = 0;
-    size_t n = BATCH;
-    while (n == BATCH) {
-        struct space *s = space_find(id);
-        if (!s)
-            return;
-        n = space_entries(s, from, USER_TOP, e, BATCH);
-        space_unref(s);
-        for (size_t i = 0; i < n; i++)
-            for (uint64_t k = 0; k < e[i].pages; k++)
-                count(w, pte_pa(e[i].entry) + k * PAGE_SIZE);
-        from = n ? e[n - 1].va + e[n - 1].pages * PAGE_SIZE : USER_TOP;
-        fiber_yield(session_fiber());
-    }
+    (void)space;
+    for (uint64_t k = 0; k < e->pages; k++)
+        count(arg, pte_pa(e->entry) + k * PAGE_SIZE);
 }
 
-static void count_tables(const struct window *w, uint32_t id)
+static void count_table(void *arg, uint32_t space, uint64_t table, bool root)
 {
-    pa_t table[BATCH];
-    size_t n = BATCH;
-    for (size_t at = 0; n == BATCH; at += n) {
-        struct space *s = space_find(id);
-        if (!s)
-            return;
-        n = space_table_frames(s, at, table, BATCH);
-        space_unref(s);
-        for (size_t i = 0; i < n; i++)
-            count(w, table[i]);
-    }
+    (void)space, (void)root;
+    count(arg, table);
 }
 
 static void count_object(struct phys *ph, const struct class_key *key, void *arg)
@@ -137,8 +116,8 @@ static size_t look(struct suspect *out)
         all_harts_give_back();
         memset(counted, 0, sizeof counted);
         for (uint32_t id = 0; class_next_space(&id);) {
-            count_tables(&w, id);
-            count_entries(&w, id);
+            class_each_table(id, count_table, &w);
+            class_each_entry(id, count_entry, &w);
         }
         class_visit_objects(count_object, &w);
         n = compare(&w, out, n);

@@ -132,34 +132,13 @@ static bool in_vnode(uint64_t dev, uint64_t ino, lock_fn *fn, void *arg)
     return more;
 }
 
-// Files whose lock is held, of one file system; without looking at each by its number.
-static size_t held_vnodes(uint64_t dev, uint64_t from, struct class_key *out)
-{
-    size_t n = 0;
-    spin_lock(&super_lock);
-    LIST_FOREACH(it, &super_list) {
-        struct super *super = list_entry(it, struct super, all);
-        if (super->dev != dev)
-            continue;
-        spin_lock(&super->lock);
-        LIST_FOREACH(v, &super->vnodes) {
-            const struct vnode *vnode = list_entry(v, struct vnode, in_super);
-            if (load_relaxed(&vnode->lock.holder) && vnode->ino >= from)
-                n = class_keep_least(out, n, CLASS_KEYS, (struct class_key){vnode->ino, dev});
-        }
-        spin_unlock(&super->lock);
-    }
-    spin_unlock(&super_lock);
-    return n;
-}
-
 static bool in_files(lock_fn *fn, void *arg)
 {
     struct class_key key[CLASS_KEYS];
     struct lock_view v = {.of = "all file systems"};
     bool more = !look_at_mutex(&super_mutex, &v) || fn(&v, arg);
     for (uint64_t dev = 0; more && (dev = class_next_device(dev));) {
-        size_t n = held_vnodes(dev, 0, key);
+        size_t n = class_vnode_keys(dev, 0, key, CLASS_KEYS, true);
         for (size_t i = 0; more && i < n; i++)
             more = in_vnode(key[i].owner, key[i].id, fn, arg);
     }

@@ -91,24 +91,29 @@ static long vnode_copy(const struct class_key *key, void *out)
     return 0;
 }
 
-static size_t vnode_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
+size_t class_vnode_keys(uint64_t dev, uint64_t from, struct class_key *out, size_t max, bool locked)
 {
     size_t n = 0;
     spin_lock(&super_lock);
     LIST_FOREACH(it, &super_list) {
         struct super *super = list_entry(it, struct super, all);
-        if (super->dev != owner)
+        if (super->dev != dev)
             continue;
         spin_lock(&super->lock);
         LIST_FOREACH(v, &super->vnodes) {
-            uint64_t ino = list_entry(v, struct vnode, in_super)->ino;
-            if (ino >= from)
-                n = class_keep_least(out, n, max, (struct class_key){ino, owner});
+            const struct vnode *vnode = list_entry(v, struct vnode, in_super);
+            if (vnode->ino >= from && (!locked || load_relaxed(&vnode->lock.holder)))
+                n = class_keep_least(out, n, max, (struct class_key){vnode->ino, dev});
         }
         spin_unlock(&super->lock);
     }
     spin_unlock(&super_lock);
     return n;
+}
+
+static size_t vnode_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
+{
+    return class_vnode_keys(owner, from, out, max, false);
 }
 
 static void vnode_line(char *buf, size_t n, const struct class_key *key, const void *copy)

@@ -47,8 +47,8 @@ static void check_options(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        if (strcmp(name, "io_ms") && strcmp(name, "poll_ms"))
-            luaL_error(L, "k.lint has no limit '%s': there are io_ms and poll_ms", name);
+        if (strcmp(name, "io_ms") && strcmp(name, "poll_ms") && strcmp(name, "leaks"))
+            luaL_error(L, "k.lint has no limit '%s': there are io_ms, poll_ms and leaks", name);
     }
 }
 
@@ -75,6 +75,66 @@ static uint64_t unsettled(uint64_t some)
     return some;
 }
 
+// ---- leaks: k.phys:leaks(), which looks twice itself, asked twice
+
+static void push_leaks(lua_State *L)
+{
+    lua_pushcfunction(L, class_memory_leaks);
+    class_push(L, class_memory, (struct class_key){0, 0});
+    lua_call(L, 1, 1);
+}
+
+// The frame of row i of the list at idx, pushed.
+static void push_frame(lua_State *L, int idx, lua_Integer i)
+{
+    lua_rawgeti(L, idx, i);
+    lua_getfield(L, -1, "frame");
+    lua_remove(L, -2);
+}
+
+static bool has_frame(lua_State *L, int idx)
+{
+    bool found = false;
+    for (lua_Integer i = luaL_len(L, idx); i > 0 && !found; i--) {
+        push_frame(L, idx, i);
+        found = lua_compare(L, -1, -2, LUA_OPEQ);
+        lua_pop(L, 1);
+    }
+    return found;
+}
+
+// The findings are at index 1.
+static void find_leaks(lua_State *L)
+{
+    push_leaks(L);
+    if (luaL_len(L, 2)) {
+        session_sleep(L, GAP_MS);
+        push_leaks(L);
+        for (lua_Integer i = 1; i <= luaL_len(L, 2); i++) {
+            push_frame(L, 2, i);
+            if (has_frame(L, 3)) {
+                const char *frame = luaL_tolstring(L, -1, NULL);
+                lua_pushfstring(L, "%s: nobody has so many", frame);
+                lua_pushvalue(L, 1);
+                lint_found(L, "leak", 0, 0, lua_tostring(L, -2));
+                lua_pop(L, 3);
+            }
+            lua_pop(L, 1);
+        }
+    }
+    lua_settop(L, 1);
+}
+
+static bool wants_leaks(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1))
+        return false;
+    lua_getfield(L, 1, "leaks");
+    bool wants = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return wants;
+}
+
 static uint32_t runs; // what a probe's callback notices is not this run's to judge
 
 static int k_lint(lua_State *L)
@@ -82,6 +142,7 @@ static int k_lint(lua_State *L)
     uint32_t run = ++runs;
     check_options(L);
     struct lint_limits limits = {limit(L, "io_ms", IO_MS), limit(L, "poll_ms", POLL_MS)};
+    bool leaks = wants_leaks(L);
     uint64_t some = notice(&limits), open = some, bit = 1;
     uint64_t till = clock_monotonic_ns() + (limits.poll_ms + SETTLE_MS) * 1000000;
     lua_settop(L, 0);
@@ -97,10 +158,12 @@ static int k_lint(lua_State *L)
             c->judge(L);
         bit <<= 1;
     }
+    if (leaks)
+        find_leaks(L);
     class_set_columns(L, "kind ms> text");
     return 1;
 }
 MONITOR_API(
-    lint, "lint", "k.lint([{io_ms=, poll_ms=}]) -> list of {kind, task, ms, text}",
-    "what is wrong in the running system: lost wakes, deadlocks, stuck I/O, long polls, leaks",
+    lint, "lint", "k.lint([{io_ms=, poll_ms=, leaks=}]) -> list of {kind, task, ms, text}",
+    "what is wrong in the running system: lost wakes, deadlocks, stuck I/O, long polls; with leaks = true also frames that are nobody's",
     "k.lint()", k_lint, NULL);

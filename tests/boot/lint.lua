@@ -99,6 +99,13 @@ else
 end
 k.mode = "rw"
 
+-- Leaks.
+is(#k.lint {leaks = true}, 0, "no frame is nobody's")
+k.fault.inject("leaked-frame")
+finds("leak", {leaks = true}, "Frame#%S+ anon, 1 references, 0 pins: nobody has so many", "a leaked frame")
+k.undo()
+is(#k.lint {leaks = true}, 0, "undo gives it back")
+
 -- Busy is not wrong.
 host.sh("(stress 4 10; churn exec 60 4; churn signal 200 4) >/tmp/busy 2>&1 &")
 local looks = 0

@@ -14,11 +14,11 @@
 #include "page/frame.h"
 #include "session/eval.h"
 #include "session/freeze.h"
+#include "session/jobs.h"
 #include "session/journal.h"
 #include "session/link.h"
 #include "session/request.h"
 #include "session/value.h"
-#include "trace/calls.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -28,7 +28,6 @@ enum {
     HEAP = 1 << 20,
     ARENA = 16 * 1024,  // frames of the deepest call a binding may wait for
     CALLBACK_MS = 1000, // the longest k.sleep of a callback inside a call
-    EVENT_MS = 5,       // how often events of probes are looked for
     PANIC_ROWS = 8,
     STUBBORN = 20 * 1000 * 1000, // ticks a script may go on after it was told to stop
 };
@@ -128,9 +127,10 @@ void session_sleep(lua_State *L, uint64_t ms)
         if (now >= till)
             return;
         struct rpc_head head;
-        uint64_t left = (till - now + 999999) / 1000000, most = probes_active() ? EVENT_MS : 60000;
+        uint64_t left = (till - now + 999999) / 1000000, most = callbacks_ms();
+        most = most ? most : 60000;
         raise_stopped(L, next_return(&head, (uint32_t)(left < most ? left : most)));
-        probes_run(L);
+        callbacks_run(L);
     }
 }
 
@@ -163,12 +163,12 @@ static void fail_call(lua_State *L, struct cbor_in body)
 static void wait_for_answer(lua_State *L, uint64_t call, struct rpc_head *head)
 {
     for (;;) {
-        long n = next_return(head, probes_active() ? EVENT_MS : 0);
+        long n = next_return(head, callbacks_ms());
         if (n > 0 && head->id == call)
             return;
         raise_stopped(L, n);
         if (n == -ETIMEDOUT)
-            probes_run(L);
+            callbacks_run(L);
     }
 }
 
@@ -260,7 +260,7 @@ void session_fresh(void)
     limits.lock_depth = &hart_self.lock_depth;
     limits_enter(&limits, fiber.stack);
     journal_forget_dry_run();
-    probes_reset();
+    callbacks_reset();
     preparing = true;
     calling = false;
     if (limits_open(&limits, heap, HEAP))
@@ -309,7 +309,7 @@ static void forget(void)
     link_interrupt_clear();
     monitor_mode = MODE_RO;
     ready = false;
-    probes_reset();
+    callbacks_reset();
     if (link_connected())
         session_fresh();
 }
@@ -331,20 +331,20 @@ static void session(struct fiber *f)
 {
     const uint8_t *data;
     ready = false; // made when a host comes: boot does not pay for it
-    probes_reset();
+    callbacks_reset();
     answer_abandoned();
     for (;;) {
         if (lost)
             forget();
-        long n = fiber_await(f, link_recv, &data, probes_active() ? EVENT_MS : 0);
+        long n = fiber_await(f, link_recv, &data, callbacks_ms());
         if (n == -ECONNRESET)
             lost = true;
         else if (n == -EINTR)
             link_interrupt_clear();
         else if (n > 0)
             take_request(data, (size_t)n);
-        if (ready && !lost && probes_active())
-            eval_events(&limits, probes_run);
+        if (ready && !lost && callbacks_ms())
+            eval_events(&limits, callbacks_run);
     }
 }
 

@@ -12,7 +12,9 @@
 //                                  join          end it
 //                                  quit
 //        lazy --every MS [MIB]   touches the next page every MS milliseconds
+#define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -150,10 +152,21 @@ static void touch_slowly(long milliseconds)
     }
 }
 
+// On another hart an entry that has become writable since may be cached as it was, and fault once more.
+static void stay_on_this_hart(void)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 int main(int argc, char **argv)
 {
     long every = 0;
 
+    stay_on_this_hart();
     if (argc > 2 && strcmp(argv[1], "--every") == 0) {
         every = atol(argv[2]);
         argc -= 2;

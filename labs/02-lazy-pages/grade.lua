@@ -18,7 +18,7 @@ local function tell(command, answer)
 end
 
 local function touch(n, last)
-    if last then tell(("touch %d-%d"):format(n, last), "touched pages %d+%-%d+\n")
+    if last and last > n then tell(("touch %d-%d"):format(n, last), "touched pages %d+%-%d+\n")
     else tell("touch " .. n, "touched page %d+ at %w+\n") end
 end
 
@@ -58,7 +58,7 @@ local function during(fn)
     faults = {}
     fn()
     k.sleep(1)
-    table.sort(faults, function(a, b) return a.ns < b.ns end)
+    table.sort(faults, function(a, b) return a.at < b.at end)
     local pages = {}
     for _, e in ipairs(faults) do
         if e.va >= lazy.m.lo and e.va < lazy.m.hi then pages[#pages + 1] = (e.va - lazy.m.lo) // PAGE end

@@ -55,6 +55,7 @@ local function va(n) return lazy.m.lo + n * PAGE end
 
 -- The pages of the mapping that fault while fn runs, in the order of their moments.
 local function during(fn)
+    k.sleep(1) -- what was there before has been told then
     faults = {}
     fn()
     k.sleep(1)

@@ -9,6 +9,7 @@
 #include "arch/shootdown.h"
 #include "async/async.h"
 #include "async/epoch.h"
+#include "async/sample.h"
 #include "lib/log.h"
 #include "lib/trace.h"
 
@@ -296,11 +297,13 @@ static inline __attribute__((always_inline)) void poll_leave(struct task *t, uin
     DEBUG_ASSERT(hart_self.lock_depth == 0 && !epoch_inside());
     t->since = now;
     t->ticks += now - t->started;
+    sample_poll_ends(t, now);
 }
 
 static inline __attribute__((always_inline)) void poll_begin(struct task *t)
 {
     catch_up_slice();
+    sample_poll_begins(t);
     poll_enter(t, time_ticks());
 }
 

@@ -98,6 +98,7 @@ struct task {
     uint64_t since;                   // ticks when it last left a hart
     uint64_t started;                 // ticks when its present or last poll began
     uint64_t polls, ticks;            // how often and how long it ran
+    uint32_t user_samples, system_samples; // of a thread: what it was seen doing (async/sample.h)
     struct {
         va_t va;
         uint64_t len;

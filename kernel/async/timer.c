@@ -13,9 +13,9 @@ TRACE_POINT(timer_fire, "timer.fire", "a timer fires, `late` after it was due",
 struct timer_heap {
     struct spinlock lock;
     struct timer *root;
-    // Of the hart itself, no lock: ticks the interrupt is set for, and the end of the present slice.
-    uint64_t programmed, slice_end;
-    void (*slice_over)(void);
+    // Of the hart itself, no lock: ticks the interrupt is set for, the end of the present slice, when to take a sample.
+    uint64_t programmed, slice_end, sample_end;
+    void (*slice_over)(void), (*sample_over)(void);
 };
 
 static struct timer_heap heaps[MAX_HARTS] = {
@@ -173,9 +173,25 @@ void timers_run(void)
         h->slice_end = 0;
         h->slice_over(); // may set the next one
     }
+    if (h->sample_end && h->sample_end <= time_ticks()) {
+        h->sample_end = 0;
+        h->sample_over(); // may set the next one
+    }
     if (h->slice_end && h->slice_end < h->programmed)
         h->programmed = h->slice_end;
+    if (h->sample_end && h->sample_end < h->programmed)
+        h->programmed = h->sample_end;
     timer_program(h->programmed);
+}
+
+static void program_until(struct timer_heap *h, uint64_t end)
+{
+    if (!h->programmed)
+        h->programmed = UINT64_MAX;
+    if (end < h->programmed) {
+        h->programmed = end;
+        timer_program(end);
+    }
 }
 
 void timer_slice(uint64_t ns, void (*over)(void))
@@ -183,12 +199,15 @@ void timer_slice(uint64_t ns, void (*over)(void))
     struct timer_heap *h = &heaps[hart_self.index];
     h->slice_end = time_ticks() + ns_to_ticks(ns);
     h->slice_over = over;
-    if (!h->programmed)
-        h->programmed = UINT64_MAX;
-    if (h->slice_end < h->programmed) {
-        h->programmed = h->slice_end;
-        timer_program(h->programmed);
-    }
+    program_until(h, h->slice_end);
+}
+
+void timer_sample(uint64_t ticks, void (*over)(void))
+{
+    struct timer_heap *h = &heaps[hart_self.index];
+    h->sample_end = ticks;
+    h->sample_over = over;
+    program_until(h, ticks);
 }
 
 uint64_t timers_next(void)

@@ -34,6 +34,8 @@ uint64_t timer_ns_to_deadline(uint64_t monotonic_ns); // ticks of an absolute mo
 // The end of this hart's slice: over() is called then, between polls, with no lock held. There is
 // one; setting it replaces it. Any context of the hart, also under spinlocks and from fire().
 void timer_slice(uint64_t ns, void (*over)(void));
+// The same for samples (async/sample.h), at absolute ticks.
+void timer_sample(uint64_t ticks, void (*over)(void));
 void timers_run(void);      // fires what is due on this hart; called by irq_poll
 uint64_t timers_next(void); // ticks of this hart's next deadline, UINT64_MAX: none
 // For the monitor: copies out what is said of up to max timers of a hart's heap, unordered.

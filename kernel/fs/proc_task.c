@@ -10,6 +10,7 @@
 #include "mem/space.h"
 #include "mem/user.h"
 #include "page/heap.h"
+#include "task/cputime.h"
 #include "task/rusage.h"
 
 enum { USER_HZ = 100, MAPS_BATCH = 32, CMDLINE_MAX = 64 * 1024 };
@@ -41,8 +42,8 @@ struct task_view {
     uint32_t threads, ppid;
     char state, name[16];
     int nice;
-    uint64_t ticks;  // of living and ended threads, or of the one
-    uint64_t faults; // of the one
+    struct cpu_times times; // of living and ended threads, or of the one
+    uint64_t faults;        // of the one
     sigset pending, blocked;
     uint32_t hart;
     struct credentials cred;
@@ -55,8 +56,10 @@ static char state_of(const struct process *p, const struct thread *th)
     return load_relaxed(&th->task.state) & (TASK_RUNNING | TASK_QUEUED) ? 'R' : 'S';
 }
 
-static void look_at_thread(const struct process *p, const struct thread *th, struct task_view *v)
+static void look_at_thread(const struct process *p, struct thread *th, struct task_view *v)
 {
+    struct cpu_use used = cpu_use_of_thread(th);
+    v->times = cpu_times_of(&used, &th->said);
     strlcpy(v->name, th->task.name, sizeof v->name);
     v->state = state_of(p, th);
     v->pending = th->pending.set;
@@ -70,7 +73,7 @@ static void look_at_thread(const struct process *p, const struct thread *th, str
 static void look(struct process *p, const struct text *out, struct task_view *v)
 {
     *v = (struct task_view){.state = 'Z',
-                            .ticks = out->tid ? p->leader.ticks : p->utime_ticks,
+                            .times = p->leader.times,
                             .nice = p->leader.sched.nice,
                             .cred = p->cred};
     strlcpy(v->name, p->comm, sizeof v->name);
@@ -79,16 +82,16 @@ static void look(struct process *p, const struct text *out, struct task_view *v)
     spin_unlock(&process_tree_lock);
     spin_lock(&p->lock);
     LIST_FOREACH(it, &p->threads) {
-        const struct thread *th = list_entry(it, struct thread, in_process);
+        struct thread *th = list_entry(it, struct thread, in_process);
         v->threads++;
-        if (!out->tid)
-            v->ticks += task_ticks(&th->task);
-        else if (th->tid == out->tid)
-            v->ticks = task_ticks(&th->task);
         if (th->tid == shown(p, out))
             look_at_thread(p, th, v);
     }
     v->threads += p->headless; // who leads stays until the last has ended
+    if (!out->tid) {
+        struct cpu_use used = cpu_use_of_process(p);
+        v->times = cpu_times_of(&used, &p->said);
+    }
     spin_unlock(&p->lock);
 }
 
@@ -180,9 +183,10 @@ static void proc_task_stat(struct text *out, struct process *p)
                 (unsigned)tty, (int)tty_pgrp, (unsigned long)minor, (unsigned long)p->cmin_faults,
                 (unsigned long)major, (unsigned long)p->cmaj_faults);
     text_printf(out, "%lu %lu %lu %lu %d %d %u 0 %lu %lu %lu %lu ",
-                (unsigned long)clock_ticks(v.ticks), (unsigned long)clock_ticks(p->stime_ticks),
-                (unsigned long)clock_ticks(p->cutime_ticks),
-                (unsigned long)clock_ticks(p->cstime_ticks), 20 + v.nice, v.nice,
+                (unsigned long)clock_ticks(v.times.user),
+                (unsigned long)clock_ticks(v.times.system),
+                (unsigned long)clock_ticks(p->child_time.user),
+                (unsigned long)clock_ticks(p->child_time.system), 20 + v.nice, v.nice,
                 (unsigned)v.threads, (unsigned long)(p->start_ns / (1000000000 / USER_HZ)),
                 (unsigned long)vsize, (unsigned long)rss, (unsigned long)p->rlimit[RLIMIT_RSS].cur);
     // Addresses of text, stack and registers: not told. Then signals, exit signal, hart.

@@ -6,6 +6,7 @@
 #include "mem/user.h"
 #include "syscall/syscall.h"
 #include "task/caps.h"
+#include "task/cputime.h"
 #include "task/process.h"
 #include "task/ptimer.h"
 #include "task/rusage.h"
@@ -14,9 +15,7 @@
 uint64_t process_ticks(struct process *p)
 {
     spin_lock(&p->lock);
-    uint64_t n = p->utime_ticks + p->stime_ticks; // ended threads'
-    PROCESS_THREADS(it, p)
-    n += task_ticks(&thread_entry(it)->task);
+    uint64_t n = cpu_use_of_process(p).ticks;
     spin_unlock(&p->lock);
     return n;
 }
@@ -32,7 +31,7 @@ static long read_other(uint32_t clock, uint64_t *ns)
         if (!thread_ref_get(id, &of))
             return -EINVAL;
         bool ours = of.process == process_current();
-        *ns = ticks_to_ns(of.thread ? task_ticks(&of.thread->task) : of.process->leader.ticks);
+        *ns = ticks_to_ns(of.thread ? task_ticks(&of.thread->task) : cpu_times_sum(&of.process->leader.times));
         thread_ref_put(&of);
         return ours ? 0 : -EINVAL;
     }
@@ -278,8 +277,9 @@ static int64_t clock_t_of(uint64_t ticks)
 long sys_times(va_t out)
 {
     struct process *p = process_current();
-    int64_t tms[4] = {clock_t_of(process_ticks(p) - p->stime_ticks), clock_t_of(p->stime_ticks),
-                      clock_t_of(p->cutime_ticks), clock_t_of(p->cstime_ticks)};
+    struct cpu_times own = process_times(p), children = p->child_time;
+    int64_t tms[4] = {clock_t_of(own.user), clock_t_of(own.system), clock_t_of(children.user),
+                      clock_t_of(children.system)};
     long e = out ? user_copy_out(thread_current()->space, out, tms, sizeof tms) : 0;
     return e ? e : (long)(clock_monotonic_ns() / 10000000);
 }

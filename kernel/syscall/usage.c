@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// getrusage(2): what a thread, a process, or its children have used. All time counts as the user's:
-// traps are not accounted for one by one.
+// getrusage(2): what a thread, a process, or its children have used.
 #include "task/rusage.h"
 
 #include "mem/user.h"
 #include "syscall/syscall.h"
+#include "task/cputime.h"
 #include "task/process.h"
 
-static void set_times(struct rusage_user *out, uint64_t user, uint64_t system)
+static void set_times(struct rusage_user *out, const struct cpu_times *t)
 {
-    uint64_t u = ticks_to_ns(user), s = ticks_to_ns(system);
+    uint64_t u = ticks_to_ns(t->user), s = ticks_to_ns(t->system);
     out->utime.sec = (int64_t)(u / 1000000000);
     out->utime.usec = (int64_t)(u % 1000000000 / 1000);
     out->stime.sec = (int64_t)(s / 1000000000);
@@ -17,20 +17,20 @@ static void set_times(struct rusage_user *out, uint64_t user, uint64_t system)
 }
 
 struct usage {
-    uint64_t user, system, minor, major, waits, preempted, resident;
+    struct cpu_times times;
+    uint64_t minor, major, waits, preempted, resident;
 };
 
 static void add_thread(struct usage *u, const struct thread *th)
 {
-    u->user += task_ticks(&th->task);
     u->waits += th->task.polls - th->preempted;
     u->preempted += th->preempted;
 }
 
 static struct usage usage_of_process(struct process *p)
 {
-    struct usage u = {p->utime_ticks, p->stime_ticks, p->min_faults,  p->maj_faults,
-                      p->waits,       p->preempted,   p->max_resident};
+    struct usage u = {process_times(p), p->min_faults, p->maj_faults,
+                      p->waits,         p->preempted,  p->max_resident};
     spin_lock(&p->lock);
     PROCESS_THREADS(it, p)
     add_thread(&u, thread_entry(it));
@@ -45,8 +45,8 @@ static struct usage usage_of_process(struct process *p)
 
 static struct usage usage_of_children(const struct process *p)
 {
-    return (struct usage){p->cutime_ticks, p->cstime_ticks, p->cmin_faults,  p->cmaj_faults,
-                          p->cwaits,       p->cpreempted,   p->cmax_resident};
+    return (struct usage){p->child_time, p->cmin_faults, p->cmaj_faults,
+                          p->cwaits,     p->cpreempted,  p->cmax_resident};
 }
 
 static void usage_out(const struct usage *u, struct rusage_user *out)
@@ -58,14 +58,13 @@ static void usage_out(const struct usage *u, struct rusage_user *out)
         .nvcsw = (int64_t)u->waits,
         .nivcsw = (int64_t)u->preempted,
     };
-    set_times(out, u->user, u->system);
+    set_times(out, &u->times);
 }
 
 void rusage_of_child(struct process *p, struct rusage_user *out)
 {
     struct usage u = usage_of_process(p), c = usage_of_children(p);
-    u.user += c.user;
-    u.system += c.system;
+    cpu_times_add(&u.times, &c.times);
     u.minor += c.minor;
     u.major += c.major;
     u.waits += c.waits;
@@ -83,9 +82,10 @@ long sys_getrusage(int32_t who, va_t out)
         u = usage_of_process(th->process);
     else if (who == -1) // RUSAGE_CHILDREN
         u = usage_of_children(th->process);
-    else if (who == 1) // RUSAGE_THREAD
+    else if (who == 1) { // RUSAGE_THREAD
         add_thread(&u, th);
-    else
+        u.times = thread_times(th);
+    } else
         return -EINVAL;
     usage_out(&u, &r);
     return user_copy_out(th->space, out, &r, sizeof r);

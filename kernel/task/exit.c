@@ -14,6 +14,7 @@
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
+#include "task/cputime.h"
 #include "task/family.h"
 #include "task/futex.h"
 #include "task/process.h"
@@ -42,14 +43,15 @@ void process_exit_group(struct process *p, uint32_t status)
 static void notify_parent_locked(struct process *p, struct process *parent)
 {
     bool killed = p->exit_status & 127;
+    struct cpu_times times = process_times(p);
     struct siginfo_k info = {
         .signo = (int)p->exit_signal,
         .code = killed ? CLD_KILLED : CLD_EXITED,
         .pid = (int)p->pid,
         .uid = p->cred.uid,
         .status = (int)(killed ? p->exit_status & 127 : p->exit_status >> 8),
-        .utime = ticks_to_ns(p->utime_ticks) / 10000000,
-        .stime = ticks_to_ns(p->stime_ticks) / 10000000,
+        .utime = ticks_to_ns(times.user) / 10000000,
+        .stime = ticks_to_ns(times.system) / 10000000,
     };
     bool unheard = // not even if it is blocked
         p->exit_signal == SIGCHLD && parent->sighand->action[SIGCHLD - 1].handler == 1;
@@ -229,12 +231,12 @@ void process_count_space(struct process *p, const struct space *s)
 }
 
 // process.lock held. The first thread can be asked for until the process is reaped.
-static void leave_number_locked(const struct thread *th)
+static void leave_number_locked(struct thread *th, const struct cpu_use *used)
 {
     struct process *p = th->process;
     if (th->tid != p->pid)
         return;
-    p->leader = (struct leader){th->sched, th->task.affinity, task_ticks(&th->task)};
+    p->leader = (struct leader){th->sched, th->task.affinity, cpu_times_of(used, &th->said)};
     store_release(&p->headless, 1);
 }
 
@@ -245,12 +247,13 @@ static bool leave_process(struct thread *th)
     bool tell = false;
     spin_lock(&process_tree_lock);
     spin_lock(&p->lock);
-    leave_number_locked(th);
+    struct cpu_use used = cpu_use_of_thread(th);
+    leave_number_locked(th, &used);
     thread_unlink_locked(th);
     p->nleaving--;
     bool last = p->nthreads == 0;
     signal_pass_on(p);
-    p->utime_ticks += task_ticks(&th->task);
+    cpu_use_add(&p->used, &used);
     p->waits += th->task.polls - th->preempted;
     p->preempted += th->preempted;
     if (p->exec_waiter && p->nthreads == 1)

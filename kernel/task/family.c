@@ -6,6 +6,7 @@
 // get some are marked `bereaved` under it and told afterwards.
 #include "task/family.h"
 
+#include "task/cputime.h"
 #include "task/signal.h"
 
 struct process *family_heir_locked(struct process *p)
@@ -138,10 +139,11 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-void family_add_usage(struct process *parent, const struct process *c)
+void family_add_usage(struct process *parent, struct process *c)
 {
-    parent->cutime_ticks += c->utime_ticks + c->cutime_ticks;
-    parent->cstime_ticks += c->stime_ticks + c->cstime_ticks;
+    struct cpu_times own = process_times(c);
+    cpu_times_add(&parent->child_time, &own);
+    cpu_times_add(&parent->child_time, &c->child_time);
     parent->cmin_faults += c->min_faults + c->cmin_faults;
     parent->cmaj_faults += c->maj_faults + c->cmaj_faults;
     parent->cwaits += c->waits + c->cwaits;

@@ -27,4 +27,4 @@ void family_hang_up_group(uint32_t pgid);
 // Does a parent want no zombie of a child with this exit signal?
 bool family_auto_reaps(const struct process *parent, uint32_t exit_signal);
 // The child's usage, and that of its own children, is its parent's children's now.
-void family_add_usage(struct process *parent, const struct process *c);
+void family_add_usage(struct process *parent, struct process *c);

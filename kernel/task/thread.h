@@ -88,10 +88,19 @@ struct sched_setting {
     bool reset_on_fork; // a child has the policy, but no better niceness than 0
 };
 
+// Processor time: how long, and what it was seen to be spent with, in samples (task/cputime.h).
+struct cpu_use {
+    uint64_t ticks, user, system;
+};
+struct cpu_times { // in ticks
+    uint64_t user, system;
+};
+
 // What the first thread leaves when it ends: it can be asked for, and set, until the process is reaped.
 struct leader {
     struct sched_setting sched;
-    uint64_t affinity, ticks; // as in struct task
+    uint64_t affinity; // as in struct task
+    struct cpu_times times;
 };
 
 enum { RLIM_COUNT = 16 };
@@ -136,7 +145,10 @@ struct process {
     uint8_t reaped;            // its pid is nobody's or another's now; process_tree_lock
     struct waitq ended;        // pollers of its pidfds; process_tree_lock
     struct event *exec_waiter; // in the frame of a thread in exec: set when it is alone; lock
-    uint64_t start_ns, utime_ticks, stime_ticks, cutime_ticks, cstime_ticks;
+    uint64_t start_ns;
+    struct cpu_use used;         // by ended threads; lock
+    struct cpu_times said;       // last, of all threads' time; lock
+    struct cpu_times child_time; // of children that were waited for, and theirs; process_tree_lock
     uint64_t min_faults, maj_faults; // of spaces left behind
     uint64_t waits, preempted;       // of ended threads: polls that ended by waiting, by the slice
     uint64_t max_resident;           // largest number of frames a space left behind has had
@@ -192,6 +204,7 @@ struct thread {
     uint32_t faults;
     uint32_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
+    struct cpu_times said; // last, of its time; process.lock
     uint64_t light[7];    // of its light wait: LIGHT_STATE
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
     // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.

@@ -197,10 +197,13 @@ ASYNC(user_loop, long r; long cause; const struct async_fn *handler;)
     for (;;) {
         long r, cause; // what crosses no await
 enter:
-        while (unlikely(t->flags != 0)) {
-            AWAIT_FOR_THREAD(user_attend);
-            if (f->r)
-                goto exit;
+        if (unlikely(t->flags != 0)) {
+            do {
+                AWAIT_FOR_THREAD(user_attend);
+                if (f->r)
+                    goto exit;
+            } while (t->flags != 0);
+            tf_goes_on(&f->th->tf);
         }
         space_activate(f->th->space);
         fpu_enter(&f->th->fpu);

@@ -78,8 +78,8 @@ static bool report(struct process *parent, struct process *c, const struct wait_
 {
     bool keep = rq->options & WNOWAIT;
     *out = (struct wait_result){.pid = c->pid, .uid = c->cred.uid};
-    rusage_of_child(c, &out->usage);
     if (c->zombie && (rq->options & WEXITED)) {
+        rusage_of_child(c, &out->usage);
         out->status = c->exit_status;
         out->code = c->exit_status & 127 ? CLD_KILLED : CLD_EXITED;
         if (!keep) {
@@ -88,7 +88,10 @@ static bool report(struct process *parent, struct process *c, const struct wait_
         }
         return true;
     }
-    return !c->zombie && report_stop(c, rq, out);
+    if (c->zombie || !report_stop(c, rq, out))
+        return false;
+    rusage_of_child(c, &out->usage);
+    return true;
 }
 
 // > 0: something was found, 0: children exist but nothing to report, -ECHILD. The zombie reaped by

@@ -9,6 +9,7 @@
 #include "mem/space.h"
 #include "session/journal.h"
 #include "session/session.h"
+#include "task/cputime.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ struct task_view {
     char name[24];
     char wait[48];
     const char *kind, *state, *fn;
-    uint64_t since, polls, ran_ns, space, born, creator;
+    uint64_t since, polls, utime, stime, space, born, creator;
     uint32_t id, pid, tid, parent, hart, attn, shield;
     uint64_t affinity;
     bool suspended;
@@ -98,12 +99,15 @@ static uint64_t space_id(const struct space *s)
     return search.id;
 }
 
-static void look_at_thread(const struct thread *th, struct task_view *v)
+static void look_at_thread(struct thread *th, struct task_view *v)
 {
+    struct cpu_times times = thread_times(th);
     const struct process *p = th->process;
     v->kind = "user";
     v->tid = th->tid;
     v->pid = p->pid;
+    v->utime = ticks_to_ns(times.user);
+    v->stime = ticks_to_ns(times.system);
     v->space = space_id(load_relaxed(&th->space));
     memcpy(v->name, p->comm, sizeof p->comm);
     v->name[sizeof p->comm - 1] = 0;
@@ -125,7 +129,7 @@ static long task_copy(const struct class_key *key, void *out)
         .state = state_of(state, attn),
         .since = ticks_to_ns(load_relaxed(&t->since)),
         .polls = t->polls,
-        .ran_ns = ticks_to_ns(t->ticks),
+        .stime = ticks_to_ns(task_ticks(t)),
         .id = t->id,
         .hart = load_relaxed(&t->hart),
         .attn = attn,
@@ -304,6 +308,8 @@ static const struct class_field fields[] = {
     FIELD_OTHER("hart", "Hart", "where it runs, or ran last", push_hart),
     FIELD_OTHER("space", "Space", "its address space; nil for a kernel task", push_space),
     FIELD_ADDRESS(struct task_view, affinity, "a bit per hart it may run on"),
+    FIELD_NS(struct task_view, utime, "how long it ran in user mode, of all it ran, by samples"),
+    FIELD_NS(struct task_view, stime, "how long the kernel worked for it; a kernel task: all it ran"),
     FIELD(struct task_view, polls, "times it was resumed"),
     FIELD(struct task_view, attn, "attention bits: cancel 1, signal 2, stop 4, hold 8, ..."),
     FIELD(struct task_view, shield, "depth of regions that cancel does not enter"),

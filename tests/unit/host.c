@@ -57,7 +57,7 @@ void ipi_serve(void)
 
 void host_hart_init(uint32_t index)
 {
-    hart_self = (struct hart){.index = index, .online = 1};
+    hart_self = (struct hart){.index = index, .online = 1, .sample_at = UINT64_MAX};
     harts[index] = &hart_self;
 }
 

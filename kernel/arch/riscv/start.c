@@ -9,6 +9,7 @@
 #include "arch/pt.h"
 #include "arch/sbi.h"
 #include "async/executor.h"
+#include "async/sample.h"
 #include "lib/dt.h"
 #include "lib/init.h"
 #include "lib/local.h"
@@ -28,7 +29,9 @@ void machine_init(void);
 
 enum { HART_STACK = 32768, TLS_MAX = 8192, PTE_RWX_MASK = 0xe };
 
-_Thread_local struct hart hart_self __attribute__((section(".tdata.first"))) = {.index = 0};
+_Thread_local struct hart hart_self __attribute__((section(".tdata.first"))) = {
+    .sample_at = SAMPLE_NEVER,
+};
 struct hart *harts[MAX_HARTS];
 uint32_t hart_count = 1;
 uint64_t *kernel_root;

@@ -30,6 +30,7 @@ user_enter:                 // a0 = trap frame; hart_self.tf and tf.tp remember 
     sd      a0, HART_TF(tp)
     ld      t0, TF_SEPC(a0)
     csrw    sscratch, a0
+    andi    t0, t0, -2      // SEPC_CLEAN
     csrw    sepc, t0
     EACH_CALLEE ld, a0
     .irp    r, 1, 2, 4, 5, 6, 7, 28, 29, 30, 31, 11, 12, 13, 14, 15, 16, 17
@@ -94,6 +95,7 @@ trap_slow:                  // t0 = trap frame, a0 = cause: back into the user l
     ret
 
 trap_other:                 // t0 = sepc, t1 = cause
+    ld      a3, TF_SEPC(sp) // where user mode was entered
     sd      t0, TF_SEPC(sp)
     mv      a0, sp
     mv      a1, t1
@@ -106,6 +108,7 @@ trap_other:                 // t0 = sepc, t1 = cause
     bnez    a0, trap_slow
     ld      t1, TF_SEPC(t0)
     csrw    sscratch, t0
+    andi    t1, t1, -2      // SEPC_CLEAN
     csrw    sepc, t1
     .irp    r, 1, 2, 4, 6, 7, 28, 29, 30, 31, 10, 11, 12, 13, 14, 15, 16, 17
     ld      x\r, TF_X(\r)(t0)

@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "arch/trap_frame.h"
 #include "async/executor.h"
+#include "async/sample.h"
 #include "async/task.h"
 #include "lib/lock_order.h"
 #include "lib/log.h"
@@ -30,15 +31,25 @@ static cold bool fault_traced(va_t va, unsigned access)
     return true;
 }
 
-// 0: return to user mode at once. Else the cause the user loop gets.
-long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval)
+void tf_goes_on(struct trap_frame *tf)
+{
+    if (!(csr_read(sip) & SIP_STIP))
+        tf_sepc(tf) |= SEPC_CLEAN;
+}
+
+// User mode had been entered at `entered`. 0: return to it at once. Else the cause the user loop gets.
+long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval, uint64_t entered)
 {
     lock_order_none_held("user code ran");
     DEBUG_ASSERT(load_relaxed(&hart_self.space->refs)); // a dead space's entries go without a flush
     if (cause >> CAUSE_INTERRUPT_BIT) {
+        sample_interrupt(tf_sepc(tf) != entered);
         irq_poll_slow(csr_read(sip) & csr_read(sie));
         executor_user_tick();
-        return *tf->flags ? CAUSE_INTERRUPTED : 0;
+        if (*tf->flags)
+            return CAUSE_INTERRUPTED;
+        tf_goes_on(tf);
+        return 0;
     }
     if (cause == 12 || cause == 13 || cause == 15) {
         unsigned access = cause == 12 ? ACCESS_EXEC : cause == 13 ? ACCESS_READ : ACCESS_WRITE;

@@ -35,6 +35,7 @@ struct hart {
     uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers
     uint32_t lazy;
     uint32_t tlb_stale;
+    uint64_t sample_at;
 };
 extern _Thread_local struct hart hart_self;
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards

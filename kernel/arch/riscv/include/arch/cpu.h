@@ -39,6 +39,7 @@ struct hart {
     uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers
     uint32_t lazy;         // enters user mode only after it has cleared this (arch/shootdown.h)
     uint32_t tlb_stale;    // set by others while it is lazy: flush then
+    uint64_t sample_at;    // ticks when it is looked next what its thread does (async/sample.h)
 };
 extern _Thread_local struct hart hart_self;
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards

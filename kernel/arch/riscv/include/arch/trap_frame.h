@@ -47,6 +47,12 @@ _Static_assert(offsetof(struct trap_frame, tp) == TF_TP &&
                "trap.S knows these offsets");
 
 #define tf_sepc(tf) ((tf)->x[0])
+
+// TF_SEPC is where user mode was entered, until the next trap. An interrupt that comes there, before the first instruction, was
+// pending in the kernel, unless this bit is set: then it was not.
+enum { SEPC_CLEAN = 1 };
+// For what has interrupted user code and goes back to it: it may be interrupted at the same place again. Just before that.
+void tf_goes_on(struct trap_frame *tf);
 #define tf_sp(tf)   ((tf)->x[2])
 #define tf_a(tf, n) ((tf)->x[10 + (n)])
 

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+// Whose processor time is: a program that computes spends it in user mode, one that has the kernel work for it does not; the
+// two are together what the clock says, never go back, and are the same wherever they are asked for.
+#include "abi.h"
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/times.h>
+#include <time.h>
+
+#define MS     1000000LL
+#define ENOUGH (240 * MS) // some 60 looks at what runs
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+static int64_t ns_of(struct timeval tv)
+{
+    return tv.tv_sec * 1000000000LL + tv.tv_usec * 1000;
+}
+
+struct parts {
+    int64_t user, system;
+};
+
+static struct parts parts_in(const struct rusage *r)
+{
+    return (struct parts){ns_of(r->ru_utime), ns_of(r->ru_stime)};
+}
+
+static struct parts parts_of(int who)
+{
+    struct rusage r;
+    getrusage(who, &r);
+    return parts_in(&r);
+}
+
+static int64_t sum(struct parts p)
+{
+    return p.user + p.system;
+}
+
+// In percent, the kernel's; -1: there is nothing to divide.
+static int system_share(struct parts p)
+{
+    return sum(p) > 0 ? (int)(100 * p.system / sum(p)) : -1;
+}
+
+static bool near(int64_t a, int64_t b, int64_t by)
+{
+    return a - b <= by && b - a <= by;
+}
+
+// ---- works, each for a bit
+
+static volatile uint64_t sink;
+
+static void compute(void)
+{
+    for (int i = 0; i < 200000; i++)
+        sink = sink * 6364136223846793005u + 1;
+}
+
+static void read_zeroes(void)
+{
+    static char block[1 << 20];
+    int fd = open("/dev/zero", O_RDONLY);
+    for (int i = 0; i < 4; i++)
+        if (read(fd, block, sizeof block) != sizeof block)
+            _exit(9);
+    close(fd);
+}
+
+static void ask_for_parent(void)
+{
+    for (int i = 0; i < 20000; i++)
+        syscall(SYS_getppid);
+}
+
+static void touch_pages(void)
+{
+    enum { SIZE = 2 << 20 };
+    char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; p != MAP_FAILED && i < SIZE; i += 4096)
+        p[i] = 1;
+    munmap(p, SIZE);
+}
+
+static void fork_children(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(0);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+static void copy_through_pipe(void)
+{
+    static char block[60000];
+    int fds[2];
+    if (pipe(fds) < 0)
+        _exit(8);
+    for (int i = 0; i < 40; i++)
+        if (write(fds[1], block, sizeof block) != sizeof block ||
+            read(fds[0], block, sizeof block) != sizeof block)
+            _exit(7);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+// The other one never waits: it is asked, answers, and is asked again.
+static void ping_pong(void)
+{
+    struct gate there = gate_make(), back = gate_make();
+    pid_t pid = fork();
+    for (int i = 0; i < 2000; i++) {
+        if (pid == 0) {
+            wait_for_pass(&there);
+            pass(&back);
+        } else {
+            pass(&there);
+            wait_for_pass(&back);
+        }
+    }
+    if (pid == 0)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        close(there.fds[i]);
+        close(back.fds[i]);
+    }
+}
+
+static void on_signal(int sig)
+{
+    (void)sig;
+}
+
+static void signal_itself(void)
+{
+    signal(SIGUSR1, on_signal);
+    for (int i = 0; i < 1000; i++)
+        kill(getpid(), SIGUSR1);
+}
+
+static void work_until(clockid_t clock, void (*work)(void))
+{
+    while (clock_ns(clock) < ENOUGH)
+        work();
+}
+
+// In a process of its own, until it has used enough. Bounds in percent, with room for how seldom it is looked.
+static void one(const char *name, void (*work)(void), int low, int high)
+{
+    CHILD(name, {
+        work_until(CLOCK_PROCESS_CPUTIME_ID, work);
+        int share = system_share(parts_of(RUSAGE_SELF));
+        if (share < low || share > high)
+            say(name, "%d percent are the kernel's", share);
+    });
+}
+
+// ---- the whole and its parts
+
+static struct parts stat_of(const char *path)
+{
+    char text[512], *at;
+    int64_t value[2] = {-1, -1};
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    at = strrchr(text, ')');
+    for (int field = 3; at && field <= 15; field++) {
+        at = strchr(at + 1, ' ');
+        if (at && field >= 14)
+            value[field - 14] = atoll(at + 1) * 10 * MS;
+    }
+    return (struct parts){value[0], value[1]};
+}
+
+// What a coarser clock says of what was `then` and is `now`: between the two, less what it cuts off.
+static bool between(struct parts then, struct parts said, struct parts now)
+{
+    return said.user >= then.user - 10 * MS && said.user <= now.user &&
+           said.system >= then.system - 10 * MS && said.system <= now.system;
+}
+
+static void test_sum(void)
+{
+    int back = 0, wrong = 0, turns = 0;
+    struct parts last = {0, 0}, said;
+    struct tms tms;
+
+    while (clock_ns(CLOCK_PROCESS_CPUTIME_ID) < ENOUGH) {
+        turns++ & 1 ? compute() : read_zeroes();
+        int64_t before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        struct parts now = parts_of(RUSAGE_SELF);
+        int64_t after = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        back += now.user < last.user || now.system < last.system;
+        wrong += sum(now) < before - 2000 || sum(now) > after;
+        last = now;
+    }
+    say("went back", "%d", back);
+    say("sums that are not the clock's", "%d", wrong);
+    YES("both have some", last.user > ENOUGH / 20 && last.system > ENOUGH / 20);
+    times(&tms);
+    said = (struct parts){tms.tms_utime * 10 * MS, tms.tms_stime * 10 * MS};
+    YES("times says so", between(last, said, parts_of(RUSAGE_SELF)));
+    said = stat_of("/proc/self/stat");
+    YES("stat says so", between(last, said, parts_of(RUSAGE_SELF)));
+    said = stat_of("/proc/thread-self/stat");
+    YES("so does the thread's", near(sum(said), sum(last), 30 * MS) && said.user > ENOUGH / 20 &&
+                                    said.system > ENOUGH / 20);
+}
+
+// It is asked after every bit of work, when what was used since is about to be told apart.
+static void test_back(void)
+{
+    struct parts last[2] = {{0, 0}, {0, 0}};
+    int back = 0;
+
+    for (int turn = 0; clock_ns(CLOCK_PROCESS_CPUTIME_ID) < ENOUGH; turn++) {
+        for (int i = 0; i < 200; i++) { // user mode first, then the kernel
+            if (turn & 1)
+                syscall(SYS_getppid);
+            else
+                sink++;
+        }
+        for (int who = 0; who < 2; who++) {
+            struct parts now = parts_of(who ? RUSAGE_THREAD : RUSAGE_SELF);
+            back += now.user < last[who].user || now.system < last[who].system;
+            last[who] = now;
+        }
+    }
+    say("small steps back", "%d", back);
+    YES("alone, it is the process", near(sum(last[0]), sum(last[1]), 1 * MS));
+}
+
+// ---- threads, and children
+
+static void *read_on(void *arg)
+{
+    (void)arg;
+    work_until(CLOCK_THREAD_CPUTIME_ID, read_zeroes);
+    YES("the thread that reads", system_share(parts_of(RUSAGE_THREAD)) > 60);
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, read_on, NULL);
+    work_until(CLOCK_THREAD_CPUTIME_ID, compute);
+    YES("the thread that computes", system_share(parts_of(RUSAGE_THREAD)) < 25);
+    pthread_join(thread, NULL);
+    struct parts own = parts_of(RUSAGE_THREAD), both = parts_of(RUSAGE_SELF);
+    YES("the process has both", sum(both) >= sum(own) + ENOUGH - 1 * MS);
+    YES("and of both kinds", system_share(both) > 25 && system_share(both) < 75);
+}
+
+static void end_of(void (*work)(void), struct rusage *r, siginfo_t *info)
+{
+    sigset_t set;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        work_until(CLOCK_PROCESS_CPUTIME_ID, work);
+        _exit(0);
+    }
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigwaitinfo(&set, info);
+    wait4(pid, NULL, 0, r);
+}
+
+static void test_children(void)
+{
+    struct parts before = parts_of(RUSAGE_CHILDREN), after, one[2];
+    struct rusage r;
+    struct tms tms;
+    siginfo_t info;
+
+    signal_mask(SIG_BLOCK, SIGCHLD);
+    end_of(read_zeroes, &r, &info);
+    one[0] = parts_in(&r);
+    YES("wait4 of who reads", system_share(one[0]) > 60);
+    YES("the signal says so", info.si_stime > info.si_utime);
+    end_of(compute, &r, &info);
+    one[1] = parts_in(&r);
+    YES("wait4 of who computes", system_share(one[1]) < 25);
+    YES("its signal says so", info.si_utime > info.si_stime);
+    after = parts_of(RUSAGE_CHILDREN);
+    YES("both are their parent's", near(after.user - before.user, one[0].user + one[1].user, 2000) &&
+                                       near(after.system - before.system, one[0].system + one[1].system, 2000));
+    times(&tms);
+    YES("as times says", near(tms.tms_cutime * 10 * MS, after.user, 10 * MS) &&
+                             near(tms.tms_cstime * 10 * MS, after.system, 10 * MS));
+}
+
+int main(void)
+{
+    one("computing", compute, 0, 20);
+    one("reading zeroes", read_zeroes, 70, 100);
+    one("asking for the parent", ask_for_parent, 30, 100);
+    one("touching pages", touch_pages, 20, 100); // in a virtual machine much of it is the host's
+    one("forking", fork_children, 50, 100);
+    one("through a pipe", copy_through_pipe, 70, 100);
+    one("ping-pong", ping_pong, 30, 100);
+    one("signals", signal_itself, 50, 100);
+    CHILD("sum", test_sum());
+    CHILD("small steps", test_back());
+    CHILD("threads", test_threads());
+    CHILD("children", test_children());
+    return 0;
+}

@@ -297,7 +297,6 @@ static inline __attribute__((always_inline)) void poll_leave(struct task *t, uin
     DEBUG_ASSERT(hart_self.lock_depth == 0 && !epoch_inside());
     t->since = now;
     t->ticks += now - t->started;
-    sample_poll_ends(t, now);
 }
 
 static inline __attribute__((always_inline)) void poll_begin(struct task *t)
@@ -310,6 +309,7 @@ static inline __attribute__((always_inline)) void poll_begin(struct task *t)
 static inline __attribute__((always_inline)) void poll_end(struct task *t, enum poll_how how)
 {
     poll_leave(t, time_ticks());
+    sample_poll_ends(t, t->since);
     TRACE(task_poll, how, ticks_to_ns(t->since - t->started));
     hart_self.current = NULL;
     if (HARD_WAKE && how == POLL_PENDING && (t->nudged = !t->nudged))
@@ -347,11 +347,11 @@ static inline __attribute__((always_inline)) struct task *switch_from(struct tas
     struct task *next;
     if (!run_queue_pop_simple(&next, how == POLL_YIELD))
         return NULL;
-    if (next->top->at != t->top->at) {
+    uint64_t now = time_ticks();
+    if (next->top->at != t->top->at || unlikely(sample_is_due(now))) {
         refused = next;
         return NULL;
     }
-    uint64_t now = time_ticks();
     poll_leave(t, now);
     if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);

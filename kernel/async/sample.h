@@ -26,9 +26,14 @@ static inline void sample_poll_begins(const struct task *t)
         sample_begin();
 }
 
+static inline bool sample_is_due(uint64_t now)
+{
+    return now >= hart_self.sample_at;
+}
+
 static inline void sample_poll_ends(struct task *t, uint64_t now)
 {
-    if (unlikely(now >= hart_self.sample_at))
+    if (unlikely(sample_is_due(now)))
         sample_take(t, now, false);
 }
 
@@ -36,6 +41,6 @@ static inline void sample_poll_ends(struct task *t, uint64_t now)
 static inline void sample_interrupt(bool user)
 {
     uint64_t now = time_ticks();
-    if (now >= hart_self.sample_at)
+    if (sample_is_due(now))
         sample_take(hart_self.current, now, user);
 }

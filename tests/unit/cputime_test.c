@@ -50,13 +50,12 @@ static void run_all(void)
         timers_run();
 }
 
-static struct task *worker_new(bool of_thread)
+static struct task *worker_new(void)
 {
     struct task *t = SPAWN("worker", worker, 1000);
     assert_non_null(t);
     task_get(t);
-    if (of_thread)
-        t->thread = container_of(t, struct thread, task); // of which nothing else is looked at
+    t->thread = container_of(t, struct thread, task); // of which nothing else is looked at
     run_all();
     return t;
 }
@@ -96,7 +95,7 @@ static int setup(void **state)
 static void points_in_the_kernel_are_counted_when_the_poll_ends(void **state)
 {
     (void)state;
-    struct task *t = worker_new(true);
+    struct task *t = worker_new();
     poll_at(10, 100);
     assert_int_equal(t->system_samples, 0);
     poll_at(10, period - 11);
@@ -114,7 +113,7 @@ static void points_in_the_kernel_are_counted_when_the_poll_ends(void **state)
 static void points_follow_no_poll(void **state)
 {
     (void)state;
-    struct task *t = worker_new(true);
+    struct task *t = worker_new();
     poll_at(7, 1);
     for (int i = 0; i < 100; i++) { // ten polls from point to point, and no idle time
         takes = period / 10;
@@ -128,7 +127,7 @@ static void points_follow_no_poll(void **state)
 static void an_interrupt_of_user_mode_is_the_program_s(void **state)
 {
     (void)state;
-    struct task *t = worker_new(true);
+    struct task *t = worker_new();
     interrupted = period;
     poll_at(10, period + 5);
     assert_int_equal(t->user_samples, 1);
@@ -146,17 +145,21 @@ static void an_interrupt_of_user_mode_is_the_program_s(void **state)
 static void what_runs_for_nobody_is_not_counted(void **state)
 {
     (void)state;
-    struct task *t = worker_new(true);
+    struct task *t = worker_new();
     poll_at(10, 20);
     assert_true(hart_self.sample_at != SAMPLE_NEVER);
     host_ticks += 5 * period; // idle
     timers_run();
     assert_true(hart_self.sample_at == SAMPLE_NEVER); // and no timer runs
     assert_int_equal(t->user_samples + t->system_samples, 0);
-    worker_end(t);
-    t = worker_new(false); // a kernel task
-    poll_at(10, 3 * period);
+    poll_at(10, 20);
+    t->thread = NULL; // a kernel task follows
+    takes = 3 * period;
+    event_set(&door);
+    run_all();
     assert_int_equal(t->user_samples + t->system_samples, 0);
+    assert_true(hart_self.sample_at == SAMPLE_NEVER);
+    poll_at(10, 20);
     assert_true(hart_self.sample_at == SAMPLE_NEVER);
     worker_end(t);
 }

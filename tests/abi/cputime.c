@@ -66,6 +66,13 @@ static void compute(void)
         sink = sink * 6364136223846793005u + 1;
 }
 
+// No call for longer than from one look to the next: it is always interrupted at the same place.
+static void compute_long(void)
+{
+    for (int i = 0; i < 20000000; i++)
+        sink++;
+}
+
 static void read_zeroes(void)
 {
     static char block[1 << 20];
@@ -310,6 +317,7 @@ static void test_children(void)
 int main(void)
 {
     one("computing", compute, 0, 20);
+    one("computing for long", compute_long, 0, 20);
     one("reading zeroes", read_zeroes, 70, 100);
     one("asking for the parent", ask_for_parent, 30, 100);
     one("touching pages", touch_pages, 20, 100); // in a virtual machine much of it is the host's

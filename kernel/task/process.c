@@ -274,7 +274,7 @@ static void thread_release(struct task *t)
     epoch_retire(&th->epoch, thread_free);
 }
 
-struct thread *thread_new(struct process *p, const char *name)
+static struct thread *thread_alloc(struct process *p)
 {
     struct thread *th = kmalloc(THREAD_SIZE);
     if (!th)
@@ -286,8 +286,15 @@ struct thread *thread_new(struct process *p, const char *name)
     th->fpu.hart = UINT32_MAX;
     sigpending_init(&th->pending);
     list_init(&th->in_process);
-    if (task_init(&th->task, name, th->arena, THREAD_SIZE - sizeof *th, &user_loop_fn,
-                  &(struct user_loop_args){th}, sizeof(struct user_loop_args))) {
+    list_init(&th->workers);
+    return th;
+}
+
+// th comes from thread_alloc; NULL: no memory, it is freed.
+static struct thread *thread_set_root(struct thread *th, const char *name,
+                                      const struct async_fn *fn, const void *args, size_t n)
+{
+    if (task_init(&th->task, name, th->arena, THREAD_SIZE - sizeof *th, fn, args, n)) {
         kfree(th);
         return NULL;
     }
@@ -295,8 +302,23 @@ struct thread *thread_new(struct process *p, const char *name)
         th->task.top; // a kill that comes before the first poll ends in the user loop too
     th->task.thread = th;
     th->task.release = thread_release;
-    process_get(p);
+    process_get(th->process);
     return th;
+}
+
+struct thread *thread_new(struct process *p, const char *name)
+{
+    struct thread *th = thread_alloc(p);
+    return th ? thread_set_root(th, name, &user_loop_fn, &(struct user_loop_args){th},
+                                sizeof(struct user_loop_args))
+              : NULL;
+}
+
+struct thread *thread_new_root(struct process *p, const char *name, const struct async_fn *fn,
+                               const void *args, size_t n)
+{
+    struct thread *th = thread_alloc(p);
+    return th ? thread_set_root(th, name, fn, args, n) : NULL;
 }
 
 void thread_free_unlinked(struct thread *th)

@@ -105,6 +105,7 @@ struct process {
     struct spinlock lock;
     struct list threads;         // thread.in_process; process.lock
     uint32_t nthreads, nleaving; // of these, nleaving have begun to exit; lock
+    uint32_t nworkers;           // of its threads (worker.h); lock
     struct process *parent;      // process_tree_lock
     struct list children, in_parent;
     struct list all;           // list of processes, by pid; process_tree_lock
@@ -192,6 +193,7 @@ struct thread {
     uint32_t faults;
     uint32_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
+    struct list workers;  // that act for it (worker.h); process.lock
     uint64_t light[7];    // of its light wait: LIGHT_STATE
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
     // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.

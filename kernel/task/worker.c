@@ -22,6 +22,7 @@ struct thread *worker_new(const char *name, const struct async_fn *fn, const voi
     space_get(th->space = maker->space);
     fd_table_get(th->files = maker->files);
     fs_context_get(th->fs = maker->fs);
+    th->cred = cred_get(maker->cred);
     spin_lock(&p->lock);
     list_push_back(&maker->workers, &th->in_process);
     p->nworkers++;

@@ -141,7 +141,10 @@ ASYNC(enter_submit, struct uring_chain chain; uint32_t left; long r;)
         else if (f->u->issuer != t->thread)
             ASYNC_RETURN(-EEXIST);
     }
+    // Who took nops without the mutex has taken them by now, or sees who holds it.
+    spin_lock(&f->u->lock);
     f->left = uring_submitted(f->u);
+    spin_unlock(&f->u->lock);
     f->left = f->left < f->want ? f->left : f->want;
     for (f->r = 0; f->left; f->left--) {
         f->r = f->u->kept > f->u->cq_mask ? -EBUSY : uring_take(f->u, &f->chain);

@@ -148,7 +148,7 @@ long uring_take(struct uring *u, struct uring_chain *chain)
         kfree(req);
         return r;
     }
-    req->error = check(u, &req->sqe, chain->head != NULL);
+    req->error = ++chain->length > CHAIN_MOST ? -EINVAL : check(u, &req->sqe, chain->head != NULL);
     if (!req->error && !chain->head && uring_def(req->sqe.opcode)->file &&
         !(req->file = find_file(u, &req->sqe)))
         req->error = -EBADF;

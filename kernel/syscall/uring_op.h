@@ -18,8 +18,10 @@ struct uring_req {          // on the heap
 
 struct uring_chain {
     struct uring_req *head, *tail; // NULL: empty
-    bool refused;                  // some request was
+    uint32_t length; // at most CHAIN_MOST: all of it may be run, or given up, in one poll
+    bool refused;    // some request was
 };
+enum { CHAIN_MOST = 64 };
 
 struct uring_op {
     struct uring_flight flight; // first

@@ -8,8 +8,9 @@
 #include "fs/proc.h"
 #include "mem/phys.h"
 #include "page/heap.h"
+#include "task/thread.h"
 
-enum { CANCEL_AT_ONCE = 16, CANCEL_EACH = 2, OVERFLOW_SHOWN = SQ_CQ_OVERFLOW };
+enum { CANCEL_AT_ONCE = 16, CANCEL_EACH = 2, FLUSH_AT_ONCE = 64, OVERFLOW_SHOWN = SQ_CQ_OVERFLOW };
 
 struct overflow {
     struct list link;
@@ -79,6 +80,10 @@ void uring_put(struct uring *u)
     overflow_free(u);
     memory_free(&u->ring);
     memory_free(&u->sqes);
+    if (u->user) {
+        uring_uncharge(u->user, u->charged);
+        uring_user_put(u->user);
+    }
     kfree(u);
 }
 
@@ -122,13 +127,16 @@ static void uring_release(struct file *file)
 void uring_landed(struct uring *u, struct uring_flight *f)
 {
     spin_lock(&u->lock);
+    bool first = u->ops.next == &f->in_ring;
     list_remove(&f->in_ring);
+    u->under_way--;
     if (u->closed)
         cancel_some(u, CANCEL_EACH);
     if (list_empty(&u->ops) ||
         list_entry(u->ops.next, struct uring_flight, in_ring)->seq > u->drain)
         u->drain = 0;
-    waitq_wake_all(&u->drains);
+    if (first || u->closed) // else what is first has not changed, for which they wait
+        waitq_wake_all(&u->drains);
     spin_unlock(&u->lock);
 }
 
@@ -185,11 +193,13 @@ static int make_rings(struct uring *u, struct uring_params *p)
 {
     u->array = (sizeof(struct uring_header) + p->cq_entries * sizeof(struct uring_cqe));
     uint64_t array = p->flags & SETUP_NO_SQARRAY ? 0 : 4ul * p->sq_entries;
-    int e = memory_make(&u->ring, u->array + array);
-    if (!e)
-        e = memory_make(&u->sqes, (uint64_t)p->sq_entries * sizeof(struct uring_sqe));
-    if (e)
-        return e;
+    uint64_t ring = u->array + array, sqes = (uint64_t)p->sq_entries * sizeof(struct uring_sqe);
+    uint64_t all = sizeof *u + page_round_up(ring) + page_round_up(sqes);
+    if (!(u->user = uring_user_get(cred_current()->uid)) || !uring_charge(u->user, all))
+        return -ENOMEM;
+    u->charged = all;
+    if (memory_make(&u->ring, ring) || memory_make(&u->sqes, sqes))
+        return -ENOMEM;
     u->header = (struct uring_header *)u->ring.page[0];
     u->header->sq_mask = u->sq_mask = p->sq_entries - 1;
     u->header->cq_mask = u->cq_mask = p->cq_entries - 1;
@@ -199,7 +209,7 @@ static int make_rings(struct uring *u, struct uring_params *p)
     return 0;
 }
 
-long uring_open(struct uring_params *p)
+long uring_new(struct uring_params *p, struct file **out)
 {
     int e = count_entries(p);
     if (e)
@@ -218,12 +228,12 @@ long uring_open(struct uring_params *p)
     waitq_init(&u->waiters);
     waitq_init(&u->pollers);
     waitq_init(&u->drains);
-    long fd = make_rings(u, p);
-    if (fd == 0)
-        fd = anon_open(&uring_file_ops, u, O_CLOEXEC);
-    if (fd < 0)
+    e = make_rings(u, p);
+    if (!e && !(*out = anon_new(&uring_file_ops, u, 0)))
+        e = -ENOMEM;
+    if (e)
         uring_put(u);
-    return fd;
+    return e;
 }
 
 // ---- completions
@@ -275,12 +285,13 @@ void uring_complete(struct uring *u, const struct uring_cqe *c, bool timeout, bo
     }
 }
 
-void uring_flush(struct uring *u)
+bool uring_flush(struct uring *u)
 {
     if (likely(list_empty(&u->overflow)))
-        return;
+        return false;
     spin_lock(&u->lock);
-    while (!list_empty(&u->overflow) && uring_ready(u) <= u->cq_mask) {
+    int n = FLUSH_AT_ONCE;
+    while (n-- && !list_empty(&u->overflow) && uring_ready(u) <= u->cq_mask) {
         struct overflow *o = list_entry(list_pop_front(&u->overflow), struct overflow, link);
         *uring_cqe_at(u, u->cq_tail) = o->cqe;
         uring_cq_written(u, u->cq_tail + 1);
@@ -290,6 +301,7 @@ void uring_flush(struct uring *u)
     show_overflow(u);
     uring_tell(u);
     spin_unlock(&u->lock);
+    return n < 0;
 }
 
 // ---- the file
@@ -311,15 +323,12 @@ static void uring_show(struct file *file, struct text *out)
 {
     struct uring *u = uring_of(file);
     spin_lock(&u->lock);
-    uint32_t under_way = 0;
-    LIST_FOREACH(it, &u->ops)
-        under_way++;
     text_printf(
         out, "SqMask:\t0x%x\nSqHead:\t%u\nSqTail:\t%u\nCqMask:\t0x%x\nCqHead:\t%u\nCqTail:\t%u\n",
         (unsigned)u->sq_mask, (unsigned)u->sq_head, (unsigned)u->header->sq_tail,
         (unsigned)u->cq_mask, (unsigned)u->header->cq_head, (unsigned)u->cq_tail);
     text_printf(out, "UserFiles:\t%u\nUserBufs:\t%u\nUnderWay:\t%u\nOverflow:\t%u\n",
-                (unsigned)u->nfiles, (unsigned)u->nbuffers, (unsigned)under_way, (unsigned)u->kept);
+                (unsigned)u->nfiles, (unsigned)u->nbuffers, (unsigned)u->under_way, (unsigned)u->kept);
     spin_unlock(&u->lock);
 }
 

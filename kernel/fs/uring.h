@@ -26,6 +26,7 @@
 struct phys;
 
 enum { URING_SQ_MAX = 32768, URING_CQ_MAX = 2 * URING_SQ_MAX };
+enum { URING_KEPT_MOST = 1024 }; // completions kept for want of room, from which on nothing more is submitted
 
 // Frames shared with programs: an object, and where the kernel sees its pages.
 struct uring_memory {
@@ -37,6 +38,8 @@ struct uring_memory {
 struct uring {
     uint32_t refs; // atomic
     uint32_t id;   // for who looks
+    struct uring_user *user; // to whom it is charged
+    uint64_t charged;        // for itself
     struct spinlock lock;
     struct mutex submit;
     uint32_t flags;              // SETUP_*
@@ -52,6 +55,7 @@ struct uring {
     struct waitq waiters; // in enter, and timeouts that count: woken by each completion
     struct waitq pollers;
     struct list ops;     // of struct uring_flight: under way, by seq
+    uint32_t under_way;  // how many, those in `ending` included
     struct list ending;  // the same, cancelled because the ring is closed
     struct waitq drains; // operations that wait for earlier ones
     uint64_t seq;        // of the operation submitted last
@@ -78,8 +82,8 @@ struct uring_flight {
     uint64_t seq;
 };
 
-// A descriptor of a new ring. p says what is wanted, and is completed. -EINVAL, -ENOMEM, -EMFILE, -ENFILE.
-long uring_open(struct uring_params *p);
+// The file of a new ring, without a descriptor yet. p says what is wanted, and is completed. -EINVAL, -ENOMEM.
+long uring_new(struct uring_params *p, struct file **out);
 extern const struct file_ops uring_file_ops;
 static inline struct uring *uring_of(const struct file *file)
 {
@@ -156,7 +160,14 @@ static inline void uring_tell(struct uring *u)
 
 // One completion; it waits in the kernel if the ring is full. at_once: by the submitter.
 void uring_complete(struct uring *u, const struct uring_cqe *c, bool timeout, bool at_once);
-// Completions that waited for room go into the ring, as far as there is any now.
-void uring_flush(struct uring *u);
+// Some completions that waited for room go into the ring. False: there are none, or there is no room.
+bool uring_flush(struct uring *u);
 // f is under way no more. Others may begin for it, or end when the ring is closed.
 void uring_landed(struct uring *u, struct uring_flight *f);
+
+// ---- whose it is (fs/uring_user.c); any context
+
+struct uring_user *uring_user_get(uint32_t uid); // referenced; NULL: no memory
+void uring_user_put(struct uring_user *u);       // nothing is charged by who put it
+bool uring_charge(struct uring_user *u, uint64_t bytes); // false: it has its share
+void uring_uncharge(struct uring_user *u, uint64_t bytes);

@@ -32,29 +32,28 @@ static int check_setup(const struct uring_params *p)
     return 0;
 }
 
-ASYNC_SYSCALL(sys_io_uring_setup, struct uring_params p; long fd; long r;)
+// Its number is given last: nobody else can have used it, or closed it, when the call fails.
+ASYNC_SYSCALL(sys_io_uring_setup, struct uring_params p; struct file * file; long r;)
 {
     ASYNC_BEGIN(sys_io_uring_setup);
-    f->fd = -1;
+    f->file = NULL;
     AWAIT(f->r, user_read, t->thread->space, &f->p, f->a[1], sizeof f->p);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     f->p.sq_entries = (uint32_t)f->a[0];
-    if ((f->r = check_setup(&f->p)) || (f->r = uring_open(&f->p)) < 0)
+    if ((f->r = check_setup(&f->p)) || (f->r = uring_new(&f->p, &f->file)))
         ASYNC_RETURN(f->r);
-    f->fd = f->r;
     AWAIT(f->r, user_write, t->thread->space, f->a[1], &f->p, sizeof f->p);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    f->r = f->fd;
-    f->fd = -1;
+    f->r = fd_install(t->thread->files, f->file, 0,
+                      t->thread->process->rlimit[RLIMIT_NOFILE].cur, O_CLOEXEC);
+    if (f->r >= 0)
+        f->file = NULL;
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
-    if (f->fd >= 0) {
-        struct file *file = fd_remove(t->thread->files, (int32_t)f->fd);
-        if (file)
-            file_put(file);
-    }
+    if (f->file)
+        file_put(f->file);
     ASYNC_END;
 }
 SYSCALL_ASYNC(425, io_uring_setup, 2);
@@ -147,7 +146,7 @@ ASYNC(enter_submit, struct uring_chain chain; uint32_t left; long r;)
     spin_unlock(&f->u->lock);
     f->left = f->left < f->want ? f->left : f->want;
     for (f->r = 0; f->left; f->left--) {
-        f->r = f->u->kept > f->u->cq_mask ? -EBUSY : uring_take(f->u, &f->chain);
+        f->r = f->u->kept > f->u->cq_mask || f->u->kept > URING_KEPT_MOST ? -EBUSY : uring_take(f->u, &f->chain);
         if (f->r < 0)
             break;
         ++*f->count;
@@ -160,7 +159,7 @@ ASYNC(enter_submit, struct uring_chain chain; uint32_t left; long r;)
         uring_start(f->u, &f->chain);
     ASYNC_RETURN(f->r == -EAGAIN || f->r == -EBUSY ? f->r : 0);
     ASYNC_FINALLY;
-    uring_chain_free(&f->chain);
+    uring_chain_free(f->u, &f->chain);
     if (mutex_held(&f->u->submit, t))
         mutex_unlock(&f->u->submit, t);
     ASYNC_END;
@@ -173,7 +172,9 @@ ASYNC(enter_sleep, struct waiter w;)
     ASYNC_BEGIN(enter_sleep);
     waiter_init(&f->w);
     for (;;) {
-        uring_flush(f->u);
+        while (uring_flush(f->u) && uring_ready(f->u) < f->wait)
+            if (too_long(t))
+                YIELD();
         spin_lock(&f->u->lock);
         if (uring_ready(f->u) >= f->wait)
             break;
@@ -218,7 +219,9 @@ ASYNC(enter_wait, struct deadline d; struct timespec_k ts; uint64_t ns; sigset m
         AWAIT(f->r, user_read, t->thread->space, &f->ts, f->how.timeout, sizeof f->ts);
         f->ns = time_left(&f->ts, f->how.flags & ENTER_ABS_TIMER);
     }
-    uring_flush(f->u);
+    while (uring_flush(f->u))
+        if (too_long(t))
+            YIELD();
     if (f->r < 0 || uring_ready(f->u) >= f->wait)
         ASYNC_RETURN(f->r);
     AWAIT(f->r, mask_arg, f->how.mask, f->how.mask_size, &f->mask, &f->masked);

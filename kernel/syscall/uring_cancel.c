@@ -25,11 +25,13 @@ static bool matches(const struct uring_op *op, const struct wanted *w)
     return w->opcode == OP_LAST || req->sqe.opcode == w->opcode;
 }
 
-// How many were told; *found: there are some, told before perhaps.
-static long cancel_matching(struct uring *u, const struct wanted *w, bool *found)
+enum { TOLD_AT_ONCE = 64 };
+
+// How many were told, of some; *found: there are any, told before perhaps.
+static long cancel_some(struct uring *u, const struct wanted *w, bool *found)
 {
-    long n = 0;
-    *found = false;
+    bool all = w->flags & (CANCEL_ALL | CANCEL_ANY);
+    long n = 0, most = all ? TOLD_AT_ONCE : 1;
     spin_lock(&u->lock);
     LIST_FOREACH(it, &u->ops) {
         struct uring_op *op = (struct uring_op *)list_entry(it, struct uring_flight, in_ring);
@@ -40,12 +42,22 @@ static long cancel_matching(struct uring *u, const struct wanted *w, bool *found
             continue;
         op->cancelled = true;
         task_attention(op->flight.task, ATTN_SIGNAL);
-        n++;
-        if (!(w->flags & (CANCEL_ALL | CANCEL_ANY)))
+        if (++n == most)
             break;
     }
     spin_unlock(&u->lock);
     return n;
+}
+
+// Who is told wakes: that would be too many under a spinlock, so it is let go in between.
+static long cancel_matching(struct uring *u, const struct wanted *w, bool *found)
+{
+    long all = 0, n;
+    *found = false;
+    do
+        all += n = cancel_some(u, w, found);
+    while (n == TOLD_AT_ONCE);
+    return all;
 }
 
 static long one(long n, bool found)

@@ -46,18 +46,33 @@ uint32_t uring_take_nops(struct uring *u, uint32_t most)
 
 // ---- requests
 
-static void req_free(struct uring_req *req)
+// What is charged for each, with all that comes of it: its entry when its completion finds no room; its task, the segment that
+// its arena may take.
+enum { REQUEST_BYTES = 256, OPERATION_BYTES = THREAD_SIZE + PAGE_SIZE };
+
+static struct uring_req *req_new(struct uring *u)
+{
+    if (!uring_charge(u->user, REQUEST_BYTES))
+        return NULL;
+    struct uring_req *req = kzalloc(sizeof *req);
+    if (!req)
+        uring_uncharge(u->user, REQUEST_BYTES);
+    return req;
+}
+
+static void req_free(struct uring *u, struct uring_req *req)
 {
     if (req->file)
         file_put(req->file);
     kfree(req);
+    uring_uncharge(u->user, REQUEST_BYTES);
 }
 
-void uring_chain_free(struct uring_chain *chain)
+void uring_chain_free(struct uring *u, struct uring_chain *chain)
 {
     while (chain->head) {
         struct uring_req *next = chain->head->next;
-        req_free(chain->head);
+        req_free(u, chain->head);
         chain->head = next;
     }
     *chain = (struct uring_chain){0};
@@ -137,18 +152,31 @@ static long take_sqe(struct uring *u, struct uring_sqe *out)
     return sqe ? 0 : -ENOENT;
 }
 
+// No request of it runs: each has the error that it was refused for, or this one. More may be linked to it, and will fail.
+static void fail(struct uring *u, struct uring_chain *chain, int error)
+{
+    const struct uring_chain as_it_was = *chain;
+    for (const struct uring_req *req = chain->head; req; req = req->next)
+        complete(u, req, req->error ? req->error : error, true);
+    uring_chain_free(u, chain);
+    chain->length = as_it_was.length;
+    chain->refused = true;
+}
+
 // What cannot be run because its descriptor is none fails when its turn comes; everything else is refused here.
 long uring_take(struct uring *u, struct uring_chain *chain)
 {
-    struct uring_req *req = kzalloc(sizeof *req);
+    struct uring_req *req = req_new(u);
     if (!req)
         return -EAGAIN;
     long r = take_sqe(u, &req->sqe);
     if (r) {
-        kfree(req);
+        req_free(u, req);
         return r;
     }
-    req->error = ++chain->length > CHAIN_MOST ? -EINVAL : check(u, &req->sqe, chain->head != NULL);
+    req->error = ++chain->length == CHAIN_MOST + 1
+                     ? -EINVAL
+                     : check(u, &req->sqe, chain->length > 1);
     if (!req->error && !chain->head && uring_def(req->sqe.opcode)->file &&
         !(req->file = find_file(u, &req->sqe)))
         req->error = -EBADF;
@@ -160,6 +188,8 @@ long uring_take(struct uring *u, struct uring_chain *chain)
         chain->head = req;
     chain->tail = req;
     uint8_t flags = req->sqe.flags;
+    if (chain->length > CHAIN_MOST)
+        fail(u, chain, -ECANCELED);
     if (!(flags & SQE_LINKS))
         uring_start(u, chain);
     return refused && !(flags & SQE_LINKS);
@@ -205,11 +235,11 @@ static bool is_interruption(long r)
 }
 
 // What its write to a pipe without readers would have sent, and the like.
-static void pass_signals_on(struct thread *worker, struct thread *maker)
+static void pass_signals_on(struct thread *worker)
 {
     for (int sig = 1; worker->pending.set && sig <= NSIG; sig++)
         if (worker->pending.set & SIGMASK(sig))
-            signal_send_thread(maker, sig, NULL);
+            signal_send_thread(worker->maker, sig, NULL);
 }
 
 // Completes the present request, and the timeout that was linked to it. True: another follows, which is the present one then.
@@ -227,13 +257,13 @@ static bool advance(struct uring_op *op, struct thread *worker, long r)
     if (next && next->sqe.opcode == OP_LINK_TIMEOUT) {
         complete(op->ring, next, timed_out ? -ETIME : -ECANCELED, at_once);
         struct uring_req *after = next->next;
-        req_free(next);
+        req_free(op->ring, next);
         next = after;
     }
     while (next && (failed || task_killed(&worker->task))) {
         complete(op->ring, next, -ECANCELED, at_once);
         struct uring_req *after = next->next;
-        req_free(next);
+        req_free(op->ring, next);
         next = after;
     }
     spin_lock(&op->ring->lock);
@@ -242,7 +272,7 @@ static bool advance(struct uring_op *op, struct thread *worker, long r)
     spin_unlock(&op->ring->lock);
     task_attention_clear(&worker->task, ATTN_SIGNAL);
     op->shortened = false;
-    req_free(req);
+    req_free(op->ring, req);
     return next;
 }
 
@@ -271,10 +301,11 @@ static long run_plain(struct uring_op *op)
 static void leave(struct uring_op *op, struct thread *worker)
 {
     struct uring *u = op->ring;
-    pass_signals_on(worker, op->maker);
+    pass_signals_on(worker);
     uring_landed(u, &op->flight);
+    uring_uncharge(u->user, OPERATION_BYTES);
     uring_put(u);
-    worker_finish(worker, op->maker);
+    worker_finish(worker);
 }
 
 // Room for all that fn may await, or the request fails.
@@ -336,23 +367,26 @@ static void join(struct uring *u, struct uring_op *op)
     if (drain)
         u->drain = u->seq;
     list_push_back(&u->ops, &op->flight.in_ring);
+    u->under_way++;
     spin_unlock(&u->lock);
 }
 
 static bool start_worker(struct uring *u, struct uring_req *head)
 {
-    const struct uring_worker_args args = {{.ring = u, .maker = thread_current(), .req = head}};
+    const struct uring_worker_args args = {{.ring = u, .req = head}};
+    if (!uring_charge(u->user, OPERATION_BYTES))
+        return false;
     struct thread *th =
         worker_new(uring_def(head->sqe.opcode)->name, &uring_worker_fn, &args, sizeof args);
-    if (!th)
+    if (!th) {
+        uring_uncharge(u->user, OPERATION_BYTES);
         return false;
+    }
     struct task *t = &th->task;
     struct uring_op *op = &((struct uring_worker_args *)(t->top + 1))->op;
     bool later = head->sqe.flags & SQE_ASYNC;
     op->flight.task = t;
     task_get(t);
-    bool mine = task_borrow(t); // before others can find it
-    REQUIRE(mine);
     join(u, op);
     if (later) {
         task_release(t);
@@ -364,26 +398,24 @@ static bool start_worker(struct uring *u, struct uring_req *head)
     return true;
 }
 
-// No request of it runs: each has the error that it was refused for, or this one.
-static void fail(struct uring *u, struct uring_chain *chain, int error)
-{
-    for (const struct uring_req *req = chain->head; req; req = req->next)
-        complete(u, req, req->error ? req->error : error, true);
-    uring_chain_free(chain);
-}
-
 void uring_start(struct uring *u, struct uring_chain *chain)
 {
     struct uring_req *head = chain->head;
+    if (!head) { // it was too long
+        *chain = (struct uring_chain){0};
+        return;
+    }
     const struct uring_def *def = uring_def(head->sqe.opcode);
     bool alone = !head->next && !u->drain && !(head->sqe.flags & (SQE_IO_DRAIN | SQE_ASYNC));
-    if (chain->refused || (alone && head->error))
+    if (chain->refused || (alone && head->error)) {
         fail(u, chain, -ECANCELED);
-    else if (alone && def->plain) {
+    } else if (alone && def->plain) {
         complete(u, head, def->plain(u, &head->sqe), true);
-        uring_chain_free(chain);
-    } else if (start_worker(u, head))
-        *chain = (struct uring_chain){0};
-    else
+        uring_chain_free(u, chain);
+    } else if (start_worker(u, head)) {
+        chain->head = NULL;
+    } else {
         fail(u, chain, -EAGAIN);
+    }
+    *chain = (struct uring_chain){0};
 }

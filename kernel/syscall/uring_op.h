@@ -18,7 +18,7 @@ struct uring_req {          // on the heap
 
 struct uring_chain {
     struct uring_req *head, *tail; // NULL: empty
-    uint32_t length; // at most CHAIN_MOST: all of it may be run, or given up, in one poll
+    uint32_t length; // with more than CHAIN_MOST all of it fails: one poll may run it all, or give it up
     bool refused;    // some request was
 };
 enum { CHAIN_MOST = 64 };
@@ -26,7 +26,6 @@ enum { CHAIN_MOST = 64 };
 struct uring_op {
     struct uring_flight flight; // first
     struct uring *ring;         // referenced
-    struct thread *maker;       // outlives it (task/worker.h)
     struct uring_req *req;      // the present one; changed under ring.lock
     uint64_t after;             // operations up to this seq come before it, 0: none
     bool cancelled;             // asked for; ring.lock
@@ -63,7 +62,7 @@ uint32_t uring_take_nops(struct uring *u, uint32_t most);
 // -EAGAIN: no memory; -ENOENT: it has no place.
 long uring_take(struct uring *u, struct uring_chain *chain);
 void uring_start(struct uring *u, struct uring_chain *chain); // nothing more is linked to it
-void uring_chain_free(struct uring_chain *chain);
+void uring_chain_free(struct uring *u, struct uring_chain *chain);
 
 // A descriptor of the calling thread, or a registered file: referenced, or NULL.
 struct file *uring_find_file(struct uring *u, int32_t fd, bool registered);

@@ -223,7 +223,7 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
 {
     ASYNC_BEGIN(exec_commit);
     become_leader(t->thread);
-    if (!list_empty(&t->thread->workers))
+    if (workers_maybe(t->thread))
         AWAIT(f->r, workers_end, t->thread);
     if (t->thread->space)
         AWAIT(f->r, robust_release, t->thread);

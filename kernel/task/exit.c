@@ -269,7 +269,7 @@ ASYNC(thread_exit, long r; struct space *space;)
 {
     ASYNC_BEGIN(thread_exit);
     begin_exit(f->th);
-    if (!list_empty(&f->th->workers))
+    if (workers_maybe(f->th))
         AWAIT(f->r, workers_end, f->th);
     AWAIT(f->r, robust_release, f->th);
     if (f->th->clear_child_tid && load_relaxed(&f->th->space->refs) > 1)

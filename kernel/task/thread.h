@@ -105,7 +105,9 @@ struct process {
     struct spinlock lock;
     struct list threads;         // thread.in_process; process.lock
     uint32_t nthreads, nleaving; // of these, nleaving have begun to exit; lock
-    uint32_t nworkers;           // of its threads (worker.h); lock
+    struct list workers;         // of its threads (worker.h), thread.in_process; lock
+    struct list workers_awaited; // who waits for its own (worker.c); lock
+    uint32_t nworkers;           // lock
     struct process *parent;      // process_tree_lock
     struct list children, in_parent;
     struct list all;           // list of processes, by pid; process_tree_lock
@@ -170,7 +172,10 @@ struct thread {
     uint32_t exit_code;
     struct list in_process;
     struct event *vfork_done;      // in the parent's frame, set at exec or exit; process.lock
-    struct thread *hash_next;      // tid table
+    union {
+        struct thread *hash_next; // tid table
+        struct thread *maker;     // of a worker (task.helps), which no table lists: for whom it acts
+    };
     struct epoch_item epoch;       // readers of that table may still know it
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
@@ -193,7 +198,6 @@ struct thread {
     uint32_t faults;
     uint32_t preempted;   // how often its slice was over
     uint64_t timer_slack; // ns, as prctl was told
-    struct list workers;  // that act for it (worker.h); process.lock
     uint64_t light[7];    // of its light wait: LIGHT_STATE
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
     // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.
@@ -214,6 +218,11 @@ static inline struct thread *thread_current(void)
 static inline struct process *process_current(void)
 {
     return thread_current()->process;
+}
+// Whose signals matter to what t does: its own thread's, or those of whom that acts for (worker.h). Not for a kernel task.
+static inline struct thread *thread_served(const struct task *t)
+{
+    return unlikely(t->helps) ? t->thread->maker : t->thread;
 }
 
 extern struct spinlock process_tree_lock;

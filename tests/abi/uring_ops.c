@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -298,6 +299,10 @@ static void test_calls(void)
     prepare_rw(&r, IORING_OP_READ, fd, &st, 1, 0, 1)->flags = IOSQE_ASYNC;
     say_one(&r, "read by another");
     close(fd);
+    // Else the next run's renameat leaves this file to its other name alone, and makes another: one file more than now.
+    prepare_path(IORING_OP_UNLINKAT, "moved", 0, 0);
+    say_one(&r, "unlinkat of a file");
+    OK("its other names", unlink("linked") | unlink("soft"));
 }
 
 static void test_registered(void)
@@ -345,6 +350,34 @@ static void test_registered(void)
     VALUE("register none", uring_register(r.fd, IORING_REGISTER_FILES, fds, 0));
 }
 
+// A signal for this thread alone, which whoever does the reading for it must find.
+static void test_signals(void)
+{
+    struct signalfd_siginfo in = {0};
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    fd = signalfd(-1, &set, 0);
+    raise(SIGUSR1);
+    prepare(&r, IORING_OP_POLL_ADD, fd, 1)->poll32_events = POLLIN;
+    submit(&r, 0);
+    say("a signal is there", "%u", ready(&r));
+    if (ready(&r))
+        say_next(&r, "its poll");
+    prepare_rw(&r, IORING_OP_READ, fd, &in, sizeof in, 0, 1)->flags = IOSQE_ASYNC;
+    say_one(&r, "read it");
+    say("which it was", "%u", in.ssi_signo);
+    prepare_rw(&r, IORING_OP_READ, fd, &in, sizeof in, 0, 1);
+    submit(&r, 0);
+    say("none is left", "%u", ready(&r));
+    raise(SIGUSR1);
+    say_next(&r, "another comes");
+    close(fd);
+}
+
 int main(void)
 {
     ring_open(&r, 8, 0, 0);
@@ -355,6 +388,7 @@ int main(void)
     test_cancel();
     test_calls();
     test_registered();
+    test_signals();
     ring_close(&r);
     return 0;
 }

@@ -214,13 +214,10 @@ ASYNC(uring_turn, struct waiter w; struct uring *u;)
     while (!has_its_turn(f->op)) {
         waitq_add(&f->u->drains, &f->w, t);
         spin_unlock(&f->u->lock);
+        if (task_interrupted(t)) // perhaps before this poll: then no wake is left
+            ASYNC_RETURN(-ECANCELED);
         SUSPEND("operations before it");
         spin_lock(&f->u->lock);
-        waitq_remove(&f->u->drains, &f->w);
-        if (task_interrupted(t)) {
-            spin_unlock(&f->u->lock);
-            ASYNC_RETURN(-ECANCELED);
-        }
     }
     spin_unlock(&f->u->lock);
     ASYNC_RETURN(0);
@@ -268,6 +265,7 @@ static bool advance(struct uring_op *op, struct thread *worker, long r)
     }
     spin_lock(&op->ring->lock);
     op->req = next;
+    op->posted = op->ring->posted;
     op->cancelled = false;
     spin_unlock(&op->ring->lock);
     task_attention_clear(&worker->task, ATTN_SIGNAL);
@@ -366,6 +364,7 @@ static void join(struct uring *u, struct uring_op *op)
     op->after = drain ? u->seq - 1 : u->drain;
     if (drain)
         u->drain = u->seq;
+    op->posted = u->posted;
     list_push_back(&u->ops, &op->flight.in_ring);
     u->under_way++;
     spin_unlock(&u->lock);

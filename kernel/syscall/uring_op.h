@@ -28,6 +28,7 @@ struct uring_op {
     struct uring *ring;         // referenced
     struct uring_req *req;      // the present one; changed under ring.lock
     uint64_t after;             // operations up to this seq come before it, 0: none
+    uint32_t posted;            // ring.posted when it was submitted, or its turn in its chain came
     bool cancelled;             // asked for; ring.lock
     bool shortened;             // the present request has succeeded in part: its links fail
 };

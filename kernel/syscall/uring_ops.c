@@ -135,13 +135,10 @@ ASYNC(uring_count, struct waiter w;)
         if (f->n)
             waitq_add(&f->u->waiters, &f->w, t);
         spin_unlock(&f->u->lock);
+        if (task_interrupted(t)) // perhaps before this poll: then no wake is left
+            ASYNC_RETURN(-EINTR);
         SUSPEND("time, or completions");
         spin_lock(&f->u->lock);
-        waitq_remove(&f->u->waiters, &f->w);
-        if (task_interrupted(t)) {
-            spin_unlock(&f->u->lock);
-            ASYNC_RETURN(-EINTR);
-        }
     }
     spin_unlock(&f->u->lock);
     ASYNC_RETURN(0);
@@ -150,14 +147,13 @@ ASYNC(uring_count, struct waiter w;)
     ASYNC_END;
 }
 
-ASYNC_IMPL(uring_timeout, uring_run, struct deadline d; uint64_t ns; uint32_t from; long r;)
+ASYNC_IMPL(uring_timeout, uring_run, struct deadline d; uint64_t ns; long r;)
 {
     ASYNC_BEGIN(uring_timeout);
-    f->from = load_relaxed(&f->op->ring->posted);
     AWAIT(f->r, uring_time_left, &f->op->req->sqe, &f->ns);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    AWAIT_WITHIN(f->r, &f->d, f->ns, uring_count, f->op->ring, f->from,
+    AWAIT_WITHIN(f->r, &f->d, f->ns, uring_count, f->op->ring, f->op->posted,
                  (uint32_t)f->op->req->sqe.off);
     ASYNC_RETURN(f->r == -ETIMEDOUT ? -ETIME : f->r);
     ASYNC_FINALLY;

@@ -301,6 +301,8 @@ static void open_to_read(void)
          O_RDONLY | O_NONBLOCK | (below(4) ? 0 : ONE_OF(O_CLOEXEC, O_DIRECTORY, O_PATH)));
 }
 
+#include "fuzz_ring.h"
+
 // Three of four calls are left out; of the others a quarter comes eight times as often.
 static const struct call *choose_call(void)
 {
@@ -330,6 +332,8 @@ static void make_call(void)
         run_program();
     else if (c->nr == OPEN)
         open_to_read();
+    else if (c->nr == RING)
+        submit_nonsense();
     else if ((c->nr != SYS_exit && c->nr != SYS_rt_sigreturn && c->nr != SYS_close_range) ||
              below(20) == 0)
         syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);

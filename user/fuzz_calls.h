@@ -4,7 +4,7 @@
 
 #include <sys/syscall.h>
 
-enum { FORK = -1, CLONE = -2, EXEC = -3, OPEN = -4 }; // what is more than one call
+enum { FORK = -1, CLONE = -2, EXEC = -3, OPEN = -4, RING = -5 }; // what is more than one call
 
 static const struct call {
     int nr;           // of the system call, or one of the above
@@ -14,6 +14,7 @@ static const struct call {
     {CLONE, ""},
     {EXEC, ""},
     {OPEN, ""},
+    {RING, ""},
     {SYS_openat, "DsOw"},
     {SYS_close, "f"},
     {SYS_dup, "f"},
@@ -86,6 +87,9 @@ static const struct call {
     {SYS_epoll_create1, "g"},
     {SYS_epoll_ctl, "fqfb"},
     {SYS_epoll_pwait, "fbqq"},
+    {SYS_io_uring_setup, "qb"},
+    {SYS_io_uring_enter, "fqqqbn"},
+    {SYS_io_uring_register, "fqbq"},
     {SYS_nanosleep, "tb"},
     {SYS_clock_nanosleep, "qqtb"},
     {SYS_clock_gettime, "qb"},

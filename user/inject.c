@@ -464,6 +464,8 @@ static int do_threads(void)
 
 // ----
 
+#include "inject_ring.h"
+
 static const struct {
     const char *name;
     int (*once)(void);
@@ -477,6 +479,7 @@ static const struct {
     {"exec", do_exec, 1},   {"wait", do_wait, 0},     {"reader", do_reader, 0},
     {"tty", do_tty, 0},     {"sleep", do_sleep, 0},   {"threads", do_threads, 0},
     {"epoll", do_epoll, 0}, {"pty", do_pty, 0},       {"fault", do_fault, 0},
+    {"ring", do_ring, 0},
 };
 
 static int fail_sweep(int (*once)(void), int own_process)

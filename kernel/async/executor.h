@@ -9,7 +9,10 @@ enum { EXECUTOR_SLICE_US = HARD_PREEMPT ? 200 : 4000 };
 
 _Noreturn void executor_run(void); // a hart's main loop
 bool executor_step(void);          // polls one task; false: there was none
-void executor_init(void);          // boot hart, before other harts start
+// Polls t once, on behalf of the running task and in its time; t is borrowed (task_borrow) and referenced. Then it is its own: what
+// need not wait is done, the rest goes on by itself. No lock held.
+void executor_poll_now(struct task *t);
+void executor_init(void); // boot hart, before other harts start
 // Somebody else could run on this hart now.
 static inline bool executor_has_ready(void)
 {

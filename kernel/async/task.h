@@ -109,6 +109,7 @@ struct task {
     uint64_t traced_at;   // ticks when the call or fault it is in began, if somebody listens
     uint16_t traced_what; // the call's number, or the fault's kind
     bool nudged;          // HARD_WAKE: its wait has had the wake that means nothing
+    bool helps;           // its thread acts for another (task/worker.h)
     char name[24];
     char *arena; // arena_size bytes; frames of the root and of small calls
     uint32_t arena_size;

@@ -11,15 +11,23 @@ enum { ANON_MAGIC = 0x09041934 };
 
 static struct vnode *anon_vnode;
 
-long anon_open(const struct file_ops *ops, void *priv, uint32_t flags)
+struct file *anon_new(const struct file_ops *ops, void *priv, uint32_t flags)
 {
     struct file *file = file_new(vnode_get(anon_vnode), NULL, O_RDWR | (flags & O_NONBLOCK));
     if (!file) {
         vnode_put(anon_vnode);
-        return -ENOMEM;
+        return NULL;
     }
     file->ops = ops;
     file->priv = priv;
+    return file;
+}
+
+long anon_open(const struct file_ops *ops, void *priv, uint32_t flags)
+{
+    struct file *file = anon_new(ops, priv, flags);
+    if (!file)
+        return -ENOMEM;
     long fd = fd_install(thread_current()->files, file, 0,
                          process_current()->rlimit[RLIMIT_NOFILE].cur, flags & O_CLOEXEC);
     if (fd < 0) {

@@ -9,6 +9,8 @@
 // O_CLOEXEC; priv is handed over, and given back by ops->release (which gets NULL if this fails: then
 // priv is still the caller's). The descriptor; -EMFILE, -ENFILE, -ENOMEM.
 long anon_open(const struct file_ops *ops, void *priv, uint32_t flags);
+// The same without a descriptor: who has more to do that may fail calls fd_install last. NULL: no memory, priv is the caller's.
+struct file *anon_new(const struct file_ops *ops, void *priv, uint32_t flags);
 
 // The file of that kind behind fd, as by fd_borrow: *error is -EBADF, or `other` if it is of another kind.
 static inline struct file *anon_borrow(struct fd_table *table, uint64_t fd,

@@ -5,6 +5,7 @@
 // The tries serve what need not wait, from the trap path.
 #include "async/wait_look.h"
 #include "fs/anon.h"
+#include "fs/eventfd.h"
 #include "fs/light.h"
 #include "fs/poll.h"
 #include "fs/proc.h"
@@ -262,6 +263,20 @@ static const struct file_ops eventfd_ops = {
     .flags = FILE_OPS_STREAM,
     .name = "[eventfd]",
 };
+
+bool file_is_eventfd(const struct file *file)
+{
+    return file->ops == &eventfd_ops;
+}
+
+void eventfd_signal(struct file *file)
+{
+    struct eventfd *e = eventfd_of(file);
+    spin_lock(&e->lock);
+    if (fits(e, 1))
+        add(e, 1);
+    spin_unlock(&e->lock);
+}
 
 long sys_eventfd2(uint32_t count, uint32_t flags)
 {

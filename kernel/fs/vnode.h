@@ -193,6 +193,8 @@ struct file_ops {
     // What a mapping of the file maps. NULL: vnode->pages, or -ENODEV when it has none. Returns a
     // referenced object; NULL in *out: anonymous zero pages.
     int (*mmap)(struct file *file, uint32_t prot, uint32_t flags, struct phys **out);
+    // The same, of a file whose parts are objects of their own: what *offset names, and *offset in that. NULL: mmap.
+    int (*mmap_part)(struct file *file, uint64_t *offset, struct phys **out);
     // Adds to /proc/PID/fdinfo what there is to say of it. Plain, any number of callers at once. NULL: nothing.
     void (*show)(struct file *file, struct text *out);
     uint32_t flags;   // enum file_ops_flag

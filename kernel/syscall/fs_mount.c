@@ -4,6 +4,7 @@
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/fs_path.h"
+#include "syscall/fs_rw.h"
 #include "syscall/syscall.h"
 #include "task/caps.h"
 
@@ -80,12 +81,10 @@ ASYNC_SYSCALL(sys_sync, long r;)
 }
 SYSCALL_ASYNC(81, sync, 0);
 
-ASYNC_DECL(file_sync, int32_t fd; bool data_only;);
-ASYNC(file_sync, struct file *file; struct vnode *v; long r;)
+ASYNC(file_sync, struct vnode *v; long r;)
 {
     ASYNC_BEGIN(file_sync);
-    f->file = fd_get(t->thread->files, f->fd);
-    if (!f->file || (f->file->flags & O_PATH))
+    if (f->file->flags & O_PATH)
         ASYNC_RETURN(-EBADF);
     f->v = f->file->data;
     if (!f->v->pages && !S_ISDIR(f->v->mode))
@@ -97,6 +96,19 @@ ASYNC(file_sync, struct file *file; struct vnode *v; long r;)
         AWAIT(f->r, vnode_write_back, f->v);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_DECL(fd_sync, int32_t fd; bool data_only;);
+ASYNC(fd_sync, struct file *file; long r;)
+{
+    ASYNC_BEGIN(fd_sync);
+    f->file = fd_get(t->thread->files, f->fd);
+    if (!f->file)
+        ASYNC_RETURN(-EBADF);
+    AWAIT(f->r, file_sync, f->file, f->data_only);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
     if (f->file)
         file_put(f->file);
     ASYNC_END;
@@ -105,7 +117,7 @@ ASYNC(file_sync, struct file *file; struct vnode *v; long r;)
 ASYNC_SYSCALL(sys_fsync, long r;)
 {
     ASYNC_BEGIN(sys_fsync);
-    AWAIT(f->r, file_sync, (int32_t)f->a[0], false);
+    AWAIT(f->r, fd_sync, (int32_t)f->a[0], false);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -115,7 +127,7 @@ SYSCALL_ASYNC(82, fsync, 1);
 ASYNC_SYSCALL(sys_fdatasync, long r;)
 {
     ASYNC_BEGIN(sys_fdatasync);
-    AWAIT(f->r, file_sync, (int32_t)f->a[0], true);
+    AWAIT(f->r, fd_sync, (int32_t)f->a[0], true);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

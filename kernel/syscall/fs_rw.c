@@ -4,13 +4,12 @@
 // read and write try the file's plain operation first, from the trap path; only what must wait, or
 // has no plain operation, comes to the async handlers. A file with a position that is shared
 // (dup, fork, threads) has its position lock held across the transfer.
-#include "fs/file.h"
+#include "syscall/fs_rw.h"
+
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
 #include "task/thread.h"
-
-enum { RW_MAX = 0x7ffff000 }; // as Linux: longer transfers are cut to this
 
 // ---- plain tries
 
@@ -111,8 +110,6 @@ static long try_pwrite64(uint64_t fd, va_t va, size_t len, int64_t pos)
 
 // ---- async
 
-// One transfer between an open file and a buffer. pos < 0: at the file's own position.
-ASYNC_DECL(file_transfer, struct file *file; struct iobuf *buf; int64_t pos; bool write;);
 ASYNC(file_transfer, bool own; const struct async_fn *op; long r;)
 {
     ASYNC_BEGIN(file_transfer);
@@ -225,15 +222,10 @@ static long check_iovec(struct iovec_k *iov, uint32_t count)
     return 0;
 }
 
-// pos: -1 own position, else as given (already checked).
-ASYNC_DECL(transfer_vector, uint64_t fd; va_t iov; uint64_t count; int64_t pos; bool write;);
-ASYNC(transfer_vector, struct file *file; struct iovec_k *vec; struct iobuf buf; long r;)
+ASYNC(file_transfer_vector, struct iovec_k *vec; struct iobuf buf; long r;)
 {
-    ASYNC_BEGIN(transfer_vector);
+    ASYNC_BEGIN(file_transfer_vector);
     f->vec = NULL;
-    f->file = fd_get(t->thread->files, (int32_t)f->fd);
-    if (!f->file)
-        ASYNC_RETURN(-EBADF);
     if (f->count > IOV_MAX)
         ASYNC_RETURN(-EINVAL);
     if (f->pos != -1 && (f->file->ops->flags & FILE_OPS_STREAM))
@@ -247,10 +239,26 @@ ASYNC(transfer_vector, struct file *file; struct iovec_k *vec; struct iobuf buf;
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     iobuf_iovec(&f->buf, t->thread->space, f->vec, (uint32_t)f->count);
+    if (f->total)
+        *f->total = f->buf.left;
     AWAIT(f->r, file_transfer, f->file, &f->buf, f->pos, f->write);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     kfree(f->vec);
+    ASYNC_END;
+}
+
+// pos: -1 own position, else as given (already checked).
+ASYNC_DECL(transfer_vector, uint64_t fd; va_t iov; uint64_t count; int64_t pos; bool write;);
+ASYNC(transfer_vector, struct file *file; long r;)
+{
+    ASYNC_BEGIN(transfer_vector);
+    f->file = fd_get(t->thread->files, (int32_t)f->fd);
+    if (!f->file)
+        ASYNC_RETURN(-EBADF);
+    AWAIT(f->r, file_transfer_vector, f->file, f->iov, f->count, f->pos, f->write, NULL);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
     if (f->file)
         file_put(f->file);
     ASYNC_END;

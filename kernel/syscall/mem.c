@@ -86,6 +86,8 @@ static int map_file(struct file *file, uint64_t flags, struct space_map *w)
     bool sealed = load_relaxed(&file->data->seals) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
     if (writes && file->writable && sealed)
         return -EPERM;
+    if (file->ops->mmap_part)
+        return file->ops->mmap_part(file, &w->offset, &w->phys);
     int e = file_mmap_object(file, w->prot, (uint32_t)flags, &w->phys);
     if (!e && w->flags & MAPPING_SHARED && (!file->writable || sealed))
         w->flags |= MAPPING_DENY_WRITE;

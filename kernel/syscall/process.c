@@ -166,7 +166,7 @@ static int job_check_group(int32_t pgrp, int32_t sid)
 
 static bool job_ignores(struct task *t, int sig)
 {
-    return (t->thread->blocked & SIGMASK(sig)) ||
+    return (thread_served(t)->blocked & SIGMASK(sig)) ||
            t->thread->process->sighand->action[sig - 1].handler == 1;
 }
 

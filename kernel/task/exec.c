@@ -20,6 +20,7 @@
 #include "task/robust.h"
 #include "task/signal.h"
 #include "task/vdso/vdso.h"
+#include "task/worker.h"
 
 #include <string.h>
 
@@ -222,6 +223,8 @@ ASYNC(exec_commit, long r; struct space *old; struct sighand *shared; uint32_t z
 {
     ASYNC_BEGIN(exec_commit);
     become_leader(t->thread);
+    if (workers_maybe(t->thread))
+        AWAIT(f->r, workers_end, t->thread);
     if (t->thread->space)
         AWAIT(f->r, robust_release, t->thread);
     if (t->thread->clear_child_tid && load_relaxed(&t->thread->space->refs) > 1) {

@@ -22,6 +22,7 @@
 #include "task/robust.h"
 #include "task/rusage.h"
 #include "task/signal.h"
+#include "task/worker.h"
 
 #include <string.h>
 
@@ -271,6 +272,8 @@ ASYNC(thread_exit, long r; struct space *space;)
 {
     ASYNC_BEGIN(thread_exit);
     begin_exit(f->th);
+    if (workers_maybe(f->th))
+        AWAIT(f->r, workers_end, f->th);
     AWAIT(f->r, robust_release, f->th);
     if (f->th->clear_child_tid && load_relaxed(&f->th->space->refs) > 1)
         AWAIT(f->r, clear_child_tid, f->th);

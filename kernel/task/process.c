@@ -154,6 +154,8 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
     sighand_get(sighand);
     spin_init(&p->lock, "process");
     list_init(&p->threads);
+    list_init(&p->workers);
+    list_init(&p->workers_awaited);
     list_init(&p->children);
     list_init(&p->in_parent);
     list_init(&p->all);
@@ -274,7 +276,7 @@ static void thread_release(struct task *t)
     epoch_retire(&th->epoch, thread_free);
 }
 
-struct thread *thread_new(struct process *p, const char *name)
+struct thread *thread_alloc(struct process *p)
 {
     struct thread *th = kmalloc(THREAD_SIZE);
     if (!th)
@@ -286,16 +288,30 @@ struct thread *thread_new(struct process *p, const char *name)
     th->fpu.hart = UINT32_MAX;
     sigpending_init(&th->pending);
     list_init(&th->in_process);
-    if (task_init(&th->task, name, th->arena, THREAD_SIZE - sizeof *th, &user_loop_fn,
-                  &(struct user_loop_args){th}, sizeof(struct user_loop_args))) {
-        kfree(th);
-        return NULL;
-    }
+    return th;
+}
+
+bool thread_set_root(struct thread *th, const char *name, const struct async_fn *fn,
+                     const void *args, size_t n)
+{
+    if (task_init(&th->task, name, th->arena, THREAD_SIZE - sizeof *th, fn, args, n))
+        return false;
     th->task.catcher =
         th->task.top; // a kill that comes before the first poll ends in the user loop too
     th->task.thread = th;
     th->task.release = thread_release;
-    process_get(p);
+    process_get(th->process);
+    return true;
+}
+
+struct thread *thread_new(struct process *p, const char *name)
+{
+    struct thread *th = thread_alloc(p);
+    if (th && !thread_set_root(th, name, &user_loop_fn, &(struct user_loop_args){th},
+                               sizeof(struct user_loop_args))) {
+        kfree(th);
+        return NULL;
+    }
     return th;
 }
 

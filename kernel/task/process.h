@@ -20,6 +20,11 @@ void process_reap_locked(struct process *p);
 // A thread of p, not yet visible and not yet started; tf, space, files, fs and fpu are the caller's
 // to fill (references move in). NULL: no memory.
 struct thread *thread_new(struct process *p, const char *name);
+// Its two halves, for a thread with another root than the user loop. NULL: no memory. Others see it, as a task, from the second on.
+struct thread *thread_alloc(struct process *p);
+// fn(args). False: no memory, th is the caller's to give back with what it fills it with, by kfree.
+bool thread_set_root(struct thread *th, const char *name, const struct async_fn *fn,
+                     const void *args, size_t n);
 void thread_free_unlinked(struct thread *th);
 // Joins the process with this tid (0: choose one; the first thread gets the pid). -EAGAIN: the process
 // is exiting, or RLIMIT_NPROC. -EEXIST: the tid is taken.

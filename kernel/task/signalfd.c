@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// signalfd: a file from which the signals of a set are read that are pending for the reading thread.
+// signalfd: a file from which the signals of a set are read that are pending for the reading thread, or for whom
+// that acts.
 //
 // Pollers wait at the actions of the process that registered (as in Linux); they keep these.
 #include "fs/anon.h"
@@ -69,7 +70,7 @@ static void drop(struct poll_entry *e)
 
 static uint32_t signalfd_poll(struct file *file, struct poll_list *pl)
 {
-    const struct thread *th = thread_current();
+    const struct thread *th = thread_served(current_task());
     struct sighand *sh = th->process->sighand;
     spin_lock(&sh->lock);
     struct poll_entry *e = pl ? poll_add(pl, &sh->lock, &sh->pollers, POLL_ANY) : NULL;
@@ -91,7 +92,7 @@ ASYNC_IMPL(signalfd_read, file_read, struct siginfo_k info; struct signalfd_sigi
     if (f->buf->left < sizeof f->out)
         ASYNC_RETURN(-EINVAL);
     while (f->buf->left >= sizeof f->out) {
-        if (signal_take_from(t->thread, signalfd_of(f->file)->set, &f->info)) {
+        if (signal_take_from(thread_served(t), signalfd_of(f->file)->set, &f->info)) {
             fill(&f->out, &f->info);
             AWAIT(f->r, iobuf_out_all, f->buf, &f->out, sizeof f->out);
             if (f->r < 0)

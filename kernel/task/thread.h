@@ -114,6 +114,9 @@ struct process {
     struct spinlock lock;
     struct list threads;         // thread.in_process; process.lock
     uint32_t nthreads, nleaving; // of these, nleaving have begun to exit; lock
+    struct list workers;         // of its threads (worker.h), thread.in_process; lock
+    struct list workers_awaited; // who waits for its own (worker.c); lock
+    uint32_t nworkers;           // lock
     struct process *parent;      // process_tree_lock
     struct list children, in_parent;
     struct list all;           // list of processes, by pid; process_tree_lock
@@ -181,7 +184,10 @@ struct thread {
     uint32_t exit_code;
     struct list in_process;
     struct event *vfork_done;      // in the parent's frame, set at exec or exit; process.lock
-    struct thread *hash_next;      // tid table
+    union {
+        struct thread *hash_next; // tid table
+        struct thread *maker;     // of a worker (task.helps), which no table lists: for whom it acts
+    };
     struct epoch_item epoch;       // readers of that table may still know it
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
     sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
@@ -225,6 +231,11 @@ static inline struct thread *thread_current(void)
 static inline struct process *process_current(void)
 {
     return thread_current()->process;
+}
+// Whose signals matter to what t does: its own thread's, or those of whom that acts for (worker.h). Not for a kernel task.
+static inline struct thread *thread_served(const struct task *t)
+{
+    return unlikely(t->helps) ? t->thread->maker : t->thread;
 }
 
 extern struct spinlock process_tree_lock;

@@ -118,7 +118,6 @@ static inline long light_wait_over(struct task *t, struct thread *th, bool leave
 
 // A call whose plain part found a user page absent, or that has not run yet: commits what is
 // absent and runs it again, or goes on with the async handler.
-ASYNC_DECL(syscall_run, struct thread *th; bool absent;);
 ASYNC(syscall_run, long r; const struct syscall_entry *e;)
 {
     ASYNC_BEGIN(syscall_run);

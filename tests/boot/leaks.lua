@@ -20,7 +20,7 @@ end)
 baseline.same("timers run, overrun and are left behind", function()
     is(host.sh("/tests/abi/timers_posix >/dev/null", 3600000), 0, "timers_posix")
 end)
-for _, name in ipairs { "eventfd", "epoll", "epoll_wait", "timerfd", "signalfd" } do
+for _, name in ipairs { "eventfd", "epoll", "epoll_wait", "timerfd", "signalfd", "uring", "uring_ops" } do
     baseline.same(name .. " leaves nothing", function()
         is(host.sh("cd /tmp && /tests/abi/" .. name .. " >/dev/null", 3600000), 0, name)
     end)

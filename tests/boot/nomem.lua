@@ -3,4 +3,4 @@
 -- nothing is left behind, and the kernel goes on.
 -- harts: 1 4
 require "lib.sweep"("fail", "fork thread threads exec wait map memfd pipe reader poll epoll futex tty pty many tmpfs names proc " ..
-    "mount timer queue fat fault")
+    "mount timer queue fat fault ring")

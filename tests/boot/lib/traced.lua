@@ -21,7 +21,7 @@ function traced.tell(what)
 end
 function traced.quit()
     host.sh("echo quit >/tmp/t.in; rm /tmp/t.in /tmp/t.out", 30000)
-    eventually(function() return not k.pid(traced.pid) end, 10)
+    eventually(function() return not k.tasks():where{name = "traced"}:first() end, 10)
 end
 for _, what in ipairs{"calls", "fails", "yields", "faults", "reads", "maps", "forks"} do traced.tell(what .. " 2") end
 

@@ -63,16 +63,42 @@ do
     ok(woken >= 10 and woken <= waited, ("it is woken for each line, and waits no less often: %d, %d"):format(woken, waited))
 end
 do
-    local queue = k.queue("vda.0")
-    local adds = queue.adds
-    local added, used, irqs = during(function()
-            is(host.sh("dd if=/dev/vda of=/dev/null bs=4096 count=64 skip=9000 2>/dev/null", 30000), 0, "the disk is read")
+    -- The disk and its interrupts have counts of their own, taken before a trace begins and after, before it stops and after:
+    -- what the trace says lies between them, whoever else uses the disk.
+    local function adds() return k.queue("vda.0").adds end
+    local function interrupts() return k.irqs():where{name = "blk"}:first().count end
+    local skip = 9000 -- of pages that nobody has read
+    local function between(what, truth, point, options)
+        local before = truth()
+        local t = k.trace(point, options)
+        local began = truth()
+        skip = skip + 1000
+        is(host.sh(("dd if=/dev/vda of=/dev/null bs=4096 count=64 skip=%d 2>/dev/null"):format(skip), 30000), 0, "the disk is read")
+        local last = truth()
+        local n = t:stop()[1].count
+        local after = truth()
+        k.off(t)
+        ok(n >= last - began and n <= after - before and n > 0,
+            ("%s: between %d and %d: %d"):format(what, last - began, after - before, n))
+    end
+    between("vq.add counts what the queue counts", adds, "vq.add", {where = {queue = "vda.0"}})
+    between("irq counts what the controller's driver counts", interrupts, "irq", {where = {device = "blk"}})
+end
+do
+    local added, used = during(function()
+            is(host.sh("dd if=/dev/vda of=/dev/null bs=4096 count=64 skip=14000 2>/dev/null", 30000), 0, "the disk is read")
         end,
-        k.trace("vq.add", {where = {queue = "vda.0"}}), k.trace("vq.used", {where = {queue = "vda.0"}, agg = "max(ns)"}),
-        k.trace("irq", {where = {device = "vda"}}))
-    count(added, queue.adds - adds, "vq.add counts what the queue counted")
-    is(used[1].count, added[1].count, "and all of it is given back: vq.used")
-    ok(irqs[1].count > 0 and irqs[1].count <= used[1].count, "the disk's interrupts tell of it")
+        k.trace("vq.add", {where = {queue = "vda.0"}, by = "head"}),
+        k.trace("vq.used", {where = {queue = "vda.0"}, by = "head", agg = "min(ns)"}))
+    local same, waited = #added == #used and #added > 0, true
+    used = by("head", used)
+    for _, row in ipairs(added) do
+        local back = used[row.head]
+        same = same and back and back.count == row.count
+        waited = waited and back and back.min > 0
+    end
+    ok(same, "vq.used gives back each chain of vq.add, by its head")
+    ok(waited, "after some time")
 end
 do
     local timers = during(function() is(host.sh("usleep 1000; usleep 1000; usleep 1000", 30000), 0, "programs sleep") end,
@@ -126,21 +152,86 @@ do
     is(sum, 40, "and none is missing")
 end
 
--- ---- mistakes are named
+-- ---- a trace outlives its task
 
-fails(function() k.trace("fault.pge") end, "did you mean 'fault.page'?", "a point")
-fails(function() k.trace("fault.page", {by = {"knd"}}) end, "did you mean 'kind'?", "a key")
-fails(function() k.trace("fault.page", {where = {call = 3}}) end, "has no 'call'", "a condition")
-fails(function() k.trace("fault.page", {where = {access = "wrote"}}) end, "read write", "a word")
-fails(function() k.trace("fault.page", {where = {va = {near = 3}}}) end, "eq ne lt le gt ge", "a comparison")
-fails(function() k.trace("fault.page", {where = {ns = "x"}}) end, "is a number", "a number")
-fails(function() k.trace("vq.used", {where = {queue = {lt = "vda"}}}) end, "no order", "an order of names")
-fails(function() k.trace("sys.exit", {where = {call = "getpppid"}}) end, "no system call", "a call")
-fails(function() k.trace("fault.page", {agg = "median(ns)"}) end, "quantize(x)", "a function")
-fails(function() k.trace("fault.page", {agg = "sum"}) end, "sum(x)", "its variable")
-fails(function() k.trace("fault.page", {agg = {"sum(ns)", "max(va)"}}) end, "same variable", "two variables")
-fails(function() k.trace("fault.page", {by = {"pid", "task", "hart", "va"}}) end, "at most 3", "too many keys")
-fails(function() k.trace("fault.page", {secs = -1}) end, "above 0", "a time")
+do
+    host.spawn("sleep 1000")
+    local sleep = eventually(function() return k.tasks():where{name = "sleep"}:first() end, 20, "a program runs")
+    local gone, itself = sleep.pid, sleep.id
+    local t = k.trace("task.poll", {where = {task = sleep}, by = {"task", "how"}})
+    local s = k.events({"task.poll", "sys.enter"}, {where = {pid = gone}})
+    host.type("\3")
+    eventually(function() return not k.tasks():where{id = itself}:first() end, 20, "and ends")
+    local rows = by("how", t:stop())
+    is(rows["end"] and rows["end"].count, 1, "its end is counted once")
+    local name = "Task#" .. itself
+    ok(tostring(rows["end"].task):find(name, 1, true), "by its number: " .. tostring(rows["end"].task))
+    fails(function() return rows["end"].task.name end, "stale handle: " .. name .. " exited", "which says that it is gone")
+    s:stop()
+    local last
+    for _, e in ipairs(s:take(1000)) do last = e end
+    is(last.point .. " " .. last.how .. " " .. last.pid, "task.poll end " .. gone, "its last event is its end")
+    fails(function() return last.task.name end, "stale handle", "of the same task")
+    k.off()
+end
+
+-- ---- mistakes are named, with the script's line
+
+for _, mistake in ipairs{
+    {'k.trace("fault.pge")', "no trace point 'fault.pge'; did you mean 'fault.page'?"},
+    {'k.trace()', "string expected, got nil"},
+    {'k.trace("fault.page", 7)', "table expected, got number"},
+    {'k.trace("fault.page", {bye = "kind"})', "no option 'bye'; did you mean 'by'?"},
+    {'k.trace("fault.page", {7})', "no option '?'"},
+    {'k.trace("fault.page", {by = {"knd"}})', "did you mean 'kind'?"},
+    {'k.trace("fault.page", {where = 3})', "a table of conditions expected"},
+    {'k.trace("fault.page", {where = {3}})', "{name = value} expected"},
+    {'k.trace("fault.page", {where = {call = 3}})', "has no 'call'"},
+    {'k.trace("fault.page", {where = {access = "wrote"}})', "'access' is one of: - read write"},
+    {'k.trace("fault.page", {where = {va = {near = 3}}})', "eq ne lt le gt ge"},
+    {'k.trace("fault.page", {where = {va = {gt = 1, ge = 2, lt = 3, le = 4, eq = 5, ne = 6}, ns = {gt = 1, lt = 2, ne = 3}}})', "at most 8 conditions"},
+    {'k.trace("fault.page", {where = {ns = "x"}})', "'ns' is a number"},
+    {'k.trace("fault.page", {where = {ns = 1.5}})', "cannot be compared"},
+    {'k.trace("vq.used", {where = {queue = {lt = "vda"}}})', "names have no order"},
+    {'k.trace("sys.exit", {where = {call = "getpppid"}})', "no system call 'getpppid'"},
+    {'k.trace("timer.fire", {where = {fn = "no_such"}})', "no function 'no_such'"},
+    {'k.trace("fault.page", {agg = "median(ns)"})', "quantize(x), not 'median(ns)'"},
+    {'k.trace("fault.page", {agg = "sum"})', "sum(x)"},
+    {'k.trace("fault.page", {agg = {"sum(ns)", "max(va)"}})', "same variable"},
+    {'k.trace("vq.used", {agg = "sum(queue)"})', "'queue' is no number"},
+    {'k.trace("fault.page", {by = {"pid", "task", "hart", "va"}})', "at most 3 keys"},
+    {'k.trace("fault.page", {keys = 257})', "keys: a whole number from 1 to 256"},
+    {'k.trace("fault.page", {secs = -1})', "secs: a number above 0"},
+    {'k.trace("fault.page", {secs = 0 / 0})', "secs: a number above 0"},
+    {'k.events("fault.pge")', "did you mean 'fault.page'?"},
+    {'k.events({"irq", "fault.pge"})', "did you mean 'fault.page'?"},
+    {'k.events({})', "no trace point is named"},
+    {'k.events({"irq", {}})', "a name expected, not a table"},
+    {'k.events("irq", {where = {call = 3}})', "'irq' has no 'call'"},
+    {'k.events("irq", {wher = {source = 3}})', "did you mean 'where'?"},
+    {'k.events("irq", {ring = 1 << 20})', "ring: a whole number from 1 to 16384"},
+    {'k.events("irq", {max = 0})', "max: a whole number"},
+    {'k.events("irq", {}, 3)', "function expected, got number"},
+    {'k.events("irq"):rows()', "this trace is of kind 'events'"},
+    {'k.events("irq"):take(0)', "1 to 10000 events"},
+    {'k.trace("irq"):take()', "this trace is of kind 'counts'"},
+    {'local t = k.trace("irq") k.off(t) return t.hits', "stale handle: Trace#"},
+    {'k.on("irk", print)', "did you mean 'irq'?"},
+    {'k.on("irq")', "function expected, got no value"},
+    {'k.on("irq", print, {pause = true})', "'irq' cannot pause"},
+    {'k.on("fault.page", print, {paus = true})', "did you mean 'pause'?"},
+    {'k.on("fault.page", print, {pause = true, where = {ns = 3}})', "'ns' is not known yet"},
+    {'k.off("x")', "number expected, got string"},
+} do
+    local source, message = table.unpack(mistake)
+    local good, why = pcall(load("\n\n" .. source, "@wrong.lua"))
+    why = tostring(why)
+    ok(not good and why:find("wrong.lua:3: ", 1, true) == 1 and why:find(message, 1, true), source .. ": " .. why)
+    for t in k.traces() do
+        if t.kind ~= "calls" and not source:find(":", 1, true) then ok(false, "has begun: " .. source) end
+    end
+    k.off()
+end
 is(k.traces():count(), 0, "what was refused has not begun")
 fails(function() for _ = 1, 40 do k.trace("irq") end end, "at most", "too many")
 k.off()

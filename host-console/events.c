@@ -134,4 +134,4 @@ static const struct verb_option options[] = {
 };
 VERB(events, .args = "POINT...",
      .help = "what trace points tell, as it comes; k.points() lists them", .needs = "a trace point",
-     .options = options, .least = 1, .most = -1, .prepare = prepare, .run = run, .endless = true);
+     .options = options, .least = 1, .most = 32, .prepare = prepare, .run = run, .endless = true);

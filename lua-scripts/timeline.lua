@@ -3,25 +3,28 @@
 -- a track for each hart with the polls of tasks, in them system calls and page faults, and interrupts; and a track for each
 -- thread with its calls from beginning to end, however often it waited meanwhile.
 --
---   kmon run lua-scripts/timeline.lua 'ls -lR /mnt' [SECONDS] >timeline.json
+--   kmon run lua-scripts/timeline.lua 'ls -lR /mnt' [SECONDS [EVENTS]] >timeline.json
 --
--- Events stay in the kernel until the command is over, so that the line's own traffic is not on the picture. A ring that
--- was too small is told, where it was.
-local command, seconds = ...
-assert(command, "usage: timeline.lua COMMAND [SECONDS]")
+-- Events stay in the kernel until the command is over, so that the line's own traffic is not on the picture: at most EVENTS
+-- (16384) of each hart. What comes after them is lost, which the hart's track and `lost` tell.
+local command, seconds, room = ...
+assert(command, "usage: timeline.lua COMMAND [SECONDS [EVENTS]]")
 local ms = math.floor(assert(tonumber(seconds or 60), "SECONDS is a number") * 1000)
 local HARTS = 0 -- the viewer's process whose threads are the harts; no program has this pid
 
-local names = {} -- of tasks, by id: who is born and ends meanwhile is known by its number
+local names = {} -- of tasks, by id: who has ended before it could be asked is known by its number
 local function learn()
     for t in k.tasks() do names[t.id] = t.name end
 end
+local function learn_one(e) pcall(function() names[e.task.id] = e.task.name end) end
 learn()
 
-local trace = k.events({"task.poll", "sys.enter", "sys.exit", "fault.page", "irq"}, {ring = 16384})
+local begun = k.on("sys.exit", learn_one, {where = {call = "execve", result = 0}})
+local trace = k.events({"task.poll", "sys.enter", "sys.exit", "fault.page", "irq"}, {ring = tonumber(room or 16384)})
 local ran, status = pcall(host.sh, command, ms)
-learn()
 trace:stop()
+k.off(begun)
+learn()
 
 -- ---- writing
 
@@ -48,46 +51,51 @@ end
 
 local function id_of(task) return task and tonumber(tostring(task):match("#(%d+)")) end
 local function name_of(id) return names[id] or "task " .. tostring(id) end
+local function slice(name, from, to, pid, tid, args)
+    local ns = math.max(to - from, 0)
+    add("X", name, from, pid, tid, (',"dur":%d.%03d%s'):format(ns // 1000, ns % 1000, args or ""))
+end
 
-local inside = {}   -- of each hart: what came since its last poll ended, {kind, at, name}
+local on = {}       -- of each hart, since its last poll ended: the first event, the call that is open, one that ended first
 local calls = {}    -- of each task: the call in which its last poll ended
 local threads = {}  -- of each task: its process
-for h = 0, #k.harts - 1 do inside[h] = {} end
+local function fresh(hart) on[hart] = {} end
+for h = 0, #k.harts - 1 do fresh(h) end
 
--- A poll has ended: its track gets what lies in it. Each begin has its end, whatever is missing. The time of an event is taken
--- a little after what it tells of, so the first may seem to lie before the beginning.
-local function poll(hart, task, from, to)
-    local open
-    for _, x in ipairs(inside[hart]) do
-        if x.kind == "irq" then
-            add("i", x.name, x.at, HARTS, hart, ',"s":"t"')
-        elseif x.at < from then
-            from = x.at
-        end
+-- A poll is told of when it ends; what was in it was told of before, and is a slice as soon as it ends. The time of an event
+-- is taken a little after what it tells of, so the first may seem to lie before the poll's beginning.
+local function at(hart, time)
+    local x = on[hart]
+    x.first = x.first or time
+    return x
+end
+local function enter(e)
+    local x = at(e.hart, e.at)
+    x.open, x.since = e.call, e.at
+end
+local function leave(e)
+    local x = at(e.hart, e.at)
+    if x.open then
+        slice(x.open, x.since, e.at, HARTS, e.hart)
+    else
+        x.resumed, x.till = e.call, e.at -- begun in an earlier poll; where this one begins is not known yet
     end
-    local function leave(at)
-        if open then add("E", open, at, HARTS, hart) end
-        open = nil
-    end
-    local function enter(name, at)
-        leave(at)
-        open = name
-        add("B", name, at, HARTS, hart)
-    end
-    add("B", name_of(task), from, HARTS, hart)
-    if calls[task] then enter(calls[task], from) end
-    for _, x in ipairs(inside[hart]) do
-        if x.kind == "enter" then
-            enter(x.name, x.at)
-        elseif x.kind == "fault" then
-            enter(x.name, math.max(x.from, from))
-        end
-        if x.kind == "exit" or x.kind == "fault" then leave(x.at) end
-    end
-    calls[task] = open
-    leave(to)
-    add("E", name_of(task), to, HARTS, hart)
-    inside[hart] = {}
+    x.open, x.left = nil, true
+end
+local function fault(e)
+    local from = e.at - e.ns
+    at(e.hart, from)
+    slice("fault: " .. tostring(e.kind), from, e.at, HARTS, e.hart)
+end
+local function poll(e, task)
+    local x = on[e.hart]
+    local from = math.min(e.at - e.ns, x.first or e.at)
+    slice(name_of(task), from, e.at, HARTS, e.hart)
+    if x.resumed then slice(x.resumed, from, x.till, HARTS, e.hart) end
+    if not x.open and not x.left and calls[task] then x.open, x.since = calls[task], from end
+    if x.open then slice(x.open, x.since, e.at, HARTS, e.hart) end
+    calls[task] = e.how ~= "end" and x.open or nil
+    fresh(e.hart)
 end
 
 local function thread(e, task)
@@ -98,18 +106,15 @@ local function thread(e, task)
 end
 
 local handlers = {
-    ["task.poll"] = function(e, task) poll(e.hart, task, e.at - e.ns, e.at) end,
-    ["sys.enter"] = function(e) table.insert(inside[e.hart], {kind = "enter", at = e.at, name = e.call}) end,
+    ["task.poll"] = poll,
+    ["sys.enter"] = enter,
     ["sys.exit"] = function(e, task)
-        table.insert(inside[e.hart], {kind = "exit", at = e.at})
+        leave(e)
         thread(e, task)
-        add("X", e.call, e.at - e.ns, e.pid, task, (',"dur":%d.%03d,"args":{"result":%d}'):format(e.ns // 1000, e.ns % 1000,
-            e.result))
+        slice(e.call, e.at - e.ns, e.at, e.pid, task, (',"args":{"result":%d}'):format(e.result))
     end,
-    ["fault.page"] = function(e)
-        table.insert(inside[e.hart], {kind = "fault", at = e.at, from = e.at - e.ns, name = "fault: " .. tostring(e.kind)})
-    end,
-    ["irq"] = function(e) table.insert(inside[e.hart], {kind = "irq", at = e.at, name = tostring(e.device)}) end,
+    ["fault.page"] = fault,
+    ["irq"] = function(e) add("i", tostring(e.device), e.at, HARTS, e.hart, ',"s":"t"') end,
 }
 
 -- ---- all of it
@@ -123,7 +128,7 @@ repeat
     for _, e in ipairs(events) do
         if e.lost then
             lost = lost + e.lost
-            inside[e.hart] = {}
+            fresh(e.hart)
             add("i", ("%d events are lost"):format(e.lost), last, HARTS, e.hart, ',"s":"t"')
         else
             last = e.at

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The program user/traced, told what to do through FIFOs: traced.tell "calls 100" returns when it has done so.
+-- The program user/traced, told what to do through FIFOs: traced.tell "calls 100" returns when it has
+-- done so.
 local traced = {}
 
 -- The shell keeps both open, so that nobody waits for another end.
@@ -15,9 +16,10 @@ traced.task = k.tasks():where{pid = traced.pid}:first()
 
 function traced.begin(what) host.sh(("(usleep 100000; echo %s >/tmp/t.in) & sleep 0"):format(what), 30000) end
 function traced.finish(what) assert(answer(""):find("done " .. what, 1, true), "it has done something else") end
+-- The nanoseconds that it took.
 function traced.tell(what)
     local line = answer(("echo %s >/tmp/t.in; "):format(what))
-    assert(line:find("done " .. what, 1, true), line)
+    return tonumber(line:match("done " .. what .. " in (%d+)")) or error(line)
 end
 function traced.quit()
     host.sh("echo quit >/tmp/t.in; rm /tmp/t.in /tmp/t.out", 30000)

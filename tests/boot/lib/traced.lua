@@ -14,7 +14,14 @@ end
 traced.pid = tonumber(answer(""):match("traced: pid (%d+)"))
 traced.task = k.tasks():where{pid = traced.pid}:first()
 
-function traced.begin(what) host.sh(("(usleep 100000; echo %s >/tmp/t.in) & sleep 0"):format(what), 30000) end
+-- It has been told, and does it from traced.go() on, which does not wait; traced.finish waits until it is done.
+function traced.begin(what)
+    k.mode = "rw"
+    traced.task:suspend()
+    host.sh(("echo %s >/tmp/t.in"):format(what), 30000)
+    assert(eventually(function() return traced.task.state == "suspended" end, 20), "it does not listen")
+end
+function traced.go() traced.task:resume() end
 function traced.finish(what) assert(answer(""):find("done " .. what, 1, true), "it has done something else") end
 -- The nanoseconds that it took.
 function traced.tell(what)

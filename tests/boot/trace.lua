@@ -129,17 +129,26 @@ do
     local function page(n) return FIRST + n * STRIDE end
     local inside, outside, other, one, nobody, named = during(function() tell "faults 100" end,
         k.trace("fault.page", {where = {pid = pid, va = {ge = page(10), lt = page(30)}}}),
-        k.trace("fault.page", {where = {pid = pid, va = {gt = page(89), le = page(120)}}}),
+        k.trace("fault.page", {where = {pid = pid, va = {gt = page(89), le = page(95)}}}),
         k.trace("fault.page", {where = {pid = pid, va = {ne = page(5), ge = FIRST, lt = page(1000)}}}),
         k.trace("fault.page", {where = {task = traced.task, va = page(7), access = "write"}}),
         k.trace("fault.page", {where = {pid = pid + 1000}}),
         k.trace("sys.exit", {where = {pid = pid, call = "madvise", result = {le = 0, gt = -1}}}))
     count(inside, 20, "a range of addresses")
-    count(outside, 10, "with the other bounds")
+    count(outside, 6, "with the other bounds")
     count(other, 99, "all but one")
     count(one, 1, "one task, one address, one word")
     count(nobody, 0, "another process has none")
     count(named, 1, "a call by its name, a signed result")
+end
+do
+    local each = during(function() tell "faults 100" end, k.trace("fault.page", {where = mine, by = {"access", "va"}, keys = 256}))
+    local pages, once = 0, true
+    for va, row in pairs(by("va", each)) do
+        once = once and row.count == 1 and row.access == "write" and (va - FIRST) % STRIDE == 0 and va < FIRST + 100 * STRIDE
+        pages = pages + 1
+    end
+    ok(once and pages == 100 and #each == 100, "a row for each of many keys, however like they are: " .. #each)
 end
 do
     local few = during(function() tell "faults 40" end, k.trace("fault.page", {where = mine, by = {"va"}, keys = 8}))

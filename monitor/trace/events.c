@@ -198,7 +198,8 @@ static void check_points(lua_State *L)
 {
     struct trace_filter filter;
     lua_Integer i = 1;
-    luaL_argexpected(L, lua_istable(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1, "name or list of names");
+    luaL_argexpected(L, lua_istable(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1,
+                     "name or list of names");
     for (; push_point(L, i); lua_settop(L, 3), i++) {
         if (lua_type(L, -1) != LUA_TSTRING)
             luaL_error(L, "points: a name expected, not a %s", luaL_typename(L, -1));

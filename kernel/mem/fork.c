@@ -35,8 +35,10 @@ static cold void trace_shared(const struct fork_step *w, const pte_t *table, va_
 {
     for (; va < hi; va += PAGE_SIZE) {
         pte_t e = table[pt_index(va, 0)];
+        if (!loses_write(w, e)) // nothing that is no entry has a frame
+            continue;
         const struct page *pg = page_of(pte_pa(e));
-        if (loses_write(w, e) && !(load_relaxed(&pg->pins) && pg->kind == FRAME_ANON))
+        if (!load_relaxed(&pg->pins) || pg->kind != FRAME_ANON)
             trace_entry(w->from, va, e, e & ~(pte_t)(PTE_W | PTE_D), PAGE_SIZE);
     }
 }

@@ -61,11 +61,13 @@ static void check_pause(lua_State *L, const struct trace_point *p, const struct 
 
 static int k_on(lua_State *L)
 {
+    static const char *const known[] = {"where", "pause", NULL};
     const struct trace_point *point = trace_check_point(L, 1);
     struct trace_filter filter;
     struct tracer *tr = NULL;
     bool pause = false;
     luaL_checktype(L, 2, LUA_TFUNCTION);
+    trace_check_options(L, 3, known);
     trace_check_where(L, 3, point, &filter);
     if (!lua_isnoneornil(L, 3)) {
         lua_getfield(L, 3, "pause");

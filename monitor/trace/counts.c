@@ -115,7 +115,9 @@ static int push_rows(lua_State *L)
 
 static int k_trace(lua_State *L)
 {
+    static const char *const known[] = {"where", "by", "agg", "keys", "secs", NULL};
     lua_settop(L, 2);
+    trace_check_options(L, 2, known);
     lua_Integer ms = trace_option_ms(L, 2);
     struct tracer *tr = begin(L);
     uint64_t id = tr->id, time = (uint64_t)ms;

@@ -183,27 +183,43 @@ static int run(lua_State *L)
 
 // ---- k.events
 
-static void listen_to(lua_State *L, int name, struct tracer *tr)
+// The i-th of the points at index 1, a name or a list of names, on top; false: there are no more.
+static bool push_point(lua_State *L, lua_Integer i)
 {
-    const struct trace_point *p = trace_check_point(L, name);
-    struct trace_filter filter;
-    trace_check_where(L, 2, p, &filter);
-    int e = tracer_use(tr, p, &filter, false);
-    if (e)
-        trace_refuse(L, NULL, e);
+    if (lua_istable(L, 1))
+        return lua_rawgeti(L, 1, i) != LUA_TNIL;
+    lua_pushvalue(L, 1);
+    return i == 1;
 }
 
-// The points at index 1: a name or a list of names.
-static int listen_to_all(lua_State *L)
+// What is wrong with points and conditions is told of the script's line: before anything is begun that
+// would have to be given back, and so in no other function than the script's call.
+static void check_points(lua_State *L)
+{
+    struct trace_filter filter;
+    lua_Integer i = 1;
+    luaL_argexpected(L, lua_istable(L, 1) || lua_type(L, 1) == LUA_TSTRING, 1,
+                     "name or list of names");
+    for (; push_point(L, i); lua_settop(L, 3), i++) {
+        if (lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "points: a name expected, not a %s", luaL_typename(L, -1));
+        trace_check_where(L, 2, trace_check_point(L, 4), &filter);
+    }
+    lua_settop(L, 3);
+    luaL_argcheck(L, i > 1, 1, "no trace point is named");
+}
+
+static int listen(lua_State *L)
 {
     struct tracer *tr = lua_touserdata(L, 3);
-    if (!lua_istable(L, 1)) {
-        listen_to(L, 1, tr);
-        return 0;
+    struct trace_filter filter;
+    for (lua_Integer i = 1; push_point(L, i); lua_settop(L, 3), i++) {
+        const struct trace_point *p = trace_check_point(L, 4);
+        trace_check_where(L, 2, p, &filter);
+        int e = tracer_use(tr, p, &filter, false);
+        if (e)
+            trace_refuse(L, NULL, e);
     }
-    for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++, lua_settop(L, 3))
-        listen_to(L, 4, tr);
-    luaL_argcheck(L, lua_rawlen(L, 1) > 0, 1, "no trace point is named");
     return 0;
 }
 
@@ -225,7 +241,7 @@ static struct tracer *begin(lua_State *L)
         e = tracer_reserve(tr, ring);
     if (e)
         trace_refuse(L, tr, e);
-    lua_pushcfunction(L, listen_to_all);
+    lua_pushcfunction(L, listen);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
     lua_pushlightuserdata(L, tr);
@@ -239,9 +255,12 @@ static struct tracer *begin(lua_State *L)
 
 static int k_events(lua_State *L)
 {
+    static const char *const known[] = {"where", "secs", "max", "ring", NULL};
     lua_settop(L, 3);
     if (!lua_isnil(L, 3))
         luaL_checktype(L, 3, LUA_TFUNCTION);
+    trace_check_options(L, 2, known);
+    check_points(L);
     lua_Integer ms = trace_option_ms(L, 2);
     lua_Integer most = trace_option(L, 2, "max", LUA_MAXINTEGER, 1, LUA_MAXINTEGER);
     struct run r = {.left = most};

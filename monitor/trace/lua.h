@@ -24,6 +24,9 @@ unsigned trace_check_var(lua_State *L, const struct trace_point *point, const ch
 // `where` of the table of options at idx (or nothing there): all conditions, or raises.
 void trace_check_where(lua_State *L, int idx, const struct trace_point *point,
                        struct trace_filter *f);
+// The options at idx (or nothing there) have no names but those `known`, up to a NULL, or raises: a
+// `where` that is misspelt would otherwise choose everything.
+void trace_check_options(lua_State *L, int idx, const char *const *known);
 // An integer of the options, or `otherwise`; raises when it is not in [lo, hi].
 lua_Integer trace_option(lua_State *L, int idx, const char *name, lua_Integer otherwise,
                          lua_Integer lo, lua_Integer hi);

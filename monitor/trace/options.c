@@ -153,6 +153,28 @@ void trace_check_where(lua_State *L, int idx, const struct trace_point *point,
 
 // ---- the rest
 
+static const char *option_name(const void *ctx, size_t i)
+{
+    return ((const char *const *)ctx)[i];
+}
+
+void trace_check_options(lua_State *L, int idx, const char *const *known)
+{
+    if (lua_isnoneornil(L, idx))
+        return;
+    luaL_checktype(L, idx, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], name) != 0)
+            i++;
+        if (known[i])
+            continue;
+        const char *near = class_nearest(name, option_name, known);
+        luaL_error(L, near ? "no option '%s'; did you mean '%s'?" : "no option '%s'", name, near);
+    }
+}
+
 lua_Integer trace_option(lua_State *L, int idx, const char *name, lua_Integer otherwise,
                          lua_Integer lo, lua_Integer hi)
 {

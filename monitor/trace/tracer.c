@@ -164,32 +164,50 @@ static size_t bytes_needed(const struct tracer *tr, uint32_t ring)
     return hart_count * (sizeof(struct trace_ring) + ring * sizeof(struct trace_event));
 }
 
-static void lay_out(struct tracer *tr, uint32_t ring)
+static void lay_out_counts(struct tracer *tr)
 {
-    if (tr->kind == TRACER_COUNTS) {
-        tr->table = tr->memory;
-        char *rows = (char *)&tr->table[hart_count + 1];
-        for (uint32_t i = 0; i <= hart_count; i++)
-            agg_init(&tr->table[i], &tr->shape, rows + i * agg_bytes(&tr->shape));
-        return;
-    }
-    tr->ring = tr->memory;
-    struct trace_event *slots = (struct trace_event *)&tr->ring[hart_count];
-    for (uint32_t i = 0; i < hart_count; i++)
-        trace_ring_init(&tr->ring[i], slots + (size_t)i * ring, ring);
+    tr->table = tr->memory;
+    char *rows = (char *)&tr->table[hart_count + 1];
+    for (uint32_t i = 0; i <= hart_count; i++)
+        agg_init(&tr->table[i], &tr->shape, rows + i * agg_bytes(&tr->shape));
 }
 
+// Each ring is a block of its own: together they may be more than the heap gives in one piece.
+static bool lay_out_events(struct tracer *tr, uint32_t ring)
+{
+    tr->ring = tr->memory;
+    for (uint32_t i = 0; i < hart_count; i++) {
+        struct trace_event *slots = kzalloc((size_t)ring * sizeof *slots);
+        if (!slots)
+            return false;
+        trace_ring_init(&tr->ring[i], slots, ring);
+    }
+    return true;
+}
+
+static void free_memory(struct tracer *tr)
+{
+    for (uint32_t i = 0; tr->ring && i < hart_count; i++)
+        kfree(tr->ring[i].slot);
+    kfree(tr->memory);
+    memory_used -= tr->bytes;
+}
+
+// What it has, also when it fails, tracer_free gives back.
 int tracer_reserve(struct tracer *tr, uint32_t ring)
 {
     size_t bytes = bytes_needed(tr, ring);
+    bool counts = tr->kind == TRACER_COUNTS;
     if (bytes > TRACER_MEMORY - memory_used)
         return -ENOSPC;
-    tr->memory = kzalloc(bytes);
+    tr->memory = kzalloc(counts ? bytes : hart_count * sizeof *tr->ring);
     if (!tr->memory)
         return -ENOMEM;
     tr->bytes = bytes;
     memory_used += bytes;
-    lay_out(tr, ring);
+    if (!counts)
+        return lay_out_events(tr, ring) ? 0 : -ENOMEM;
+    lay_out_counts(tr);
     return 0;
 }
 
@@ -252,8 +270,7 @@ void tracer_free(struct tracer *tr)
         forget_calls(tr->uses);
     for (uint32_t m = tr->uses; m; m &= m - 1)
         uses[__builtin_ctz(m)].point = NULL;
-    kfree(tr->memory);
-    memory_used -= tr->bytes;
+    free_memory(tr);
     *tr = (struct tracer){.kind = TRACER_FREE};
 }
 

@@ -30,7 +30,7 @@ struct tracer {
     struct agg_table *table; // COUNTS: per hart, then one to merge into
     struct trace_ring *ring; // EVENTS: per hart
     void *memory;
-    size_t bytes; // of memory
+    size_t bytes; // of memory, with the rings
 };
 
 struct trace_use {

@@ -43,7 +43,8 @@ static int ring_run(struct made_ring *r, int out)
 
     *ring_word(r, r->p.sq_off.tail) = r->n;
     while (left || ended < r->n) {
-        long got = syscall(SYS_io_uring_enter, r->fd, left, ended + 1, IORING_ENTER_GETEVENTS, NULL, 0);
+        long got =
+            syscall(SYS_io_uring_enter, r->fd, left, ended + 1, IORING_ENTER_GETEVENTS, NULL, 0);
         if (got < 0 && errno != EAGAIN && errno != ENOMEM)
             return errno;
         if (got < 0)

@@ -3,9 +3,9 @@
 //
 // As with pipes one reader is woken at a time and passes the wake on when it leaves something for others.
 // The tries serve what need not wait, from the trap path.
+#include "fs/eventfd.h"
 #include "async/wait_look.h"
 #include "fs/anon.h"
-#include "fs/eventfd.h"
 #include "fs/light.h"
 #include "fs/poll.h"
 #include "fs/proc.h"

@@ -328,7 +328,8 @@ static void uring_show(struct file *file, struct text *out)
         (unsigned)u->sq_mask, (unsigned)u->sq_head, (unsigned)u->header->sq_tail,
         (unsigned)u->cq_mask, (unsigned)u->header->cq_head, (unsigned)u->cq_tail);
     text_printf(out, "UserFiles:\t%u\nUserBufs:\t%u\nUnderWay:\t%u\nOverflow:\t%u\n",
-                (unsigned)u->nfiles, (unsigned)u->nbuffers, (unsigned)u->under_way, (unsigned)u->kept);
+                (unsigned)u->nfiles, (unsigned)u->nbuffers, (unsigned)u->under_way,
+                (unsigned)u->kept);
     spin_unlock(&u->lock);
 }
 

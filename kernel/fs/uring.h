@@ -26,7 +26,8 @@
 struct phys;
 
 enum { URING_SQ_MAX = 32768, URING_CQ_MAX = 2 * URING_SQ_MAX };
-enum { URING_KEPT_MOST = 1024 }; // completions kept for want of room, from which on nothing more is submitted
+// Completions kept for want of room, from which on nothing more is submitted.
+enum { URING_KEPT_MOST = 1024 };
 
 // Frames shared with programs: an object, and where the kernel sees its pages.
 struct uring_memory {
@@ -36,8 +37,8 @@ struct uring_memory {
 };
 
 struct uring {
-    uint32_t refs; // atomic
-    uint32_t id;   // for who looks
+    uint32_t refs;           // atomic
+    uint32_t id;             // for who looks
     struct uring_user *user; // to whom it is charged
     uint64_t charged;        // for itself
     struct spinlock lock;
@@ -167,7 +168,7 @@ void uring_landed(struct uring *u, struct uring_flight *f);
 
 // ---- whose it is (fs/uring_user.c); any context
 
-struct uring_user *uring_user_get(uint32_t uid); // referenced; NULL: no memory
-void uring_user_put(struct uring_user *u);       // nothing is charged by who put it
+struct uring_user *uring_user_get(uint32_t uid);         // referenced; NULL: no memory
+void uring_user_put(struct uring_user *u);               // nothing is charged by who put it
 bool uring_charge(struct uring_user *u, uint64_t bytes); // false: it has its share
 void uring_uncharge(struct uring_user *u, uint64_t bytes);

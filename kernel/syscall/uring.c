@@ -46,8 +46,8 @@ ASYNC_SYSCALL(sys_io_uring_setup, struct uring_params p; struct file * file; lon
     AWAIT(f->r, user_write, t->thread->space, f->a[1], &f->p, sizeof f->p);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    f->r = fd_install(t->thread->files, f->file, 0,
-                      t->thread->process->rlimit[RLIMIT_NOFILE].cur, O_CLOEXEC);
+    f->r = fd_install(t->thread->files, f->file, 0, t->thread->process->rlimit[RLIMIT_NOFILE].cur,
+                      O_CLOEXEC);
     if (f->r >= 0)
         f->file = NULL;
     ASYNC_RETURN(f->r);
@@ -146,7 +146,9 @@ ASYNC(enter_submit, struct uring_chain chain; uint32_t left; long r;)
     spin_unlock(&f->u->lock);
     f->left = f->left < f->want ? f->left : f->want;
     for (f->r = 0; f->left; f->left--) {
-        f->r = f->u->kept > f->u->cq_mask || f->u->kept > URING_KEPT_MOST ? -EBUSY : uring_take(f->u, &f->chain);
+        f->r = f->u->kept > f->u->cq_mask || f->u->kept > URING_KEPT_MOST
+                   ? -EBUSY
+                   : uring_take(f->u, &f->chain);
         if (f->r < 0)
             break;
         ++*f->count;

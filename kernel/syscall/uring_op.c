@@ -174,9 +174,8 @@ long uring_take(struct uring *u, struct uring_chain *chain)
         req_free(u, req);
         return r;
     }
-    req->error = ++chain->length == CHAIN_MOST + 1
-                     ? -EINVAL
-                     : check(u, &req->sqe, chain->length > 1);
+    req->error =
+        ++chain->length == CHAIN_MOST + 1 ? -EINVAL : check(u, &req->sqe, chain->length > 1);
     if (!req->error && !chain->head && uring_def(req->sqe.opcode)->file &&
         !(req->file = find_file(u, &req->sqe)))
         req->error = -EBADF;

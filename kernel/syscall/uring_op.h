@@ -18,7 +18,7 @@ struct uring_req {          // on the heap
 
 struct uring_chain {
     struct uring_req *head, *tail; // NULL: empty
-    uint32_t length; // with more than CHAIN_MOST all of it fails: one poll may run it all, or give it up
+    uint32_t length; // one poll may run it all, or give it up: more than CHAIN_MOST fail
     bool refused;    // some request was
 };
 enum { CHAIN_MOST = 64 };

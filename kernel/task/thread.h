@@ -183,10 +183,10 @@ struct thread {
     uint32_t tid;
     uint32_t exit_code;
     struct list in_process;
-    struct event *vfork_done;      // in the parent's frame, set at exec or exit; process.lock
+    struct event *vfork_done; // in the parent's frame, set at exec or exit; process.lock
     union {
         struct thread *hash_next; // tid table
-        struct thread *maker;     // of a worker (task.helps), which no table lists: for whom it acts
+        struct thread *maker; // of a worker (task.helps), which no table lists: for whom it acts
     };
     struct epoch_item epoch;       // readers of that table may still know it
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll

@@ -72,10 +72,8 @@ static void look_at_thread(const struct process *p, struct thread *th, struct ta
 
 static void look(struct process *p, const struct text *out, struct task_view *v)
 {
-    *v = (struct task_view){.state = 'Z',
-                            .times = p->leader.times,
-                            .nice = p->leader.sched.nice,
-                            .cred = p->cred};
+    *v = (struct task_view){
+        .state = 'Z', .times = p->leader.times, .nice = p->leader.sched.nice, .cred = p->cred};
     strlcpy(v->name, p->comm, sizeof v->name);
     spin_lock(&process_tree_lock);
     v->ppid = p->parent ? p->parent->pid : 0;

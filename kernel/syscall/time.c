@@ -31,7 +31,8 @@ static long read_other(uint32_t clock, uint64_t *ns)
         if (!thread_ref_get(id, &of))
             return -EINVAL;
         bool ours = of.process == process_current();
-        *ns = ticks_to_ns(of.thread ? task_ticks(&of.thread->task) : cpu_times_sum(&of.process->leader.times));
+        *ns = ticks_to_ns(of.thread ? task_ticks(&of.thread->task)
+                                    : cpu_times_sum(&of.process->leader.times));
         thread_ref_put(&of);
         return ours ? 0 : -EINVAL;
     }

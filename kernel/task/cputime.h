@@ -12,8 +12,9 @@ static inline uint64_t cpu_times_sum(const struct cpu_times *t)
     return t->user + t->system;
 }
 
+// Of a process: of its ended and its living threads; process.lock held.
 struct cpu_use cpu_use_of_thread(const struct thread *th);
-struct cpu_use cpu_use_of_process(struct process *p); // of ended and living threads. process.lock held
+struct cpu_use cpu_use_of_process(struct process *p);
 void cpu_use_add(struct cpu_use *to, const struct cpu_use *more);
 void cpu_times_add(struct cpu_times *to, const struct cpu_times *more);
 

@@ -208,10 +208,10 @@ struct thread {
     va_t robust_list;
     va_t sigreturn_va; // of the trampoline in this space
     uint32_t faults;
-    uint32_t preempted;   // how often its slice was over
-    uint64_t timer_slack; // ns, as prctl was told
+    uint32_t preempted;    // how often its slice was over
+    uint64_t timer_slack;  // ns, as prctl was told
     struct cpu_times said; // last, of its time; process.lock
-    uint64_t light[7];    // of its light wait: LIGHT_STATE
+    uint64_t light[7];     // of its light wait: LIGHT_STATE
     // All that is left of THREAD_SIZE, a size class of the heap: the worst case of every call that may wait for long
     // (futex, wait4, ppoll, nanosleep, read of a pipe), so that a blocked thread is one block.
     _Alignas(8) char arena[]; // of its frames

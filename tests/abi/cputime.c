@@ -307,8 +307,9 @@ static void test_children(void)
     YES("wait4 of who computes", system_share(one[1]) < 25);
     YES("its signal says so", info.si_utime > info.si_stime);
     after = parts_of(RUSAGE_CHILDREN);
-    YES("both are their parent's", near(after.user - before.user, one[0].user + one[1].user, 2000) &&
-                                       near(after.system - before.system, one[0].system + one[1].system, 2000));
+    YES("both are their parent's",
+        near(after.user - before.user, one[0].user + one[1].user, 2000) &&
+            near(after.system - before.system, one[0].system + one[1].system, 2000));
     times(&tms);
     YES("as times says", near(tms.tms_cutime * 10 * MS, after.user, 10 * MS) &&
                              near(tms.tms_cstime * 10 * MS, after.system, 10 * MS));

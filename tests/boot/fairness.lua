@@ -23,5 +23,9 @@ for hart = 0, #k.harts - 1 do
 end
 is(place(0), 1, "it must be allowed somewhere")
 is(place((1 << #k.harts) - 1), 0, "it may run anywhere again")
+eventually(function() return spin.utime + spin.stime > 200000000 end, 10, "its time shows while it runs")
+ok(spin.stime < spin.utime, ("and most is its own: %d ns, the kernel's %d"):format(spin.utime, spin.stime))
+local task = k.task("reaper")
+ok(task.stime > 0 and task.utime == 0, "a kernel task's is the kernel's")
 is(host.sh("kill -9 " .. spin.pid), 0, "and is killed")
 done()

@@ -7,6 +7,7 @@
 #include "trace/calls.h"
 
 #include <lauxlib.h>
+#include <math.h>
 
 enum { JOBS = 8, EVENT_MS = 5 }; // EVENT_MS: how often events of probes are looked for
 
@@ -102,7 +103,8 @@ static int k_every(lua_State *L)
         i++;
     if (i == JOBS)
         return luaL_error(L, "%d jobs are the most: stop one (k.stop)", JOBS);
-    uint64_t period = (uint64_t)(seconds * 1e9);
+    uint64_t period = (uint64_t)llround(
+        seconds * 1e9); // a cast that is checked wants a function that is not there
     uint32_t number = ++next_number;
     push_functions(L);
     lua_pushvalue(L, 2);

@@ -157,9 +157,9 @@ static void signal_itself(void)
         kill(getpid(), SIGUSR1);
 }
 
-static void work_until(clockid_t clock, void (*work)(void))
+static void work_until(clockid_t clock, int64_t until, void (*work)(void))
 {
-    while (clock_ns(clock) < ENOUGH)
+    while (clock_ns(clock) < until)
         work();
 }
 
@@ -167,7 +167,7 @@ static void work_until(clockid_t clock, void (*work)(void))
 static void one(const char *name, void (*work)(void), int low, int high)
 {
     CHILD(name, {
-        work_until(CLOCK_PROCESS_CPUTIME_ID, work);
+        work_until(CLOCK_PROCESS_CPUTIME_ID, ENOUGH, work);
         int share = system_share(parts_of(RUSAGE_SELF));
         if (share < low || share > high)
             say(name, "%d percent are the kernel's", share);
@@ -204,13 +204,13 @@ static bool between(struct parts then, struct parts said, struct parts now)
 static void test_sum(void)
 {
     int back = 0, wrong = 0, turns = 0;
-    struct parts last = {0, 0}, said;
+    struct parts last = {0, 0}, said, now;
     struct tms tms;
 
-    while (clock_ns(CLOCK_PROCESS_CPUTIME_ID) < ENOUGH) {
-        turns++ & 1 ? compute() : read_zeroes();
-        int64_t before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-        struct parts now = parts_of(RUSAGE_SELF);
+    for (int64_t before = 0; before < ENOUGH;) { // as much of the one as of the other
+        work_until(CLOCK_PROCESS_CPUTIME_ID, before + 10 * MS, turns++ & 1 ? compute : read_zeroes);
+        before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        now = parts_of(RUSAGE_SELF);
         int64_t after = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         back += now.user < last.user || now.system < last.system;
         wrong += sum(now) < before - 2000 || sum(now) > after;
@@ -225,8 +225,9 @@ static void test_sum(void)
     said = stat_of("/proc/self/stat");
     YES("stat says so", between(last, said, parts_of(RUSAGE_SELF)));
     said = stat_of("/proc/thread-self/stat");
-    YES("so does the thread's", near(sum(said), sum(last), 30 * MS) && said.user > ENOUGH / 20 &&
-                                    said.system > ENOUGH / 20);
+    now = parts_of(RUSAGE_SELF); // the parts of a thread are divided on their own
+    YES("so does the thread's", sum(said) >= sum(last) - 20 * MS && sum(said) <= sum(now) &&
+                                    said.user > ENOUGH / 20 && said.system > ENOUGH / 20);
 }
 
 // It is asked after every bit of work, when what was used since is about to be told apart.
@@ -257,7 +258,7 @@ static void test_back(void)
 static void *read_on(void *arg)
 {
     (void)arg;
-    work_until(CLOCK_THREAD_CPUTIME_ID, read_zeroes);
+    work_until(CLOCK_THREAD_CPUTIME_ID, ENOUGH, read_zeroes);
     YES("the thread that reads", system_share(parts_of(RUSAGE_THREAD)) > 60);
     return NULL;
 }
@@ -267,12 +268,14 @@ static void test_threads(void)
     pthread_t thread;
 
     pthread_create(&thread, NULL, read_on, NULL);
-    work_until(CLOCK_THREAD_CPUTIME_ID, compute);
+    // Without calls: these may have to wait for the other's.
+    work_until(CLOCK_THREAD_CPUTIME_ID, ENOUGH, compute_long);
     YES("the thread that computes", system_share(parts_of(RUSAGE_THREAD)) < 25);
     pthread_join(thread, NULL);
     struct parts own = parts_of(RUSAGE_THREAD), both = parts_of(RUSAGE_SELF);
     YES("the process has both", sum(both) >= sum(own) + ENOUGH - 1 * MS);
-    YES("and of both kinds", system_share(both) > 25 && system_share(both) < 75);
+    // One of them may be seen more often, where they take turns.
+    YES("and of both kinds", system_share(both) > 5 && system_share(both) < 95);
 }
 
 static void end_of(void (*work)(void), struct rusage *r, siginfo_t *info)
@@ -281,7 +284,7 @@ static void end_of(void (*work)(void), struct rusage *r, siginfo_t *info)
     pid_t pid = fork();
 
     if (pid == 0) {
-        work_until(CLOCK_PROCESS_CPUTIME_ID, work);
+        work_until(CLOCK_PROCESS_CPUTIME_ID, ENOUGH, work);
         _exit(0);
     }
     sigemptyset(&set);

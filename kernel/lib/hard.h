@@ -15,3 +15,6 @@
 #ifndef HARD_GROW // each reservation of frames is a new segment, as small as it may be
 #define HARD_GROW 0
 #endif
+#ifndef HARD_CANCEL // each thread is killed at one of its first 256 waits, but for process 1 and the shells it starts
+#define HARD_CANCEL 0
+#endif

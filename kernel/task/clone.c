@@ -205,6 +205,8 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct thread
                  process_link(f->p, t->thread->process, f->rq->flags & CLONE_PARENT, f->rq->tid)))
             ASYNC_RETURN(f->r);
     }
+    if (HARD_CANCEL)
+        inject_birth(f->new, t->thread->process);
     task_get(&f->new->task); // once linked, a kill may start and end it
     if ((f->r = thread_link(f->new, f->rq->tid))) {
         thread_put(f->new);

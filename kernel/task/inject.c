@@ -4,6 +4,7 @@
 //
 // A thread asks for itself, as with Linux's /proc/self/fail-nth: it writes n to its process's file fail_nth
 // or kill_nth and reads what is left of it, 0 when it has happened. Fork does not inherit it, exec keeps it.
+// A HARD_CANCEL build asks for a kill of every thread, n drawn.
 #include "fs/proc.h"
 #include "lib/errno.h"
 #include "lib/init.h"
@@ -11,6 +12,8 @@
 #include "task/thread.h"
 
 #include <stdlib.h>
+
+enum { CANCEL_WITHIN = 256 };
 
 static bool (*before)(void); // the hook that this one asks first
 static uint32_t installed;
@@ -41,6 +44,17 @@ static void fail_nth(struct task *t, uint32_t n)
         store_release(&alloc_fail_hook, allocation_fails);
     }
     t->fail_nth = n;
+}
+
+// Splitmix64's finaliser (Steele and others 2014) of how many there were: the same draws in every run.
+void inject_birth(struct thread *th, const struct process *parent)
+{
+    static uint32_t births;
+    uint64_t x = atomic_add32(&births, 1) + 1;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    if (parent->pid != 1)
+        th->task.kill_nth = (uint32_t)((x ^ x >> 31) % CANCEL_WITHIN) + 1;
 }
 
 static long store_number(struct process *p, const char *text, uint32_t *n)

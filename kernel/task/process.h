@@ -29,6 +29,8 @@ void thread_free_unlinked(struct thread *th);
 // Joins the process with this tid (0: choose one; the first thread gets the pid). -EAGAIN: the process
 // is exiting, or RLIMIT_NPROC. -EEXIST: the tid is taken.
 int thread_link(struct thread *th, uint32_t tid);
+// HARD_CANCEL (task/inject.c): th, of a process that `parent` made, is killed at some wait, unless that is process 1.
+void inject_birth(struct thread *th, const struct process *parent);
 void thread_start(struct thread *th);
 
 // Has the caller's user more than RLIMIT_NPROC threads and zombies besides the caller's own `mine`?

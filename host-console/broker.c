@@ -361,7 +361,7 @@ int broker_run(struct console *c, const char *path, int listener, pid_t child, i
         attached_open(b, &b->clients[0], fd);
     broker_accept(b);
     c->terminal_only = c->size_set = true;
-    c->on_tty = on_tty;
+    c->on_tty = c->on_mark = on_tty;
     c->on_text = on_text;
     c->on_log = on_log;
     c->on_repl = on_repl;

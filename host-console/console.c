@@ -207,7 +207,7 @@ void console_init(struct console *c)
     sigset_t set;
     struct wire_ring tty, messages;
 
-    *c = (struct console){.fd = -1, .next_seq = -1, .deadline_ms = UINT64_MAX};
+    *c = (struct console){.fd = -1, .deadline_ms = UINT64_MAX};
     stdin_watched = false;
     c->started_ms = c->heard_ms = clock_ms();
     bytes_add(&c->text, "", 0);

@@ -78,7 +78,10 @@ struct console {
     uint8_t session;                         // from WELCOME
     uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
     uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
-    int next_seq;                            // from the kernel; -1: not known
+    uint8_t next_seq;                        // from the kernel
+    unsigned behind;                         // WELCOMEs in a row that named one before it
+    bool outside;                            // text came that was in no frame, since the last one
+    bool message_torn;                       // a part is missing: until its last one
     bool rpc_gap;          // frames from the kernel were lost since the last request
     unsigned lost;         // bytes nobody could read
     struct bytes out;      // waits to be written
@@ -91,6 +94,8 @@ struct console {
     // hooks; may be NULL
     void (*on_tty)(struct console *c, const uint8_t *data, size_t n);
     void (*on_text)(struct console *c, const uint8_t *data, size_t n);
+    void (*on_mark)(struct console *c, const uint8_t *data,
+                    size_t n); // "[... lost]"; NULL: on_text
     void (*on_log)(struct console *c, const uint8_t *data, size_t n);
     void (*on_repl)(struct console *c, const uint8_t *data, size_t n);
     void (*on_event)(struct console *c, const uint8_t *data, size_t n);

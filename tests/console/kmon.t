@@ -178,6 +178,16 @@ case('eval 1+1', 6, '', qr/\Akmon: the kernel speaks version 99/, 'bad-version')
 case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'silent');
 case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'plain');
 case('--timeout 5 eval hang', 6, '', qr/\Akmon: the kernel was booted anew\n\z/, 'reboot');
+# ---- a bad line: what is asked is done once, what is shown is right or the loss is told
+my $told = qr/\A(kmon: a part of the output was lost on the line\n)+\z/;
+case('sh "seq 1 5000"', 0, join('', map { "$_\n" } 1 .. 5000), '', 'twice');
+case('eval long', 0, 'x' x 4095 . "\n", '', 'twice');
+for my $mode ('gaps', 'late') {
+    case("eval count", 0, "1\n", $told, $mode);
+    case("eval long", 0, 'x' x 4095 . "\n", $told, $mode);
+}
+case('eval count', 0, "1\n", $told, 'stale');
+case('--timeout 8 eval hang', 4, '', qr/\Akmon: timeout while the script ran\n\z/, 'mute');
 {
     my $pid = start_fake();
     my $child = fork // die;

@@ -92,6 +92,43 @@ for my $words ('--help', 'help') {
     like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion eval exec help run serve sh transcript tty watch);
 }
 
+# What bash offers at the last word, in the order of the alphabet.
+sub completed {
+    my $words = join ' ', map { "'$_'" } 'kmon', @_;
+    my $script = "source <($kmon completion); COMP_WORDS=($words); COMP_CWORD=" . @_ . '; _kmon; echo "${COMPREPLY[*]}"';
+    open my $bash, '-|', 'bash', '-c', $script or die;
+    return join ' ', sort grep { $_ ne '--' } split ' ', scalar <$bash> // '';
+}
+
+# ---- what is said of the verbs: the manual page and the completion know the same ones
+{
+    my $page = do { open my $f, '<', 'host-console/kmon.1' or die; local $/; <$f> };
+    my $usage = (run_line('help'))[1];
+    my ($table) = $usage =~ /^verbs\n((?:  .*\n)+)/m;
+    my @verbs = $table =~ /^  (\w+)/mg;
+    my ($section) = $page =~ /^\.Sh VERBS\n(.*?)^\.Sh/ms;
+    is(join(' ', $section =~ /^\.It Cm (\w+)/mg), "@verbs", 'kmon.1 has the verbs of the table, in order');
+    for my $verb (@verbs) {
+        my ($item) = $section =~ /^(\.It Cm $verb\b.*?)(?=^\.It|\z)/ms;
+        my $known = join ' ', (run_line("help $verb"))[1] =~ /^      -(\S+)/mg;
+        my %said = map { $_ => 1 } ($item =~ /^(.*)/)[0] =~ /Fl (\S+)/g;
+        is(join(' ', sort keys %said), join(' ', sort split ' ', $known), "kmon.1: the options of $verb");
+        my $words = completed($verb, '-');
+        like($words, qr/(^|\s)-$_\b/, "completion: -$_ of $verb") for split ' ', $known;
+    }
+    my %common = map { $_ => 1 } $usage =~ /--([a-z]+)/g;
+    my ($options) = $page =~ /^\.Sh OPTIONS\n(.*?)^\.Sh/ms;
+    my %described = map { $_ => 1 } map { /Fl -([a-z]+)/g } $options =~ /^\.It (.*)/mg;
+    is(join(' ', sort keys %described), join(' ', sort keys %common), 'kmon.1 has the options of the usage');
+    is(completed('qemu', '--'), join(' ', sort map { "--$_" } keys %common), 'so has the completion');
+    is(join(' ', $page =~ /^\.It (\d+)$/mg), '0 1 2 3 4 5 6 7 130', 'kmon.1 has the exit codes');
+    is(`groff -ww -mandoc -Tutf8 -z host-console/kmon.1 2>&1`, '', 'kmon.1 has no warnings');
+    is(join(' ', grep { !/^-/ } split ' ', completed('')), join(' ', sort @verbs, qw(qemu connect)), 'completion has the verbs');
+    is(completed('ev'), 'eval', 'and completes one');
+    is(completed('qemu', '--sm'), '--smp', 'as an option of the machine');
+    is(completed('qemu', '--smp', '2', 'eval', '--js'), '--json', 'and of a verb behind it');
+}
+
 # ---- requests
 case('eval 1+1', 0, "2\n", '');
 case('eval "for i=1,3 do end"', 0, "hello from a script\n", '');

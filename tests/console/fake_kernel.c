@@ -581,9 +581,11 @@ int main(int argc, char **argv)
         return 2;
     mode = argc > 2 ? argv[2] : "";
     bad_line = *mode && strstr("twice gaps late stale", mode);
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", argv[1]);
-    unlink(argv[1]);
-    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0)
+    // The name appears when somebody listens.
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s~", argv[1]);
+    unlink(addr.sun_path);
+    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0 ||
+        rename(addr.sun_path, argv[1]) < 0)
         return 1;
     wire_ring_init(&messages, messages_memory, sizeof messages_memory);
     wire_ring_init(&events, events_memory, sizeof events_memory);

@@ -31,6 +31,13 @@ my @bad = (
     ['--frob', 2, 'kmon knows no option --frob'],
     ["eval 1", 3, "cannot connect to $dir/none"],
     ["--share $dir/x eval 1", 2, '--share goes with'],
+    ["dump", 2, 'dump needs -o FILE'],
+    ["dump -o $dir/file", 3, 'cannot connect'],
+    ['dump -o /no/such/file', 2, 'cannot write /no/such/file: No such file'],
+    ['--dump', 2, 'needs a value'],
+    ['--dump /no/such eval 1', 2, 'cannot read /no/such'],
+    ['--dump /no/such', 2, 'tty needs a kernel'],
+    ['qemu --dump x eval 1', 2, 'knows no option --dump'],
     ['help frob', 2, 'is no verb'],
     ['help eval exec', 2, 'one too many'],
     ['completion zsh', 2, 'one too many'],
@@ -89,7 +96,7 @@ for my $words ('--help', 'help') {
     my @usage = run_line($words);
     is($usage[0], 0, "$words: exit 0");
     like($usage[1], qr/^usage: kmon/, "$words: the usage on stdout");
-    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion eval exec help run serve sh transcript tty watch);
+    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion dump eval exec help run serve sh transcript tty watch);
 }
 
 # What bash offers at the last word, in the order of the alphabet.
@@ -120,13 +127,22 @@ sub completed {
     my ($options) = $page =~ /^\.Sh OPTIONS\n(.*?)^\.Sh/ms;
     my %described = map { $_ => 1 } map { /Fl -([a-z]+)/g } $options =~ /^\.It (.*)/mg;
     is(join(' ', sort keys %described), join(' ', sort keys %common), 'kmon.1 has the options of the usage');
-    is(completed('qemu', '--'), join(' ', sort map { "--$_" } keys %common), 'so has the completion');
+    is(completed('qemu', '--'), join(' ', sort map { "--$_" } grep { $_ ne 'dump' } keys %common), 'so has the completion');
     is(join(' ', $page =~ /^\.It (\d+)$/mg), '0 1 2 3 4 5 6 7 130', 'kmon.1 has the exit codes');
     is(`groff -ww -mandoc -Tutf8 -z host-console/kmon.1 2>&1`, '', 'kmon.1 has no warnings');
     is(join(' ', grep { !/^-/ } split ' ', completed('')), join(' ', sort @verbs, qw(qemu connect)), 'completion has the verbs');
+    is(completed('--d'), '--dump', 'and what stands before one');
     is(completed('ev'), 'eval', 'and completes one');
     is(completed('qemu', '--sm'), '--smp', 'as an option of the machine');
     is(completed('qemu', '--smp', '2', 'eval', '--js'), '--json', 'and of a verb behind it');
+}
+
+# ---- a dump that is none, or not all of one
+{
+    my @got = kmon("dump -o $dir/dumped");
+    is("$got[0] $got[1]", '6 ', 'a dump without an end: exit 6');
+    is($got[2], "kmon: a part of the dump was lost on the line\n", 'is refused');
+    ok(!-e "$dir/dumped", 'and not kept');
 }
 
 # ---- requests

@@ -36,6 +36,7 @@ static void read_signal(struct console *c)
         c->interrupted = true;
         c->interrupts++;
     } else if (info.ssi_signo == SIGWINCH) {
+        c->resizes++;
         if (c->welcome)
             line_hello(c, clock_ms());
     } else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP) {

@@ -69,6 +69,7 @@ struct console {
     unsigned hellos;
     bool welcome, closed, panicked, interrupted;
     unsigned interrupts; // SIGINTs so far
+    unsigned resizes;    // SIGWINCHs
     bool size_set;       // hello.rows and .cols are not those of kmon's own terminal
     unsigned sessions;   // how many began; a request of one before is lost
     uint64_t boot_id, schema;

@@ -2,10 +2,10 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET [plain | bad-version | silent | reboot | mute | twice | gaps | late | stale]
+//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale]
 //
-// twice to stale: what its line does (fake_line.h). mute: after the first request it says no more, and ends when something
-// but a HELLO comes later than a kernel's keep-alive allows.
+// stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
+// ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
 // It serves one connection and ends with it.
 #include "fake_line.h"
 
@@ -332,7 +332,9 @@ static void evaluate(uint64_t id, struct cbor_in body)
     cbor_find_text(body, "mode", &how, &how_n);
     snprintf(code, sizeof code, "%.*s", (int)n, source);
     code[strcspn(code, "\n")] = 0;
-    if (strncmp(code, "return not not (", 16) == 0)
+    if (strcmp(mode, "stubborn") == 0)
+        wait_for(id);
+    else if (strncmp(code, "return not not (", 16) == 0)
         evaluate_condition(id, code + 16);
     else if (how_n == 4 && memcmp(how, "json", 4) == 0)
         json_reply(id);
@@ -520,7 +522,9 @@ static void on_plain(void *ctx)
 static void on_interrupt(void *ctx)
 {
     (void)ctx;
-    if (waiting)
+    if (waiting && strcmp(mode, "stubborn") == 0)
+        json_reply(waiting_id);
+    else if (waiting)
         fail(waiting_id, "interrupted", "interrupted", NULL, 0);
     waiting = false;
 }

@@ -38,6 +38,10 @@ my @bad = (
     ['--dump /no/such eval 1', 2, 'cannot read /no/such'],
     ['--dump /no/such', 2, 'tty needs a kernel'],
     ['qemu --dump x eval 1', 2, 'knows no option --dump'],
+    ['top -n x', 2, '-n is a number of seconds'],
+    ['top --filter ' . 'x' x 40, 2, 'at most 39 characters'],
+    ["top --filter '\t'", 2, 'printable ASCII'],
+    ['top now', 2, 'one too many'],
     ['help frob', 2, 'is no verb'],
     ['help eval exec', 2, 'one too many'],
     ['completion zsh', 2, 'one too many'],
@@ -96,7 +100,7 @@ for my $words ('--help', 'help') {
     my @usage = run_line($words);
     is($usage[0], 0, "$words: exit 0");
     like($usage[1], qr/^usage: kmon/, "$words: the usage on stdout");
-    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion dump eval exec help run serve sh transcript tty watch);
+    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion dump eval exec help run serve sh top transcript tty watch);
 }
 
 # What bash offers at the last word, in the order of the alphabet.
@@ -143,6 +147,19 @@ sub completed {
     is("$got[0] $got[1]", '6 ', 'a dump without an end: exit 6');
     is($got[2], "kmon: a part of the dump was lost on the line\n", 'is refused');
     ok(!-e "$dir/dumped", 'and not kept');
+}
+
+# ---- ^C while a request runs that ends all the same
+for (['top', 'top was open'], ['watch --json 1', 'watching'], ['watch --until 1 error', 'watching']) {
+    my ($verb, $doing) = @$_;
+    my $fake_pid = start_fake('stubborn');
+    my $pid = start("connect unix:$socket --timeout 4 $verb </dev/null");
+    pause(0.7);
+    kill 'INT', $pid;
+    ends($pid, 130, "$verb: ends with 130");
+    is(text_of('err'), "kmon: interrupted while $doing\n", 'and says so');
+    kill 'KILL', $fake_pid;
+    waitpid $fake_pid, 0;
 }
 
 # ---- requests

@@ -114,6 +114,7 @@ KMON    := $(patsubst %.c,build/host/%.o,$(CONSOLE) $(if $(CONSOLE),$(wildcard m
 HLIBS   := jansson libedit ncurses lua5.4 zlib
 HFLAGS   = -O2 -g -std=gnu11 -D_GNU_SOURCE -fms-extensions -Wall -Wextra -Werror -Ihost-console -Imonitor -Ikernel $$(pkg-config --cflags $(HLIBS))
 
+build/host/host-console/dump.o build/host/host-console/top.o: $(wildcard host-console/*.lua monitor/session/prelude/*.lua)
 build/kmon: $(KMON) | build/.need-build
 	@echo "  LINK $@"; gcc -o $@ $^ $$(pkg-config --libs $(HLIBS)) -pthread -lm
 build/host/%.o: %.c | build/.need-build

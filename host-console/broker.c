@@ -267,12 +267,10 @@ static void type_keys(struct broker *b, struct attached *a)
 static void notice_session(struct broker *b)
 {
     struct console *c = b->c;
-    bool other = b->boot != c->boot_id;
 
     if (b->sessions == c->sessions)
         return;
     b->sessions = c->sessions;
-    b->boot = c->boot_id;
     if (b->busy && b->owner)
         attached_error(b->owner, b->owner_id, "lost",
                        "the line was given up while this ran: it may have been done or not");
@@ -281,7 +279,7 @@ static void notice_session(struct broker *b)
     b->outbox.len = 0;
     for (int i = 0; i < BROKER_CLIENTS; i++) {
         struct attached *a = &b->clients[i];
-        if (a->fd >= 0 && a->greeted && (other || !a->rx.mux))
+        if (a->fd >= 0 && a->greeted && (a->boot != c->boot_id || !a->rx.mux))
             attached_renew(a);
     }
 }
@@ -363,7 +361,7 @@ int broker_run(struct console *c, const char *path, int listener, pid_t child, i
         attached_open(b, &b->clients[0], fd);
     broker_accept(b);
     c->terminal_only = c->size_set = true;
-    c->on_tty = on_tty;
+    c->on_tty = c->on_mark = on_tty;
     c->on_text = on_text;
     c->on_log = on_log;
     c->on_repl = on_repl;

@@ -25,6 +25,7 @@ struct attached {
     bool greeted;      // it said HELLO; `rx.mux` once the kernel could be told of
     bool eof;          // it will say no more
     uint8_t seq, session;
+    uint64_t boot;         // of the kernel it was last told of
     struct bytes out;      // waits to be written
     size_t lost;           // bytes of terminal and log that it was too slow for
     struct bytes message;  // parts of one so far
@@ -51,7 +52,6 @@ struct broker {
     bool line_open;
     uint64_t typed_ms;
     unsigned sessions; // of the console, as last seen
-    uint64_t boot;
     pid_t child;
 };
 

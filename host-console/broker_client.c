@@ -161,6 +161,7 @@ void attached_renew(struct attached *a)
     a->rx.expect = 0;
     a->seq = 0;
     a->session++;
+    a->boot = a->broker->c->boot_id;
     a->message.len = a->requests.len = 0;
     add_welcome(a);
 }

@@ -206,6 +206,8 @@ static enum wait_result await_reply(struct console *c, struct request *q, struct
                 return interrupted && now < c->deadline_ms ? WAIT_INTERRUPTED : WAIT_TIMEOUT;
             if (c->rpc_gap)
                 send_message(c, &q->out);
+            if (interrupted)
+                console_control(c, WIRE_INT);
             c->rpc_gap = false;
             again = now + AGAIN_MS;
         } else if (r != WAIT_OK) {

@@ -36,6 +36,7 @@ static void read_signal(struct console *c)
         c->interrupted = true;
         c->interrupts++;
     } else if (info.ssi_signo == SIGWINCH) {
+        c->resizes++;
         if (c->welcome)
             line_hello(c, clock_ms());
     } else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP) {
@@ -207,7 +208,7 @@ void console_init(struct console *c)
     sigset_t set;
     struct wire_ring tty, messages;
 
-    *c = (struct console){.fd = -1, .next_seq = -1, .deadline_ms = UINT64_MAX};
+    *c = (struct console){.fd = -1, .deadline_ms = UINT64_MAX};
     stdin_watched = false;
     c->started_ms = c->heard_ms = clock_ms();
     bytes_add(&c->text, "", 0);

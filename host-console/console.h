@@ -69,6 +69,7 @@ struct console {
     unsigned hellos;
     bool welcome, closed, panicked, interrupted;
     unsigned interrupts; // SIGINTs so far
+    unsigned resizes;    // SIGWINCHs
     bool size_set;       // hello.rows and .cols are not those of kmon's own terminal
     unsigned sessions;   // how many began; a request of one before is lost
     uint64_t boot_id, schema;
@@ -78,7 +79,10 @@ struct console {
     uint8_t session;                         // from WELCOME
     uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
     uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
-    int next_seq;                            // from the kernel; -1: not known
+    uint8_t next_seq;                        // from the kernel
+    unsigned behind;                         // WELCOMEs in a row that named one before it
+    bool outside;                            // text came that was in no frame, since the last one
+    bool message_torn;                       // a part is missing: until its last one
     bool rpc_gap;          // frames from the kernel were lost since the last request
     unsigned lost;         // bytes nobody could read
     struct bytes out;      // waits to be written
@@ -91,6 +95,8 @@ struct console {
     // hooks; may be NULL
     void (*on_tty)(struct console *c, const uint8_t *data, size_t n);
     void (*on_text)(struct console *c, const uint8_t *data, size_t n);
+    void (*on_mark)(struct console *c, const uint8_t *data,
+                    size_t n); // "[... lost]"; NULL: on_text
     void (*on_log)(struct console *c, const uint8_t *data, size_t n);
     void (*on_repl)(struct console *c, const uint8_t *data, size_t n);
     void (*on_event)(struct console *c, const uint8_t *data, size_t n);

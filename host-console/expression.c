@@ -127,6 +127,13 @@ static bool never(struct console *c, void *arg)
 }
 
 // On a terminal the new value takes the old one's place.
+// ^C came, although what ran then may have been through already.
+static void stop_if_interrupted(struct console *c, int code)
+{
+    if (!code && client_was_interrupted())
+        console_fail_wait(c, WAIT_INTERRUPTED, "watching");
+}
+
 static int run_watch(struct console *c, const struct options *o)
 {
     const char *until = option_value(o, "--until");
@@ -139,8 +146,10 @@ static int run_watch(struct console *c, const struct options *o)
             fputs("\33[H\33[2J", stdout);
         code = show(c, expression, json);
         fflush(stdout);
+        stop_if_interrupted(c, code);
         if (code || (until && (holds(c, until, &code) || code)))
             return code;
+        stop_if_interrupted(c, code);
         next += every_ms;
         if (next < clock_ms())
             next = clock_ms();

@@ -31,6 +31,15 @@ static void notice_reboot(struct console *c, const uint8_t *data, size_t n)
     c->text.len = 0;
 }
 
+// A line of kmon's own amid what the terminal shows.
+static void mark(struct console *c, const char *line)
+{
+    void (*show)(struct console *, const uint8_t *, size_t) = c->on_mark ? c->on_mark : c->on_text;
+
+    if (show)
+        show(c, (const uint8_t *)line, strlen(line));
+}
+
 static void on_text(void *ctx, const uint8_t *data, size_t n)
 {
     struct console *c = ctx;
@@ -43,6 +52,10 @@ static void on_text(void *ctx, const uint8_t *data, size_t n)
     }
     if (!c->welcome)
         guest_saw(c, data, n);
+    // It may be the kernel's, in a panic, or what is left of a frame.
+    if (c->welcome && !c->outside && !c->on_mark)
+        mark(c, "\r\n[outside frames]\r\n");
+    c->outside = true;
     if (c->on_text)
         c->on_text(c, data, n);
 }
@@ -51,20 +64,21 @@ static void on_lost(void *ctx, size_t n)
 {
     struct console *c = ctx;
     char line[48];
-    int len = snprintf(line, sizeof line, "\r\n[%zu bytes lost]\r\n", n);
 
+    snprintf(line, sizeof line, "\r\n[%zu bytes lost]\r\n", n);
     c->lost += (unsigned)n;
-    if (c->on_text)
-        c->on_text(c, (const uint8_t *)line, (size_t)len);
+    mark(c, line);
 }
 
 // Both sides number from 0. A request that was on its way is lost: whether it was carried out is not
 // known, so it is not sent again.
-static void begin_session(struct console *c, uint8_t session)
+static void begin_session(struct console *c, uint8_t session, uint8_t seq)
 {
     wire_sender_reset(&c->sender);
     c->session = session;
-    c->next_seq = -1;
+    c->next_seq = seq;
+    c->message_torn = c->outside = false;
+    c->behind = 0;
     c->hellos = 0;
     c->sessions++;
     c->rpc_gap = true;
@@ -79,6 +93,31 @@ static void warn_of_other_build(struct console *c, const char *build, size_t n)
     if (build_id_of(c->elf, hex) && (n != 16 || memcmp(hex, build, 16) != 0))
         fprintf(stderr, "kmon: the kernel that runs is not %s\r\n", c->elf);
     c->elf = NULL;
+}
+
+// Frames from the kernel are not sent again: that some are missing is told, and a request that runs is
+// repeated (client.c).
+static void notice_gap(struct console *c)
+{
+    c->rpc_gap = c->message_torn = true;
+    c->message.len = 0;
+    mark(c, "\r\n[output lost]\r\n");
+    if (!c->on_text)
+        fputs("kmon: a part of the output was lost on the line\n", stderr);
+}
+
+// A WELCOME names the number of the next frame. One that we are past came late, or a frame of another
+// session did, and nothing of this one would be new any more: the second one says which.
+static void correct_seq(struct console *c, uint8_t seq)
+{
+    uint8_t ahead = (uint8_t)(seq - c->next_seq);
+
+    c->behind = ahead >= 128 ? c->behind + 1 : 0;
+    if ((ahead == 0 || ahead >= 128) && c->behind < 2)
+        return;
+    notice_gap(c);
+    c->next_seq = seq;
+    c->behind = 0;
 }
 
 static void take_welcome(struct console *c, const struct wire_frame *frame)
@@ -107,7 +146,8 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
         console_fail(c, EXIT_PROTOCOL, "the kernel gave kmon up after %u s of silence",
                      KEEPALIVE_S);
     if (!c->welcome || boot != c->boot_id || frame->payload[1 + WIRE_NONCE] != c->session)
-        begin_session(c, frame->payload[1 + WIRE_NONCE]);
+        begin_session(c, frame->payload[1 + WIRE_NONCE], frame->seq);
+    correct_seq(c, frame->seq);
     c->info_n = frame->len - WIRE_WELCOME_HEAD;
     memcpy(c->info, frame->payload + WIRE_WELCOME_HEAD, c->info_n);
     c->welcome = c->has_monitor = true;
@@ -117,26 +157,37 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
     c->harts = (unsigned)harts;
 }
 
+// What there is of a message that has a hole is worth nothing, nor is the rest of it.
 static void take_message_part(struct console *c, const struct wire_frame *frame)
 {
     uint32_t len;
+    bool whole = !c->message_torn;
 
-    bytes_add(&c->message, frame->payload, frame->len);
+    if (whole)
+        bytes_add(&c->message, frame->payload, frame->len);
     if (frame->type != WIRE_LAST)
         return;
     len = (uint32_t)c->message.len;
-    bytes_add(&c->inbox, &len, sizeof len);
-    bytes_add(&c->inbox, c->message.data, c->message.len);
+    if (whole)
+        bytes_add(&c->inbox, &len, sizeof len);
+    if (whole)
+        bytes_add(&c->inbox, c->message.data, c->message.len);
+    c->rpc_gap |= !whole; // it may have been whole, behind one that was not
     c->message.len = 0;
+    c->message_torn = false;
 }
 
 static void take_sequenced(struct console *c, const struct wire_frame *frame)
 {
-    // A gap may have taken a part of a message: what there is of it is worth nothing.
-    if (c->next_seq >= 0 && frame->seq != c->next_seq) {
-        c->rpc_gap = true;
-        c->message.len = 0;
-    }
+    uint8_t ahead = (uint8_t)(frame->seq - c->next_seq);
+
+    if (ahead >= 128)
+        return; // a repetition, or too late
+    if (ahead)
+        notice_gap(c);
+    if (c->outside && !c->on_mark)
+        mark(c, "\r\n[in frames again]\r\n");
+    c->outside = false;
     c->next_seq = (uint8_t)(frame->seq + 1);
     switch (frame->chan) {
     case WIRE_TTY:

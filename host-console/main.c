@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // kmon: the host's console of one Tidepool kernel.
 #include "console.h"
+#include "dump.h"
 #include "share.h"
 #include "verbs.h"
 
@@ -55,6 +56,8 @@ int main(int argc, char **argv)
         o.verb->prepare(&c, &o);
     if (o.verb->offline)
         return o.verb->run(&c, &o);
+    if (o.on == ON_DUMP)
+        return dump_offline(&c, &o);
     c.elf = o.machine.kernel;
     if (share_wanted(&o))
         return leave(&c, &o, share_run(&c, &o, open_line));

@@ -220,7 +220,7 @@ static void take_verb(struct options *o, struct console *c, char **at)
     take_words(o, c, at);
     if (!o->timeout_set)
         o->timeout_ms = o->verb->endless ? UINT64_MAX : TIMEOUT_MS;
-    if (o->share && o->on == ON_SHARED)
+    if (o->share && o->on != ON_QEMU && o->on != ON_LINE)
         console_fail(c, EXIT_USAGE,
                      "--share goes with qemu and connect: who has the line shares it");
 }
@@ -244,6 +244,11 @@ static char **take_place(struct options *o, struct console *c, char **at)
     }
     for (; *at && strncmp(*at, "--", 2) == 0; at++) {
         const char *equals = strchr(*at, '=');
+        if (o->on == ON_SHARED && is(*at, "--dump", equals)) {
+            o->on = ON_DUMP;
+            o->address = value(c, &at, equals);
+            continue;
+        }
         if (!common(o, c, &at, equals) && !(o->on == ON_QEMU && of_machine(o, c, &at, equals)))
             console_fail(c, EXIT_USAGE, "%s knows no option %s",
                          o->on == ON_SHARED ? "kmon" : place, *at);
@@ -261,7 +266,7 @@ void options_parse(struct options *o, struct console *c, int argc, char **argv)
         exit(EXIT_OK);
     }
     take_verb(o, c, take_place(o, c, argv + 1));
-    if (o->verb->offline)
+    if (o->verb->offline || o->on == ON_DUMP)
         return;
     if (o->on == ON_QEMU)
         complete_machine(o, c);

@@ -83,12 +83,15 @@ void console_control(struct console *c, enum wire_control what)
     bytes_add(&c->out, buf, wire_frame_encode(buf, &frame));
 }
 
-// A few frames at a time: what is in the socket cannot be overtaken by a key or an INT.
+// A few frames at a time: what is in the socket cannot be overtaken by a key or an INT. None to a
+// kernel that has been silent for almost as long as it takes to be plain again: it would type them.
 static void fill_out(struct console *c, uint64_t now)
 {
     uint8_t buf[WIRE_FRAME];
     size_t n;
 
+    if (!c->icount && now > c->heard_ms + (KEEPALIVE_S - 1) * 1000)
+        return;
     while (c->welcome && c->out.len < 2 * WIRE_FRAME &&
            (n = wire_sender_pull(&c->sender, buf, now)))
         bytes_add(&c->out, buf, n);

@@ -28,8 +28,17 @@ void terminal_size(uint16_t *rows, uint16_t *cols)
     *cols = ws.ws_col & 0x3fff;
 }
 
+static void (*undo_more)(void);
+
+void terminal_at_restore(void (*undo)(void))
+{
+    undo_more = undo;
+}
+
 void terminal_restore(void)
 {
+    if (undo_more)
+        undo_more();
     if (is_raw)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
     is_raw = false;

@@ -12,6 +12,8 @@ void terminal_size(uint16_t *rows, uint16_t *cols);
 // No echo, no line editing, no signals from keys; undone by terminal_restore (also at exit).
 void terminal_raw(void);
 void terminal_restore(void);
+// What else is undone then.
+void terminal_at_restore(void (*undo)(void));
 bool terminal_colour(int fd); // a terminal, and NO_COLOR is not set
 
 // Keys that were read together with Ctrl-], so before the prompt stood. -1: none.

@@ -36,6 +36,7 @@ static const char head[] =
     "usage: kmon qemu [OPTION ...] [VERB ...]           boots a machine, does VERB, powers it off\n"
     "       kmon connect unix:PATH|pty:DEVICE [VERB ...]  on a kernel that runs\n"
     "       kmon VERB ...                               on the line that another kmon shares\n"
+    "       kmon --dump FILE eval|run|exec ...          on what `kmon dump -o FILE` kept, offline\n"
     "       kmon help [VERB]\n"
     "\n";
 
@@ -126,7 +127,7 @@ static int run_completion(struct console *c, const struct options *o)
     puts(
         "'\n"
         "    case $prev in\n"
-        "    --kernel|--initrd|--disk|--share|-o) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+        "    --kernel|--initrd|--disk|--share|--dump|-o) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
         "    --smp) COMPREPLY=($(compgen -W '1 2 3 4 5 6 7 8' -- \"$cur\")); return ;;\n"
         "    --mem|--append|--qemu|--timeout|-n|--until) return ;;\n"
         "    connect) COMPREPLY=($(compgen -W 'unix: pty:' -- \"$cur\")); return ;;\n"
@@ -139,7 +140,7 @@ static int run_completion(struct console *c, const struct options *o)
         "        case ${COMP_WORDS[1]} in\n"
         "        qemu) words=\"$words $machine\" ;;\n"
         "        connect) ;;\n"
-        "        *) words=\"qemu connect $words\" ;;\n"
+        "        *) words=\"qemu connect --dump $words\" ;;\n"
         "        esac ;;");
     verb_each(add_options, stdout);
     puts("    esac\n"

@@ -19,9 +19,10 @@ struct verb_option {
 
 struct options {
     struct machine machine;
-    enum { ON_SHARED, ON_LINE, ON_QEMU } on;
-    const char *address; // ON_LINE; ON_SHARED: the socket of the kmon that has the line
-    const char *share;   // socket to share the line on; NULL: it is not shared
+    enum { ON_SHARED, ON_LINE, ON_QEMU, ON_DUMP } on;
+    const char
+        *address; // ON_LINE; ON_SHARED: the socket of the kmon that has the line; ON_DUMP: file
+    const char *share; // socket to share the line on; NULL: it is not shared
     const struct verb *verb;
     char **args; // behind the verb
     int nargs;

@@ -39,7 +39,7 @@ static struct lua_limits limits;
 static void *heap;
 
 static uint8_t request[RPC_MESSAGE], reply[RPC_MESSAGE], outgoing[RPC_MESSAGE];
-static size_t reply_len;
+static size_t reply_len, outgoing_len;
 static struct rpc_once once;
 static uint64_t next_call;
 static bool calling;     // a script waits for the host's answer
@@ -103,8 +103,19 @@ static long next_return(struct rpc_head *head, uint32_t ms)
             continue;
         if (head->kind == RPC_RETURN)
             return n;
-        if (head->kind == RPC_REQUEST && rpc_once_begin(&once, head->id) == RPC_BUSY)
+        if (head->kind != RPC_REQUEST)
+            continue;
+        switch (rpc_once_begin(&once, head->id)) {
+        case RPC_BUSY:
             refuse_busy(head->id);
+            break;
+        case RPC_DROP: // the host missed something: perhaps what it is being asked
+            if (calling)
+                fiber_await(&fiber, link_send, WIRE_RPC, outgoing, outgoing_len);
+            break;
+        default:
+            break;
+        }
     }
 }
 
@@ -200,6 +211,7 @@ static int on_call(lua_State *L, const char *op)
     cbor_close(&o, at, n);
     if (!cbor_fits(&o))
         return luaL_error(L, "host.%s: the arguments are too large", op);
+    outgoing_len = o.len;
     if (fiber_await(&fiber, link_send, WIRE_RPC, outgoing, o.len) < 0)
         return luaL_error(L, "host.%s: no host listens", op);
     struct rpc_head head = {.id = call};

@@ -152,6 +152,7 @@ static void take_frame(struct wire_rx *rx)
         return;
     }
     rx->frames++;
+    rx->heard_ms = rx->now_ms;
     if (frame.type == WIRE_NOW && frame.chan == WIRE_CONTROL)
         take_control(rx, &frame);
     else if (frame.type == WIRE_DATA || frame.type == WIRE_LAST)
@@ -181,11 +182,13 @@ static void mux_byte(struct wire_rx *rx, uint8_t byte)
 
 void wire_rx_byte(struct wire_rx *rx, uint8_t byte, uint64_t now_ms)
 {
-    rx->heard_ms = now_ms;
-    if (rx->mux)
+    rx->now_ms = now_ms;
+    if (rx->mux) {
         mux_byte(rx, byte);
-    else
-        plain_byte(rx, byte);
+        return;
+    }
+    rx->heard_ms = now_ms;
+    plain_byte(rx, byte);
 }
 
 uint64_t wire_rx_deadline(const struct wire_rx *rx)

@@ -36,7 +36,8 @@ struct wire_rx {
     uint32_t held;  // bytes in buf
     uint8_t buf[WIRE_FRAME];
     struct wire_hello hello; // of this session
-    uint64_t heard_ms;       // when a byte came last
+    uint64_t now_ms;         // of the last byte
+    uint64_t heard_ms;       // when a byte came last; in MUX, a frame: who types there is no host
     uint64_t frames, bad_frames;
 };
 

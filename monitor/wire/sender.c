@@ -24,6 +24,8 @@ void wire_sender_reset(struct wire_sender *s)
     s->filled = s->sent = 0;
     s->going_back = false;
     s->room = 0;
+    s->backoff = 0;
+    s->advanced = false;
 }
 
 bool wire_sender_put(struct wire_sender *s, enum wire_channel chan, bool last, const void *data,
@@ -99,8 +101,10 @@ void wire_sender_ack(struct wire_sender *s, const struct wire_ack *ack)
     s->sent = s->sent > done ? s->sent - done : 0;
     s->room = ack->room;
     // A gap is reported once per frame behind it: only the first report moves us back.
-    if (done)
+    if (done) {
         s->going_back = false;
+        s->advanced = true;
+    }
     if (ack->gap && s->sent && !s->going_back) {
         send_again(s);
         s->going_back = true;
@@ -109,13 +113,19 @@ void wire_sender_ack(struct wire_sender *s, const struct wire_ack *ack)
 
 uint64_t wire_sender_deadline(const struct wire_sender *s)
 {
-    return s->sent ? s->sent_ms + WIRE_RESEND_MS : UINT64_MAX;
+    return s->sent ? s->sent_ms + ((uint64_t)WIRE_RESEND_MS << s->backoff) : UINT64_MAX;
 }
 
 void wire_sender_tick(struct wire_sender *s, uint64_t now_ms)
 {
-    if (now_ms >= wire_sender_deadline(s))
+    if (s->advanced) {
+        s->advanced = false;
+        s->backoff = 0;
+        s->sent_ms = now_ms;
+    } else if (now_ms >= wire_sender_deadline(s)) {
         send_again(s);
+        s->backoff += s->backoff < WIRE_BACKOFF;
+    }
 }
 
 bool wire_sender_idle(const struct wire_sender *s)

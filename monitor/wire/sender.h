@@ -9,12 +9,17 @@
 #include "wire/frame.h"
 #include "wire/ring.h"
 
-enum { WIRE_WINDOW = 16, WIRE_RESEND_MS = 1000 };
+// WIRE_RESEND_MS: without an ACK that says something new; doubled each time, WIRE_BACKOFF times at most.
+// A busy machine may take its bytes much more slowly than they are sent: what is repeated too early
+// stands in the way of what it repeats.
+enum { WIRE_WINDOW = 16, WIRE_RESEND_MS = 1000, WIRE_BACKOFF = 3 };
 
 struct wire_sender {
     struct wire_ring tty, messages;
     uint8_t base;          // oldest sequence number not acknowledged
     unsigned filled, sent; // of the window: frames in it, frames sent
+    bool advanced;         // something was acknowledged since the last tick
+    unsigned backoff;      // how often the resend time is doubled
     bool going_back;       // a gap was reported and the window is being sent again
     uint32_t room;         // from the last ACK
     uint64_t sent_ms;      // when the oldest one was sent last

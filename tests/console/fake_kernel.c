@@ -2,9 +2,13 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET [plain | bad-version | silent | reboot]
+//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale]
 //
+// stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
+// ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
 // It serves one connection and ends with it.
+#include "fake_line.h"
+
 #include "wire/rpc.h"
 #include "wire/rx.h"
 #include "wire/tx.h"
@@ -28,7 +32,8 @@ static size_t message_n, tty_n, line_n;
 static char tty_out[1 << 20], line[8192];
 static const char *mode = "";
 static int line_fd, shell_in, shell_out;
-static bool interrupted, waiting;
+static bool interrupted, waiting, bad_line;
+static uint64_t muted_ms, hellos;
 static uint64_t waiting_id, boot = 1;
 static struct rpc_once once;
 static struct cbor_out reply;
@@ -46,8 +51,12 @@ static void flush(void)
     uint8_t buf[4096];
     size_t n;
 
+    if (muted_ms)
+        return;
     while ((n = wire_tx_pull(&tx, buf, sizeof buf)) > 0)
-        if (write(line_fd, buf, n) != (ssize_t)n)
+        if (bad_line && tx.mux)
+            fake_line_write(line_fd, mode, buf, n);
+        else if (write(line_fd, buf, n) != (ssize_t)n)
             exit(0);
 }
 
@@ -323,7 +332,9 @@ static void evaluate(uint64_t id, struct cbor_in body)
     cbor_find_text(body, "mode", &how, &how_n);
     snprintf(code, sizeof code, "%.*s", (int)n, source);
     code[strcspn(code, "\n")] = 0;
-    if (strncmp(code, "return not not (", 16) == 0)
+    if (strcmp(mode, "stubborn") == 0)
+        wait_for(id);
+    else if (strncmp(code, "return not not (", 16) == 0)
         evaluate_condition(id, code + 16);
     else if (how_n == 4 && memcmp(how, "json", 4) == 0)
         json_reply(id);
@@ -347,6 +358,14 @@ static void evaluate(uint64_t id, struct cbor_in body)
         wait_for(id);
     else if (strcmp(code, "length") == 0) {
         snprintf(code, sizeof code, "%zu", n);
+        text_reply(id, "text", code);
+    } else if (strcmp(code, "long") == 0) {
+        memset(code, 'x', sizeof code - 1);
+        code[sizeof code - 1] = 0;
+        text_reply(id, "text", code);
+    } else if (strcmp(code, "count") == 0) {
+        static unsigned times;
+        snprintf(code, sizeof code, "%u", ++times);
         text_reply(id, "text", code);
     } else if (strcmp(code, "tap") == 0) {
         evaluate_tap(id);
@@ -452,6 +471,8 @@ static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8
         exit(9);
     memcpy(message + message_n, data, n);
     message_n += n;
+    if (strcmp(mode, "mute") == 0 && !muted_ms)
+        muted_ms = now_ms();
     if (last) {
         take_message();
         message_n = 0;
@@ -477,6 +498,7 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
     struct cbor_out o = {info, sizeof info, 0};
 
     (void)ctx;
+    hellos++;
     if (strcmp(mode, "silent") == 0)
         return;
     if (fresh)
@@ -500,7 +522,9 @@ static void on_plain(void *ctx)
 static void on_interrupt(void *ctx)
 {
     (void)ctx;
-    if (waiting)
+    if (waiting && strcmp(mode, "stubborn") == 0)
+        json_reply(waiting_id);
+    else if (waiting)
         fail(waiting_id, "interrupted", "interrupted", NULL, 0);
     waiting = false;
 }
@@ -508,6 +532,21 @@ static void on_interrupt(void *ctx)
 static const struct wire_sink sink = {on_tty,   on_message, on_room,      on_ack,
                                       on_hello, on_plain,   on_interrupt, on_interrupt};
 static const struct wire_tx_sources sources = {pull_tty, pull_nothing};
+
+// A kernel that is plain again would take a frame for keys.
+static void take_line(const uint8_t *data, size_t n)
+{
+    uint64_t others = rx.frames - hellos;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(mode, "plain") == 0)
+            on_tty(NULL, &data[i], 1);
+        else
+            wire_rx_byte(&rx, data[i], now_ms());
+    }
+    if (muted_ms && now_ms() > muted_ms + 4500 && rx.frames - hellos != others)
+        exit(0);
+}
 
 static void serve(void)
 {
@@ -530,12 +569,7 @@ static void serve(void)
             ssize_t n = read(line_fd, buf, sizeof buf);
             if (n <= 0)
                 exit(0);
-            for (ssize_t i = 0; i < n; i++) {
-                if (strcmp(mode, "plain") == 0)
-                    on_tty(NULL, &buf[i], 1);
-                else
-                    wire_rx_byte(&rx, buf[i], now_ms());
-            }
+            take_line(buf, (size_t)n);
         }
         wire_rx_tick(&rx, now_ms());
     }
@@ -550,9 +584,12 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     mode = argc > 2 ? argv[2] : "";
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", argv[1]);
-    unlink(argv[1]);
-    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0)
+    bad_line = *mode && strstr("twice gaps late stale", mode);
+    // The name appears when somebody listens.
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s~", argv[1]);
+    unlink(addr.sun_path);
+    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0 ||
+        rename(addr.sun_path, argv[1]) < 0)
         return 1;
     wire_ring_init(&messages, messages_memory, sizeof messages_memory);
     wire_ring_init(&events, events_memory, sizeof events_memory);

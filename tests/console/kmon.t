@@ -31,6 +31,17 @@ my @bad = (
     ['--frob', 2, 'kmon knows no option --frob'],
     ["eval 1", 3, "cannot connect to $dir/none"],
     ["--share $dir/x eval 1", 2, '--share goes with'],
+    ["dump", 2, 'dump needs -o FILE'],
+    ["dump -o $dir/file", 3, 'cannot connect'],
+    ['dump -o /no/such/file', 2, 'cannot write /no/such/file: No such file'],
+    ['--dump', 2, 'needs a value'],
+    ['--dump /no/such eval 1', 2, 'cannot read /no/such'],
+    ['--dump /no/such', 2, 'tty needs a kernel'],
+    ['qemu --dump x eval 1', 2, 'knows no option --dump'],
+    ['top -n x', 2, '-n is a number of seconds'],
+    ['top --filter ' . 'x' x 40, 2, 'at most 39 characters'],
+    ["top --filter '\t'", 2, 'printable ASCII'],
+    ['top now', 2, 'one too many'],
     ['help frob', 2, 'is no verb'],
     ['help eval exec', 2, 'one too many'],
     ['completion zsh', 2, 'one too many'],
@@ -89,7 +100,66 @@ for my $words ('--help', 'help') {
     my @usage = run_line($words);
     is($usage[0], 0, "$words: exit 0");
     like($usage[1], qr/^usage: kmon/, "$words: the usage on stdout");
-    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion eval exec help run serve sh transcript tty watch);
+    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion dump eval exec help run serve sh top transcript tty watch);
+}
+
+# What bash offers at the last word, in the order of the alphabet.
+sub completed {
+    my $words = join ' ', map { "'$_'" } 'kmon', @_;
+    my $script = "source <($kmon completion); COMP_WORDS=($words); COMP_CWORD=" . @_ . '; _kmon; echo "${COMPREPLY[*]}"';
+    open my $bash, '-|', 'bash', '-c', $script or die;
+    return join ' ', sort grep { $_ ne '--' } split ' ', scalar <$bash> // '';
+}
+
+# ---- what is said of the verbs: the manual page and the completion know the same ones
+{
+    my $page = do { open my $f, '<', 'host-console/kmon.1' or die; local $/; <$f> };
+    my $usage = (run_line('help'))[1];
+    my ($table) = $usage =~ /^verbs\n((?:  .*\n)+)/m;
+    my @verbs = $table =~ /^  (\w+)/mg;
+    my ($section) = $page =~ /^\.Sh VERBS\n(.*?)^\.Sh/ms;
+    is(join(' ', $section =~ /^\.It Cm (\w+)/mg), "@verbs", 'kmon.1 has the verbs of the table, in order');
+    for my $verb (@verbs) {
+        my ($item) = $section =~ /^(\.It Cm $verb\b.*?)(?=^\.It|\z)/ms;
+        my $known = join ' ', (run_line("help $verb"))[1] =~ /^      -(\S+)/mg;
+        my %said = map { $_ => 1 } ($item =~ /^(.*)/)[0] =~ /Fl (\S+)/g;
+        is(join(' ', sort keys %said), join(' ', sort split ' ', $known), "kmon.1: the options of $verb");
+        my $words = completed($verb, '-');
+        like($words, qr/(^|\s)-$_\b/, "completion: -$_ of $verb") for split ' ', $known;
+    }
+    my %common = map { $_ => 1 } $usage =~ /--([a-z]+)/g;
+    my ($options) = $page =~ /^\.Sh OPTIONS\n(.*?)^\.Sh/ms;
+    my %described = map { $_ => 1 } map { /Fl -([a-z]+)/g } $options =~ /^\.It (.*)/mg;
+    is(join(' ', sort keys %described), join(' ', sort keys %common), 'kmon.1 has the options of the usage');
+    is(completed('qemu', '--'), join(' ', sort map { "--$_" } grep { $_ ne 'dump' } keys %common), 'so has the completion');
+    is(join(' ', $page =~ /^\.It (\d+)$/mg), '0 1 2 3 4 5 6 7 130', 'kmon.1 has the exit codes');
+    is(`groff -ww -mandoc -Tutf8 -z host-console/kmon.1 2>&1`, '', 'kmon.1 has no warnings');
+    is(join(' ', grep { !/^-/ } split ' ', completed('')), join(' ', sort @verbs, qw(qemu connect)), 'completion has the verbs');
+    is(completed('--d'), '--dump', 'and what stands before one');
+    is(completed('ev'), 'eval', 'and completes one');
+    is(completed('qemu', '--sm'), '--smp', 'as an option of the machine');
+    is(completed('qemu', '--smp', '2', 'eval', '--js'), '--json', 'and of a verb behind it');
+}
+
+# ---- a dump that is none, or not all of one
+{
+    my @got = kmon("dump -o $dir/dumped");
+    is("$got[0] $got[1]", '6 ', 'a dump without an end: exit 6');
+    is($got[2], "kmon: a part of the dump was lost on the line\n", 'is refused');
+    ok(!-e "$dir/dumped", 'and not kept');
+}
+
+# ---- ^C while a request runs that ends all the same
+for (['top', 'top was open'], ['watch --json 1', 'watching'], ['watch --until 1 error', 'watching']) {
+    my ($verb, $doing) = @$_;
+    my $fake_pid = start_fake('stubborn');
+    my $pid = start("connect unix:$socket --timeout 4 $verb </dev/null");
+    pause(0.7);
+    kill 'INT', $pid;
+    ends($pid, 130, "$verb: ends with 130");
+    is(text_of('err'), "kmon: interrupted while $doing\n", 'and says so');
+    kill 'KILL', $fake_pid;
+    waitpid $fake_pid, 0;
 }
 
 # ---- requests
@@ -178,6 +248,16 @@ case('eval 1+1', 6, '', qr/\Akmon: the kernel speaks version 99/, 'bad-version')
 case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'silent');
 case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'plain');
 case('--timeout 5 eval hang', 6, '', qr/\Akmon: the kernel was booted anew\n\z/, 'reboot');
+# ---- a bad line: what is asked is done once, what is shown is right or the loss is told
+my $told = qr/\A(kmon: a part of the output was lost on the line\n)+\z/;
+case('sh "seq 1 5000"', 0, join('', map { "$_\n" } 1 .. 5000), '', 'twice');
+case('eval long', 0, 'x' x 4095 . "\n", '', 'twice');
+for my $mode ('gaps', 'late') {
+    case("eval count", 0, "1\n", $told, $mode);
+    case("eval long", 0, 'x' x 4095 . "\n", $told, $mode);
+}
+case('eval count', 0, "1\n", $told, 'stale');
+case('--timeout 8 eval hang', 4, '', qr/\Akmon: timeout while the script ran\n\z/, 'mute');
 {
     my $pid = start_fake();
     my $child = fork // die;

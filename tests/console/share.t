@@ -33,6 +33,21 @@ sub client {
     return $got[2];
 }
 
+# The kernel's answer and a client's next HELLO come at once: the client is told of one session, not of two.
+push @fakes, start_fake();
+kill 'STOP', $fakes[0];
+$serving = start("connect unix:$socket serve", '-serve');
+pause(0.01) until -S $shared;
+my $early = start('eval 1+1', '-early');
+pause(0.6);
+kill 'STOP', $serving;
+kill 'CONT', $fakes[0];
+pause(0.6);
+kill 'CONT', $serving;
+ends($early, 0, 'a client that was there before the kernel') or diag text_of('err-early');
+is(text_of('out-early'), "2\n", 'has its answer');
+stop();
+
 serve();
 client('eval 1+1', 0, "2\n", 'one client');
 client("connect unix:$shared eval 1+1", 0, "2\n", 'by its address');

@@ -15,7 +15,7 @@ my $fake = "$dir/fake_kernel";
 $ENV{TIDEPOOL_LINE} = "$dir/none";
 $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 system("gcc -g -Wall -Wextra -Werror -std=gnu11 -fsanitize=address,undefined -Imonitor "
-       . "tests/console/fake_kernel.c monitor/wire/*.c -o $fake") == 0
+       . "tests/console/fake_kernel.c tests/console/fake_line.c monitor/wire/*.c -o $fake") == 0
     or BAIL_OUT('the fake kernel does not build');
 
 sub pause { select undef, undef, undef, $_[0] }
@@ -33,7 +33,7 @@ sub start_fake {
 # Runs kmon with a shell line behind "connect ADDR"; status, stdout, stderr.
 sub run_line {
     my ($line) = @_;
-    my $status = system("timeout 20 $kmon >$dir/out 2>$dir/err $line\n");
+    my $status = system("timeout " . ($ENV{LIMIT} // 20) . " $kmon >$dir/out 2>$dir/err $line\n");
     my @text = map { open my $f, '<', "$dir/$_" or die; local $/; scalar <$f> // '' } 'out', 'err';
     return ($status >> 8, @text);
 }

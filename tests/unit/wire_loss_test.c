@@ -269,6 +269,45 @@ static void a_key_overtakes_a_message_without_room(void **state)
     assert_false(wire_sender_idle(&sender));
 }
 
+// When the window is sent again unless an ACK comes; the line is silent meanwhile.
+static uint64_t resent_after(uint64_t from)
+{
+    uint8_t buf[WIRE_FRAME];
+    uint64_t resent = sender.resent;
+
+    for (now = from; sender.resent == resent; now += 10)
+        wire_sender_tick(&sender, now);
+    now -= 10;
+    while (wire_sender_pull(&sender, buf, now))
+        ;
+    return now - from;
+}
+
+// A kernel that is slow is not sent more and more of the same.
+static void repetitions_become_rare_until_something_arrives(void **state)
+{
+    uint8_t buf[WIRE_FRAME];
+    struct wire_ack ack = {1, 0, KERNEL_ROOM};
+
+    (void)state;
+    connect(0);
+    assert_true(wire_sender_put(&sender, WIRE_TTY, true, "ab", 2));
+    assert_true(wire_sender_put(&sender, WIRE_TTY, true, "cd", 2));
+    while (wire_sender_pull(&sender, buf, now))
+        ;
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(resent_after(now),
+                         WIRE_RESEND_MS << (i < WIRE_BACKOFF ? i : WIRE_BACKOFF));
+    // The first of the two is acknowledged: the other one has a whole second from now on, then two.
+    wire_sender_ack(&sender, &ack);
+    assert_int_equal(resent_after(now + 500), WIRE_RESEND_MS);
+    assert_int_equal(resent_after(now), 2 * WIRE_RESEND_MS);
+    ack.next = 2;
+    wire_sender_ack(&sender, &ack);
+    assert_int_equal(wire_sender_deadline(&sender), UINT64_MAX);
+    assert_true(wire_sender_idle(&sender));
+}
+
 static void losses_to_the_host_show_in_the_numbers(void **state)
 {
     (void)state;
@@ -325,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(everything_arrives_once_in_order),
         T(a_key_overtakes_a_message_without_room),
+        T(repetitions_become_rare_until_something_arrives),
         T(losses_to_the_host_show_in_the_numbers),
         T(script_and_program_share_the_line),
         T(plain_output_is_raw),

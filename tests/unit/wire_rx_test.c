@@ -312,6 +312,25 @@ static void keep_alive_ends_mux(void **state)
     assert_true(rx.mux);
 }
 
+// A person who types at a line whose console was killed speaks no frames: it is theirs in time all the same.
+static void typing_keeps_no_session_alive(void **state)
+{
+    uint64_t now;
+
+    (void)state;
+    say_hello(1, 1000);
+    for (now = 1010; rx.mux; now += 10) {
+        feed("\rls \0", 5, now);
+        wire_rx_tick(&rx, now);
+        assert_true(now <= 6000);
+    }
+    assert_int_equal(now - 10, 6000);
+    assert_int_equal(seen.plains, 1);
+    assert_int_equal(seen.tty_n, 0);
+    feed("ls\r", 3, now);
+    assert_int_equal(seen.tty_n, 3);
+}
+
 static void another_nonce_is_another_session(void **state)
 {
     (void)state;
@@ -340,6 +359,7 @@ int main(void)
         T(damage_is_reported_and_followed_by_resync),
         T(control_messages),
         T(keep_alive_ends_mux),
+        T(typing_keeps_no_session_alive),
         T(another_nonce_is_another_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// What a frame of top says; see the header.
+#include "top.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE = 512, BAR = 24 };
+
+static int64_t number(const json_t *o, const char *name)
+{
+    return json_integer_value(json_object_get(o, name));
+}
+
+static const char *word(const json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+
+    return s ? s : "";
+}
+
+static unsigned count(const json_t *look, const char *name)
+{
+    return (unsigned)json_array_size(json_object_get(look, name));
+}
+
+// ---- history
+
+static char busy_letter(int64_t busy, int64_t all)
+{
+    static const char letters[] = " .:-=+*#";
+
+    if (all <= 0 || busy <= 0)
+        return ' ';
+    return letters[busy >= all ? 7 : busy * 7 / all];
+}
+
+void top_take(struct top *t, const json_t *look)
+{
+    int64_t now = number(look, "ns");
+    unsigned tasks = count(look, "tasks");
+
+    for (unsigned i = 0; i < TOP_HARTS && i < count(look, "harts"); i++) {
+        const json_t *h = json_array_get(json_object_get(look, "harts"), i);
+        int64_t idle = number(h, "idle_ns"), all = now - t->ns;
+        memmove(t->history[i], t->history[i] + 1, TOP_HISTORY - 1);
+        t->history[i][TOP_HISTORY - 1] =
+            t->looks ? busy_letter(all - (idle - t->idle_ns[i]), all) : ' ';
+        t->idle_ns[i] = idle;
+    }
+    if (t->selected >= tasks)
+        t->selected = tasks ? tasks - 1 : 0;
+    t->chosen = number(json_array_get(json_object_get(look, "tasks"), t->selected), "id");
+    t->ns = now;
+    t->looks++;
+}
+
+// ---- lines
+
+struct frame {
+    const struct top *t;
+    unsigned row, last; // rows below `last` are free
+    void (*show)(unsigned row, const char *text, bool bright, void *arg);
+    void *arg;
+};
+
+static void add(struct frame *f, bool bright, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void add(struct frame *f, bool bright, const char *fmt, ...)
+{
+    char text[LINE];
+    va_list ap;
+
+    if (f->row >= f->last)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+            *p = '?'; // a name may hold anything
+    if (f->t->cols < sizeof text)
+        text[f->t->cols] = 0;
+    f->show(f->row++, text, bright, f->arg);
+}
+
+static void bar(char out[BAR + 1], int64_t part, int64_t all)
+{
+    int full = all > 0 ? (int)(part * BAR / all) : 0;
+
+    for (int i = 0; i < BAR; i++)
+        out[i] = i < full || (i == 0 && part > 0) ? '#' : '.';
+    out[BAR] = 0;
+}
+
+static void draw_harts(struct frame *f, const json_t *look)
+{
+    unsigned width = f->t->cols > 60 ? f->t->cols - 40 : 20;
+
+    width = width < TOP_HISTORY ? width : TOP_HISTORY;
+    for (unsigned i = 0; i < TOP_HARTS && i < count(look, "harts"); i++) {
+        const json_t *h = json_array_get(json_object_get(look, "harts"), i);
+        const char *past = f->t->history[i] + TOP_HISTORY - width;
+        char line[TOP_HISTORY + 1];
+        for (unsigned j = 0; j < width; j++)
+            line[j] = past[j] ? past[j] : ' ';
+        line[width] = 0;
+        add(f, false, "hart %u [%s] %-16.16s %d queued", i, line,
+            json_is_true(json_object_get(h, "idle")) ? "asleep" : word(h, "current"),
+            (int)number(h, "queued"));
+    }
+}
+
+static void draw_tasks(struct frame *f, const json_t *look)
+{
+    add(f, true, "  %5s %-22s %-10s %4s %8s  awaits, the innermost first", "pid", "task", "state",
+        "hart", "polls");
+    // The selected one stays in sight.
+    unsigned room = f->last > f->row ? f->last - f->row : 0;
+    unsigned from = room && f->t->selected >= room ? f->t->selected - room + 1 : 0;
+    for (unsigned i = from; i < count(look, "tasks"); i++) {
+        const json_t *t = json_array_get(json_object_get(look, "tasks"), i);
+        int depth = 2 * (int)number(t, "depth");
+        char name[48];
+        snprintf(name, sizeof name, "%*s%s", depth < 16 ? depth : 16, "", word(t, "name"));
+        add(f, i == f->t->selected, "%c %5d %-22.22s %-10.10s %4d %8lld  %s",
+            i == f->t->selected ? '>' : ' ', (int)number(t, "pid"), name, word(t, "state"),
+            (int)number(t, "hart"), (long long)number(t, "polls"), word(t, "chain"));
+    }
+}
+
+static void draw_maps(struct frame *f, const json_t *look)
+{
+    add(f, true, "address space of %s", word(look, "chosen"));
+    if (count(look, "maps") == 0)
+        add(f, false, "  it has none: a kernel task");
+    for (unsigned i = 0; i < count(look, "maps"); i++) {
+        const json_t *m = json_array_get(json_object_get(look, "maps"), i);
+        char there[BAR + 1];
+        bar(there, number(m, "resident"), number(m, "pages"));
+        add(f, false, "  %11s-%-11s %s [%s] %6lld of %-8lld %s", word(m, "lo"), word(m, "hi"),
+            word(m, "perm"), there, (long long)number(m, "resident"), (long long)number(m, "pages"),
+            word(m, "kind"));
+    }
+}
+
+static void draw_queues(struct frame *f, const json_t *look)
+{
+    add(f, true, "  %-10s %-*s %9s %6s %10s %10s", "queue", BAR + 2, "in flight", "of", "held",
+        "done", "kicks");
+    for (unsigned i = 0; i < count(look, "queues"); i++) {
+        const json_t *q = json_array_get(json_object_get(look, "queues"), i);
+        char used[BAR + 1];
+        bar(used, number(q, "in_flight"), number(q, "size"));
+        add(f, false, "  %-10s [%s] %3d of %3d %6d %10lld %10lld", word(q, "name"), used,
+            (int)number(q, "in_flight"), (int)number(q, "size"), (int)number(q, "held"),
+            (long long)number(q, "completions"), (long long)number(q, "kicks"));
+    }
+}
+
+static void draw_head(struct frame *f, const json_t *look)
+{
+    add(f, true, "tidepool %.3f s  %u harts  %lld tasks  mode %s", (double)f->t->ns / 1e9,
+        count(look, "harts"), (long long)number(look, "total"), word(look, "mode"));
+    draw_harts(f, look);
+    add(f, false, "monitor: this look took %.2f ms of its hart; its heap %lld of %lld KiB",
+        (double)number(look, "cost_ns") / 1e6, (long long)number(look, "used") / 1024,
+        (long long)number(look, "size") / 1024);
+}
+
+void top_draw(const struct top *t, const json_t *look,
+              void (*show)(unsigned row, const char *text, bool bright, void *arg), void *arg)
+{
+    static void (*const views[TOP_VIEWS])(struct frame *, const json_t *) = {draw_tasks, draw_maps,
+                                                                             draw_queues};
+    struct frame f = {t, 0, t->rows > 1 ? t->rows - 1 : t->rows, show, arg};
+
+    if (!t->bare)
+        draw_head(&f, look);
+    views[t->view](&f, look);
+    if (t->rows < 2 || t->bare || t->paper)
+        return;
+    f.row = t->rows - 1;
+    f.last = t->rows;
+    if (t->typing || t->filter[0])
+        add(&f, true, "filter: %s%s", t->filter, t->typing ? "_" : "   (Esc: none)");
+    else
+        add(&f, true, "1 tasks  2 map  3 queues  up, down: choose  /: filter  q: end");
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// The line from the fake kernel to kmon, when it is a bad one.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// data: any part of a stream of frames. how: "twice", each frame comes so; "gaps", each fifth one with a number is missing at first;
+// "late", it comes behind the next ones; "stale", one of another session stands behind the first one.
+void fake_line_write(int fd, const char *how, const uint8_t *data, size_t n);

@@ -232,6 +232,14 @@ int fd_replace(struct fd_table *table, struct file *file, uint32_t fd, uint64_t 
     return r;
 }
 
+bool fd_is(struct fd_table *table, int32_t fd, const struct file *file)
+{
+    spin_lock(&table->lock);
+    bool is = (uint32_t)fd < table->capacity && table->file[fd] == file;
+    spin_unlock(&table->lock);
+    return is;
+}
+
 int fd_get_cloexec(struct fd_table *table, int32_t fd)
 {
     int r = -EBADF;

@@ -94,6 +94,7 @@ struct file *fd_get(struct fd_table *table, int32_t fd);
 // -ENOMEM (the reference stays the caller's).
 int fd_install(struct fd_table *table, struct file *file, uint32_t from, uint64_t limit,
                bool cloexec);
+bool fd_is(struct fd_table *table, int32_t fd, const struct file *file); // fd is still that file's
 // Takes fd out of the table: the file with its reference, or NULL.
 struct file *fd_remove(struct fd_table *table, int32_t fd);
 // dup3: at exactly `fd`; *old is what was there (the caller puts it), may be NULL.

@@ -94,11 +94,26 @@ void locks_release_slow(struct vnode *v, const void *owner)
     spin_unlock(&lock_lock);
 }
 
-// Sets or clears (type F_UNLCK) *want; waits when asked to. 0, -EAGAIN, -ENOMEM, -ERESTARTSYS.
-ASYNC_DECL(lock_set, struct vnode *v; const struct file_lock *want; bool wait;);
-ASYNC(lock_set, struct waiter w; struct file_lock *record; struct file_lock *spare; long r;)
+// Lock held. The record is the first of its vnode. A descriptor that was closed meanwhile has taken the locks of its table
+// along, and this one came too late for that: then it is taken back.
+static bool stays(struct fd_table *table, int32_t fd, struct file *file,
+                  const struct file_lock *record)
+{
+    fence_full(); // with the one in locks_release
+    if (record->flock || fd_is(table, fd, file))
+        return true;
+    file->vnode->locks = record->next;
+    return false;
+}
+
+// Sets or clears (type F_UNLCK) *want; waits when asked to. fd: of file, unless want->flock. 0, -EAGAIN, -EBADF, -ENOMEM,
+// -ERESTARTSYS.
+ASYNC_DECL(lock_set, struct file *file; int32_t fd; const struct file_lock *want; bool wait;);
+ASYNC(lock_set, struct waiter w; struct vnode *v; struct file_lock *record; struct file_lock *spare;
+      long r;)
 {
     ASYNC_BEGIN(lock_set);
+    f->v = f->file->vnode;
     waiter_init(&f->w);
     f->record = kmalloc(sizeof *f->record);
     f->spare = kmalloc(sizeof *f->spare);
@@ -122,11 +137,14 @@ ASYNC(lock_set, struct waiter w; struct file_lock *record; struct file_lock *spa
         *f->record = *f->want;
         f->record->next = f->v->locks;
         f->v->locks = f->record;
-        f->record = NULL;
+        if (stays(t->thread->files, f->fd, f->file, f->record))
+            f->record = NULL;
+        else
+            f->r = -EBADF;
     }
     waitq_wake_all(&lock_waiters);
     spin_unlock(&lock_lock);
-    ASYNC_RETURN(0);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     waiter_finish(&lock_lock, &lock_waiters, &f->w);
     kfree(f->record);
@@ -200,7 +218,7 @@ ASYNC(lock_fcntl, struct flock_k user; struct file_lock want; long r;)
     if ((f->want.type == F_RDLCK && !f->file->readable) ||
         (f->want.type == F_WRLCK && !f->file->writable) || (f->file->flags & O_PATH))
         ASYNC_RETURN(-EBADF);
-    AWAIT(f->r, lock_set, f->file->vnode, &f->want, f->cmd == F_SETLKW);
+    AWAIT(f->r, lock_set, f->file, f->fd, &f->want, f->cmd == F_SETLKW);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -225,7 +243,7 @@ ASYNC(lock_flock, struct file_lock want; long r;)
     default:
         ASYNC_RETURN(-EINVAL);
     }
-    AWAIT(f->r, lock_set, f->file->vnode, &f->want, !(f->operation & LOCK_NB));
+    AWAIT(f->r, lock_set, f->file, -1, &f->want, !(f->operation & LOCK_NB));
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -194,7 +194,7 @@ ASYNC_SYSCALL(sys_fcntl, struct file *file; long r;)
     if (f->a[1] == F_ADD_SEALS)
         AWAIT(f->r, memfd_seal, f->file, (uint32_t)f->a[2]);
     else
-        AWAIT(f->r, lock_fcntl, f->file, (uint32_t)f->a[1], f->a[2]);
+        AWAIT(f->r, lock_fcntl, f->file, (int32_t)f->a[0], (uint32_t)f->a[1], f->a[2]);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (f->file)

@@ -302,7 +302,7 @@ static long range(struct file *file, int cmd, int type, int64_t start, int64_t l
                   struct flock_user *out)
 {
     struct flock_user u = {.type = (int16_t)type, .start = start, .len = len};
-    long r = RUN(lock_fcntl, file, (uint32_t)cmd, (va_t)&u);
+    long r = RUN(lock_fcntl, file, 0, (uint32_t)cmd, (va_t)&u);
     if (out)
         *out = u;
     return r;
@@ -317,6 +317,8 @@ static void ranges(void **state)
     struct fd_table *owner[2] = {fd_table_new(), fd_table_new()}, *own = vfs_thread.files;
     struct file *file;
     assert_int_equal(v_open("/ranges", O_CREAT | O_RDWR, 0644, &file), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fd_install(owner[i], file_get(file), 0, 1, false), 0);
     for (int i = 0; i < 20000; i++) {
         int who = (int)vfs_random(2), type = (int)vfs_random(3);
         int64_t start = vfs_random(BYTES), len = 1 + vfs_random((unsigned)(BYTES - start));
@@ -338,6 +340,10 @@ static void ranges(void **state)
     assert_int_equal(range(file, F_SETLK, 9, 0, 1, NULL), -EINVAL);
     locks_release(file, owner[0]);
     locks_release(file, owner[1]);
+    assert_null(file->vnode->locks);
+    file_put(fd_remove(owner[0], 0)); // closed since the call began
+    assert_int_equal(range(file, F_SETLK, UNLOCK, 0, 1, NULL), 0);
+    assert_int_equal(range(file, F_SETLK, WR, 0, 1, NULL), -EBADF);
     assert_null(file->vnode->locks);
     vfs_thread.files = own;
     fd_table_put(owner[0]);

@@ -136,7 +136,7 @@ sub completed {
     is(`groff -ww -mandoc -Tutf8 -z host-console/kmon.1 2>&1`, '', 'kmon.1 has no warnings');
     is(join(' ', grep { !/^-/ } split ' ', completed('')), join(' ', sort @verbs, qw(qemu connect)), 'completion has the verbs');
     is(completed('--d'), '--dump', 'and what stands before one');
-    is(completed('ev'), 'eval', 'and completes one');
+    is(completed('eva'), 'eval', 'and completes one');
     is(completed('qemu', '--sm'), '--smp', 'as an option of the machine');
     is(completed('qemu', '--smp', '2', 'eval', '--js'), '--json', 'and of a verb behind it');
 }

@@ -88,7 +88,8 @@ static void hold_it(volatile int *wants)
 // The lock is had when the descriptor is closed already: nobody could ever let it go.
 static void test_close_meanwhile(void)
 {
-    volatile int *wants = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile int *wants =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_t thread;
 
     contended = open("contended", O_RDWR | O_CREAT, 0644);

@@ -52,8 +52,8 @@ static void park(void)
         store_release(shown, 0);
         fence_full();
     } while (stays(mine));
-    atomic_or32(&hart_self.ipi_pending,
-                later); // the next freeze may have asked already: IPI_PARK, too
+    // The next freeze may have asked already: IPI_PARK is among them.
+    atomic_or32(&hart_self.ipi_pending, later);
     csr_set(sip, SIP_SSIP);
     timers_run(); // sets the right one again
 }

@@ -10,6 +10,7 @@
 #include "lib/dt.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "lib/mix.h"
 #include "page/frame.h"
 
 #include <stdlib.h>
@@ -17,14 +18,10 @@
 static struct timer start_timer;
 static uint32_t every;
 
-// Splitmix64's finaliser (Steele and others 2014) of how many there were: the same ones in every run.
 static bool hit(void)
 {
     static uint32_t calls;
-    uint64_t x = atomic_add32(&calls, 1) + 1;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-    x = (x ^ x >> 27) * 0x94d049bb133111eb;
-    return (x ^ x >> 31) % every == 0;
+    return mix64(atomic_add32(&calls, 1) + 1) % every == 0;
 }
 
 static void hard_nomem_begin(struct timer *tm)

@@ -8,6 +8,7 @@
 #include "fs/proc.h"
 #include "lib/errno.h"
 #include "lib/init.h"
+#include "lib/mix.h"
 #include "page/frame.h"
 #include "task/thread.h"
 
@@ -46,15 +47,11 @@ static void fail_nth(struct task *t, uint32_t n)
     t->fail_nth = n;
 }
 
-// Splitmix64's finaliser (Steele and others 2014) of how many there were: the same draws in every run.
 void inject_birth(struct thread *th, const struct process *parent)
 {
     static uint32_t births;
-    uint64_t x = atomic_add32(&births, 1) + 1;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-    x = (x ^ x >> 27) * 0x94d049bb133111eb;
     if (parent->pid != 1)
-        th->task.kill_nth = (uint32_t)((x ^ x >> 31) % CANCEL_WITHIN) + 1;
+        th->task.kill_nth = (uint32_t)(mix64(atomic_add32(&births, 1) + 1) % CANCEL_WITHIN) + 1;
 }
 
 static long store_number(struct process *p, const char *text, uint32_t *n)

@@ -5,6 +5,7 @@
 #include "arch/atomic.h"
 #include "class/classes.h"
 #include "lib/errno.h"
+#include "lib/mix.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -17,13 +18,10 @@ void fault_dice_init(struct fault_dice *d, uint64_t seed, uint64_t every)
     *d = (struct fault_dice){.seed = seed, .every = every ? every : 1};
 }
 
-// Splitmix64 (Steele and others 2014).
 bool fault_dice_hit(struct fault_dice *d)
 {
     uint64_t x = d->seed + (atomic_add64(&d->thrown, 1) + 1) * 0x9e3779b97f4a7c15;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-    x = (x ^ x >> 27) * 0x94d049bb133111eb;
-    bool hit = (x ^ x >> 31) % d->every == 0;
+    bool hit = mix64(x) % d->every == 0;
     if (hit)
         atomic_add64(&d->hits, 1);
     return hit;

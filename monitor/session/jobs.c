@@ -103,8 +103,8 @@ static int k_every(lua_State *L)
         i++;
     if (i == JOBS)
         return luaL_error(L, "%d jobs are the most: stop one (k.stop)", JOBS);
-    uint64_t period = (uint64_t)llround(
-        seconds * 1e9); // a cast that is checked wants a function that is not there
+    // A cast that is checked wants a function that is not there.
+    uint64_t period = (uint64_t)llround(seconds * 1e9);
     uint32_t number = ++next_number;
     push_functions(L);
     lua_pushvalue(L, 2);

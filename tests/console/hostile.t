@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# A line that changes, drops, repeats and exchanges bytes and whole frames between kmon and the kernel, in a machine of 1, 2 and 4 harts (HARTS): no
-# request is carried out twice or half, what is shown of the terminal is right or marked as lost; and the line is plain again soon
-# after kmon was killed. SEED chooses the damage. TAP.
+# A line that changes, drops, repeats and exchanges bytes and whole frames between kmon and the kernel, in a machine of 1, 2 and 4
+# harts (HARTS): no request is carried out twice or half, what is shown of the terminal is right or marked as lost; and the line is
+# plain again soon after kmon was killed. SEED chooses the damage. TAP.
 use strict;
 use warnings;
 use IO::Handle;
@@ -79,6 +79,7 @@ sub relay {
     my @state = map { {every => $every, part => ''} } 0, 1;
     while (my $kmon = $listener->accept) {
         my @ends = ($kmon, $machine);
+        my $framed; # a HELLO that is damaged on a plain line is typed at the shell, and stands before what comes next
         TRAFFIC: while (1) {
             my $in = '';
             vec($in, fileno $_, 1) = 1 for @ends;
@@ -91,7 +92,8 @@ sub relay {
                     $state->{part} = '';
                 } elsif (vec $out, fileno $ends[$i], 1) {
                     sysread $ends[$i], $data, 4096 or last TRAFFIC;
-                    $data = damage($state, $data);
+                    $data = damage($state, $data) if $framed;
+                    $framed ||= $i == 1 && $data =~ /\0/;
                 }
                 syswrite $ends[1 - $i], $data if length $data;
             }
@@ -130,7 +132,8 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     open my $keys, '>', "$dir/keys" or die;
     $keys->autoflush;
     print $keys "i=0; while [ \$i -lt 3000 ]; do i=\$((i+1)); echo \"line \$i of the terminal\"; done\r";
-    for (my ($size, $since) = (0, time); time < $since + 4;) {
+    my $typed = time;
+    for (my ($size, $since) = (0, time); time < $since + 4 && time < $typed + 60;) {
         ($size, $since) = (-s "$dir/out-tty", time) if $size != -s "$dir/out-tty" || $size < 30000;
         pause(0.05);
     }

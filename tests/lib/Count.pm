@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use parent 'TAP::Harness';
 
-my $limit = 1200; # seconds; the longest takes a fifth of it
+my $limit = 1200; # seconds
 
 sub new {
     my ($class, $args) = @_;

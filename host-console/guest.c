@@ -101,8 +101,9 @@ int guest_start(struct console *c, struct guest_run *run, const char *command, s
     snprintf(run->begin, sizeof run->begin, "\nb%08x.%08x\n", id[0], id[1]);
     snprintf(run->end, sizeof run->end, "\ne%08x.%08x:", id[0], id[1]);
     snprintf(run->taken, sizeof run->taken, "\na%08x.%08x:", id[0], id[1]);
-    // ^U: half a line that stands there, of a person or of a HELLO that came too early, is no part of it.
-    bytes_add(&run->typing, "\25", 1);
+    // ^E ^U: half a line that stands there, of a person or of a HELLO that came too early, is no part of it. ^Q: output
+    // that was stopped goes on; an editor that takes the key itself takes it for a quote of the letter behind.
+    bytes_add(&run->typing, "\5\25\21", 3);
     bool whole = n <= PIECE_MAX / 2 && is_plain(command, n);
     for (size_t at = 0; !whole && at < n; number++)
         at += add_piece(&run->typing, command + at, n - at, id, number);

@@ -76,9 +76,12 @@ enum wire_control {
 // another session. Its raw bytes contain no zero: `salt` is chosen so that the CRC has none, all
 // other fields have the high bit set. So its stuffed form is exactly 00 code HELLO 00, in PLAIN
 // every byte but the variable ones is compared at once, and a user's typing is never withheld.
+// Nor is any byte of the CRC a control character, and hardly ever ASCII: a HELLO that comes before
+// the kernel listens is typed at the terminal, where ^S would stop the output, a quote wait for another, and ^A
+// put all that is typed behind it before what stands there.
 enum {
     WIRE_HELLO_HEAD = 0xa0, // version 2, NOW, control
-    WIRE_HELLO_SEQ = 1,
+    WIRE_HELLO_SEQ = 0x81,
     WIRE_NONCE = 5,
     WIRE_HELLO_PAYLOAD = 5 + WIRE_NONCE + 1 + 4 + 1,
     WIRE_HELLO_STUFFED = 1 + 2 + WIRE_HELLO_PAYLOAD + 4,

@@ -94,7 +94,7 @@ static void start_shell(void)
 static void run_line(void)
 {
     line[line_n] = 0;
-    if (strncmp(line, "\027\001HELLO", 7) == 0) { // nobody here understands it
+    if (strncmp(line, "\027HELLO", 6) == 0) { // nobody here understands it
         line_n = 0;
         return;
     }
@@ -117,6 +117,8 @@ static void on_tty(void *ctx, const uint8_t *data, size_t n)
         } else if (*data == '\r' || *data == '\n') {
             show("\n", 1);
             run_line();
+        } else if (*data == 005 || *data == 021) { // ^E, ^Q
+            continue;
         } else if (*data == 025) { // ^U
             line_n = 0;
         } else if (line_n < sizeof line - 1) {

@@ -79,7 +79,7 @@ sub relay {
     my @state = map { {every => $every, part => ''} } 0, 1;
     while (my $kmon = $listener->accept) {
         my @ends = ($kmon, $machine);
-        my $framed; # a HELLO that is damaged on a plain line is typed at the shell, and stands before what comes next
+        my $framed; # a HELLO that is damaged on a plain line is typed at the shell
         TRAFFIC: while (1) {
             my $in = '';
             vec($in, fileno $_, 1) = 1 for @ends;
@@ -131,7 +131,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     my $tty = start("connect unix:$socket tty <>$dir/keys", '-tty');
     open my $keys, '>', "$dir/keys" or die;
     $keys->autoflush;
-    print $keys "i=0; while [ \$i -lt 3000 ]; do i=\$((i+1)); echo \"line \$i of the terminal\"; done\r";
+    print $keys "\005\025\021i=0; while [ \$i -lt 3000 ]; do i=\$((i+1)); echo \"line \$i of the terminal\"; done\r";
     my $typed = time;
     for (my ($size, $since) = (0, time); time < $since + 4 && time < $typed + 60;) {
         ($size, $since) = (-s "$dir/out-tty", time) if $size != -s "$dir/out-tty" || $size < 30000;

@@ -156,6 +156,7 @@ static void hello_has_one_shape(void **state)
     uint8_t buf[WIRE_FRAME];
     struct wire_frame frame;
     struct wire_hello back;
+    unsigned ascii = 0;
 
     (void)state;
     srandom(2);
@@ -166,11 +167,17 @@ static void hello_has_one_shape(void **state)
         for (int i = 0; i < WIRE_NONCE; i++)
             hello.nonce[i] = (uint8_t)(random() & 0x7f);
         assert_int_equal(wire_hello_encode(buf, &hello), WIRE_HELLO_STUFFED + 2);
-        assert_memory_equal(buf, "\0\x17\xa0\1HELLO", 9);
+        assert_memory_equal(buf, "\0\x17\xa0\x81HELLO", 9);
         assert_true(wire_frame_decode(&frame, buf + 1, WIRE_HELLO_STUFFED));
         assert_true(wire_hello_decode(&back, &frame));
         assert_memory_equal(&back, &hello, sizeof hello);
+        // Typed at a terminal it stops nothing, ends nothing and quotes nothing.
+        for (int i = 2; i <= WIRE_HELLO_STUFFED; i++) {
+            assert_true(buf[i] >= ' ');
+            ascii += buf[i] < 0x80;
+        }
     }
+    assert_in_range(ascii, 5 * 5000, 5 * 5000 + 20);
 }
 
 static void ack_round_trips(void **state)

@@ -191,7 +191,7 @@ static void only_an_exact_hello_is_taken(void **state)
 
 static void hello_is_found_behind_anything(void **state)
 {
-    static const char *const before[] = {"", "\0", "\0\x17", "\0\x17\xa0\1HEL", "abc\0"};
+    static const char *const before[] = {"", "\0", "\0\x17", "\0\x17\xa0\x81HEL", "abc\0"};
     static const size_t length[] = {0, 1, 2, 7, 4};
 
     for (size_t i = 0; i < 5; i++) {
@@ -208,7 +208,7 @@ static void hello_is_found_behind_anything(void **state)
 
 static void random_typing_passes(void **state)
 {
-    static const uint8_t likely[] = {0, 0x17, 0xa0, 1, 'H', 'E', 'L', 'O', 0x81};
+    static const uint8_t likely[] = {0, 0x17, 0xa0, 0x81, 'H', 'E', 'L', 'O', 1};
     uint8_t typed[2000];
 
     srandom(5);

@@ -47,6 +47,20 @@ uint64_t symbol_find(const char *name)
     return 0;
 }
 
+uint64_t symbol_from(uint64_t from)
+{
+    uint64_t start = (uint64_t)(uintptr_t)__image_start;
+    uint32_t low = 0, high = symbol_count();
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (start + symbol_table[middle].offset < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < symbol_count() ? start + symbol_table[low].offset : 0;
+}
+
 const char *symbol_name(uint32_t n)
 {
     return n < symbol_count() ? symbol_names + symbol_table[n].name : NULL;

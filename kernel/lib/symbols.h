@@ -19,6 +19,9 @@ const char *symbol_at(uint64_t pc, uint64_t *offset);
 // first in the image counts.
 uint64_t symbol_find(const char *name);
 
+// The least address of a function that is not below `from`, 0: there is none.
+uint64_t symbol_from(uint64_t from);
+
 // The n-th symbol in order of addresses, for completion; NULL at the end.
 const char *symbol_name(uint32_t n);
 

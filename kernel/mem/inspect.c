@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Who has what: objects behind mappings, mappings of objects, frames of tables. For the monitor, which
-// goes from frames to their owners; copied out under the locks, as in look.c.
+// Who has what: objects behind mappings, mappings of objects, frames of tables; and cuts in the range map
+// that change nothing. For the monitor, which goes from frames to their owners; copied out under the
+// locks, as in look.c.
 #include "mem/space_internal.h"
 
 struct phys *space_object(struct space *s, va_t va)
@@ -45,4 +46,43 @@ size_t phys_mappers(struct phys *ph, size_t from, struct phys_mapper *out, size_
     }
     spin_unlock(&ph->lock);
     return n;
+}
+
+// ---- cuts: mappings that are alike stay apart until something changes beside them
+
+static int cut(struct space *s, va_t at)
+{
+    struct range *r = range_map_find(&s->map, at);
+    if (at & PAGE_MASK || !r || r->lo == at)
+        return -EINVAL;
+    return range_map_isolate(&s->map, at, r->hi);
+}
+
+static int join(struct space *s, va_t at)
+{
+    uint32_t before = s->map.count;
+    range_map_merge(&s->map, at, at);
+    return s->map.count < before ? 0 : -EINVAL;
+}
+
+static int with_mutate(struct space *s, va_t at, int (*fn)(struct space *, va_t))
+{
+    struct task *t = current_task();
+    if (!mutex_trylock(&s->mutate, t))
+        return -EAGAIN;
+    spin_lock(&s->lock);
+    int e = fn(s, at);
+    spin_unlock(&s->lock);
+    mutex_unlock(&s->mutate, t);
+    return e;
+}
+
+int space_cut_now(struct space *s, va_t at)
+{
+    return with_mutate(s, at, cut);
+}
+
+int space_join_now(struct space *s, va_t at)
+{
+    return with_mutate(s, at, join);
 }

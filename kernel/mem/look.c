@@ -77,7 +77,7 @@ pte_t space_pte_get(struct space *s, va_t va)
     return e;
 }
 
-int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
+static int set_entry(struct space *s, va_t va, pte_t entry, pte_t *old, bool flush)
 {
     if (va >= USER_TOP || (entry & (PTE_V | PTE_W | PTE_R)) == (PTE_V | PTE_W))
         return -EINVAL;
@@ -96,9 +96,20 @@ int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
     if (!e) {
         huge_split(s, va);
         entry_set(s, slot, va, entry & PTE_V ? entry : entry | PTE_HELD);
-        space_flush(s, page_round_down(va), PAGE_SIZE);
+        if (flush)
+            space_flush(s, page_round_down(va), PAGE_SIZE);
         *old = was;
     }
     spin_unlock(&s->lock);
     return e;
+}
+
+int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old)
+{
+    return set_entry(s, va, entry, old, true);
+}
+
+int space_pte_set_stale(struct space *s, va_t va, pte_t entry, pte_t *old)
+{
+    return set_entry(s, va, entry, old, false);
 }

@@ -215,6 +215,10 @@ size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size
 struct phys *space_object(struct space *s, va_t va);
 // Frames of its page table from the from-th on, the root first: how many, at most max.
 size_t space_table_frames(struct space *s, size_t from, pa_t *out, size_t max);
+// Makes two mappings of the one around `at`, or one of two alike that meet there. 0; -EINVAL: there is none, or they
+// are not alike; -EAGAIN: the space is being changed; -ENOMEM.
+int space_cut_now(struct space *s, va_t at);
+int space_join_now(struct space *s, va_t at);
 
 // Present leaf entries at or above `from`, below `to`, and one that `from` lies in: for the monitor's page
 // table class.
@@ -231,6 +235,9 @@ size_t space_entries(struct space *s, va_t from, va_t to, struct pte_info *out, 
 // W on a frame that others have, too.
 pte_t space_pte_get(struct space *s, va_t va);
 int space_pte_set(struct space *s, va_t va, pte_t entry, pte_t *old);
+// The same, but harts go on with what they remember of the entry: to show what a shootdown is for. Debug builds end
+// the machine when somebody relies on it.
+int space_pte_set_stale(struct space *s, va_t va, pte_t entry, pte_t *old);
 
 // Calls fn for spaces with id >= from under the list lock until it returns false.
 void space_foreach(uint32_t from, bool (*fn)(struct space *, void *), void *arg);

@@ -29,6 +29,26 @@ CLASS_DECLARE(signal);
 CLASS_DECLARE(futex);
 CLASS_DECLARE(lock);
 
+// Further methods and setters of Task (task_change.c, task_registers.c)
+int class_task_hold(lua_State *L);
+int class_task_signal(lua_State *L);
+int class_task_registers(lua_State *L);
+int class_task_set_register(lua_State *L);
+void class_task_set_nice(lua_State *L, const struct class_key *key, const void *copy, int value);
+void class_task_set_deadline(lua_State *L, const struct class_key *key, const void *copy,
+                             int value);
+
+void class_push_locks_of(lua_State *L, uint64_t task); // those that it holds, as a list
+
+struct virtqueue;
+struct virtqueue *class_queue_at(uint64_t id); // NULL: there is none; they live for ever
+int class_queue_release(lua_State *L);         // methods of VirtQueue
+int class_queue_fail(lua_State *L);
+int class_queue_reorder(lua_State *L);
+int class_queue_kick(lua_State *L);
+void class_queue_set_held(lua_State *L, const struct class_key *key, const void *copy, int value);
+void class_queue_set_delay(lua_State *L, const struct class_key *key, const void *copy, int value);
+
 void class_push_tls_of_hart(lua_State *L, uint64_t hart); // lists of Tls
 void class_push_tls_of_task(lua_State *L, uint64_t task);
 
@@ -36,10 +56,26 @@ int class_task_suspend(lua_State *L); // methods of Task
 int class_task_resume(lua_State *L);
 int class_task_tree(lua_State *L); // lint/waits.c
 
+// ---- mappings (mapping.c, mapping_change.c)
+struct mapping_info;
+// The first mapping that ends above `from`, with its pages counted. False: there is none. kind may be NULL.
+bool class_mapping_at(uint64_t space, uint64_t from, struct mapping_info *m, const char **kind);
+void class_perm_text(char out[8], uint32_t prot, uint32_t flags);
+uint64_t class_check_perm(lua_State *L, int idx); // "r-x" as ACCESS_*
+// Changes; each raises when it is refused. add: where it is, 0 in a dry run.
+void class_mapping_protect(lua_State *L, uint64_t space, uint64_t lo, uint64_t hi, uint64_t prot);
+void class_mapping_remove(lua_State *L, uint64_t space, uint64_t lo, uint64_t hi);
+void class_mapping_unload(lua_State *L, uint64_t space, uint64_t lo, uint64_t hi);
+void class_mapping_split(lua_State *L, uint64_t space, uint64_t at);
+uint64_t class_mapping_add(lua_State *L, uint64_t space, uint64_t at, uint64_t bytes,
+                           uint64_t prot);
+bool class_is_inits(uint64_t space); // init runs in it: if that dies, so does the machine
+
 // ---- memory (vnode.c, phys.c, memory.c, frame.c, leaks.c)
 struct phys;
 struct vnode;
 struct vnode *class_vnode_find(uint64_t dev, uint64_t ino); // referenced, or NULL
+struct phys *class_phys_find(const struct class_key *key);  // referenced (phys_put), or NULL
 // Names a referenced object; false: it is shared memory that nobody maps.
 bool class_phys_key(const struct phys *ph, struct class_key *key);
 // Calls fn for each object, which is referenced meanwhile; lets others run in between. On the fiber, no Lua in fn.

@@ -224,6 +224,31 @@ static void push_holder(lua_State *L, const struct class_key *key, const void *c
         lua_pushnil(L);
 }
 
+struct held {
+    struct class_key key[WAITERS_MAX];
+    uint64_t task;
+    size_t n;
+};
+
+static bool note_held(const struct lock_view *v, void *arg)
+{
+    struct held *h = arg;
+    if (v->holder == h->task && h->n < WAITERS_MAX)
+        h->key[h->n++] = (struct class_key){v->address, 0};
+    return true;
+}
+
+void class_push_locks_of(lua_State *L, uint64_t task)
+{
+    struct held h = {.task = task};
+    visit(note_held, &h);
+    lua_createtable(L, (int)h.n, 0);
+    for (size_t i = 0; i < h.n; i++) {
+        class_push(L, class_lock, h.key[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
 // l:queue() -> list of Task
 static int lock_queue(lua_State *L)
 {

@@ -214,6 +214,8 @@ static long pte_validate(struct change *c)
 
 static long pte_apply(struct change *c);
 static const struct change_kind pte_kind = {"pte.set", MODE_RW, pte_validate, pte_apply};
+static const struct change_kind stale_kind = {"pte.set_stale", MODE_UNSAFE, pte_validate,
+                                              pte_apply};
 
 static long pte_apply(struct change *c)
 {
@@ -221,7 +223,8 @@ static long pte_apply(struct change *c)
     struct space *s = space_find((uint32_t)c->arg[0]);
     if (!s)
         return -ENOENT;
-    int e = space_pte_set(s, c->arg[1], c->arg[2], &old);
+    int e = c->kind == &stale_kind ? space_pte_set_stale(s, c->arg[1], c->arg[2], &old)
+                                   : space_pte_set(s, c->arg[1], c->arg[2], &old);
     space_unref(s);
     if (e) {
         snprintf(c->why, sizeof c->why, "the entry changed meanwhile (error %d)", e);
@@ -234,21 +237,39 @@ static long pte_apply(struct change *c)
     return 0;
 }
 
-void page_table_change(lua_State *L, uint64_t space, va_t va, pte_t bits)
+static void change_entry(lua_State *L, const struct change_kind *kind, uint64_t space, va_t va,
+                         pte_t bits)
 {
     struct pt_step steps[PT_LEVELS];
     unsigned n = page_table_walk(space, va, steps);
     pte_t now = entry_of(steps, n, va);
-    change_make(L, &(struct change){.kind = &pte_kind,
-                                    .arg = {space, va, (now & ~(pte_t)PTE_FLAGS) | bits}});
+    change_make(
+        L, &(struct change){.kind = kind, .arg = {space, va, (now & ~(pte_t)PTE_FLAGS) | bits}});
 }
 
-// pt:set(va, "vr-u-ad")
+void page_table_change(lua_State *L, uint64_t space, va_t va, pte_t bits)
+{
+    change_entry(L, &pte_kind, space, va, bits);
+}
+
+// False if the options at idx say {flush = false}.
+static bool wants_flush(lua_State *L, int idx)
+{
+    if (lua_isnoneornil(L, idx))
+        return true;
+    luaL_checktype(L, idx, LUA_TTABLE);
+    bool no = lua_getfield(L, idx, "flush") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return !no;
+}
+
+// pt:set(va, "vr-u-ad" [, {flush = false}])
 static int table_set(lua_State *L)
 {
     struct table_view v;
     struct class_key key = class_self(L, 1, class_page_table, &v);
-    page_table_change(L, key.id, (va_t)luaL_checkinteger(L, 2), pte_check_bits(L, 3));
+    change_entry(L, wants_flush(L, 4) ? &pte_kind : &stale_kind, key.id,
+                 (va_t)luaL_checkinteger(L, 2), pte_check_bits(L, 3));
     return 0;
 }
 
@@ -276,8 +297,8 @@ static const struct class_method table_methods[] = {
     {"leaves", "pt:leaves{lo=, hi=} -> list of {va, pa, bits, pages, refs}",
      "the entries that have a frame, or 512 in a run, whose first one's references they show; at most 4096",
      "k.pid(1).space.pt:leaves{hi = 0x20000}", table_leaves},
-    {"set", "pt:set(va, bits)",
-     "sets the bits of one page's entry and shoots down its translations",
+    {"set", "pt:set(va, bits [, {flush = false}])",
+     "sets the bits of one page's entry and shoots down its translations; or (unsafe) does not",
      "k.pid(5).space.pt:set(0x10000, \"vr-u-ad\")", table_set},
     {0},
 };

@@ -23,7 +23,7 @@ struct phys_view {
     int32_t error;
 };
 
-static struct phys *find(const struct class_key *key)
+struct phys *class_phys_find(const struct class_key *key)
 {
     if (key->owner & SHARED) {
         struct space *s = space_find((uint32_t)key->owner);
@@ -70,7 +70,7 @@ static uint64_t count_mappings(struct phys *ph)
 
 static long phys_copy(const struct class_key *key, void *out)
 {
-    struct phys *ph = find(key);
+    struct phys *ph = class_phys_find(key);
     struct phys_view *v = out;
     if (!ph)
         return -ENOENT;
@@ -133,7 +133,7 @@ static int phys_frames(lua_State *L)
     size_t n = BATCH;
     lua_newtable(L);
     for (size_t all = 0; n == BATCH && all < PAGES_MAX; all += n) {
-        struct phys *ph = find(&key);
+        struct phys *ph = class_phys_find(&key);
         if (!ph)
             break;
         n = phys_snapshot(ph, from, batch, BATCH);
@@ -152,7 +152,7 @@ static int phys_mappers_method(lua_State *L)
     struct phys_view v;
     struct phys_mapper m[MAPPERS_MAX];
     struct class_key key = class_self(L, 1, class_phys, &v);
-    struct phys *ph = find(&key);
+    struct phys *ph = class_phys_find(&key);
     size_t n = ph ? phys_mappers(ph, 0, m, MAPPERS_MAX) : 0;
     if (ph)
         phys_put(ph);

@@ -7,7 +7,7 @@
 #include "lib/errno.h"
 #include "lib/local.h"
 #include "mem/space.h"
-#include "session/journal.h"
+#include "session/later.h"
 #include "session/session.h"
 #include "task/cputime.h"
 
@@ -41,7 +41,8 @@ struct task_view {
     const char *kind, *state, *fn;
     uint64_t since, polls, utime, stime, space, born, creator;
     uint32_t id, pid, tid, parent, hart, attn, shield;
-    uint64_t affinity;
+    uint64_t affinity, deadline;
+    int32_t nice;
     bool suspended;
 };
 
@@ -108,6 +109,8 @@ static void look_at_thread(struct thread *th, struct task_view *v)
     v->pid = p->pid;
     v->utime = ticks_to_ns(times.user);
     v->stime = ticks_to_ns(times.system);
+    v->nice = th->sched.nice;
+    v->deadline = later_deadline(th->task.id);
     v->space = space_id(load_relaxed(&th->space));
     memcpy(v->name, p->comm, sizeof p->comm);
     v->name[sizeof p->comm - 1] = 0;
@@ -317,6 +320,9 @@ static const struct class_field fields[] = {
     FIELD_OTHER("tls", "list of Tls", "its task-local storage", push_tls),
     FIELD_OTHER("files", "list of File", "its open files, by descriptor", push_files),
     FIELD_OTHER("signals", "list of Signal", "what it does with signals, by number", push_signals),
+    FIELD(struct task_view, nice, "niceness, from -20 to 19", .set = class_task_set_nice),
+    FIELD_NS(struct task_view, deadline, "when it is ended (k.ns + ...), since boot; 0: never",
+             .set = class_task_set_deadline),
     FIELD(struct task_view, suspended, "by the monitor"),
     {0},
 };
@@ -332,6 +338,16 @@ static const struct class_method methods[] = {
      "k.task(5):suspend()", class_task_suspend},
     {"resume", "t:resume()", "lets a suspended task go on", "k.task(5):resume()",
      class_task_resume},
+    {"hold", "t:hold() -> list of Lock",
+     "parks it where it waits, and says what locks it keeps meanwhile (unsafe); resume lets it go",
+     "k.task(5):hold()", class_task_hold},
+    {"signal", "t:signal(name or number)", "sends its process a signal",
+     "k.task(5):signal(\"TERM\")", class_task_signal},
+    {"registers", "t:registers() -> list of {name, value}", "of its user mode, while it waits",
+     "k.task(1):registers()", class_task_registers},
+    {"set_register", "t:set_register(name, value)",
+     "while it is suspended and has parked at the user border", "k.task(5):set_register(\"a0\", 1)",
+     class_task_set_register},
     {0},
 };
 

@@ -171,6 +171,108 @@ static long order_apply(struct change *c)
     return 0;
 }
 
+// ---- running again, for one owner. arg: owner, index; of the undo also what was there
+
+enum { SAVED = (CHANGE_ARGS - 2) * 8 };
+
+// The object of the owner, which nobody uses until it is given back. NULL, with the reason.
+static void *take_object(struct change *c, const struct local_ctor *l, struct task **t)
+{
+    uint64_t id = (c->arg[0] >> KIND_SHIFT) - 1;
+    *t = NULL;
+    if (!(c->arg[0] & OF_TASKS)) {
+        if (id < hart_count && harts[id] == this_hart())
+            return l->hart_object();
+        snprintf(c->why, sizeof c->why, "only hart %u, where the monitor runs, can do this here",
+                 hart_index());
+        return NULL;
+    }
+    struct task *owner = task_find((uint32_t)id);
+    if (owner && owner->locals && (owner == current_task() || task_borrow(owner))) {
+        *t = owner;
+        return (char *)owner->locals + l->state->offset;
+    }
+    snprintf(c->why, sizeof c->why, owner ? "the task runs: suspend it first" : "the task exited");
+    if (owner)
+        task_put(owner);
+    return NULL;
+}
+
+static void give_back(struct task *t)
+{
+    if (t && t != current_task())
+        task_release(t);
+    if (t)
+        task_put(t);
+}
+
+static long run_validate(struct change *c)
+{
+    const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
+    snprintf(c->text, sizeof c->text, "run the constructor of %s again", l ? l->name : "?");
+    if (!l || !l->ctor)
+        snprintf(c->why, sizeof c->why, "it has no constructor");
+    else if (c->arg[0] >> KIND_SHIFT == 0)
+        snprintf(c->why, sizeof c->why, "this is the list: take it from a hart's or a task's .tls");
+    else if (!(c->arg[0] & OF_TASKS) && monitor_mode < MODE_UNSAFE)
+        snprintf(c->why, sizeof c->why, "a hart's is in use (unsafe mode does it all the same)");
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static const struct change_kind restore_kind;
+
+static long run_apply(struct change *c)
+{
+    struct task *t;
+    const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
+    void *object = take_object(c, l, &t);
+    if (!object)
+        return -EBUSY;
+    if (!l->dtor && l->size <= SAVED) {
+        c->undo = &restore_kind;
+        memcpy(c->undo_arg, c->arg, 2 * sizeof *c->arg);
+        memcpy(c->undo_arg + 2, object, l->size);
+    }
+    if (l->dtor)
+        l->dtor(object, t);
+    memset(object, 0, l->size);
+    int e = l->ctor(object, t);
+    *(e ? &l->state->failed : &l->state->constructed) += 1;
+    give_back(t);
+    return e;
+}
+
+static long restore_validate(struct change *c)
+{
+    const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
+    snprintf(c->text, sizeof c->text, "put back what %s was", l->name);
+    return 0;
+}
+
+static long restore_apply(struct change *c)
+{
+    struct task *t;
+    const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
+    void *object = take_object(c, l, &t);
+    if (!object)
+        return -EBUSY;
+    memcpy(object, c->arg + 2, l->size);
+    give_back(t);
+    return 0;
+}
+
+static const struct change_kind restore_kind = {"tls.restore", MODE_RW, restore_validate,
+                                                restore_apply};
+static const struct change_kind run_kind = {"tls.run", MODE_RW, run_validate, run_apply};
+
+// x:run_again()
+static int tls_run_again(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_tls);
+    change_make(L, &(struct change){.kind = &run_kind, .arg = {key.owner, key.id}});
+    return 0;
+}
+
 static void set_disabled(lua_State *L, const struct class_key *key, const void *copy, int value)
 {
     (void)copy;
@@ -224,10 +326,17 @@ static const struct class_field fields[] = {
     {0},
 };
 
+static const struct class_method methods[] = {
+    {"run_again", "x:run_again()",
+     "destroys and constructs the instance of one owner anew; a hart's in unsafe mode only",
+     "k.task(5).tls:first():run_again()", tls_run_again},
+    {0},
+};
+
 CLASS(tls, .name = "Tls", .doc = "a piece of hart-local or task-local storage with its constructor",
       .place = "struct local_ctor, kernel/lib/local.h", .example = "k.tls(\"task\"):first()",
       .gone = "has lost its owner", .size = sizeof(struct tls_view), .copy = tls_copy,
-      .keys = tls_keys, .line = tls_line, .fields = fields);
+      .keys = tls_keys, .line = tls_line, .fields = fields, .methods = methods);
 
 void class_push_tls_of_hart(lua_State *L, uint64_t hart)
 {

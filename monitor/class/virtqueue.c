@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Virtqueues: the ring and who waits for what in it; hold completions back, hand them on.
+// Virtqueues: the ring, and who waits for what in it.
 #include "dev/virtio/queue.h"
 
 #include "async/timer.h"
 #include "class/classes.h"
 #include "lib/errno.h"
-#include "session/journal.h"
+#include "session/later.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -14,13 +14,13 @@
 
 struct queue_view {
     char name[16];
-    uint64_t adds, completions, kicks, bogus;
+    uint64_t adds, completions, kicks, bogus, delay_ms;
     uint16_t size, free, in_flight, avail_idx, used_idx, last_used, kicked_idx, held_count;
     bool held, broken, event_idx;
 };
 
 // Queues live for ever, and new ones are put at the end: the id is the place in the list.
-static struct virtqueue *queue_at(uint64_t id)
+struct virtqueue *class_queue_at(uint64_t id)
 {
     struct virtqueue *found = NULL;
     spin_lock(&virtqueues_lock);
@@ -35,7 +35,7 @@ static struct virtqueue *queue_at(uint64_t id)
 
 static long queue_copy(const struct class_key *key, void *out)
 {
-    struct virtqueue *q = queue_at(key->id);
+    struct virtqueue *q = class_queue_at(key->id);
     struct queue_view *v = out;
     if (!q)
         return -ENOENT;
@@ -60,13 +60,14 @@ static long queue_copy(const struct class_key *key, void *out)
     for (unsigned i = 0; i < q->size; i++)
         v->in_flight += q->slot[i].state == VIRTQ_IN_FLIGHT;
     spin_unlock(&q->lock);
+    v->delay_ms = later_age(key->id) / 1000000;
     return 0;
 }
 
 static size_t queue_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
 {
     size_t n = 0;
-    for (uint64_t i = from; n < max && queue_at(i); i++)
+    for (uint64_t i = from; n < max && class_queue_at(i); i++)
         out[n++] = (struct class_key){i, owner};
     return n;
 }
@@ -106,7 +107,7 @@ static int queue_ring(lua_State *L)
     static struct chain chains[VIRTQ_SIZE_MAX]; // one session
     struct queue_view v;
     struct class_key key = class_self(L, 1, class_virtqueue, &v);
-    size_t n = copy_chains(queue_at(key.id), chains);
+    size_t n = copy_chains(class_queue_at(key.id), chains);
     uint64_t now = clock_monotonic_ns();
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
@@ -144,7 +145,7 @@ static int queue_chain(lua_State *L)
     struct class_key key = class_self(L, 1, class_virtqueue, &v);
     lua_Integer head = luaL_checkinteger(L, 2);
     luaL_argcheck(L, head >= 0 && head < v.size, 2, "no such descriptor");
-    size_t n = copy_chain(queue_at(key.id), (uint16_t)head, desc);
+    size_t n = copy_chain(class_queue_at(key.id), (uint16_t)head, desc);
     if (!n)
         return luaL_error(L, "descriptor %I heads no chain in flight", (LUAI_UACINT)head);
     lua_createtable(L, (int)n, 0);
@@ -163,94 +164,15 @@ static int queue_chain(lua_State *L)
     return 1;
 }
 
-// ---- changes
-
-// arg: queue, hold.
-static long hold_validate(struct change *c)
-{
-    struct virtqueue *q = queue_at(c->arg[0]);
-    if (!q) {
-        snprintf(c->why, sizeof c->why, "there is no such queue");
-        return -ENOENT;
-    }
-    snprintf(c->text, sizeof c->text, "%s completions of %s", c->arg[1] ? "hold" : "let go",
-             q->name);
-    if (load_relaxed(&q->broken))
-        snprintf(c->why, sizeof c->why, "%s is broken: nothing completes any more", q->name);
-    else if (load_relaxed(&q->held) == (bool)c->arg[1])
-        snprintf(c->why, sizeof c->why, "%s",
-                 q->held ? "they are held already" : "they are not held");
-    return c->why[0] ? -EINVAL : 0;
-}
-
-static long hold_apply(struct change *c);
-static const struct change_kind hold_kind = {"virtqueue.hold", MODE_RW, hold_validate, hold_apply};
-
-static long hold_apply(struct change *c)
-{
-    virtqueue_hold(queue_at(c->arg[0]), c->arg[1]);
-    c->undo = &hold_kind;
-    c->undo_arg[0] = c->arg[0];
-    c->undo_arg[1] = !c->arg[1];
-    return 0;
-}
-
-// arg: queue, head, error.
-static long release_validate(struct change *c)
-{
-    struct virtqueue *q = queue_at(c->arg[0]);
-    if (!q || c->arg[1] >= q->size || load_relaxed(&q->slot[c->arg[1]].state) != VIRTQ_HELD) {
-        snprintf(c->why, sizeof c->why, "descriptor %lu is not held", (unsigned long)c->arg[1]);
-        return -EINVAL;
-    }
-    snprintf(c->text, sizeof c->text, "%s request %lu of %s", c->arg[2] ? "fail" : "complete",
-             (unsigned long)c->arg[1], q->name);
-    return 0;
-}
-
-static long release_apply(struct change *c)
-{
-    return virtqueue_release(queue_at(c->arg[0]), (uint16_t)c->arg[1], (int)(int64_t)c->arg[2]);
-}
-
-static const struct change_kind release_kind = {"virtqueue.release", MODE_RW, release_validate,
-                                                release_apply};
-static const struct change_kind fail_kind = {"virtqueue.fail", MODE_UNSAFE, release_validate,
-                                             release_apply};
-
-static void set_held(lua_State *L, const struct class_key *key, const void *copy, int value)
-{
-    (void)copy;
-    luaL_checktype(L, value, LUA_TBOOLEAN);
-    change_make(L, &(struct change){.kind = &hold_kind,
-                                    .arg = {key->id, (uint64_t)lua_toboolean(L, value)}});
-}
-
-// vq:release(head): one held request, out of turn if need be.
-static int queue_release(lua_State *L)
-{
-    struct class_key key = class_key_at(L, 1, class_virtqueue);
-    change_make(L, &(struct change){.kind = &release_kind,
-                                    .arg = {key.id, (uint64_t)luaL_checkinteger(L, 2), 0}});
-    return 0;
-}
-
-static int queue_fail(lua_State *L)
-{
-    struct class_key key = class_key_at(L, 1, class_virtqueue);
-    change_make(L, &(struct change){.kind = &fail_kind,
-                                    .arg = {key.id, (uint64_t)luaL_checkinteger(L, 2),
-                                            (uint64_t)(int64_t)-EIO}});
-    return 0;
-}
-
 static const struct class_field fields[] = {
     FIELD(struct queue_view, name, "device and number"),
     FIELD(struct queue_view, size, "descriptors"),
     FIELD(struct queue_view, free, "descriptors that are free"),
     FIELD(struct queue_view, in_flight, "requests the device has"),
-    FIELD(struct queue_view, held, "completions are held back", .set = set_held),
+    FIELD(struct queue_view, held, "completions are held back", .set = class_queue_set_held),
     FIELD(struct queue_view, held_count, "requests the device gave back, held here"),
+    FIELD(struct queue_view, delay_ms, "completions are handed on when requests are that old",
+          .set = class_queue_set_delay),
     FIELD(struct queue_view, avail_idx, "next entry of the available ring"),
     FIELD(struct queue_view, used_idx, "where the device is in the used ring"),
     FIELD(struct queue_view, last_used, "where the driver is in the used ring"),
@@ -271,9 +193,13 @@ static const struct class_method methods[] = {
     {"chain", "vq:chain(head) -> list of {pa, bytes, direction}", "the descriptors of a request",
      "k.queue(\"vda.0\"):chain(0)", queue_chain},
     {"release", "vq:release(head)", "completes one held request, in any order",
-     "k.queue(\"vda.0\"):release(0)", queue_release},
+     "k.queue(\"vda.0\"):release(0)", class_queue_release},
     {"fail", "vq:fail(head)", "completes one held request with an I/O error (unsafe)",
-     "k.queue(\"vda.0\"):fail(0)", queue_fail},
+     "k.queue(\"vda.0\"):fail(0)", class_queue_fail},
+    {"reorder", "vq:reorder(a, b)", "two held requests change places in the order of completion",
+     "k.queue(\"vda.0\"):reorder(0, 3)", class_queue_reorder},
+    {"kick", "vq:kick()", "tells the device that there may be requests",
+     "k.queue(\"vda.0\"):kick()", class_queue_kick},
     {0},
 };
 
@@ -294,7 +220,7 @@ static int k_queue(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     struct virtqueue *q;
-    for (uint64_t i = 0; (q = queue_at(i)); i++)
+    for (uint64_t i = 0; (q = class_queue_at(i)); i++)
         if (strcmp(q->name, name) == 0) {
             class_push(L, class_virtqueue, (struct class_key){i, 0});
             return 1;
@@ -309,7 +235,7 @@ static int k_virtio(lua_State *L)
 {
     struct virtqueue *q;
     lua_newtable(L);
-    for (uint64_t i = 0; (q = queue_at(i)); i++) {
+    for (uint64_t i = 0; (q = class_queue_at(i)); i++) {
         const char *dot = strrchr(q->name, '.');
         if (!dot)
             continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Changes to the running kernel: validated, made, written down, undone.
 //
-// A change is a kind and up to six numbers. validate() looks at everything that can refuse and
+// A change is a kind and up to eight numbers. validate() looks at everything that can refuse and
 // changes nothing; apply() acts, and says by which arguments of which kind it is undone. An undo is
 // a change like any other: validated anew, and written down. Nothing else in the monitor mutates
 // the kernel.
@@ -17,7 +17,7 @@
 
 enum monitor_mode { MODE_RO, MODE_RW, MODE_UNSAFE };
 
-enum { CHANGE_ARGS = 6, JOURNAL_ROWS = 64 };
+enum { CHANGE_ARGS = 8, JOURNAL_ROWS = 64 };
 
 struct change;
 struct change_kind {

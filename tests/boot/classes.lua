@@ -218,6 +218,12 @@ local sleeps = k.timers():where(function(x) return x.left > 900e9 and x.left <= 
 is(#sleeps, 1, "timers: the 1000 seconds of sleep")
 like(sleeps[1].fires, "^sleeper_fire", "with the function that wakes it")
 
+-- symbols
+is(k.symbols()[k.sym("space_fault")].name, "space_fault", "symbols: by k.sym")
+local here = k.sym("space_fault")
+is(k.sym(here + k.symbols()[here].bytes - 2):match("^[%w_]+"), "space_fault", "its last instruction is in it")
+isnt(k.sym(here + k.symbols()[here].bytes):match("^[%w_]+"), "space_fault", "the next one is not")
+
 -- the heap and epochs, by their own account
 local account = k.account()
 wrong = {}

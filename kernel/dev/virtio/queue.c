@@ -291,6 +291,25 @@ static void unhold(struct virtqueue *vq, uint16_t head, uint16_t before)
     vq->held_count--;
 }
 
+int virtqueue_exchange(struct virtqueue *vq, uint16_t a, uint16_t b)
+{
+    spin_lock(&vq->lock);
+    if (a == b || a >= vq->size || b >= vq->size || vq->slot[a].state != VIRTQ_HELD ||
+        vq->slot[b].state != VIRTQ_HELD) {
+        spin_unlock(&vq->lock);
+        return -ENOENT;
+    }
+    uint16_t order[VIRTQ_SIZE_MAX], n = 0;
+    for (uint16_t head = vq->held_head; head != NO_HEAD; head = vq->slot[head].held_next)
+        order[n++] = head == a ? b : head == b ? a : head;
+    vq->held_head = vq->held_tail = NO_HEAD;
+    vq->held_count = 0;
+    for (uint16_t i = 0; i < n; i++)
+        hold_append(vq, order[i]);
+    spin_unlock(&vq->lock);
+    return 0;
+}
+
 // Lock held.
 static void release_held(struct virtqueue *vq, struct token_list *out)
 {

@@ -131,5 +131,7 @@ void virtqueue_hold(struct virtqueue *vq, bool on);
 // Hands on one held chain, with `error` (0 or negative errno) in place of the device's verdict.
 // -ENOENT: head is not held.
 int virtqueue_release(struct virtqueue *vq, uint16_t head, int error);
+// Two held chains change places. -ENOENT: one is not held, or they are one.
+int virtqueue_exchange(struct virtqueue *vq, uint16_t a, uint16_t b);
 // The device is gone: everything in flight completes with -EIO.
 void virtqueue_break(struct virtqueue *vq);

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+// Changes to mappings: rights, parts, pages. What cannot come back (a program's own pages) is lost in
+// mode unsafe only. A program that runs meanwhile may touch a page between the look and the act:
+// suspend it where that matters.
+//
+// Arguments: space, lo, bytes, then what each kind says.
+#include "class/classes.h"
+#include "class/mapping_impl.h"
+#include "lib/errno.h"
+#include "mem/phys.h"
+#include "session/journal.h"
+#include "session/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { UNLOAD_MAX = 4096, SOON_MS = 100 };
+
+static void say(struct change *c, const char *what)
+{
+    snprintf(c->text, sizeof c->text, "%s %lx-%lx of Space#%lu", what, (unsigned long)c->arg[1],
+             (unsigned long)(c->arg[1] + c->arg[2]), (unsigned long)c->arg[0]);
+}
+
+static void undo_by(struct change *c, const struct change_kind *kind)
+{
+    c->undo = kind;
+    memcpy(c->undo_arg, c->arg, sizeof c->arg);
+}
+
+// Referenced, with nobody at work on its mappings; or NULL, with the reason. Who works on them may wait for what
+// only the monitor lets go, so it is not waited for without end.
+static struct space *take_space(struct change *c)
+{
+    uint64_t till = clock_monotonic_ns() + SOON_MS * 1000000ul;
+    struct space *s = space_find((uint32_t)c->arg[0]);
+    while (s && load_relaxed(&s->mutate.holder) && clock_monotonic_ns() < till)
+        fiber_yield(session_fiber());
+    if (!s) {
+        snprintf(c->why, sizeof c->why, "the space is gone");
+        return NULL;
+    }
+    spin_lock(&s->mutate.lock); // keeps the holder
+    const struct task *holder = s->mutate.holder;
+    if (holder)
+        snprintf(c->why, sizeof c->why, "Task#%u %s has been changing this space for %d ms",
+                 holder->id, holder->name, SOON_MS);
+    spin_unlock(&s->mutate.lock);
+    if (!c->why[0])
+        return s;
+    space_unref(s);
+    return NULL;
+}
+
+static const struct change_kind protect_kind, add_kind, remove_kind, cut_kind, join_kind,
+    unload_kind, load_kind;
+
+// ---- rights. arg 3: ACCESS_*
+
+static long protect_validate(struct change *c)
+{
+    struct mapping_info m;
+    char perm[8], what[24];
+    class_perm_text(perm, (uint32_t)c->arg[3], 0);
+    perm[3] = 0;
+    snprintf(what, sizeof what, "make %s of", perm);
+    say(c, what);
+    if (c->arg[3] & ~7ul)
+        snprintf(c->why, sizeof c->why, "rights are of r, w and x");
+    else if (mapping_check_range(c, &m) && c->arg[3] & ACCESS_WRITE && m.flags & MAPPING_DENY_WRITE)
+        snprintf(c->why, sizeof c->why, "its file was not opened for writing");
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static long protect_apply(struct change *c)
+{
+    struct mapping_info m;
+    struct space *s = take_space(c);
+    if (!s)
+        return -EBUSY;
+    long e = -ENOENT;
+    if (class_mapping_at(c->arg[0], c->arg[1], &m, NULL))
+        e = session_await(space_protect, s, c->arg[1], c->arg[2], (uint32_t)c->arg[3]);
+    space_unref(s);
+    undo_by(c, &protect_kind);
+    c->undo_arg[3] = m.prot;
+    return e;
+}
+
+// ---- adding. arg 3: ACCESS_* and flags << 32; 4, 5: the object's key (5: 0 for none); 6: offset
+
+static long add_validate(struct change *c)
+{
+    struct mapping_info m;
+    uint64_t lo = c->arg[1], bytes = c->arg[2];
+    struct space *s = space_find((uint32_t)c->arg[0]);
+    say(c, "map");
+    if (!lo)
+        snprintf(c->text, sizeof c->text, "map %lu bytes in Space#%lu", (unsigned long)bytes,
+                 (unsigned long)c->arg[0]);
+    if (!s)
+        snprintf(c->why, sizeof c->why, "there is no Space#%lu", (unsigned long)c->arg[0]);
+    else if (lo & PAGE_MASK || bytes & PAGE_MASK || !bytes)
+        snprintf(c->why, sizeof c->why, "not whole pages");
+    else if (lo >= USER_TOP || bytes > USER_TOP - lo)
+        snprintf(c->why, sizeof c->why, "it is not in user space");
+    else if (lo && class_mapping_at(c->arg[0], lo, &m, NULL) && m.lo < lo + bytes)
+        snprintf(c->why, sizeof c->why, "%lx-%lx is mapped there", (unsigned long)m.lo,
+                 (unsigned long)m.hi);
+    if (s)
+        space_unref(s);
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static long add_apply(struct change *c)
+{
+    struct class_key key = {c->arg[4], c->arg[5]};
+    struct phys *ph = key.owner ? class_phys_find(&key) : NULL;
+    struct space *s = take_space(c);
+    va_t at = 0;
+    long e = !s ? -EBUSY : key.owner && !ph ? -ENODEV : 0;
+    if (!e)
+        e = session_await(space_map, s,
+                          (struct space_map){.at = c->arg[1],
+                                             .len = c->arg[2],
+                                             .prot = (uint32_t)c->arg[3] & 7,
+                                             .flags = (uint32_t)(c->arg[3] >> 32),
+                                             .how = c->arg[1] ? SPACE_FIXED_NOREPLACE : 0,
+                                             .phys = ph,
+                                             .offset = c->arg[6]},
+                          &at);
+    if (ph)
+        phys_put(ph);
+    if (s)
+        space_unref(s);
+    if (e == -ENODEV)
+        snprintf(c->why, sizeof c->why, "the object that was mapped there is gone");
+    else if (e && s)
+        snprintf(c->why, sizeof c->why, "there is no room (error %ld)", e);
+    if (e)
+        return e;
+    c->arg[1] = at;
+    say(c, "map");
+    undo_by(c, &remove_kind);
+    return 0;
+}
+
+// ---- removing
+
+static long remove_validate(struct change *c)
+{
+    struct mapping_info m;
+    struct mapping_census in;
+    say(c, "unmap");
+    if (!mapping_check_range(c, &m))
+        return -EINVAL;
+    mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
+    if (in.pinned)
+        mapping_why_pinned(in.pinned, c->why, sizeof c->why);
+    else if (in.own && monitor_mode < MODE_UNSAFE)
+        snprintf(c->why, sizeof c->why, "%lu pages of its own would be lost (unsafe mode does it)",
+                 (unsigned long)in.own);
+    return c->why[0] ? -EBUSY : 0;
+}
+
+// Undone by mapping the same part of the same object; own pages are gone.
+static void undo_of_remove(struct change *c, const struct mapping_info *m, struct space *s)
+{
+    struct class_key key = {0, 0};
+    struct phys *ph = m->phys ? space_object(s, c->arg[1]) : NULL;
+    bool named = !m->phys || (ph && class_phys_key(ph, &key));
+    if (ph)
+        phys_put(ph);
+    if (!named || m->flags & MAPPING_VDSO)
+        return;
+    undo_by(c, &add_kind);
+    c->undo_arg[3] = m->prot | (uint64_t)m->flags << 32;
+    c->undo_arg[4] = key.id;
+    c->undo_arg[5] = key.owner;
+    c->undo_arg[6] = m->phys ? m->offset + (c->arg[1] - m->lo) : 0;
+}
+
+static long remove_apply(struct change *c)
+{
+    struct mapping_info m;
+    struct mapping_census in;
+    struct space *s = take_space(c);
+    if (!s)
+        return -EBUSY;
+    mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
+    if (!in.own && class_mapping_at(c->arg[0], c->arg[1], &m, NULL) && m.lo <= c->arg[1])
+        undo_of_remove(c, &m, s);
+    long e = session_await(space_unmap, s, c->arg[1], c->arg[2]);
+    space_unref(s);
+    return e;
+}
+
+// ---- splitting and joining at lo
+
+static long cut_validate(struct change *c)
+{
+    struct mapping_info m;
+    snprintf(c->text, sizeof c->text, "split the mapping at %lx of Space#%lu",
+             (unsigned long)c->arg[1], (unsigned long)c->arg[0]);
+    if (c->arg[1] & PAGE_MASK)
+        snprintf(c->why, sizeof c->why, "not at a page");
+    else if (!class_mapping_at(c->arg[0], c->arg[1], &m, NULL) || m.lo > c->arg[1])
+        snprintf(c->why, sizeof c->why, "nothing is mapped there");
+    else if (m.lo == c->arg[1])
+        snprintf(c->why, sizeof c->why, "a mapping begins there already");
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static long join_validate(struct change *c)
+{
+    struct mapping_info m;
+    snprintf(c->text, sizeof c->text, "join the mappings at %lx of Space#%lu",
+             (unsigned long)c->arg[1], (unsigned long)c->arg[0]);
+    if (!class_mapping_at(c->arg[0], c->arg[1], &m, NULL) || m.lo != c->arg[1])
+        snprintf(c->why, sizeof c->why, "no mapping begins there any more");
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static long cut_or_join(struct change *c, int (*fn)(struct space *, va_t),
+                        const struct change_kind *undo)
+{
+    struct space *s = space_find((uint32_t)c->arg[0]);
+    if (!s)
+        return -ENOENT;
+    long e = fn(s, c->arg[1]);
+    space_unref(s);
+    if (e == -EAGAIN)
+        snprintf(c->why, sizeof c->why, "the space is being changed just now");
+    else if (e == -EINVAL)
+        snprintf(c->why, sizeof c->why, "the mappings there are not as they were");
+    undo_by(c, undo);
+    return e;
+}
+
+static long cut_apply(struct change *c)
+{
+    return cut_or_join(c, space_cut_now, &join_kind);
+}
+
+static long join_apply(struct change *c)
+{
+    return cut_or_join(c, space_join_now, &cut_kind);
+}
+
+// ---- making lazy again: pages of objects leave the table, own ones stay but are not valid
+
+static long unload_validate(struct change *c)
+{
+    struct mapping_info m;
+    struct mapping_census in;
+    say(c, "make lazy again");
+    if (!mapping_check_range(c, &m))
+        return -EINVAL;
+    mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
+    if (in.pinned)
+        mapping_why_pinned(in.pinned, c->why, sizeof c->why);
+    else if (m.flags & (MAPPING_VDSO | MAPPING_LOCKED))
+        snprintf(c->why, sizeof c->why, "its pages are to stay where they are");
+    else if (in.pages > UNLOAD_MAX)
+        snprintf(c->why, sizeof c->why, "%lu pages are there; name a part of at most %d",
+                 (unsigned long)in.pages, UNLOAD_MAX);
+    else if (in.pages == in.absent)
+        snprintf(c->why, sizeof c->why, "no page is there");
+    return c->why[0] ? -EINVAL : 0;
+}
+
+static long unload_page(struct space *s, va_t va, pte_t e)
+{
+    pte_t old;
+    if (load_relaxed(&page_of(pte_pa(e))->kind) == FRAME_CACHE)
+        return session_await(space_discard, s, va, PAGE_SIZE);
+    return e & PTE_V ? space_pte_set(s, va, (e & ~(pte_t)(PTE_V | PTE_PART)) | PTE_HELD, &old) : 0;
+}
+
+static long each_page(struct change *c, long (*fn)(struct space *, va_t, pte_t))
+{
+    struct space *s = space_find((uint32_t)c->arg[0]);
+    struct pte_info e;
+    va_t hi = c->arg[1] + c->arg[2];
+    if (!s)
+        return -ENOENT;
+    for (va_t va = c->arg[1]; va < hi && space_entries(s, va, hi, &e, 1); va += PAGE_SIZE) {
+        va = e.va > va ? e.va : va;
+        fn(s, va, e.entry + pte_make(va - e.va, 0)); // a page that has changed meanwhile stays
+    }
+    space_unref(s);
+    return 0;
+}
+
+static long unload_apply(struct change *c)
+{
+    undo_by(c, &load_kind);
+    return each_page(c, unload_page);
+}
+
+static long load_validate(struct change *c)
+{
+    struct mapping_info m;
+    say(c, "make valid again what is there of");
+    return mapping_check_range(c, &m) ? 0 : -EINVAL;
+}
+
+static long load_page(struct space *s, va_t va, pte_t e)
+{
+    if (!(e & PTE_V))
+        space_fault_fast(s, va, ACCESS_READ);
+    return 0;
+}
+
+static long load_apply(struct change *c)
+{
+    return each_page(c, load_page);
+}
+
+static const struct change_kind protect_kind = {"mapping.protect", MODE_RW, protect_validate,
+                                                protect_apply};
+static const struct change_kind add_kind = {"mapping.add", MODE_RW, add_validate, add_apply};
+static const struct change_kind remove_kind = {"mapping.remove", MODE_RW, remove_validate,
+                                               remove_apply};
+static const struct change_kind cut_kind = {"mapping.split", MODE_RW, cut_validate, cut_apply};
+static const struct change_kind join_kind = {"mapping.join", MODE_RW, join_validate, join_apply};
+static const struct change_kind unload_kind = {"mapping.unload", MODE_RW, unload_validate,
+                                               unload_apply};
+static const struct change_kind load_kind = {"mapping.load", MODE_RW, load_validate, load_apply};
+
+void class_mapping_protect(lua_State *L, uint64_t space, uint64_t lo, uint64_t hi, uint64_t prot)
+{
+    change_make(L, &(struct change){.kind = &protect_kind, .arg = {space, lo, hi - lo, prot}});
+}
+
+void class_mapping_remove(lua_State *L, uint64_t space, uint64_t lo, uint64_t hi)
+{
+    change_make(L, &(struct change){.kind = &remove_kind, .arg = {space, lo, hi - lo}});
+}
+
+void class_mapping_unload(lua_State *L, uint64_t space, uint64_t lo, uint64_t hi)
+{
+    change_make(L, &(struct change){.kind = &unload_kind, .arg = {space, lo, hi - lo}});
+}
+
+void class_mapping_split(lua_State *L, uint64_t space, uint64_t at)
+{
+    change_make(L, &(struct change){.kind = &cut_kind, .arg = {space, at}});
+}
+
+uint64_t class_mapping_add(lua_State *L, uint64_t space, uint64_t at, uint64_t bytes, uint64_t prot)
+{
+    struct change c = {.kind = &add_kind, .arg = {space, at, bytes, prot}};
+    change_make(L, &c);
+    return c.undo ? c.arg[1] : 0;
+}

@@ -31,7 +31,7 @@ static long hart_copy(const struct class_key *key, void *out)
         .idle_ns = h->idle_ns,
         .switches = h->switches,
         .user_entries = h->user_entries,
-        .started_ns = h->started_ns,
+        .started_ns = *HART_VAR(h, hart_started_ns),
         .index = (uint32_t)key->id,
         .queued = run_queue_length((uint32_t)key->id),
         .online = load_relaxed(&h->online),

@@ -6,7 +6,7 @@
 local baseline = require "lib.baseline"
 local args = {...}
 local steps, seed = tonumber(args[1]) or 700, tonumber(args[2]) or 1
-local programs = {"lazy --every 5 8", "spin 2", "stress 1 100000", "sleep 1000", "blocked 3 </dev/ttyS0"}
+local programs = {"lazy --every 5 8", "spin 2", "stress 1 100000", "sleep 1000", "sleep 1000 | blocked 3"}
 local names = {lazy = true, spin = true, stress = true, sleep = true, blocked = true}
 
 local state = seed
@@ -25,7 +25,7 @@ local function victims()
     end
     return out
 end
-local function spawn() host.spawn(one_of(programs) .. " >/dev/null 2>&1 &") end
+local function spawn() host.spawn("{ " .. one_of(programs) .. "; } >/dev/null 2>&1 &") end
 
 -- Somebody to do it to: mostly a program of ours, now and then init, a kernel task, or one that is gone.
 local gone
@@ -65,8 +65,8 @@ local changes = {
     function(t) local m = mapping(t) m:protect(letters("rwx"), range(m)) end,
     function(t) local m = mapping(t) m:remove(range(m)) end,
     function(t) local m = mapping(t) m:unload(range(m)) end,
-    function(t) mapping(t):split(address(t)) end,
-    function(t) t.space:add((random(64) + 1) * 4096 - (chance(8) and 1 or 0), letters("rwx"), chance(2) and address(t) or 0) end,
+    function(t) if t.pid ~= 1 then mapping(t):split(address(t)) end end, -- init would keep it
+    function(t) if t.pid ~= 1 then t.space:add((random(64) + 1) * 4096 - (chance(8) and 1 or 0), letters("rwx"), chance(2) and address(t) or 0) end end,
     function(t) t:suspend() end,
     function(t) t:resume() end,
     function(t) t:signal(random(66)) end,

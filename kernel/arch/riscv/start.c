@@ -32,6 +32,7 @@ enum { HART_STACK = 32768, TLS_MAX = 8192, PTE_RWX_MASK = 0xe };
 _Thread_local struct hart hart_self __attribute__((section(".tdata.first"))) = {
     .sample_at = SAMPLE_NEVER,
 };
+_Thread_local uint64_t hart_started_ns;
 struct hart *harts[MAX_HARTS];
 uint32_t hart_count = 1;
 uint64_t *kernel_root;
@@ -218,12 +219,19 @@ static void hart_init(uint32_t index, uint64_t id, uint64_t stack_lo, uint64_t s
     csr_write(sie, SIP_SSIP | SIP_STIP | SIP_SEIP);
 }
 
+static int note_start(void *started, void *owner)
+{
+    (void)owner;
+    *(uint64_t *)started = clock_monotonic_ns();
+    return 0;
+}
+HART_LOCAL(hart_started_ns, note_start, NULL);
+
 static void hart_online(void)
 {
     int e = hart_locals_construct();
     if (e)
         panic("hart %u: a hart-local constructor failed with %d", hart_index(), e);
-    hart_self.started_ns = clock_monotonic_ns();
     store_release(&hart_self.online, 1);
 }
 

@@ -27,7 +27,6 @@ struct hart {
     uint32_t lock_depth;   // spinlocks held (counted in debug builds): no await, no Lua
     uint64_t id;           // mhartid
     uint64_t stack_lo, stack_hi;
-    uint64_t started_ns;
     uint32_t slice_armed; // the timer of the present slice runs
     uint32_t online;      // set by the hart itself
     uint32_t ipi_pending; // bits of enum ipi, set by others
@@ -42,7 +41,11 @@ struct hart {
     uint64_t sample_at;    // ticks when it is looked next what its thread does (async/sample.h)
 };
 extern _Thread_local struct hart hart_self;
+extern _Thread_local uint64_t hart_started_ns; // when it came up, since boot
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards
+// Another hart's instance of a hart-local variable: it lies at the same distance from that hart's block.
+#define HART_VAR(hart, var)                                                                        \
+    ((__typeof__(&(var)))((char *)&(var) - (char *)&hart_self + (char *)(hart)))
 extern uint32_t hart_count;
 
 #define this_hart() (&hart_self)

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Runs the constructor and destructor lists of hart- and task-local storage.
 //
-// The lists are short; order is a number in each item's state, so that the monitor can change it
-// with one store. A walk picks the next higher order each time: quadratic in a handful.
+// The lists are short; order is a number in each item's state. A walk first copies out the order of that
+// moment: what the monitor changes meanwhile counts for the next owner, and nothing is left out or run twice.
 #include "lib/local.h"
 
+#include "arch/atomic.h"
 #include "lib/errno.h"
 #include "lib/log.h"
 
 #include <string.h>
 
+enum { LOCALS_MAX = 16 };
 static size_t task_block;
+static uint32_t version; // of the orders; odd while two are being exchanged
 
 static const struct local_ctor *list_bounds(bool of_tasks, size_t *n)
 {
@@ -23,6 +26,7 @@ void locals_init(void)
     for (int kind = 0; kind < 2; kind++) {
         size_t n;
         const struct local_ctor *c = list_bounds(kind, &n);
+        REQUIRE(n <= LOCALS_MAX);
         for (size_t i = 0; i < n; i++)
             c[i].state->order = (uint16_t)(i + 1);
     }
@@ -39,49 +43,77 @@ size_t task_local_size(void)
     return task_block;
 }
 
-// The item with the least order above `after` (or the greatest below, backwards); NULL at the end.
-static const struct local_ctor *next_item(bool of_tasks, uint32_t after, bool backwards)
-{
+struct in_order {
     size_t n;
-    const struct local_ctor *c = list_bounds(of_tasks, &n), *best = NULL;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t o = c[i].state->order;
-        if (backwards ? o < after && (!best || o > best->state->order)
-                      : o > after && (!best || o < best->state->order))
-            best = &c[i];
+    const struct local_ctor *item[LOCALS_MAX];
+};
+
+static void sort(struct in_order *o, bool of_tasks)
+{
+    const struct local_ctor *c = list_bounds(of_tasks, &o->n);
+    for (size_t i = 0; i < o->n; i++) {
+        size_t k = i;
+        for (; k > 0 && load_relaxed(&o->item[k - 1]->state->order) > load_relaxed(&c[i].state->order);
+             k--)
+            o->item[k] = o->item[k - 1];
+        o->item[k] = &c[i];
     }
-    return best;
+}
+
+static void in_order(struct in_order *o, bool of_tasks)
+{
+    uint32_t before;
+    do {
+        before = load_acquire(&version);
+        sort(o, of_tasks);
+        fence_full();
+    } while (before & 1 || load_relaxed(&version) != before);
+}
+
+void locals_exchange(const struct local_ctor *a, const struct local_ctor *b)
+{
+    uint16_t was = a->state->order;
+    atomic_add32(&version, 1);
+    store_relaxed(&a->state->order, b->state->order);
+    store_relaxed(&b->state->order, was);
+    atomic_add32(&version, 1);
 }
 
 void locals_walk(bool of_tasks, bool (*fn)(const struct local_ctor *, void *), void *arg)
 {
-    const struct local_ctor *c = NULL;
-    while ((c = next_item(of_tasks, c ? c->state->order : 0, false)))
-        if (!fn(c, arg))
-            return;
+    struct in_order o;
+    in_order(&o, of_tasks);
+    for (size_t i = 0; i < o.n && fn(o.item[i], arg); i++)
+        ;
+}
+
+// Constructs one instance: 0, or what its constructor says.
+static int construct(const struct local_ctor *c, void *object, void *owner)
+{
+    bool disabled = load_relaxed(&c->state->disabled);
+    c->state->skipped_last = disabled;
+    if (disabled || !c->ctor)
+        return 0;
+    int e = c->ctor(object, owner);
+    *(e ? &c->state->failed : &c->state->constructed) += 1;
+    return e;
 }
 
 int hart_locals_construct(void)
 {
-    for (const struct local_ctor *c = NULL;
-         (c = next_item(false, c ? c->state->order : 0, false));) {
-        c->state->skipped_last = c->state->disabled;
-        if (c->state->disabled || !c->ctor)
-            continue;
-        int e = c->ctor(c->hart_object(), NULL);
-        if (e) {
-            c->state->failed++;
-            return e;
-        }
-        c->state->constructed++;
-    }
-    return 0;
+    struct in_order o;
+    int e = 0;
+    in_order(&o, false);
+    for (size_t i = 0; i < o.n && !e; i++)
+        e = construct(o.item[i], o.item[i]->hart_object(), NULL);
+    return e;
 }
 
-// An instance whose constructor was disabled is all zero, and destructors must cope with that.
-static void destroy_below(struct task *t, void *block, uint32_t order)
+// The first n, backwards. An instance whose constructor was disabled is all zero, and destructors must cope with that.
+static void destroy(const struct in_order *o, size_t n, struct task *t, void *block)
 {
-    for (const struct local_ctor *c; (c = next_item(true, order, true)); order = c->state->order) {
+    while (n--) {
+        const struct local_ctor *c = o->item[n];
         if (c->dtor) {
             c->dtor((char *)block + c->state->offset, t);
             c->state->destroyed++;
@@ -91,24 +123,22 @@ static void destroy_below(struct task *t, void *block, uint32_t order)
 
 int task_locals_construct(struct task *t, void *block)
 {
+    struct in_order o;
+    in_order(&o, true);
     memset(block, 0, task_block);
-    for (const struct local_ctor *c = NULL;
-         (c = next_item(true, c ? c->state->order : 0, false));) {
-        c->state->skipped_last = c->state->disabled;
-        if (c->state->disabled || !c->ctor)
-            continue;
-        int e = c->ctor((char *)block + c->state->offset, t);
+    for (size_t i = 0; i < o.n; i++) {
+        int e = construct(o.item[i], (char *)block + o.item[i]->state->offset, t);
         if (e) {
-            c->state->failed++;
-            destroy_below(t, block, c->state->order);
+            destroy(&o, i, t, block);
             return e;
         }
-        c->state->constructed++;
     }
     return 0;
 }
 
 void task_locals_destroy(struct task *t, void *block)
 {
-    destroy_below(t, block, UINT16_MAX + 1u);
+    struct in_order o;
+    in_order(&o, true);
+    destroy(&o, o.n, t, block);
 }

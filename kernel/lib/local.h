@@ -66,5 +66,8 @@ int hart_locals_construct(void); // on the newborn hart
 int task_locals_construct(struct task *t, void *block);
 void task_locals_destroy(struct task *t, void *block);
 
+// Two of one list change places, for owners born (and gone) from then on. One caller at a time.
+void locals_exchange(const struct local_ctor *a, const struct local_ctor *b);
+
 // Walks a list in its present order: calls fn(ctor, arg) until it returns false.
 void locals_walk(bool of_tasks, bool (*fn)(const struct local_ctor *, void *), void *arg);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who has what: objects behind mappings, mappings of objects, frames of tables; and cuts in the range map
-// that change nothing. For the monitor, which goes from frames to their owners; copied out under the
+// Who has what: objects behind mappings, mappings of objects, frames of tables; and changes that no program can
+// tell: pages made lazy again, cuts in the range map. For the monitor, which goes from frames to their owners; copied out under the
 // locks, as in look.c.
 #include "mem/space_internal.h"
 
@@ -46,6 +46,30 @@ size_t phys_mappers(struct phys *ph, size_t from, struct phys_mapper *out, size_
     }
     spin_unlock(&ph->lock);
     return n;
+}
+
+// ---- a page made lazy again: what an object has leaves the table, what is the space's own stays, not valid
+
+int space_unload_now(struct space *s, va_t va)
+{
+    int e = -ENOENT;
+    unsigned budget = STEP_PAGES;
+    struct zap z;
+    spin_lock(&s->lock);
+    zap_begin(&z, s);
+    pte_t *slot = huge_find(s->root, va);
+    if (slot && *slot && page_of(pte_pa(*slot))->kind == FRAME_CACHE) {
+        zap_range(&z, va, va + PAGE_SIZE, &budget);
+        e = 0;
+    } else if (slot && *slot & PTE_V) {
+        huge_split(s, va);
+        entry_set(s, slot, va, (*slot & ~(pte_t)PTE_V) | PTE_HELD);
+        space_flush(s, va, PAGE_SIZE);
+        e = 0;
+    }
+    zap_finish(&z);
+    spin_unlock(&s->lock);
+    return e;
 }
 
 // ---- cuts: mappings that are alike stay apart until something changes beside them

@@ -215,6 +215,8 @@ size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size
 struct phys *space_object(struct space *s, va_t va);
 // Frames of its page table from the from-th on, the root first: how many, at most max.
 size_t space_table_frames(struct space *s, size_t from, pa_t *out, size_t max);
+// Makes the page at va lazy again: the next touch faults, and finds what was there. -ENOENT: none is there.
+int space_unload_now(struct space *s, va_t va);
 // Makes two mappings of the one around `at`, or one of two alike that meet there. 0; -EINVAL: there is none, or they
 // are not alike; -EAGAIN: the space is being changed; -ENOMEM.
 int space_cut_now(struct space *s, va_t at);

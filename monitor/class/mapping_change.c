@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UNLOAD_MAX = 4096, SOON_MS = 100 };
+enum { UNLOAD_MAX = 4096, YIELD_PAGES = 64, SOON_MS = 100 };
 
 static void say(struct change *c, const char *what)
 {
@@ -28,8 +28,8 @@ static void undo_by(struct change *c, const struct change_kind *kind)
     memcpy(c->undo_arg, c->arg, sizeof c->arg);
 }
 
-// Referenced, with nobody at work on its mappings; or NULL, with the reason. Who works on them may wait for what
-// only the monitor lets go, so it is not waited for without end.
+// Referenced, with nobody at work on its mappings, and the change still valid; or NULL, with the reason. Who works on
+// them may wait for what only the monitor lets go, so it is not waited for without end.
 static struct space *take_space(struct change *c)
 {
     uint64_t till = clock_monotonic_ns() + SOON_MS * 1000000ul;
@@ -46,7 +46,7 @@ static struct space *take_space(struct change *c)
         snprintf(c->why, sizeof c->why, "Task#%u %s has been changing this space for %d ms",
                  holder->id, holder->name, SOON_MS);
     spin_unlock(&s->mutate.lock);
-    if (!c->why[0])
+    if (!c->why[0] && !c->kind->validate(c))
         return s;
     space_unref(s);
     return NULL;
@@ -87,7 +87,7 @@ static long protect_apply(struct change *c)
     return e;
 }
 
-// ---- adding. arg 3: ACCESS_* and flags << 32; 4, 5: the object's key (5: 0 for none); 6: offset
+// ---- adding. arg 3: ACCESS_* and flags << 32; 4, 5: the object's key (5: 0 for none); 6: offset; 7: its address, to compare
 
 static long add_validate(struct change *c)
 {
@@ -118,7 +118,7 @@ static long add_apply(struct change *c)
     struct phys *ph = key.owner ? class_phys_find(&key) : NULL;
     struct space *s = take_space(c);
     va_t at = 0;
-    long e = !s ? -EBUSY : key.owner && !ph ? -ENODEV : 0;
+    long e = !s ? -EBUSY : key.owner && (!ph || (uintptr_t)ph != c->arg[7]) ? -ENODEV : 0;
     if (!e)
         e = session_await(space_map, s,
                           (struct space_map){.at = c->arg[1],
@@ -168,7 +168,7 @@ static void undo_of_remove(struct change *c, const struct mapping_info *m, struc
 {
     struct class_key key = {0, 0};
     struct phys *ph = m->phys ? space_object(s, c->arg[1]) : NULL;
-    bool named = !m->phys || (ph && class_phys_key(ph, &key));
+    bool named = !m->phys || (ph && ph == m->phys && class_phys_key(ph, &key));
     if (ph)
         phys_put(ph);
     if (!named || m->flags & MAPPING_VDSO)
@@ -178,6 +178,7 @@ static void undo_of_remove(struct change *c, const struct mapping_info *m, struc
     c->undo_arg[4] = key.id;
     c->undo_arg[5] = key.owner;
     c->undo_arg[6] = m->phys ? m->offset + (c->arg[1] - m->lo) : 0;
+    c->undo_arg[7] = (uintptr_t)ph;
 }
 
 static long remove_apply(struct change *c)
@@ -269,24 +270,21 @@ static long unload_validate(struct change *c)
     return c->why[0] ? -EINVAL : 0;
 }
 
-static long unload_page(struct space *s, va_t va, pte_t e)
-{
-    pte_t old;
-    if (load_relaxed(&page_of(pte_pa(e))->kind) == FRAME_CACHE)
-        return session_await(space_discard, s, va, PAGE_SIZE);
-    return e & PTE_V ? space_pte_set(s, va, (e & ~(pte_t)(PTE_V | PTE_PART)) | PTE_HELD, &old) : 0;
-}
-
-static long each_page(struct change *c, long (*fn)(struct space *, va_t, pte_t))
+// Page by page: what changes meanwhile is found as it is by then.
+static long each_page(struct change *c, int (*fn)(struct space *, va_t))
 {
     struct space *s = space_find((uint32_t)c->arg[0]);
     struct pte_info e;
     va_t hi = c->arg[1] + c->arg[2];
-    if (!s)
+    if (!s) {
+        snprintf(c->why, sizeof c->why, "the space is gone");
         return -ENOENT;
+    }
     for (va_t va = c->arg[1]; va < hi && space_entries(s, va, hi, &e, 1); va += PAGE_SIZE) {
         va = e.va > va ? e.va : va;
-        fn(s, va, e.entry + pte_make(va - e.va, 0)); // a page that has changed meanwhile stays
+        fn(s, va);
+        if (va % (YIELD_PAGES * PAGE_SIZE) == 0)
+            fiber_yield(session_fiber());
     }
     space_unref(s);
     return 0;
@@ -295,7 +293,7 @@ static long each_page(struct change *c, long (*fn)(struct space *, va_t, pte_t))
 static long unload_apply(struct change *c)
 {
     undo_by(c, &load_kind);
-    return each_page(c, unload_page);
+    return each_page(c, space_unload_now);
 }
 
 static long load_validate(struct change *c)
@@ -305,11 +303,9 @@ static long load_validate(struct change *c)
     return mapping_check_range(c, &m) ? 0 : -EINVAL;
 }
 
-static long load_page(struct space *s, va_t va, pte_t e)
+static int load_page(struct space *s, va_t va)
 {
-    if (!(e & PTE_V))
-        space_fault_fast(s, va, ACCESS_READ);
-    return 0;
+    return space_pte_get(s, va) & PTE_V ? 0 : space_fault_fast(s, va, ACCESS_READ);
 }
 
 static long load_apply(struct change *c)

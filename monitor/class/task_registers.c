@@ -127,6 +127,8 @@ static long register_apply(struct change *c)
     memcpy(c->undo_arg, c->arg, sizeof c->arg);
     c->undo_arg[2] = t->thread->tf.x[c->arg[1]];
     t->thread->tf.x[c->arg[1]] = c->arg[2];
+    if (c->arg[1] == 0)
+        t->thread->restart = 0; // a call that was to begin again is left where it was
     give_back(t);
     return 0;
 }

@@ -124,7 +124,7 @@ static const struct change_kind disable_kind = {"tls.disabled", MODE_RW, disable
 static long disable_apply(struct change *c)
 {
     const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
-    l->state->disabled = c->arg[2];
+    store_relaxed(&l->state->disabled, (bool)c->arg[2]);
     c->undo = &disable_kind;
     memcpy(c->undo_arg, c->arg, sizeof c->arg);
     c->undo_arg[2] = !c->arg[2];
@@ -163,8 +163,7 @@ static long order_apply(struct change *c)
     const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
     const struct local_ctor *other = with_order(c->arg[0], c->arg[2]);
     uint16_t was = l->state->order;
-    other->state->order = was;
-    l->state->order = (uint16_t)c->arg[2];
+    locals_exchange(l, other);
     c->undo = &order_kind;
     memcpy(c->undo_arg, c->arg, sizeof c->arg);
     c->undo_arg[2] = was;
@@ -238,6 +237,11 @@ static long run_apply(struct change *c)
     memset(object, 0, l->size);
     int e = l->ctor(object, t);
     *(e ? &l->state->failed : &l->state->constructed) += 1;
+    if (e && c->undo)
+        memcpy(object, c->undo_arg + 2, l->size);
+    if (e)
+        snprintf(c->why, sizeof c->why, "its constructor failed with %d; %s", e,
+                 c->undo ? "the instance is as it was" : "the instance is all zero, or half made");
     give_back(t);
     return e;
 }
@@ -246,7 +250,9 @@ static long restore_validate(struct change *c)
 {
     const struct local_ctor *l = ctor_at(c->arg[0], c->arg[1]);
     snprintf(c->text, sizeof c->text, "put back what %s was", l->name);
-    return 0;
+    if (!(c->arg[0] & OF_TASKS) && monitor_mode < MODE_UNSAFE)
+        snprintf(c->why, sizeof c->why, "a hart's is in use (unsafe mode does it all the same)");
+    return c->why[0] ? -EINVAL : 0;
 }
 
 static long restore_apply(struct change *c)

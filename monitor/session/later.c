@@ -116,11 +116,29 @@ static int start(void)
     return started ? 0 : -ENOMEM;
 }
 
+// Rows of tasks that have ended meanwhile are free.
+static void forget_the_dead(void)
+{
+    for (int i = 0; i < LATER_MAX; i++) {
+        uint32_t id = deadlines[i].task;
+        struct task *t = id ? task_find(id) : NULL;
+        if (t)
+            task_put(t);
+        if (t || !id)
+            continue;
+        spin_lock(&lock);
+        if (deadlines[i].task == id)
+            deadlines[i] = (struct deadline_row){0};
+        spin_unlock(&lock);
+    }
+}
+
 int later_signal(uint32_t task, uint64_t when_ns, int sig)
 {
     struct deadline_row *row = NULL;
     if (start())
         return -ENOMEM;
+    forget_the_dead();
     spin_lock(&lock);
     for (int i = 0; i < LATER_MAX; i++)
         if (!deadlines[i].task && !row)

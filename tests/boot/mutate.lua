@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Random changes, sensible and not, while programs run: STEPS of them from SEED (arguments; 700 and 1). Whatever is asked for in
--- mode rw, the machine lives, and when all is set right again nothing has leaked. A change that is refused may say anything
--- but that the monitor itself is wrong.
+-- Random changes, sensible and not, for SECONDS from SEED (arguments; 20 and 1), while programs compute, fork, wait and write
+-- to the disk. Whatever is asked for in mode rw, the machine lives, and when all is set right again nothing has leaked. A change
+-- that is refused may say anything but that the monitor itself is wrong. Each kind of change must be made now and then, else
+-- nothing was tried.
 -- harts: 4
 local baseline = require "lib.baseline"
 local args = {...}
-local steps, seed = tonumber(args[1]) or 700, tonumber(args[2]) or 1
-local programs = {"lazy --every 5 8", "spin 2", "stress 1 100000", "sleep 1000", "sleep 1000 | blocked 3"}
-local names = {lazy = true, spin = true, stress = true, sleep = true, blocked = true}
+local seconds, seed = tonumber(args[1]) or 20, tonumber(args[2]) or 1
+local programs = {"lazy --every 5 8", "spin 2", "stress 1 100000", "sleep 1000", "sleep 1000 | blocked 3", "/tmp/writer"}
+local names = {lazy = true, spin = true, stress = true, sleep = true, blocked = true, writer = true, dd = true}
 
 local state = seed
 local function random(n) -- 0 .. n - 1
@@ -27,13 +28,16 @@ local function victims()
 end
 local function spawn() host.spawn("{ " .. one_of(programs) .. "; } >/dev/null 2>&1 &") end
 
+host.sh [[echo '#!/bin/sh
+while :; do dd if=/dev/zero of=/mnt/mutate.$$ bs=4096 count=64 conv=fsync; rm /mnt/mutate.$$; done' >/tmp/writer; chmod +x /tmp/writer]]
+
 -- Somebody to do it to: mostly a program of ours, now and then init, a kernel task, or one that is gone.
 local gone
 local function victim(alive)
     if chance(20) then return k.pid(1) end
     if chance(20) then return k.task("reaper") end
     if gone and chance(20) then return gone end
-    gone = one_of(alive) or k.pid(1)
+    gone = #alive > 0 and one_of(alive) or k.pid(1)
     return gone
 end
 local function mapping(t)
@@ -59,35 +63,55 @@ end
 local registers = {"pc", "ra", "sp", "gp", "tp", "a0", "a7", "s0", "t6"}
 local queue = k.queue("vda.0")
 
+-- A request that is held, mostly.
+local function head()
+    local ring = chance(4) and {} or queue:ring()
+    return #ring > 0 and one_of(ring).head or random(70)
+end
+local function mine(t) return t.pid ~= 1 and t.space or error("init would keep it") end
+
 local changes = {
-    function(t) t.space.pt:set(address(t), letters("vrwxuadhg")) end,
-    function(t) t.space.pt:set(address(t), "vru" .. letters("adxw")) end,
-    function(t) local m = mapping(t) m:protect(letters("rwx"), range(m)) end,
-    function(t) local m = mapping(t) m:remove(range(m)) end,
-    function(t) local m = mapping(t) m:unload(range(m)) end,
-    function(t) if t.pid ~= 1 then mapping(t):split(address(t)) end end, -- init would keep it
-    function(t) if t.pid ~= 1 then t.space:add((random(64) + 1) * 4096 - (chance(8) and 1 or 0), letters("rwx"), chance(2) and address(t) or 0) end end,
-    function(t) t:suspend() end,
-    function(t) t:resume() end,
-    function(t) t:signal(random(66)) end,
-    function(t) t.nice = random(60) - 30 end,
-    function(t) t.deadline = chance(4) and random(1 << 40) or k.ns + random(1 << 31) end,
-    function(t) t:set_register(one_of(registers), chance(2) and address(t) or random(1 << 31) - 5) end,
-    function(t) t.tls:first():run_again() end,
-    function() local x = k.tls("task"):first() x.disabled = not x.disabled end,
-    function() one_of(k.tls("task"):list()).order = random(4) end,
-    function() queue.held = not queue.held end,
-    function() queue.delay_ms = one_of {0, 0, 1, 5, 20, 70000} end,
-    function() queue:release(random(70)) end,
-    function() queue:reorder(random(70), random(70)) end,
-    function() queue:kick() end,
-    function() queue:fail(random(70)) end, -- in mode unsafe only
-    function() one_of(k.irqs():list()).hart = random(#k.harts + 1) end,
-    function() k.sched.queue = one_of {"ring", "locked"} end,
-    function() k.flusher.age_ms = random(1000) end,
-    function() k.undo() end,
-    function() k.undo(random(200)) end,
+    entry = function(t) t.space.pt:set(address(t), letters("vrwxuadhg")) end,
+    ["good entry"] = function(t) t.space.pt:set(address(t), "vru" .. letters("adxw")) end,
+    protect = function(t) local m = mapping(t) m:protect(letters("rwx"), range(m)) end,
+    remove = function(t) local m = mapping(t) m:remove(range(m)) end,
+    unload = function(t) local m = mapping(t) m:unload(range(m)) end,
+    split = function(t) mine(t):find(address(t)):split(address(t)) end,
+    add = function(t)
+        mine(t):add((random(64) + 1) * 4096 - (chance(8) and 1 or 0), letters("rwx"), chance(2) and address(t) or 0)
+    end,
+    suspend = function(t) t:suspend() end,
+    resume = function(t) t:resume() end,
+    signal = function(t) t:signal(random(66)) end,
+    nice = function(t) t.nice = random(60) - 30 end,
+    deadline = function(t) t.deadline = chance(4) and random(1 << 40) or k.ns + random(1 << 31) end,
+    register = function(t)
+        if chance(2) then pcall(function() t:suspend() end) k.sleep(1) end
+        t:set_register(one_of(registers), chance(2) and address(t) or random(1 << 31) - 5)
+    end,
+    ["run again"] = function(t) t.tls:first():run_again() end,
+    ["disable"] = function() local x = k.tls("task"):first() x.disabled = not x.disabled end,
+    hold = function() queue.held = not queue.held end,
+    delay = function() queue.delay_ms = one_of {0, 0, 1, 5, 20, 70000} end,
+    release = function() queue:release(head()) end,
+    reorder = function() queue:reorder(head(), head()) end,
+    kick = function() queue:kick() end,
+    interrupt = function() one_of(k.irqs():list()).hart = random(#k.harts + 1) end,
+    ["run queue"] = function() k.sched.queue = one_of {"ring", "locked"} end,
+    flusher = function() k.flusher.age_ms = random(1000) end,
+    undo = function() k.undo() end,
+    ["undo a row"] = function() k.undo(random(200)) end,
+    -- never made
+    ["task order"] = function() one_of(k.tls("task"):list()).order = random(4) + 2 end,
+    ["run again a hart's"] = function() one_of(k.harts:list()).tls:first():run_again() end,
+    fail = function() queue:fail(head()) end,
+    hold_now = function(t) t:suspend {now = true} end,
+    stale = function(t) t.space.pt:set(address(t), "vru", {flush = false}) end,
 }
+local never = {["task order"] = true, ["run again a hart's"] = true, fail = true, hold_now = true, stale = true}
+local kinds = {}
+for name in pairs(changes) do kinds[#kinds + 1] = name end
+table.sort(kinds)
 local looks = {
     function(t) for _ in pairs(t) do end end,
     function(t) t:backtrace() end,
@@ -99,13 +123,13 @@ local looks = {
     function() queue:ring() end,
 }
 
-local wrong, done_well, refused
-local function try(f, t)
+local wrong, made, refused
+local function try(name, f, t)
     local good, message = pcall(f, t)
     if good then
-        done_well = done_well + 1
+        made[name] = (made[name] or 0) + 1
     else
-        refused = refused + 1
+        refused[name] = (refused[name] or 0) + 1
         message = tostring(message)
         if message:find("not enough memory") or message:find("overflow") then wrong[message] = true end
     end
@@ -120,35 +144,51 @@ local function set_right()
     k.flusher.age_ms = 30000
     for t in k.tasks() do pcall(function() if t.suspended then t:resume() end end) end
     eventually(function()
-        host.sh("killall -9 lazy spin stress sleep blocked 2>/dev/null")
+        host.sh("killall -9 lazy spin stress sleep blocked writer dd 2>/dev/null")
         return #victims() == 0
-    end, 30)
+    end, 30, "the programs end")
+    is(host.sh("rm -f /mnt/mutate.*; umount /mnt && mount -t vfat /dev/vda /mnt", 60000), 0, "the disk works")
+end
+
+-- "split 12 of 40, ...": how often each was made.
+local function account()
+    local t = {}
+    for _, name in ipairs(kinds) do
+        t[#t + 1] = ("%s %d of %d"):format(name, made[name] or 0, (made[name] or 0) + (refused[name] or 0))
+    end
+    return table.concat(t, ", ")
 end
 
 local function mutate(from)
-    state, wrong, done_well, refused = from, {}, 0, 0
+    state, wrong, made, refused = from, {}, {}, {}
     for _ = 1, 6 do spawn() end
-    local alive = victims()
-    for i = 1, steps do
-        if i % 20 == 1 then
+    local alive, steps, till = victims(), 0, k.ns + seconds * 500000000
+    while k.ns < till do
+        steps = steps + 1
+        if steps % 20 == 1 then
             alive = victims()
-            if #alive < 5 then spawn() end
+            if #alive < 8 then spawn() end
         end
-        local t, f = victim(alive), one_of(changes)
+        local t, name = victim(alive), one_of(kinds)
         if chance(6) then
-            try(one_of(looks), t)
+            pcall(one_of(looks), t)
         elseif chance(10) then
-            local before = #k.journal() + 0
-            pcall(k.dry, function() f(t) end)
+            pcall(k.dry, function() changes[name](t) end)
         else
-            try(f, t)
+            try(name, changes[name], t)
         end
         if chance(12) then k.sleep(random(3)) end
     end
     set_right()
     for message in pairs(wrong) do ok(false, message) end
-    ok(done_well > steps / 10 and refused > steps / 10,
-        ("seed %d: %d were made, %d refused"):format(from, done_well, refused))
+    for _, name in ipairs(kinds) do
+        if never[name] then
+            is(made[name], nil, name .. " is never made in mode rw")
+        elseif steps > 1000 and not made[name] then
+            ok(false, name .. " was never made")
+        end
+    end
+    diag(("seed %d, %d steps: %s"):format(from, steps, account()))
 end
 
 k.mode = "rw"

@@ -33,7 +33,7 @@ void locals_init(void)
     size_t at = 0;
     SET_FOREACH(task_locals, struct local_ctor, c) {
         c->state->offset = (uint32_t)at;
-        at = (at + c->size + 15) & ~15ul;
+        at = (at + c->size + 7) & ~7ul;
     }
     task_block = at;
 }

@@ -3,6 +3,7 @@
 #include "task/thread.h"
 
 #include "async/wait_async.h"
+#include "class/birth.h"
 #include "class/classes.h"
 #include "lib/errno.h"
 #include "lib/local.h"
@@ -16,24 +17,6 @@
 #include <string.h>
 
 enum { STEPS = 48, HOLD_MS = 100 };
-
-// What the monitor wants to know of a task's birth: task-local storage, made by its constructor.
-struct birth {
-    uint64_t ns;
-    uint64_t creator; // id of the task that made it, 0: boot
-};
-
-static int birth_construct(void *obj, void *owner)
-{
-    struct birth *b = obj;
-    const struct task *by = current_task();
-    (void)owner;
-    *b = (struct birth){clock_monotonic_ns(), by ? by->id : 0};
-    return 0;
-}
-
-struct birth *birth_of(struct task *t);
-TASK_LOCAL(birth, struct birth, birth_construct, NULL);
 
 struct task_view {
     char name[24];
@@ -143,7 +126,7 @@ static long task_copy(const struct class_key *key, void *out)
     memcpy(v->name, t->name, sizeof v->name);
     if (t->locals) {
         v->born = birth_of(t)->ns;
-        v->creator = birth_of(t)->creator;
+        v->creator = creator_of(t)->id;
     }
     if (t->thread && !(state & TASK_DEAD))
         look_at_thread(t->thread, v);
@@ -307,7 +290,7 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, fn, "the function of its leaf frame"),
     FIELD_NS(struct task_view, since, "when it last left a hart, since boot"),
     FIELD_NS(struct task_view, born, "when it was made, since boot; 0 when Tls birth was disabled"),
-    FIELD(struct task_view, creator, "id of the task that made it; 0: boot"),
+    FIELD(struct task_view, creator, "id of the task that made it; 0: boot, or Tls creator was disabled"),
     FIELD_OTHER("hart", "Hart", "where it runs, or ran last", push_hart),
     FIELD_OTHER("space", "Space", "its address space; nil for a kernel task", push_space),
     FIELD_ADDRESS(struct task_view, affinity, "a bit per hart it may run on"),

@@ -148,7 +148,20 @@ local birth = lazy.tls:where{name = "birth"}:first()
 local function born() return lazy.born end
 before = change("run a constructor again", function() birth:run_again() end, born)
 undone("run a constructor again", before, born)
-refused(function() k.tls("task"):where{name = "birth"}:first():run_again() end, "this is the list", "a constructor of nobody")
+local tls = k.tls("task"):where{name = "birth"}:first()
+local function order() return tls.order end
+before = change("constructors change places", function() tls.order = 2 end, order)
+host.spawn("spin &")
+local young = eventually(function() return find("spin") end, 10, "a task is born")
+ok(young.born > 0 and young.creator > 0, "both constructors ran, in the other order")
+young:signal("KILL")
+undone("constructors change places", before, order)
+refused(function() tls.order = 9 end, "no other constructor is number 9", "a place that nobody has", order)
+local function disabled() return tls.disabled end
+before = change("disable a constructor", function() tls.disabled = true end, disabled)
+undone("disable a constructor", before, disabled)
+refused(function() tls.disabled = false end, "it is so already", "enable what is enabled", disabled)
+refused(function() tls:run_again() end, "this is the list", "a constructor of nobody")
 refused(function() k.harts[0].tls:first():run_again() end, "a hart's is in use", "a hart's in mode rw")
 
 -- ---- a page table entry, once more as a whole

@@ -4,11 +4,12 @@
 -- that is refused may say anything but that the monitor itself is wrong. Each kind of change must be made now and then, else
 -- nothing was tried.
 -- harts: 4
+-- kmon: --timeout none
 local baseline = require "lib.baseline"
 local args = {...}
 local seconds, seed = tonumber(args[1]) or 20, tonumber(args[2]) or 1
-local programs = {"lazy --every 5 8", "spin 2", "stress 1 100000", "sleep 1000", "sleep 1000 | blocked 3", "/tmp/writer"}
-local names = {lazy = true, spin = true, stress = true, sleep = true, blocked = true, writer = true, dd = true}
+local programs = {"lazy --every 5 8", "spin 2", "stress 1 100000", "sleep 1000", "sleep 1000 | blocked 3"}
+local names = {lazy = true, spin = true, stress = true, sleep = true, blocked = true, dd = true}
 
 local state = seed
 local function random(n) -- 0 .. n - 1
@@ -28,8 +29,10 @@ local function victims()
 end
 local function spawn() host.spawn("{ " .. one_of(programs) .. "; } >/dev/null 2>&1 &") end
 
-host.sh [[echo '#!/bin/sh
-while :; do dd if=/dev/zero of=/mnt/mutate.$$ bs=4096 count=64 conv=fsync; rm /mnt/mutate.$$; done' >/tmp/writer; chmod +x /tmp/writer]]
+local function write_to_disk()
+    host.spawn("touch /tmp/on; for i in 1 2; do while [ -e /tmp/on ]; do dd if=/dev/zero of=/mnt/mutate.$i bs=4096 count=64 "
+        .. "conv=fsync; done & done >/dev/null 2>&1")
+end
 
 -- Somebody to do it to: mostly a program of ours, now and then init, a kernel task, or one that is gone.
 local gone
@@ -89,8 +92,9 @@ local changes = {
         if chance(2) then pcall(function() t:suspend() end) k.sleep(1) end
         t:set_register(one_of(registers), chance(2) and address(t) or random(1 << 31) - 5)
     end,
-    ["run again"] = function(t) t.tls:first():run_again() end,
-    ["disable"] = function() local x = k.tls("task"):first() x.disabled = not x.disabled end,
+    ["run again"] = function(t) one_of(t.tls:list()):run_again() end,
+    disable = function() local x = one_of(k.tls("task"):list()) x.disabled = not x.disabled end,
+    order = function() one_of(k.tls("task"):list()).order = random(4) end,
     hold = function() queue.held = not queue.held end,
     delay = function() queue.delay_ms = one_of {0, 0, 1, 5, 20, 70000} end,
     release = function() queue:release(head()) end,
@@ -100,15 +104,14 @@ local changes = {
     ["run queue"] = function() k.sched.queue = one_of {"ring", "locked"} end,
     flusher = function() k.flusher.age_ms = random(1000) end,
     undo = function() k.undo() end,
-    ["undo a row"] = function() k.undo(random(200)) end,
+    ["undo a row"] = function() k.undo(chance(4) and random(200) or one_of(k.journal()).n) end,
     -- never made
-    ["task order"] = function() one_of(k.tls("task"):list()).order = random(4) + 2 end,
     ["run again a hart's"] = function() one_of(k.harts:list()).tls:first():run_again() end,
     fail = function() queue:fail(head()) end,
     hold_now = function(t) t:suspend {now = true} end,
     stale = function(t) t.space.pt:set(address(t), "vru", {flush = false}) end,
 }
-local never = {["task order"] = true, ["run again a hart's"] = true, fail = true, hold_now = true, stale = true}
+local never = {["run again a hart's"] = true, fail = true, hold_now = true, stale = true}
 local kinds = {}
 for name in pairs(changes) do kinds[#kinds + 1] = name end
 table.sort(kinds)
@@ -144,9 +147,12 @@ local function set_right()
     k.flusher.age_ms = 30000
     for t in k.tasks() do pcall(function() if t.suspended then t:resume() end end) end
     eventually(function()
-        host.sh("killall -9 lazy spin stress sleep blocked writer dd 2>/dev/null")
+        host.sh("rm -f /tmp/on; killall -9 lazy spin stress sleep blocked dd 2>/dev/null")
         return #victims() == 0
-    end, 30, "the programs end")
+    end, 60, "the programs end")
+    for _, t in ipairs(victims()) do
+        pcall(function() diag(("%s: %s, attn %s"):format(t, t.state, t.attn)) end)
+    end
     is(host.sh("rm -f /mnt/mutate.*; umount /mnt && mount -t vfat /dev/vda /mnt", 60000), 0, "the disk works")
 end
 
@@ -161,6 +167,7 @@ end
 
 local function mutate(from)
     state, wrong, made, refused = from, {}, {}, {}
+    write_to_disk()
     for _ = 1, 6 do spawn() end
     local alive, steps, till = victims(), 0, k.ns + seconds * 500000000
     while k.ns < till do

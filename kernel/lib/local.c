@@ -53,7 +53,8 @@ static void sort(struct in_order *o, bool of_tasks)
     const struct local_ctor *c = list_bounds(of_tasks, &o->n);
     for (size_t i = 0; i < o->n; i++) {
         size_t k = i;
-        for (; k > 0 && load_relaxed(&o->item[k - 1]->state->order) > load_relaxed(&c[i].state->order);
+        for (; k > 0 &&
+               load_relaxed(&o->item[k - 1]->state->order) > load_relaxed(&c[i].state->order);
              k--)
             o->item[k] = o->item[k - 1];
         o->item[k] = &c[i];

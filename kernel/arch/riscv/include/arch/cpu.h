@@ -42,7 +42,7 @@ struct hart {
 };
 extern _Thread_local struct hart hart_self;
 extern _Thread_local uint64_t hart_started_ns; // when it came up, since boot
-extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards
+extern struct hart *harts[MAX_HARTS];          // by index; filled at boot, never changes afterwards
 // Another hart's instance of a hart-local variable: it lies at the same distance from that hart's block.
 #define HART_VAR(hart, var)                                                                        \
     ((__typeof__(&(var)))((char *)&(var) - (char *)&hart_self + (char *)(hart)))

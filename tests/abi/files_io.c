@@ -48,7 +48,7 @@ static void test_seek(void)
     VALUE("data at the end", lseek(fd, 10, SEEK_DATA));
     VALUE("a hole at the end", lseek(fd, 10, SEEK_HOLE));
     VALUE("data behind the hole", lseek(fd, 11, SEEK_DATA));
-    VALUE("in memory, data at -1", lseek(fd, -1, SEEK_DATA));
+    VALUE("data before the start", lseek(fd, -1, SEEK_DATA));
     VALUE("a hole before the start", lseek(fd, -1, SEEK_HOLE));
     VALUE("it has not moved", lseek(fd, 0, SEEK_CUR));
     VALUE("seek on an eventfd", lseek(eventfd(0, 0), 3, SEEK_SET));

@@ -47,7 +47,7 @@ static void test_seek(void)
     VALUE("a hole", lseek(fd, 3, SEEK_HOLE));
     VALUE("data at the end", lseek(fd, 10, SEEK_DATA));
     VALUE("a hole at the end", lseek(fd, 10, SEEK_HOLE));
-    VALUE("data behind the hole", lseek(fd, 11, SEEK_DATA));
+    VALUE("data behind it", lseek(fd, 11, SEEK_DATA));
     VALUE("data before the start", lseek(fd, -1, SEEK_DATA));
     VALUE("a hole before the start", lseek(fd, -1, SEEK_HOLE));
     VALUE("it has not moved", lseek(fd, 0, SEEK_CUR));

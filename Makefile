@@ -135,7 +135,7 @@ build/boot/%: tests/wrap-boot
 	@tests/wrap-boot $@
 
 test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N passed, N failed'
-	@MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
+	@ELF=$(ELF) MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
 unit: $(UNIT)                   ## the host's unit tests alone, in seconds
 	@PERL5LIB=tests/lib prove -j2 --harness Count $(UNIT)
 fuzz: $(FUZZ) | build/.need-fuzz  ## each fuzz target for SECS seconds (60)

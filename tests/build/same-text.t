@@ -1,6 +1,6 @@
 #!/bin/sh
 # The machine code of the user loop and of the system calls is the same with and without the monitor.
-unset MAKEFLAGS MAKELEVEL MFLAGS
+unset MAKEFLAGS MAKELEVEL MFLAGS DEBUG CLANG ELF # of the make that runs the tests: here the usual build is compared
 n=0
 compare() { # name, file list under build/kernel
     n=$((n + 1))
@@ -14,7 +14,7 @@ compare() { # name, file list under build/kernel
 }
 echo 1..3
 n=$((n + 1))
-if make MONITOR=0 build/nomon/tidepool.elf >build/nomon.log 2>&1; then
+if make MONITOR=1 build/kernel/tidepool.elf >build/nomon.log 2>&1 && make MONITOR=0 build/nomon/tidepool.elf >>build/nomon.log 2>&1; then
     echo "ok $n - the kernel builds without the monitor"
 else
     echo "not ok $n - the kernel builds without the monitor"

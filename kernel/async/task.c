@@ -13,7 +13,7 @@
 
 struct spinlock task_list_lock = SPINLOCK_INIT("task list");
 static struct list all_tasks = LIST_INIT(all_tasks); // in the order of their ids
-static struct list *last_found = &all_tasks;           // in it, or its head: where a search begins
+static struct list *last_found = &all_tasks;         // in it, or its head: where a search begins
 static uint32_t next_id;
 
 void *task_local_block(struct task *t)

@@ -70,12 +70,10 @@ static void look_at_leaf(struct task *t, struct task_view *v)
         return;
     const struct light_wait *light = load_relaxed(&t->light);
     v->fn = light ? light->name : f->fn->name;
-    if (light)
-        snprintf(v->wait, sizeof v->wait, "%s", light->what);
-    else if (f->fn == &event_wait_fn && f->parent)
+    if (!light && f->fn == &event_wait_fn && f->parent)
         snprintf(v->wait, sizeof v->wait, "%s of %s", f->at->what, f->parent->fn->name);
     else
-        snprintf(v->wait, sizeof v->wait, "%s", f->at->what);
+        strncpy(v->wait, light ? light->what : f->at->what, sizeof v->wait - 1);
 }
 
 // The task may be in exec on another hart: its space is compared with those that live, not followed; and only when it is

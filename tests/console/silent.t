@@ -72,9 +72,16 @@ sub tasks {
     return 'they do not rest';
 }
 
+my ($machine, $serving);
+END {
+    my $status = $?;
+    kill 'KILL', grep { $_ } $machine, $serving;    # a test that dies leaves none
+    $? = $status;
+}
+
 for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     # ---- no host, ever: the shell on the plain line
-    my $machine = fork // die;
+    $machine = fork // die;
     if (!$machine) {
         open STDOUT, '>', "$dir/machine";
         open STDERR, '>&STDOUT';
@@ -98,10 +105,11 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     like($after, qr/^monitor: \d+ polls, \d+; link-clock: \d+ polls/, 'as it was before');
     kill 'KILL', $machine;
     waitpid $machine, 0;
+    $machine = 0;
     unlink $socket, "$dir/qmp";
 
     # ---- a host that is silent
-    my $serving = start("qemu --kernel $elf --smp $harts --icount --qemu -qmp --qemu unix:$dir/qmp,server=on,wait=off serve", '-serve');
+    $serving = start("qemu --kernel $elf --smp $harts --icount --qemu -qmp --qemu unix:$dir/qmp,server=on,wait=off serve", '-serve');
     for (1 .. 3000) { last if -S $shared; pause(0.01) }
     my ($status, $said) = run_line("eval 'k.task(\"monitor\").name'");
     is($said, "monitor\n", 'a host has asked something');
@@ -123,6 +131,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     }
     kill 'INT', $serving;
     waitpid $serving, 0;
+    $serving = 0;
     unlink "$dir/qmp";
 }
 done_testing;

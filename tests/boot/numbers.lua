@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a look into a large system costs: the first page of 10,000 tasks, a completion among them. Under -icount a nanosecond
 -- is an instruction of some hart.
--- kmon: --icount
+-- kmon: --icount --timeout 250
 local TASKS, PAGE, COMPLETION = 10000, 25000000, 20000000
 
 -- They are waited for by what they say: virtual time runs ahead whenever the host is waited for.

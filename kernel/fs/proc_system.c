@@ -68,7 +68,7 @@ static uint64_t idle_ns(void)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < hart_count; i++)
-        sum += load_relaxed(&harts[i]->idle_ns);
+        sum += executor_idle_ns(i);
     return sum;
 }
 
@@ -144,7 +144,7 @@ static void proc_stat(struct text *out)
     cpu_line(out, "cpu ", now * hart_count, idle_ns());
     for (uint32_t i = 0; i < hart_count; i++) {
         snprintf(name, sizeof name, "cpu%u", (unsigned)i);
-        cpu_line(out, name, now - harts[i]->started_ns, harts[i]->idle_ns);
+        cpu_line(out, name, now - harts[i]->started_ns, executor_idle_ns(i));
         switches += harts[i]->switches;
     }
     text_printf(out, "ctxt %lu\nbtime %lu\nprocesses %u\nprocs_running %u\nprocs_blocked 0\n",

@@ -115,7 +115,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     see(qr/\Atidepool /, 'once more');
     close_top("\3", 130);
     # Pages come while we look.
-    my $lua = 'host.spawn("lazy 64"); eventually(function() return k.task("lazy").wait end, 20)';
+    my $lua = 'host.spawn("lazy 64"); assert(eventually(function() return k.tasks():where{name = "lazy", state = "waiting"}:first() end, 20))';
     is((run_line("run - <<'X'\n$lua\nX"))[0], 0, 'a program that touches no page yet');
     open_top(24, 100, 1);
     see(qr/ lazy /, 'is seen');

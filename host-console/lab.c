@@ -59,7 +59,8 @@ static void prepare(struct console *c, const struct options *o)
     if (!*what)
         return;
     if (!start && !grade && o->nargs > 1)
-        console_fail(c, EXIT_USAGE, "\"%s\": a lab is shown by its number, or start, or grade", what);
+        console_fail(c, EXIT_USAGE, "\"%s\": a lab is shown by its number, or start, or grade",
+                     what);
     if (o->nargs < 2 && (start || grade))
         console_fail(c, EXIT_USAGE, "lab %s needs the number of a lab", what);
     find_lab(c, start || grade ? o->args[1] : what);

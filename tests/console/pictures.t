@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # The pictures of README's tour: README shows each, and `make pictures` still makes the same kind of picture: whole SVG, of the same
-# size, with the words that are told of it, and almost all the others that it had when it was made (numbers differ each time). TAP.
+# size, with the words that are told of it, and most of the others that it had when it was made (numbers differ each time). TAP.
 use strict;
 use warnings;
 use File::Temp 'tempdir';
@@ -12,7 +12,7 @@ my %says = (    # what each picture is there to show, line by line
                     qr/ r--p anonymous, 1 of 16384/, qr/^mapping\.protect +1 /m, qr/k\.undo\(\)\n.*\n.*\n.* rw-p anonymous, 1 of 16384/],
     'top-map'   => [qr/^address space of lazy  /m, qr/ rw-p \[[#:]+\*+\.+\] +\d+ of 256 +anonymous$/m, qr/ r-xp \[[#:.]{24}\] .* file$/m, qr/^filter: lazy/m],
     'top-tasks' => [qr/^tidepool .* 4 harts /m, qr/^> +1 init /m, qr/^ +\d+   sh .*\n +- \w+ +kernel\/\S+:\d+ /m, qr/^ +\d+   lazy /m, qr/^ +< user_loop /m],
-    timeline    => [qr/^hart 0$/m, qr/^hart 3$/m, qr/^[\d.]+ ms$/m, qr/^openat$/m, qr/^getdents64$/m, qr/^ls$/m],
+    timeline    => [qr/^hart 0$/m, qr/^hart 3$/m, qr/^[\d.]+ ms$/m, qr/^newfstatat$/m, qr/^getdents64$/m, qr/^sh$/m],
 );
 
 sub slurp { open my $f, '<', $_[0] or return ''; local $/; return scalar <$f> }
@@ -54,6 +54,6 @@ for my $name (sort keys %says) {
     my ($was, $is) = (words($old), words($new));
     my @common = grep { $was->{$_} } keys %$is;
     my $all = keys(%$was) + keys(%$is) - @common;
-    cmp_ok(@common / ($all || 1), '>=', 0.6, "$name: the same words") or diag 'was: ', join(' ', sort keys %$was), ' is: ', join(' ', sort keys %$is);
+    cmp_ok(@common / ($all || 1), '>=', 0.5, "$name: the same words") or diag 'was: ', join(' ', sort keys %$was), ' is: ', join(' ', sort keys %$is);
 }
 done_testing;

@@ -11,13 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPT_MS = 500 };
-
 static char prompt[64];
 static struct entry entry;
 static bool answering;
 
-void prompt_refresh(struct console *c)
+void prompt_refresh(struct console *c, unsigned ms)
 {
     struct request q;
     struct reply reply;
@@ -26,7 +24,7 @@ void prompt_refresh(struct console *c)
     uint64_t harts = c->harts, tasks = 0, ns = 0;
 
     request_begin(&q, "status");
-    if (client_try(c, &q, &reply, PROMPT_MS) && reply.ok) {
+    if (client_try(c, &q, &reply, ms) && reply.ok) {
         cbor_find_text(reply.result, "mode", &mode, &n);
         cbor_find_uint(reply.result, "harts", &harts);
         cbor_find_uint(reply.result, "tasks", &tasks);

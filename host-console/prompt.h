@@ -4,9 +4,9 @@
 
 #include "console.h"
 
-void prompt_refresh(struct console *c); // asks the kernel
-const char *prompt_text(void);          // of the next line
-bool prompt_is_open(void);              // an entry lacks its end
+void prompt_refresh(struct console *c, unsigned ms); // asks the kernel, for so long
+const char *prompt_text(void);                       // of the next line
+bool prompt_is_open(void);                           // an entry lacks its end
 // A line without its line feed, and what is printed for it. `begin`, if not NULL, is called before
 // the kernel is asked.
 void prompt_take(struct console *c, const char *line, size_t n, void (*begin)(struct console *c));

@@ -14,12 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MARK_MS = 20 }; // what comes within that is shown at once
+enum {
+    MARK_MS = 20,        // what comes within that is shown at once
+    PATIENCE_MS = 10000, // nobody waits for the prompt
+};
 
 static FILE *out;
 static const char *name;
 static uint64_t begun_ms, marked_ms;
-static uint64_t guest; // ns, when the prompt was shown
+static uint64_t guest; // ns, when the prompt was shown; 0: it is not known
 static struct bytes entry, unfinished[2];
 
 static void flush(struct console *c)
@@ -59,7 +62,7 @@ static void mark(bool guest_too)
         return;
     marked_ms = ms;
     fprintf(out, "#@ %llu.%03llu", (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
-    if (guest_too)
+    if (guest_too && guest)
         fprintf(out, " guest %llu.%09llu", (unsigned long long)guest / 1000000000,
                 (unsigned long long)guest % 1000000000);
     fputc('\n', out);
@@ -205,7 +208,7 @@ static int enter_all(struct console *c)
         if (!*line && !prompt_is_open())
             continue;
         if (!prompt_is_open())
-            prompt_refresh(c);
+            prompt_refresh(c, PATIENCE_MS);
         printf("%s%s\n", prompt_text(), line);
         prompt_take(c, line, strlen(line), NULL);
         fflush(stdout);

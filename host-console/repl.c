@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-enum { COMPLETE_MS = 150, HISTORY = 1000 };
+enum { PROMPT_MS = 500, COMPLETE_MS = 150, HISTORY = 1000 };
 
 static struct console *con;
 static EditLine *el;
@@ -282,7 +282,7 @@ static void read_lines(void)
 
     for (leaving = false; !leaving && !machine_gone;) {
         if (!prompt_is_open())
-            prompt_refresh(con);
+            prompt_refresh(con, PROMPT_MS);
         abandoned = false;
         line = el_gets(el, &n);
         if (abandoned) {

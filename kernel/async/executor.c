@@ -393,6 +393,16 @@ struct task *executor_switch_yield(struct task *t)
     return switch_from(t, POLL_YIELD);
 }
 
+// Since when a hart sleeps, in ticks; 0: it does not.
+static uint64_t asleep_since[MAX_HARTS];
+
+uint64_t executor_idle_ns(uint32_t hart)
+{
+    uint64_t ns = load_relaxed(&harts[hart]->idle_ns);
+    uint64_t from = load_relaxed(&asleep_since[hart]), now = time_ticks();
+    return from && now > from ? ns + ticks_to_ns(now - from) : ns;
+}
+
 static void idle(void)
 {
     struct hart *h = this_hart();
@@ -406,9 +416,11 @@ static void idle(void)
     for (uint32_t i = 0; i < hart_count; i++)
         ready |= i != h->index && run_queue_worth_a_look(i);
     if (!ready) {
+        store_relaxed(&asleep_since[h->index], time_ticks());
         uint64_t from = time_ticks();
         cpu_wait_for_interrupt();
         h->idle_ns += ticks_to_ns(time_ticks() - from);
+        store_relaxed(&asleep_since[h->index], 0);
     }
     store_relaxed(&h->idle, 0);
     atomic_and64(&idle_mask, ~(1ul << h->index));

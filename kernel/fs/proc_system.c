@@ -68,7 +68,7 @@ static uint64_t idle_ns(void)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < hart_count; i++)
-        sum += load_relaxed(&harts[i]->idle_ns);
+        sum += executor_idle_ns(i);
     return sum;
 }
 
@@ -139,7 +139,7 @@ static struct hart_time time_of(uint32_t i, uint64_t now)
     static struct spinlock lock = SPINLOCK_INIT("hart times");
     static struct cpu_times said[MAX_HARTS];
     const struct hart *h = harts[i];
-    struct hart_time t = {.idle = load_relaxed(&h->idle_ns)};
+    struct hart_time t = {.idle = executor_idle_ns(i)};
     uint64_t up = now - h->started_ns;
     struct cpu_use use = {up > t.idle ? up - t.idle : 0, load_relaxed(&h->user_samples),
                           load_relaxed(&h->system_samples)};

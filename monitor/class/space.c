@@ -294,6 +294,9 @@ static const struct class_field mapping_fields[] = {
 static const struct class_method mapping_methods[] = {
     {"protect", "m:protect(perm [, lo, hi])", "changes the rights of it, or of a part",
      "k.pid(5).space:find(0x10000):protect(\"r--\")", mapping_protect},
+    {"cells", "m:cells([n]) -> list of numbers",
+     "pages that are there in each of n (24) equal parts", "k.pid(1).space:map():first():cells(8)",
+     mapping_cells},
     {0},
 };
 

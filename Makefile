@@ -135,7 +135,7 @@ build/boot/%: tests/wrap-boot
 	@tests/wrap-boot $@
 
 test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N passed, N failed'
-	@MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
+	@ELF=$(ELF) MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
 unit: $(UNIT)                   ## the host's unit tests alone, in seconds
 	@PERL5LIB=tests/lib prove -j2 --harness Count $(UNIT)
 fuzz: $(FUZZ) | build/.need-fuzz  ## each fuzz target for SECS seconds (60)
@@ -178,6 +178,8 @@ format: | build/.need-test      ## lay out the C files you changed in the house 
 	@tests/format $(ALL)
 compile_commands.json: FORCE | build/.third-party  ## for editors and clang-tidy
 	@.setup/compile-commands '$(USE_CLANG) $(KFLAGS) $(MFLAGS) $(WARN)' "clang $(HFLAGS)" $(SRC) -- $(CONSOLE) >$@
+pictures: all | build/.need-test  ## boot a machine and draw what README shows of it: pictures/*.svg
+	@tests/pictures
 bench: all | build/.need-bench  ## kbench on one hart in guest instructions, beside Linux's, into build/bench.tsv
 	@tests/bench $(ELF)
 
@@ -192,5 +194,5 @@ help:                           ## this list
 	@sed -n 's/^# \(Knobs: .*\)/\n\1/p; s/^#\( \{9\}HARD.*\)/\1/p' Makefile
 
 FORCE:
-.PHONY: FORCE all elf test unit fuzz soak traps lab grade lint format bench run debug doctor clean help
+.PHONY: FORCE all elf test unit fuzz soak traps lab grade lint format pictures bench run debug doctor clean help
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -4,7 +4,8 @@
 #include "repl.h"
 
 #include "client.h"
-#include "entry.h"
+#include "prompt.h"
+#include "record.h"
 #include "report.h"
 #include "shorthand.h"
 #include "terminal.h"
@@ -24,11 +25,9 @@ static struct console *con;
 static EditLine *el;
 static History *history_;
 static HistEvent event;
-static char prompt[64];
 static char history_file[512];
 static bool key_ready, leaving, abandoned, machine_gone;
 static struct bytes kept; // of the user's terminal
-static struct entry entry;
 
 // ---- what arrives while the prompt stands
 
@@ -42,21 +41,14 @@ static void keep_tty(struct console *c, const uint8_t *data, size_t n)
 
 static void above_prompt(struct console *c, const uint8_t *data, size_t n)
 {
-    (void)c;
     fputs("\r\33[K", stdout);
     fwrite(data, 1, n, stdout);
     if (n && data[n - 1] != '\n')
         putchar('\n');
     fflush(stdout);
+    record_aside(c, data, n);
     if (el)
         el_set(el, EL_REFRESH);
-}
-
-static void print(struct console *c, const uint8_t *data, size_t n)
-{
-    (void)c;
-    report_text((const char *)data, n);
-    fflush(stdout);
 }
 
 // ---- keys
@@ -215,33 +207,8 @@ static unsigned char on_complete(EditLine *e, int ch)
 
 static char *show_prompt(EditLine *e)
 {
-    static char more[64];
-
     (void)e;
-    if (entry.chunk.len == 0)
-        return prompt;
-    snprintf(more, sizeof more, "%*s", (int)strlen(prompt), "..> ");
-    return more;
-}
-
-static void refresh_prompt(void)
-{
-    struct request q;
-    struct reply reply;
-    const char *mode = "ro";
-    size_t n = 2;
-    uint64_t harts = con->harts, tasks = 0;
-
-    request_begin(&q, "status");
-    if (client_try(con, &q, &reply, PROMPT_MS) && reply.ok) {
-        cbor_find_text(reply.result, "mode", &mode, &n);
-        cbor_find_uint(reply.result, "harts", &harts);
-        cbor_find_uint(reply.result, "tasks", &tasks);
-        snprintf(prompt, sizeof prompt, "k[%.*s h%u t%u]> ", (int)(n < 16 ? n : 16), mode,
-                 (unsigned)harts, (unsigned)tasks);
-    } else {
-        snprintf(prompt, sizeof prompt, "k[busy]> ");
-    }
+    return (char *)(uintptr_t)prompt_text();
 }
 
 static void name_history(void)
@@ -290,42 +257,21 @@ static void set_up(void)
 
 // ---- evaluation
 
-static void show_result(struct reply reply)
+// While the kernel answers there is no prompt to print above.
+static void print_aside(struct console *c, const uint8_t *data, size_t n)
 {
-    const char *text;
-    size_t n;
-
-    if (!reply.ok)
-        report_failure(con, reply.result);
-    else if (cbor_find_text(reply.result, "text", &text, &n) && n) {
-        report_text(text, n);
-        if (text[n - 1] != '\n')
-            putchar('\n');
-    }
+    report_print(c, data, n);
+    record_aside(c, data, n);
 }
 
-// While the kernel answers there is no prompt to print above.
 static void answer_begins(struct console *c)
 {
-    c->on_log = c->on_text = print;
+    c->on_log = c->on_text = print_aside;
 }
 
 static void take_line(const char *line, size_t n)
 {
-    struct reply reply;
-    char *said;
-
-    switch (entry_line(con, &entry, line, n, answer_begins, &reply, &said)) {
-    case ENTRY_SAID:
-        puts(said);
-        free(said);
-        break;
-    case ENTRY_REPLY:
-        show_result(reply);
-        break;
-    case ENTRY_MORE:
-        break;
-    }
+    prompt_take(con, line, n, answer_begins);
     con->on_log = con->on_text = above_prompt;
 }
 
@@ -335,12 +281,12 @@ static void read_lines(void)
     int n;
 
     for (leaving = false; !leaving && !machine_gone;) {
-        if (entry.chunk.len == 0)
-            refresh_prompt();
+        if (!prompt_is_open())
+            prompt_refresh(con, PROMPT_MS);
         abandoned = false;
         line = el_gets(el, &n);
         if (abandoned) {
-            entry.chunk.len = 0;
+            prompt_give_up(con);
             continue;
         }
         if (!line || n <= 0)
@@ -352,23 +298,25 @@ static void read_lines(void)
         }
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == ' '))
             n--;
-        if (n > 0 || entry.chunk.len)
+        if (n > 0 || prompt_is_open())
             take_line(line, (size_t)n);
     }
 }
 
 void repl_run(struct console *c)
 {
+    static const char greeting[] =
+        "monitor: Lua in the kernel; name? for help, :help for shorthands, Ctrl-] goes back";
+
     con = c;
-    entry.chunk.len = 0;
+    prompt_give_up(c);
     c->on_tty = keep_tty;
     c->on_log = c->on_text = above_prompt;
-    c->on_repl = print;
+    c->on_repl = prompt_print;
     c->on_stdin = key_came;
     terminal_restore();
-    fputs(
-        "\r\nmonitor: Lua in the kernel; name? for help, :help for shorthands, Ctrl-] goes back\n",
-        stdout);
+    printf("\r\n%s\n", greeting);
+    record_aside(c, greeting, strlen(greeting));
     if (!el)
         set_up();
     else
@@ -377,6 +325,7 @@ void repl_run(struct console *c)
     el_set(el, EL_PREP_TERM, 0);
     putchar('\n');
     fwrite(kept.data ? kept.data : "", 1, kept.len, stdout);
+    record_terminal(c, kept.data, kept.len);
     kept.len = 0;
     fflush(stdout);
 }

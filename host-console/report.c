@@ -133,7 +133,7 @@ void report_print(struct console *c, const uint8_t *data, size_t n)
     fflush(stdout);
 }
 
-static void show_source_line(const char *file, uint64_t line)
+static void show_source_line(FILE *to, const char *file, uint64_t line)
 {
     char buf[400];
     uint64_t at = 0;
@@ -142,7 +142,7 @@ static void show_source_line(const char *file, uint64_t line)
     while (f && fgets(buf, sizeof buf, f)) {
         if (++at == line) {
             buf[strcspn(buf, "\n")] = 0;
-            fprintf(stderr, "%6llu | %s\n", (unsigned long long)line, buf);
+            fprintf(to, "%6llu | %s\n", (unsigned long long)line, buf);
             break;
         }
         while (!strchr(buf, '\n') && fgets(buf, sizeof buf, f))
@@ -169,14 +169,29 @@ static enum exit_code code_of(const char *kind, size_t n)
     return EXIT_LUA;
 }
 
+void report_place(FILE *to, struct cbor_in error)
+{
+    const char *trace, *name;
+    size_t trace_n, name_n;
+    uint64_t line;
+    char file[512];
+
+    if (cbor_find_text(error, "file", &name, &name_n) && name_n < sizeof file &&
+        cbor_find_uint(error, "line", &line)) {
+        memcpy(file, name, name_n);
+        file[name_n] = 0;
+        show_source_line(to, file, line);
+    }
+    if (cbor_find_text(error, "traceback", &trace, &trace_n) && trace_n)
+        fprintf(to, "%.*s\n", (int)trace_n, trace);
+}
+
 enum exit_code report_failure(struct console *c, struct cbor_in result)
 {
     const char *red = terminal_colour(STDERR_FILENO) ? "\33[31m" : "", *off = *red ? "\33[0m" : "";
-    const char *message = "no reason given", *trace, *name, *kind = "";
-    size_t message_n = strlen(message), trace_n, name_n, kind_n = 0;
+    const char *message = "no reason given", *kind = "";
+    size_t message_n = strlen(message), kind_n = 0;
     struct cbor_in error;
-    uint64_t line;
-    char file[512];
 
     fflush(stdout);
     if (!cbor_find(result, "error", &error))
@@ -184,13 +199,6 @@ enum exit_code report_failure(struct console *c, struct cbor_in result)
     cbor_find_text(error, "message", &message, &message_n);
     cbor_find_text(error, "kind", &kind, &kind_n);
     fprintf(stderr, "%s%.*s%s\n", red, (int)message_n, message, off);
-    if (cbor_find_text(error, "file", &name, &name_n) && name_n < sizeof file &&
-        cbor_find_uint(error, "line", &line)) {
-        memcpy(file, name, name_n);
-        file[name_n] = 0;
-        show_source_line(file, line);
-    }
-    if (cbor_find_text(error, "traceback", &trace, &trace_n) && trace_n)
-        fprintf(stderr, "%.*s\n", (int)trace_n, trace);
+    report_place(stderr, error);
     return code_of(kind, kind_n);
 }

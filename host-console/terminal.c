@@ -3,6 +3,7 @@
 #include "terminal.h"
 
 #include "console.h"
+#include "record.h"
 #include "repl.h"
 
 #include <stdio.h>
@@ -69,9 +70,9 @@ bool terminal_colour(int fd)
 
 static void show(struct console *c, const uint8_t *data, size_t n)
 {
-    (void)c;
     fwrite(data, 1, n, stdout);
     fflush(stdout);
+    record_terminal(c, data, n);
 }
 
 static struct {

@@ -56,8 +56,9 @@ static json_t *ask_look(struct console *c, struct reply *reply)
         *p++ = *s;
     }
     *p = 0;
-    snprintf(source, sizeof source, "rawget(_G, \"kmon_top\") and kmon_top(%lld, \"%s\", %u)",
-             (long long)top.chosen, quoted, top.rows < 200 ? top.rows : 200);
+    snprintf(source, sizeof source, "rawget(_G, \"kmon_top\") and kmon_top(%lld, \"%s\", %u, %s)",
+             (long long)top.chosen, quoted, top.rows < 200 ? top.rows : 200,
+             top.stacks ? "true" : "false");
     *reply = ask(c, "json", source);
     return reply->ok && cbor_find(reply->result, "value", &at) ? report_json(&at) : NULL;
 }
@@ -175,6 +176,8 @@ static bool take_key(int key)
         top.view = (top.view + 1) % TOP_VIEWS;
     else if (key == '/')
         top.typing = true;
+    else if (key == 's')
+        top.stacks = !top.stacks;
     else if (key == KEY_ESC)
         top.filter[0] = 0;
     else if ((key == KEY_DOWN || key == 'j'))
@@ -193,6 +196,10 @@ static void put_line(unsigned row, const char *text, bool bright, void *arg)
         attron(A_BOLD);
     mvaddnstr((int)row, 0, text, (int)top.cols);
     attroff(A_BOLD);
+    if (top.view != TOP_MAPS || strncmp(text, "  ", 2) != 0)
+        return;
+    for (const char *p = text; (p = strchr(p, TOP_LIT)) && p < text + top.cols; p++)
+        mvchgat((int)row, (int)(p - text), 1, A_REVERSE, 0, NULL);
 }
 
 static void fit(void)
@@ -245,7 +252,7 @@ static bool serve_keys(struct console *c, json_t *look)
             if (!take_key(key))
                 return false;
             if (top.selected != before) // the choice is of what is shown
-                top_take(&top, look);
+                top_choose(&top, look);
         }
     }
 }
@@ -301,6 +308,7 @@ static void prepare(struct console *c, const struct options *o)
 {
     const char *every = option_value(o, "-n"), *filter = option_value(o, "--filter");
 
+    top.stacks = option_value(o, "--stacks") != NULL;
     if (every)
         every_ms = option_seconds(c, "-n", every);
     if (filter && strlen(filter) >= sizeof top.filter)
@@ -324,7 +332,8 @@ static int run_top(struct console *c, const struct options *o)
 static const struct verb_option top_options[] = {
     {"-n", "SECONDS", "how often (1)"},
     {"--once", NULL, "prints one look, of all views, and ends"},
-    {"--filter", "TEXT", "only tasks with this in their name, state or wait"},
+    {"--filter", "TEXT", "only tasks with this in their name, state, wait or stack"},
+    {"--stacks", NULL, "below each task the places of what it awaits"},
     {0},
 };
 VERB(top, .help = "harts, tasks and their awaits, address spaces, queues; again and again",

@@ -13,6 +13,7 @@ struct top {
     enum top_view view;
     char filter[40];
     bool typing;       // the filter is being typed
+    bool stacks;       // below each task the steps of what it awaits
     bool paper;        // no foot: there are no keys
     bool bare;         // no head either
     unsigned selected; // of the tasks shown
@@ -22,10 +23,17 @@ struct top {
     int64_t ns, idle_ns[TOP_HARTS], done[16];
     char history[TOP_HARTS][TOP_HISTORY + 1]; // how busy each was, the newest last
     unsigned looks;
+    json_t *maps, *maps_before; // of this look and the one before it, if both are of one task
+    int64_t mapped;             // the task's id
 };
 
-// Takes a look in: history, and the task that is selected.
-void top_take(struct top *t, const json_t *look);
+// In a row of an address space: a cell in which pages have come since the look before. Where the
+// terminal can, it is shown lit.
+enum { TOP_LIT = '*' };
+
+// Takes a look in: history, lights, and the task that is selected.
+void top_take(struct top *t, json_t *look);
+void top_choose(struct top *t, const json_t *look); // another task of the same look
 // Calls show for each line of the frame, from 0; at most rows of them, none wider than cols.
 void top_draw(const struct top *t, const json_t *look,
               void (*show)(unsigned row, const char *text, bool bright, void *arg), void *arg);

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- top: one look at the system, in the kernel. It stays in the session as kmon_top: a look then costs one line to send.
--- chosen: a task's id, or 0; most: how many tasks can be shown.
-function kmon_top(chosen, filter, most)
+-- chosen: a task's id, or 0; most: how many tasks can be shown; stacks: with the steps of what they await.
+function kmon_top(chosen, filter, most, stacks)
 local begun, session = k.ns, k.session
 local out = {mode = k.mode, harts = {}, tasks = {}, queues = {}, maps = {}, total = 0}
 for h in k.harts do
@@ -32,18 +32,35 @@ for _, row in ipairs(roots) do
         top[#top + 1] = row
     end
 end
+local has_text = filter ~= ""
 local function matches(row)
-    return filter == "" or row.name:find(filter, 1, true) or row.state:find(filter, 1, true) or row.wait:find(filter, 1, true)
+    for _, text in ipairs{row.name, row.state, row.wait, row.chain} do
+        if text:find(filter, 1, true) then return true end
+    end
 end
+local function await(row)
+    local steps, names = {}, {}
+    pcall(function()
+        for _, step in ipairs(k.task(row.id):backtrace()) do
+            names[#names + 1] = step.fn
+            steps[#steps + 1] = ("%s  %s  %s"):format(step.fn, step.at, step.waits_for)
+        end
+    end)
+    row.chain = table.concat(names, " < ")
+    return steps
+end
+local room = 300 -- steps: a reply is bounded
 local function add(row, depth)
-    if matches(row) and #out.tasks < most then
-        row.depth = depth
-        local steps = {}
-        pcall(function()
-            for _, step in ipairs(k.task(row.id):backtrace()) do steps[#steps + 1] = step.fn end
-        end)
-        row.chain = table.concat(steps, " < ")
-        out.tasks[#out.tasks + 1] = row
+    if #out.tasks < most then
+        local steps = await(row)
+        if not has_text or matches(row) then
+            row.depth = depth
+            if stacks and #steps <= room then
+                row.stack = steps
+                room = room - #steps
+            end
+            out.tasks[#out.tasks + 1] = row
+        end
     end
     for _, child in ipairs(children[row] or {}) do if depth < 20 then add(child, depth + 1) end end
 end
@@ -51,10 +68,11 @@ for _, row in ipairs(top) do add(row, 0) end
 
 local task = chosen > 0 and k.task(chosen) or out.tasks[1] and k.task(out.tasks[1].id)
 pcall(function()
-    out.chosen = task.name
+    out.chosen, out.chosen_id = task.name, task.id
     for m in task.space:map() do
-        out.maps[#out.maps + 1] = {lo = ("%x"):format(m.lo), hi = ("%x"):format(m.hi), perm = m.perm, kind = m.kind,
-            pages = (m.hi - m.lo) // 4096, resident = m.resident}
+        local v = m:snap()
+        out.maps[#out.maps + 1] = {lo = ("%x"):format(v.lo), hi = ("%x"):format(v.hi), perm = v.perm, kind = v.kind,
+            pages = v.bytes // 4096, resident = v.resident, cells = m:cells()}
         if #out.maps == most then break end
     end
 end)

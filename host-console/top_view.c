@@ -36,10 +36,30 @@ static char busy_letter(int64_t busy, int64_t all)
     return letters[busy >= all ? 7 : busy * 7 / all];
 }
 
-void top_take(struct top *t, const json_t *look)
+void top_choose(struct top *t, const json_t *look)
+{
+    unsigned tasks = count(look, "tasks");
+
+    if (t->selected >= tasks)
+        t->selected = tasks ? tasks - 1 : 0;
+    t->chosen = number(json_array_get(json_object_get(look, "tasks"), t->selected), "id");
+}
+
+static void take_maps(struct top *t, json_t *look)
+{
+    int64_t task = number(look, "chosen_id");
+
+    json_decref(t->maps_before);
+    t->maps_before = task == t->mapped ? t->maps : NULL;
+    if (task != t->mapped)
+        json_decref(t->maps);
+    t->maps = json_incref(json_object_get(look, "maps"));
+    t->mapped = task;
+}
+
+void top_take(struct top *t, json_t *look)
 {
     int64_t now = number(look, "ns");
-    unsigned tasks = count(look, "tasks");
 
     for (unsigned i = 0; i < TOP_HARTS && i < count(look, "harts"); i++) {
         const json_t *h = json_array_get(json_object_get(look, "harts"), i);
@@ -49,9 +69,8 @@ void top_take(struct top *t, const json_t *look)
             t->looks ? busy_letter(all - (idle - t->idle_ns[i]), all) : ' ';
         t->idle_ns[i] = idle;
     }
-    if (t->selected >= tasks)
-        t->selected = tasks ? tasks - 1 : 0;
-    t->chosen = number(json_array_get(json_object_get(look, "tasks"), t->selected), "id");
+    top_choose(t, look);
+    take_maps(t, look);
     t->ns = now;
     t->looks++;
 }
@@ -112,33 +131,82 @@ static void draw_harts(struct frame *f, const json_t *look)
     }
 }
 
+static unsigned lines_of(const json_t *task)
+{
+    return 1 + (unsigned)json_array_size(json_object_get(task, "stack"));
+}
+
+// The first task to be shown, so that the selected one is in sight.
+static unsigned first_shown(const struct frame *f, const json_t *tasks)
+{
+    unsigned room = f->last > f->row ? f->last - f->row : 0, from = f->t->selected;
+    unsigned used = lines_of(json_array_get(tasks, from));
+
+    while (from > 0 && (used += lines_of(json_array_get(tasks, from - 1))) <= room)
+        from--;
+    return from;
+}
+
 static void draw_tasks(struct frame *f, const json_t *look)
 {
+    const json_t *tasks = json_object_get(look, "tasks");
+
     add(f, true, "  %5s %-22s %-10s %4s %8s  awaits, the innermost first", "pid", "task", "state",
         "hart", "polls");
-    // The selected one stays in sight.
-    unsigned room = f->last > f->row ? f->last - f->row : 0;
-    unsigned from = room && f->t->selected >= room ? f->t->selected - room + 1 : 0;
-    for (unsigned i = from; i < count(look, "tasks"); i++) {
-        const json_t *t = json_array_get(json_object_get(look, "tasks"), i);
+    for (unsigned i = first_shown(f, tasks); i < json_array_size(tasks); i++) {
+        const json_t *t = json_array_get(tasks, i), *stack = json_object_get(t, "stack");
         int depth = 2 * (int)number(t, "depth");
         char name[48];
-        snprintf(name, sizeof name, "%*s%s", depth < 16 ? depth : 16, "", word(t, "name"));
+        depth = depth < 16 ? depth : 16;
+        snprintf(name, sizeof name, "%*s%s", depth, "", word(t, "name"));
         add(f, i == f->t->selected, "%c %5d %-22.22s %-10.10s %4d %8lld  %s",
             i == f->t->selected ? '>' : ' ', (int)number(t, "pid"), name, word(t, "state"),
-            (int)number(t, "hart"), (long long)number(t, "polls"), word(t, "chain"));
+            (int)number(t, "hart"), (long long)number(t, "polls"), stack ? "" : word(t, "chain"));
+        for (unsigned j = 0; j < json_array_size(stack); j++)
+            add(f, false, "%*s%s %s", 8 + depth, "", j ? "<" : "-",
+                json_string_value(json_array_get(stack, j)));
+    }
+}
+
+// ---- an address space
+
+static const json_t *map_at(const json_t *maps, const char *lo)
+{
+    for (unsigned i = 0; i < json_array_size(maps); i++)
+        if (strcmp(word(json_array_get(maps, i), "lo"), lo) == 0)
+            return json_array_get(maps, i);
+    return NULL;
+}
+
+// A cell says where in the mapping pages are: none, some, all; and where some have come.
+static void draw_cells(char out[BAR + 1], const struct top *t, const json_t *m)
+{
+    const json_t *cells = json_object_get(m, "cells"), *old = map_at(t->maps_before, word(m, "lo"));
+    int64_t pages = number(m, "pages"), n = (int64_t)json_array_size(cells);
+    bool same = old && number(old, "pages") == pages, fresh = t->maps_before && !old;
+
+    memset(out, ' ', BAR);
+    out[BAR] = 0;
+    for (int64_t i = 0; i < n && i < BAR; i++) {
+        size_t at = (size_t)i;
+        int64_t there = json_integer_value(json_array_get(cells, at));
+        int64_t before = json_integer_value(json_array_get(json_object_get(old, "cells"), at));
+        bool lit = (same && there > before) || (fresh && there > 0);
+        int64_t all = pages * (i + 1) / n - pages * i / n;
+        out[i] = lit ? TOP_LIT : there == 0 ? '.' : there < all ? ':' : '#';
     }
 }
 
 static void draw_maps(struct frame *f, const json_t *look)
 {
-    add(f, true, "address space of %s", word(look, "chosen"));
+    add(f, true, "address space of %s   # there  : some  . not yet  %c came just now",
+        word(look, "chosen"), TOP_LIT);
     if (count(look, "maps") == 0)
         add(f, false, "  it has none: a kernel task");
     for (unsigned i = 0; i < count(look, "maps"); i++) {
         const json_t *m = json_array_get(json_object_get(look, "maps"), i);
         char there[BAR + 1];
-        bar(there, number(m, "resident"), number(m, "pages"));
+        draw_cells(there, f->t, m);
         add(f, false, "  %11s-%-11s %s [%s] %6lld of %-8lld %s", word(m, "lo"), word(m, "hi"),
             word(m, "perm"), there, (long long)number(m, "resident"), (long long)number(m, "pages"),
             word(m, "kind"));
@@ -186,5 +254,5 @@ void top_draw(const struct top *t, const json_t *look,
     if (t->typing || t->filter[0])
         add(&f, true, "filter: %s%s", t->filter, t->typing ? "_" : "   (Esc: none)");
     else
-        add(&f, true, "1 tasks  2 map  3 queues  up, down: choose  /: filter  q: end");
+        add(&f, true, "1 tasks  2 map  3 queues  s: stacks  up, down: choose  /: filter  q: end");
 }

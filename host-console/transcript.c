@@ -5,10 +5,12 @@
 //     k[ro h4 t14]> k.harts            what is entered; the prompt may also be just "k>"
 //     Hart#0 runs Task#*, * queued     "*" stands for any text within the line
 //     ...                              for any number of lines
+//     \# * ...                         behind a backslash nothing means more than it says
 //     k> for i = 1, 2 do
 //      ..> print(i) end                the next line of the same entry
 //     1
 //     2
+#include "transcript.h"
 #include "client.h"
 #include "entry.h"
 #include "report.h"
@@ -40,6 +42,8 @@ static bool glob(const char *pattern, const char *s)
 {
     const char *star = NULL, *from = NULL;
 
+    if (*pattern == '\\')
+        return strcmp(pattern + 1, s) == 0;
     while (*s) {
         if (*pattern == '*') {
             star = ++pattern;
@@ -103,6 +107,8 @@ static void keep(struct console *c, const uint8_t *data, size_t n)
 {
     (void)c;
     bytes_add(&output, data, n);
+    for (char *p = output.data + output.len - n; p < output.data + output.len; p++)
+        *p = *p ? *p : '?';
 }
 
 static void keep_result(struct console *c, const struct reply *reply)
@@ -122,8 +128,7 @@ static void keep_result(struct console *c, const struct reply *reply)
     }
 }
 
-// Behind the prompt, or NULL.
-static char *entered(char *line)
+char *transcript_entered(char *line)
 {
     char *at = strncmp(line, "k[", 2) == 0 ? strstr(line, "]> ") : NULL;
 
@@ -132,7 +137,7 @@ static char *entered(char *line)
     return strncmp(line, "k> ", 3) == 0 ? line + 3 : NULL;
 }
 
-static char *continued(char *line)
+char *transcript_continued(char *line)
 {
     char *at = line + strspn(line, " ");
 
@@ -215,14 +220,14 @@ static int run_transcript(struct console *c, const struct options *o)
     c->on_repl = keep;
     while ((line = strsep(&save, "\n"))) {
         number++;
-        if ((at = entered(line))) {
+        if ((at = transcript_entered(line))) {
             judge(&t, &e, o->args[0]);
             e.chunk.len = 0;
             t.line = number;
             t.first = at;
             t.open = true;
             enter(c, &e, at);
-        } else if (t.open && e.chunk.len && (at = continued(line))) {
+        } else if (t.open && e.chunk.len && (at = transcript_continued(line))) {
             enter(c, &e, at);
         } else if (*line && *line != '#') {
             if (!t.open)

@@ -130,6 +130,7 @@ static int run_completion(struct console *c, const struct options *o)
         "    --kernel|--initrd|--disk|--share|--dump|-o) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
         "    --smp) COMPREPLY=($(compgen -W '1 2 3 4 5 6 7 8' -- \"$cur\")); return ;;\n"
         "    --mem|--append|--qemu|--timeout|-n|--until) return ;;\n"
+        "    lab) COMPREPLY=($(compgen -W 'start grade' -- \"$cur\")); return ;;\n"
         "    connect) COMPREPLY=($(compgen -W 'unix: pty:' -- \"$cur\")); return ;;\n"
         "    esac\n"
         "    for w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"

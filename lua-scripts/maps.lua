@@ -2,29 +2,30 @@
 -- The mappings of a process: where, with which rights, of what, how much of it is there.
 --
 --   kmon run lua-scripts/maps.lua [PID or NAME]      without an argument: of every process
+--
+-- Each is printed as it is found: there may be more than this session could hold.
 local who = ...
-local tasks
-if not who then
-    tasks = k.tasks():where{kind = "user"}:list()
-else
-    tasks = {tonumber(who) and k.pid(tonumber(who)) or k.task(who)}
-end
-
+local ROW = "%10x  %10x  %-4s  %-13s  %10x  %8d  %8d%s"
 local seen = {}
-for _, t in ipairs(tasks) do
+
+local function show(t)
     local space = t.space
     local id = space and tostring(space):match("#(%d+)")
-    if space and not seen[id] then
-        seen[id] = true
-        print(("%s (pid %d): %s"):format(t.name, t.pid, space))
-        local rows = {}
-        for m in space:map() do
-            rows[#rows + 1] = {
-                from = ("%x"):format(m.lo), to = ("%x"):format(m.hi), perm = m.perm, kind = m.kind,
-                offset = ("%x"):format(m.offset), pages = m.bytes >> 12, there = m.resident,
-                lazy = m.lazy and "lazy" or "",
-            }
+    if not space or seen[id] then return end
+    seen[id] = true
+    print(("%s (pid %d): %s"):format(t.name, t.pid, space))
+    print("      from          to  perm  kind               offset     pages     there")
+    for m in space:map() do
+        local ok, row = pcall(m.snap, m)    -- it may be gone since it was found
+        if ok then
+            print(ROW:format(row.lo, row.hi, row.perm, row.kind, row.offset, row.bytes >> 12, row.resident,
+                row.lazy and "  lazy" or ""))
         end
-        print(tabulate(rows, {"from>", "to>", "perm", "kind", "offset>", "pages>", "there>", "lazy"}))
     end
+end
+
+if who then
+    show(tonumber(who) and k.pid(tonumber(who)) or k.task(who))
+else
+    for t in k.tasks():where{kind = "user"} do show(t) end
 end

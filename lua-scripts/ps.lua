@@ -2,32 +2,29 @@
 -- Every task: what it is, what it does or waits for, and since when.
 --
 --   kmon run lua-scripts/ps.lua [-b]      -b: with the async backtrace of each
-local with_frames = ... == "-b"
+--
+-- Each is printed as it is found: there may be more than this session could hold.
+local with_frames, now = ... == "-b", k.ns
 
-local rows, now = {}, k.ns
-for t in k.tasks() do
-    local ok, row = pcall(function()
-        return {
-            id = t.id, pid = t.pid > 0 and t.pid or nil, name = t.name, state = t.state,
-            hart = t.hart.index, polls = t.polls, waits_for = t.wait,
-            seconds = t.state == "running" and "-" or ("%.3f"):format((now - t.since) / 1e9), task = t,
-        }
-    end)
-    if ok then rows[#rows + 1] = row end    -- else it exited while we looked
+local function show_row(t)
+    local row = t:snap()
+    print(("%5d %5s  %-15s %-9s %4d %9d %12s  %s"):format(row.id, row.pid > 0 and row.pid or "-", row.name, row.state,
+        row.hart.index, row.polls, row.state == "running" and "-" or ("%.3f"):format((now - row.since) / 1e9), row.wait or ""))
 end
 
-if not with_frames then
-    print(tabulate(rows, {"id>", "pid>", "name", "state", "hart>", "polls>", "seconds>", "waits_for"}))
-    return
-end
-for _, row in ipairs(rows) do
-    print(row.task)
-    local ok, steps = pcall(row.task.backtrace, row.task)
-    if ok then
-        for i, s in ipairs(steps) do
-            print(("  #%-2d %-20s %-34s %s"):format(i - 1, s.fn, s.at, s.waits_for))
-        end
-    else
+local function show_frames(t)
+    print(t)
+    local ok, steps = pcall(t.backtrace, t)
+    if not ok then
         print("  " .. steps)
+        return
     end
+    for i, s in ipairs(steps) do
+        print(("  #%-2d %-20s %-34s %s"):format(i - 1, s.fn, s.at, s.waits_for))
+    end
+end
+
+if not with_frames then print("   id   pid  name            state     hart     polls      seconds  waits_for") end
+for t in k.tasks() do
+    pcall(with_frames and show_frames or show_row, t)   -- else it exited while we looked
 end

@@ -9,10 +9,12 @@
 #include "arch/shootdown.h"
 #include "async/async.h"
 #include "async/epoch.h"
+#include "async/policy.h"
 #include "async/sample.h"
 #include "lib/log.h"
 #include "lib/trace.h"
 
+#define SLICE_NS (EXECUTOR_SLICE_US * 1000ul)
 enum { KICK_US = HARD_STEAL ? 1 : 100, KICKS = HARD_STEAL ? 1 : 16 };
 
 void (*task_kill_hook)(struct task *t);
@@ -23,7 +25,9 @@ static void slice_over(void);
 
 static _Thread_local uint64_t slice_switches; // hart's switch count when the slice began
 static _Thread_local bool slice_is_kick;
-static _Thread_local uint32_t kicks; // in a row that found somebody ready
+static _Thread_local uint32_t kicks;         // in a row that found somebody ready
+static _Thread_local uint64_t turn_switches; // hart's switch count when a slice ended
+static _Thread_local uint64_t turn_ns;       // whole slices that who ran then has had since
 
 TRACE_POINT(task_wake, "task.wake", "a task that waited is queued", TRACE_ARG("woken", TASK),
             TRACE_ARG("to", NUMBER));
@@ -69,7 +73,21 @@ static cold void slice_begin(bool helpable)
     slice_is_kick = helpable && load_relaxed(&idle_mask);
     slice_switches = hart_self.switches;
     hart_self.slice_armed = 1;
-    timer_slice((slice_is_kick ? KICK_US : EXECUTOR_SLICE_US) * 1000ul, slice_over);
+    timer_slice(slice_is_kick ? KICK_US * 1000ul : policy_slice_ns(SLICE_NS), slice_over);
+}
+
+// Whether who runs must give way. `same` has run all through the slice. A weight is how many turns it may have in a row, of
+// two slices each: in the first it came.
+static bool turn_is_over(const struct task *t, bool same)
+{
+    if (turn_switches != hart_self.switches) {
+        turn_switches = hart_self.switches;
+        turn_ns = 0;
+    }
+    if (!same)
+        return false;
+    turn_ns += policy_slice_ns(SLICE_NS);
+    return turn_ns >= (2ul * policy_weight(t) - 1) * SLICE_NS;
 }
 
 static bool others_are_awake(void)
@@ -82,7 +100,8 @@ static bool others_are_awake(void)
 static void slice_over(void)
 {
     struct task *t = hart_self.current;
-    bool kick = slice_is_kick, helpable = run_queue_expose();
+    bool urgent = policy_has_deadlines() && run_queue_hurry(policy_is_urgent);
+    bool kick = slice_is_kick, helpable = !urgent && run_queue_expose();
     bool same = t && slice_switches == hart_self.switches;
     uint64_t idle = load_relaxed(&idle_mask);
     hart_self.slice_armed = 0;
@@ -94,7 +113,7 @@ static void slice_over(void)
     }
     if (helpable && idle && (same || !kick || kicks >= KICKS))
         ipi_send((uint32_t)__builtin_ctzl(idle), IPI_WAKE);
-    else if (!kick && same)
+    else if (t && (urgent || (!kick && turn_is_over(t, same))))
         atomic_or32(&t->attn, ATTN_RESCHED);
     slice_begin(helpable);
 }
@@ -374,6 +393,16 @@ struct task *executor_switch_yield(struct task *t)
     return switch_from(t, POLL_YIELD);
 }
 
+// Since when a hart sleeps, in ticks; 0: it does not.
+static uint64_t asleep_since[MAX_HARTS];
+
+uint64_t executor_idle_ns(uint32_t hart)
+{
+    uint64_t ns = load_relaxed(&harts[hart]->idle_ns);
+    uint64_t from = load_relaxed(&asleep_since[hart]), now = time_ticks();
+    return from && now > from ? ns + ticks_to_ns(now - from) : ns;
+}
+
 static void idle(void)
 {
     struct hart *h = this_hart();
@@ -387,9 +416,11 @@ static void idle(void)
     for (uint32_t i = 0; i < hart_count; i++)
         ready |= i != h->index && run_queue_worth_a_look(i);
     if (!ready) {
+        store_relaxed(&asleep_since[h->index], time_ticks());
         uint64_t from = time_ticks();
         cpu_wait_for_interrupt();
         h->idle_ns += ticks_to_ns(time_ticks() - from);
+        store_relaxed(&asleep_since[h->index], 0);
     }
     store_relaxed(&h->idle, 0);
     atomic_and64(&idle_mask, ~(1ul << h->index));

@@ -12,6 +12,8 @@ bool executor_step(void);          // polls one task; false: there was none
 // Polls t once, on behalf of the running task and in its time; t is borrowed (task_borrow) and referenced. Then it is its own: what
 // need not wait is done, the rest goes on by itself. No lock held.
 void executor_poll_now(struct task *t);
+// Time that a hart, by index, has slept, the sleep it may be in included.
+uint64_t executor_idle_ns(uint32_t hart);
 void executor_init(void); // boot hart, before other harts start
 // Somebody else could run on this hart now.
 static inline bool executor_has_ready(void)

@@ -102,6 +102,14 @@ static inline bool run_queue_has_ready(void)
                                              : locked_length(&q->locked) != 0;
 }
 
+// Makes the first ready task for which it is true the next to run here, before all others. False: there is none, or the
+// queue is locked.
+static inline bool run_queue_hurry(bool (*is_urgent)(const struct task *))
+{
+    struct run_queue *q = run_queue_self;
+    return q->kind == RUN_QUEUE_RING && ring_hurry(&q->ring, is_urgent);
+}
+
 // Whether another hart could help this one; what it could take is no longer kept back.
 static inline bool run_queue_expose(void)
 {

@@ -42,6 +42,45 @@ cold struct task *ring_pop_by_turns(struct ring_queue *q)
     return t;
 }
 
+static struct task *take_urgent_bound(struct ring_queue *q, bool (*is_urgent)(const struct task *))
+{
+    struct task *found = NULL;
+    for (uint32_t n = q->bound.count; n; n--) {
+        struct task *t = fifo_pop(&q->bound);
+        if (!found && is_urgent(t))
+            found = t;
+        else
+            fifo_push(&q->bound, t);
+    }
+    return found;
+}
+
+static struct task *take_urgent(struct ring_queue *q, bool (*is_urgent)(const struct task *))
+{
+    struct task *t;
+    for (uint32_t n = ring_stealable(q); n && (t = ring_take(q)); n--) {
+        if (is_urgent(t))
+            return t;
+        ring_put(q, t); // what it leaves is room
+    }
+    return NULL;
+}
+
+bool ring_hurry(struct ring_queue *q, bool (*is_urgent)(const struct task *))
+{
+    if (q->next && is_urgent(q->next))
+        return true;
+    if (load_relaxed(&q->inbox))
+        ring_open_inbox(q);
+    struct task *t = take_urgent_bound(q, is_urgent);
+    if (!t && !(t = take_urgent(q, is_urgent)))
+        return false;
+    ring_expose(q);
+    store_relaxed(&q->next, t);
+    q->overtakes = 0;
+    return true;
+}
+
 void ring_send(struct ring_queue *q, struct task *t)
 {
     uint64_t old = (uint64_t)load_relaxed(&q->inbox), was;

@@ -61,6 +61,8 @@ extern struct injector ring_injector;
 
 void ring_push_slow(struct ring_queue *q, struct task *t); // bound, or the ring is full
 struct task *ring_pop_by_turns(struct ring_queue *q);
+// Puts the first one of next, bound and the ring for which it is true into next, and turns the ring meanwhile.
+bool ring_hurry(struct ring_queue *q, bool (*is_urgent)(const struct task *));
 void ring_open_inbox(struct ring_queue *q);
 void ring_send(struct ring_queue *q, struct task *t);
 // Takes at most half of victim's ring, and no more than max: one to run now, the others into own.

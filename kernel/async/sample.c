@@ -12,8 +12,11 @@ void sample_take(struct task *t, uint64_t now, bool user)
     struct hart *h = this_hart();
     uint64_t points = (now - h->sample_at) / period() + 1;
     uint32_t *samples = user ? &t->user_samples : &t->system_samples;
-    if (t->thread)
+    uint64_t *all = user ? &h->user_samples : &h->system_samples;
+    if (t->thread) {
         store_relaxed(samples, *samples + (uint32_t)points);
+        store_relaxed(all, *all + points);
+    }
     h->sample_at += points * period();
 }
 

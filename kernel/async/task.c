@@ -12,7 +12,8 @@
 #include <string.h>
 
 struct spinlock task_list_lock = SPINLOCK_INIT("task list");
-static struct list all_tasks = LIST_INIT(all_tasks);
+static struct list all_tasks = LIST_INIT(all_tasks); // in the order of their ids
+static struct list *last_found = &all_tasks;         // in it, or its head: where a search begins
 static uint32_t next_id;
 
 void *task_local_block(struct task *t)
@@ -89,6 +90,8 @@ void task_put(struct task *t)
     if (was != 1)
         return;
     spin_lock(&task_list_lock);
+    if (last_found == &t->all)
+        last_found = t->all.next;
     list_remove(&t->all);
     spin_unlock(&task_list_lock);
     if (t->locals) {
@@ -176,28 +179,39 @@ void task_unhold(struct task *t)
     task_wake(t);
 }
 
+static struct task *listed(struct list *it)
+{
+    return list_entry(it, struct task, all);
+}
+
+// The first task with this id or a later one, or the list's head. Lock held. It looks from where the last search ended:
+// who goes through all tasks a few at a time would otherwise pass by all before them, each time.
+static struct list *find_from(uint32_t id)
+{
+    struct list *it = last_found;
+    while (it->prev != &all_tasks && listed(it->prev)->id >= id)
+        it = it->prev;
+    while (it != &all_tasks && listed(it)->id < id)
+        it = it->next;
+    return last_found = it;
+}
+
 void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg)
 {
     spin_lock(&task_list_lock);
-    LIST_FOREACH(it, &all_tasks) {
-        struct task *t = list_entry(it, struct task, all);
-        if (t->id >= from_id && !fn(t, arg))
+    for (struct list *it = find_from(from_id); it != &all_tasks; it = it->next)
+        if (!fn(listed(it), arg))
             break;
-    }
     spin_unlock(&task_list_lock);
 }
 
 struct task *task_find(uint32_t id)
 {
-    struct task *found = NULL;
     spin_lock(&task_list_lock);
-    LIST_FOREACH(it, &all_tasks) {
-        struct task *t = list_entry(it, struct task, all);
-        if (t->id == id) {
-            found = ref_get_unless_zero(&t->refs) ? t : NULL; // a dying one is listed for a moment
-            break;
-        }
-    }
+    struct list *it = find_from(id);
+    struct task *t = it != &all_tasks && listed(it)->id == id ? listed(it) : NULL;
+    if (t && !ref_get_unless_zero(&t->refs)) // a dying one is listed for a moment
+        t = NULL;
     spin_unlock(&task_list_lock);
-    return found;
+    return t;
 }

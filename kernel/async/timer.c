@@ -150,10 +150,16 @@ uint64_t timer_ns_to_deadline(uint64_t monotonic_ns)
     return ns_to_ticks(monotonic_ns);
 }
 
-// It was due at `when`.
-static void tell(uint64_t when, const void *fn)
+static cold void tell_slow(uint64_t when, const void *fn)
 {
     TRACE(timer_fire, (uint64_t)(uintptr_t)fn, ticks_to_ns(time_ticks() - when));
+}
+
+// It was due at `when`.
+static inline void tell(uint64_t when, const void *fn)
+{
+    if (TRACE_ON(timer_fire))
+        tell_slow(when, fn);
 }
 
 void timers_run(void)

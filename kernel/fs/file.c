@@ -57,6 +57,20 @@ void file_accessed_slow(struct file *file)
         store_relaxed(&file->vnode->atime_ns, vnode_now_ns());
 }
 
+// Of a file with a store all is data, as lseek(2) allows.
+static long seek_data(struct file *file, int64_t offset, int64_t size, bool hole)
+{
+    struct phys *pages = file->data->pages;
+    if (offset < 0 || offset >= size)
+        return -ENXIO;
+    int64_t to = hole ? size : offset;
+    if (pages && pages->ops && !pages->ops->fill)
+        to = (int64_t)phys_seek(pages, (uint64_t)offset, hole);
+    if (!hole && to >= size)
+        return -ENXIO;
+    return (long)(file->pos = (uint64_t)(to < size ? to : size));
+}
+
 long file_seek_default(struct file *file, int64_t offset, int whence)
 {
     int64_t size = (int64_t)file->data->size, base;
@@ -71,13 +85,8 @@ long file_seek_default(struct file *file, int64_t offset, int whence)
         base = size;
         break;
     case SEEK_DATA:
-        if (offset < 0 || offset >= size)
-            return -ENXIO;
-        return (long)(file->pos = (uint64_t)offset);
     case SEEK_HOLE:
-        if (offset < 0 || offset >= size)
-            return -ENXIO;
-        return (long)(file->pos = (uint64_t)size);
+        return seek_data(file, offset, size, whence == SEEK_HOLE);
     default:
         return -EINVAL;
     }

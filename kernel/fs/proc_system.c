@@ -11,7 +11,7 @@
 #include "mem/shortage.h"
 #include "page/frame.h"
 #include "page/heap.h"
-#include "task/thread.h"
+#include "task/cputime.h"
 
 #include <stdio.h>
 
@@ -68,7 +68,7 @@ static uint64_t idle_ns(void)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < hart_count; i++)
-        sum += load_relaxed(&harts[i]->idle_ns);
+        sum += executor_idle_ns(i);
     return sum;
 }
 
@@ -128,12 +128,32 @@ static void proc_loadavg(struct text *out)
 }
 PROC(loadavg, proc_loadavg);
 
-// A hart's time is known as idle or not: what is not idle is shown as user time.
-static void cpu_line(struct text *out, const char *name, uint64_t up_ns, uint64_t idle)
+struct hart_time {
+    uint64_t idle;
+    struct cpu_times busy; // in ns, like idle
+};
+
+// A hart's time is known as idle or not; what is not idle is divided as that of threads is.
+static struct hart_time time_of(uint32_t i, uint64_t now)
 {
-    uint64_t unit = 1000000000 / USER_HZ, busy = up_ns > idle ? up_ns - idle : 0;
-    text_printf(out, "%s %lu 0 0 %lu 0 0 0 0 0 0\n", name, (unsigned long)(busy / unit),
-                (unsigned long)(idle / unit));
+    static struct spinlock lock = SPINLOCK_INIT("hart times");
+    static struct cpu_times said[MAX_HARTS];
+    const struct hart *h = harts[i];
+    struct hart_time t = {.idle = executor_idle_ns(i)};
+    uint64_t up = now - *HART_VAR(h, hart_started_ns);
+    struct cpu_use use = {up > t.idle ? up - t.idle : 0, load_relaxed(&h->user_samples),
+                          load_relaxed(&h->system_samples)};
+    spin_lock(&lock);
+    t.busy = cpu_times_of(&use, &said[i]);
+    spin_unlock(&lock);
+    return t;
+}
+
+static void cpu_line(struct text *out, const char *name, const struct hart_time *t)
+{
+    uint64_t unit = 1000000000 / USER_HZ;
+    text_printf(out, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, (unsigned long)(t->busy.user / unit),
+                (unsigned long)(t->busy.system / unit), (unsigned long)(t->idle / unit));
 }
 
 static void proc_stat(struct text *out)
@@ -141,10 +161,17 @@ static void proc_stat(struct text *out)
     char name[16];
     uint64_t now = clock_monotonic_ns(), switches = 0;
     struct census c = count_all();
-    cpu_line(out, "cpu ", now * hart_count, idle_ns());
+    struct hart_time all = {0}, one;
+    for (uint32_t i = 0; i < hart_count; i++) {
+        one = time_of(i, now);
+        all.idle += one.idle;
+        cpu_times_add(&all.busy, &one.busy);
+    }
+    cpu_line(out, "cpu ", &all);
     for (uint32_t i = 0; i < hart_count; i++) {
         snprintf(name, sizeof name, "cpu%u", (unsigned)i);
-        cpu_line(out, name, now - *HART_VAR(harts[i], hart_started_ns), harts[i]->idle_ns);
+        one = time_of(i, now);
+        cpu_line(out, name, &one);
         switches += harts[i]->switches;
     }
     text_printf(out, "ctxt %lu\nbtime %lu\nprocesses %u\nprocs_running %u\nprocs_blocked 0\n",

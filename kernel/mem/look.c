@@ -17,6 +17,14 @@ static uint64_t count_present(struct space *s, va_t lo, va_t hi)
     return n;
 }
 
+uint64_t space_present(struct space *s, va_t lo, va_t hi)
+{
+    spin_lock(&s->lock);
+    uint64_t n = count_present(s, lo, hi < USER_TOP ? hi : USER_TOP);
+    spin_unlock(&s->lock);
+    return n;
+}
+
 size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size_t max,
                       bool with_resident)
 {

@@ -247,3 +247,34 @@ size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out,
     spin_unlock(&ph->lock);
     return n;
 }
+
+// Past pages of which each has the next number, at most `max`. False: *index is of no page.
+static bool skip_pages(struct phys *ph, uint64_t *index, unsigned max)
+{
+    uint64_t at = *index;
+    spin_lock(&ph->lock);
+    while (max && radix_next(&ph->tree, &at) && at == *index) {
+        at = ++*index;
+        max--;
+    }
+    spin_unlock(&ph->lock);
+    return max == 0;
+}
+
+uint64_t phys_seek(struct phys *ph, uint64_t from, bool hole)
+{
+    enum { AT_ONCE = 256 };
+    uint64_t index = from >> PAGE_SHIFT, size = load_relaxed(&ph->size);
+    bool found = true;
+    if (hole) {
+        while (skip_pages(ph, &index, AT_ONCE))
+            continue;
+    } else {
+        spin_lock(&ph->lock);
+        found = radix_next(&ph->tree, &index);
+        spin_unlock(&ph->lock);
+    }
+    uint64_t at = index << PAGE_SHIFT;
+    at = at > from ? at : from;
+    return found && at < size ? at : size;
+}

@@ -168,6 +168,9 @@ struct phys_page_info {
     uint32_t refs, flags;
 };
 size_t phys_snapshot(struct phys *ph, uint64_t from, struct phys_page_info *out, size_t max);
+// Of an object without a fill, what is not there is a hole (lseek(2)). The first byte from `from` on that is in a page, or,
+// hole, in none; the size of the object when there is no such byte below it.
+uint64_t phys_seek(struct phys *ph, uint64_t from, bool hole);
 
 // The mappings that show it, from the from-th on: how many, at most max.
 struct phys_mapper {

@@ -211,6 +211,9 @@ struct mapping_info {
 size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size_t max,
                       bool with_resident);
 
+// How many pages are there, from lo to below hi; both are whole pages.
+uint64_t space_present(struct space *s, va_t lo, va_t hi);
+
 // The object behind the mapping at va, referenced (phys_put); NULL: nothing is mapped there, or there is none.
 struct phys *space_object(struct space *s, va_t va);
 // Frames of its page table from the from-th on, the root first: how many, at most max.

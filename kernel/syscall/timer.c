@@ -182,9 +182,10 @@ SYSCALL(102, getitimer, 2);
 static long itimer_set(uint32_t which, const struct ptimer_setting *new)
 {
     static const int signals[] = {SIGALRM, SIGVTALRM, SIGPROF};
+    static const uint32_t clocks[] = {CLOCK_MONOTONIC, PTIMER_USER_TIME, CLOCK_PROCESS_CPUTIME_ID};
     struct ptimer_spec spec = {
         .id = -1 - (int32_t)which,
-        .clock = which == ITIMER_REAL ? CLOCK_MONOTONIC : CLOCK_PROCESS_CPUTIME_ID,
+        .clock = clocks[which],
         .signo = signals[which],
     };
     struct process *p = process_current();

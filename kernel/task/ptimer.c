@@ -15,11 +15,15 @@
 #include "async/wait_async.h"
 #include "lib/init.h"
 #include "page/heap.h"
+#include "task/cputime.h"
 #include "task/process.h"
 #include "task/rusage.h"
 #include "task/time.h"
 
 enum { SHORTEST_NS = 50000, NS_PER_S = 1000000000 };
+enum {
+    SAMPLED_NS = 1000000
+}; // a program that the kernel works for has the same user time for long
 
 struct ptimer {
     struct list in_process;
@@ -41,7 +45,8 @@ static struct event fired_event;
 
 static bool by_cpu(const struct ptimer *t)
 {
-    return t->spec.clock == CLOCK_PROCESS_CPUTIME_ID || t->spec.clock == CLOCK_THREAD_CPUTIME_ID;
+    return t->spec.clock == CLOCK_PROCESS_CPUTIME_ID || t->spec.clock == CLOCK_THREAD_CPUTIME_ID ||
+           t->spec.clock == PTIMER_USER_TIME;
 }
 
 static void put(struct ptimer *t)
@@ -66,6 +71,8 @@ static uint64_t now_of(const struct ptimer *t)
         return ticks_to_ns(process_ticks(t->process));
     case CLOCK_THREAD_CPUTIME_ID:
         return thread_time(t->spec.owner);
+    case PTIMER_USER_TIME:
+        return ticks_to_ns(process_times(t->process).user);
     default:
         return t->by_wall_clock ? clock_realtime_ns() : clock_monotonic_ns();
     }
@@ -93,7 +100,8 @@ static void arm(struct ptimer *t, uint64_t now)
         return;
     if (by_cpu(t) && threads > 1)
         left /= threads < hart_count ? threads : hart_count;
-    timer_arm(&t->timer, left > SHORTEST_NS ? left : SHORTEST_NS, on_fire);
+    uint64_t least = t->spec.clock == PTIMER_USER_TIME ? SAMPLED_NS : SHORTEST_NS;
+    timer_arm(&t->timer, left > least ? left : least, on_fire);
 }
 
 static void notify(struct ptimer *t, uint64_t overruns)

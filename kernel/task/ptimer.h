@@ -8,6 +8,8 @@ enum { SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID = 4 };
 enum { ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF };
 
 enum { PTIMER_CPU_LIMIT = -4 }; // the id of the one that RLIMIT_CPU has
+#define PTIMER_USER_TIME                                                                           \
+    0x80000000u // a clock of ITIMER_VIRTUAL alone: what process_times (cputime.h) says of user mode
 
 struct ptimer_spec {
     int32_t id;     // of an interval timer: -1 - ITIMER_*

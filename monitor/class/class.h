@@ -107,9 +107,11 @@ SET_DECLARE(classes, struct class);
 // A member of the copy, shown under its own name. Further arguments: `.set = fn`.
 #define FIELD(type, member, doc_, ...)                                                             \
     FIELD_AS(FIELD_KIND_(type, member), type, member, doc_, __VA_ARGS__)
+#define FIELD_64_(kind, type, member) _Generic(((type *)0)->member, uint64_t : kind)
 #define FIELD_ADDRESS(type, member, doc_, ...)                                                     \
-    FIELD_AS(KIND_ADDRESS, type, member, doc_, __VA_ARGS__)
-#define FIELD_NS(type, member, doc_, ...) FIELD_AS(KIND_NS, type, member, doc_, __VA_ARGS__)
+    FIELD_AS(FIELD_64_(KIND_ADDRESS, type, member), type, member, doc_, __VA_ARGS__)
+#define FIELD_NS(type, member, doc_, ...)                                                          \
+    FIELD_AS(FIELD_64_(KIND_NS, type, member), type, member, doc_, __VA_ARGS__)
 // A field that a function pushes.
 #define FIELD_OTHER(name_, type_, doc_, get_, ...)                                                 \
     {                                                                                              \

@@ -13,5 +13,6 @@ extern const struct class_method
 
 void class_open_lists(lua_State *L);        // list.c
 void class_push_list_methods(lua_State *L); // the table of them, for the prelude
-void class_open_api(lua_State *L);          // api.c: the table `k`
-void class_push_reflection(lua_State *L);   // reflect.c: the table `monitor`
+int class_list_behind(lua_State *L);
+void class_open_api(lua_State *L);        // api.c: the table `k`
+void class_push_reflection(lua_State *L); // reflect.c: the table `monitor`

@@ -10,6 +10,7 @@ CLASS_DECLARE(sched);
 CLASS_DECLARE(task);
 CLASS_DECLARE(space);
 CLASS_DECLARE(mapping);
+int mapping_cells(lua_State *L); // cells.c
 CLASS_DECLARE(page_table);
 CLASS_DECLARE(walk);
 CLASS_DECLARE(tls);

@@ -14,7 +14,8 @@ struct file_view {
     char path[192];
     const char *access;
     uint64_t position, ino, device, tty;
-    uint32_t fd, flags, references;
+    uint64_t flags;
+    uint32_t fd, references;
     bool close_on_exec, nonblocking, append;
 };
 

@@ -9,8 +9,7 @@
 #include <stdio.h>
 
 struct futex_view {
-    uint64_t address, waiters, object, space;
-    uint32_t bits;
+    uint64_t address, waiters, object, space, bits;
 };
 
 struct search {

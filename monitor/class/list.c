@@ -6,9 +6,12 @@
 // each is looked up again before it is handed out, so that what died meanwhile is left out. The
 // position is the loop's control variable: one sequence can be walked by two loops at once.
 #include "class/class_impl.h"
+#include "lua/luaport.h"
 
 #include <lauxlib.h>
 #include <string.h>
+
+enum { STEP_COST = 20 }; // in ticks, each an instruction of Lua's
 
 static const char mark; // registry key of the metatable, and in it of the methods
 
@@ -78,15 +81,29 @@ static int list_call(lua_State *L)
     return 1;
 }
 
-static int list_len(lua_State *L)
+// How many there are, those up to the key left out that is not NULL. Nothing is pushed for each.
+static lua_Integer count(lua_State *L, struct list *l, const struct class_key *behind)
 {
-    struct list *l = list_at(L, 1);
-    struct class_key key = {0, 0};
+    struct class_key key = behind ? *behind : (struct class_key){0, 0};
     lua_Integer n = 0;
     l->n = 0;
-    while (step(l, n == 0, key.id, &key))
-        n++;
-    lua_pushinteger(L, n);
+    for (bool first = !behind; step(l, first, key.id, &key); first = false, n++)
+        luaport_check(L, STEP_COST);
+    return n;
+}
+
+static int list_len(lua_State *L)
+{
+    lua_pushinteger(L, count(L, list_at(L, 1), NULL));
+    return 1;
+}
+
+// monitor.behind(list, object): how many come behind it.
+int class_list_behind(lua_State *L)
+{
+    struct list *l = list_at(L, 1);
+    struct class_key key = class_key_at(L, 2, l->c);
+    lua_pushinteger(L, count(L, l, &key));
     return 1;
 }
 

@@ -228,6 +228,9 @@ static const struct class_method mapping_methods[] = {
     {"unload", "m:unload([lo, hi])",
      "makes it lazy again: the next touch of each page faults, and finds what was there",
      "k.pid(5).space:find(0x10000):unload()", mapping_unload},
+    {"cells", "m:cells([n]) -> list of numbers",
+     "pages that are there in each of n (24) equal parts", "k.pid(1).space:map():first():cells(8)",
+     mapping_cells},
     {0},
 };
 

@@ -155,7 +155,8 @@ static int copy(lua_State *L)
 void class_push_reflection(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"classes", classes}, {"api", api}, {"class", class_name}, {"copy", copy}, {NULL, NULL},
+        {"classes", classes},          {"api", api}, {"class", class_name}, {"copy", copy},
+        {"behind", class_list_behind}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
     class_push_list_methods(L);

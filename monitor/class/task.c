@@ -22,7 +22,8 @@ struct task_view {
     char name[24];
     char wait[48];
     const char *kind, *state, *fn;
-    uint64_t since, polls, utime, stime, space, born, creator;
+    uint64_t since, polls, utime, stime, born, creator;
+    const struct space *space; // not to be followed
     uint32_t id, pid, tid, parent, hart, attn, shield;
     uint64_t affinity, deadline;
     int32_t nice;
@@ -53,15 +54,14 @@ static void look_at_leaf(struct task *t, struct task_view *v)
         return;
     const struct light_wait *light = load_relaxed(&t->light);
     v->fn = light ? light->name : f->fn->name;
-    if (light)
-        snprintf(v->wait, sizeof v->wait, "%s", light->what);
-    else if (f->fn == &event_wait_fn && f->parent)
+    if (!light && f->fn == &event_wait_fn && f->parent)
         snprintf(v->wait, sizeof v->wait, "%s of %s", f->at->what, f->parent->fn->name);
     else
-        snprintf(v->wait, sizeof v->wait, "%s", f->at->what);
+        strncpy(v->wait, light ? light->what : f->at->what, sizeof v->wait - 1);
 }
 
-// The task may be in exec on another hart: its space is compared with those that live, not followed.
+// The task may be in exec on another hart: its space is compared with those that live, not followed; and only when it is
+// asked for, since there may be many.
 struct space_search {
     const struct space *wanted;
     uint64_t id;
@@ -94,7 +94,7 @@ static void look_at_thread(struct thread *th, struct task_view *v)
     v->stime = ticks_to_ns(times.system);
     v->nice = th->sched.nice;
     v->deadline = later_deadline(th->task.id);
-    v->space = space_id(load_relaxed(&th->space));
+    v->space = load_relaxed(&th->space);
     memcpy(v->name, p->comm, sizeof p->comm);
     v->name[sizeof p->comm - 1] = 0;
     spin_lock(&process_tree_lock);
@@ -184,10 +184,10 @@ static void push_hart(lua_State *L, const struct class_key *key, const void *cop
 
 static void push_space(lua_State *L, const struct class_key *key, const void *copy)
 {
-    const struct task_view *v = copy;
+    uint64_t id = space_id(((const struct task_view *)copy)->space);
     (void)key;
-    if (v->space)
-        class_push(L, class_space, (struct class_key){v->space, 0});
+    if (id)
+        class_push(L, class_space, (struct class_key){id, 0});
     else
         lua_pushnil(L);
 }

@@ -145,10 +145,15 @@ bool luaport_stack_report(void)
 static void *allocate(void *ud, void *p, size_t old, size_t size)
 {
     struct lua_limits *l = ud;
-    (void)old;
+    if (!p)
+        old = 0; // what kind of object it will be
     REQUIRE(!l->lock_depth || *l->lock_depth == 0);
     if (l == current)
         luaport_tick(2);
+    if (size > old && l->arena.used + (size - old) > l->heap) {
+        l->arena.failures++;
+        return NULL;
+    }
     return arena_realloc(&l->arena, p, size);
 }
 
@@ -199,7 +204,8 @@ int limits_open(struct lua_limits *l, void *mem, size_t size)
 {
     arena_init(&l->arena, mem, size);
     l->spent = l->yielded = 0;
-    l->budget = LIMITS_BUDGET;
+    l->budget = l->usual = LIMITS_BUDGET;
+    l->heap = size;
     l->interrupt = 0;
     l->stop = LIMITS_RUN;
     l->L = lua_newstate(allocate, l);

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum { LIMITS_SLICE = 1000 };
-#define LIMITS_BUDGET 100000000ul // ticks of a command, unless it says otherwise
+#define LIMITS_BUDGET 100000000ul
 
 // LIMITS_THAWED: k.freeze is over; it catches the error and goes on (session/freeze.h).
 enum limits_stop { LIMITS_RUN, LIMITS_INTERRUPTED, LIMITS_BUDGET_SPENT, LIMITS_THAWED };
@@ -27,11 +27,14 @@ struct lua_limits {
     struct lua_arena arena;
     lua_State *L;
     uint64_t budget, spent; // ticks
-    uint64_t yielded;       // `spent` at the last yield
-    uint32_t interrupt;     // set by limits_interrupt, from any context
-    uint32_t stop;          // enum limits_stop: why the command is being unwound
-    int slice;              // ticks the present slice began with
-    uintptr_t stack_lo;     // lowest byte of the C stack that the state may use
+    uint64_t
+        usual;   // ticks of a command that does not say otherwise: LIMITS_BUDGET in a fresh state
+    size_t heap; // bytes that may be in use, of the arena; all of it in a fresh state
+    uint64_t yielded;   // `spent` at the last yield
+    uint32_t interrupt; // set by limits_interrupt, from any context
+    uint32_t stop;      // enum limits_stop: why the command is being unwound
+    int slice;          // ticks the present slice began with
+    uintptr_t stack_lo; // lowest byte of the C stack that the state may use
     bool stack_reported;
     void (*yield)(void *arg); // gives the hart back, returns when it is this state's turn
     void *arg;

@@ -294,7 +294,7 @@ static int run_eval(lua_State *L)
 void eval_run(struct lua_limits *l, const struct eval_request *r, struct cbor_out *out)
 {
     struct job j = {.limits = l, .request = r, .out = out};
-    limits_begin(l, r->budget ? r->budget : LIMITS_BUDGET);
+    limits_begin(l, r->budget ? r->budget : l->usual);
     protect(&j, run_eval);
 }
 

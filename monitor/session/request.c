@@ -2,6 +2,7 @@
 // What the host may ask for. Runs on the session's fiber.
 #include "session/request.h"
 
+#include "arch/cpu.h"
 #include "async/task.h"
 #include "lib/log.h"
 #include "session/eval.h"
@@ -108,13 +109,15 @@ static void do_status(struct lua_limits *l, const struct rpc_head *head, struct 
     (void)l;
     (void)head;
     task_foreach(0, count_task, &tasks);
-    ok_reply(o, 3);
+    ok_reply(o, 4);
     cbor_str(o, "mode");
     cbor_str(o, monitor_mode_name());
     cbor_str(o, "harts");
     cbor_uint(o, hart_count);
     cbor_str(o, "tasks");
     cbor_uint(o, tasks);
+    cbor_str(o, "ns");
+    cbor_uint(o, ticks_to_ns(time_ticks()));
 }
 
 static void do_reset(struct lua_limits *l, const struct rpc_head *head, struct cbor_out *o)

@@ -248,22 +248,6 @@ static int k_ns(lua_State *L)
 }
 MONITOR_API(ns, "ns", NULL, "nanoseconds since boot", "k.ns", k_ns, NULL);
 
-static int k_heap(lua_State *L)
-{
-    lua_createtable(L, 0, 4);
-    lua_pushinteger(L, (lua_Integer)limits.arena.used);
-    lua_setfield(L, -2, "used");
-    lua_pushinteger(L, (lua_Integer)limits.arena.peak);
-    lua_setfield(L, -2, "peak");
-    lua_pushinteger(L, (lua_Integer)limits.arena.size);
-    lua_setfield(L, -2, "size");
-    lua_pushinteger(L, (lua_Integer)limits.arena.failures);
-    lua_setfield(L, -2, "failures");
-    return 1;
-}
-MONITOR_API(session, "session", NULL, "this session's own heap: used, peak, size, failures",
-            "k.session", k_heap, NULL);
-
 // ---- requests
 
 void session_fresh(void)

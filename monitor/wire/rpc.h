@@ -30,7 +30,7 @@
 //               words could replace line[start, cursor).
 //     help      text (an expression or a name)               -> text
 //     mode      mode = "ro" | "rw" | "unsafe"                -> mode
-//     status                                                 -> mode, harts, tasks
+//     status                                                 -> mode, harts, tasks, ns
 //     reset     a fresh Lua state                            -> (nothing)
 //     terminal  take = bool     (nothing); to a kmon that shares its line, which answers when the asker
 //               may type a command to the guest's shell. The kernel has no such request.

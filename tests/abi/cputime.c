@@ -6,11 +6,13 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/times.h>
 #include <time.h>
 
-#define MS     1000000LL
-#define ENOUGH (240 * MS) // some 60 looks at what runs
+#define MS      1000000LL
+#define ENOUGH  (240 * MS) // some 60 looks at what runs
+#define SAMPLED (80 * MS)  // how far a count of looks may be from the time that goes by
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -250,7 +252,63 @@ static void test_back(void)
         }
     }
     say("small steps back", "%d", back);
-    YES("alone, it is the process", near(sum(last[0]), sum(last[1]), 1 * MS));
+    int64_t before = sum(parts_of(RUSAGE_SELF)), own = sum(parts_of(RUSAGE_THREAD));
+    YES("alone, it is the process",
+        before <= own + 2000 && own <= sum(parts_of(RUSAGE_SELF)) + 2000);
+}
+
+// Of the machine: each part grows by as much as this process used of it, or more.
+static struct parts parts_of_machine(void)
+{
+    char text[256];
+    long user = -1, nice = 0, system = -1;
+    int fd = open("/proc/stat", O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    sscanf(text, "cpu %ld %ld %ld", &user, &nice, &system);
+    return (struct parts){(user + nice) * 10 * MS, system * 10 * MS};
+}
+
+static void test_machine(void)
+{
+    struct parts before = parts_of_machine(), own[2], after;
+
+    work_until(CLOCK_PROCESS_CPUTIME_ID, ENOUGH, read_zeroes);
+    own[0] = parts_of(RUSAGE_SELF);
+    after = parts_of_machine();
+    YES("the machine's system time", after.system - before.system >= own[0].system * 3 / 4);
+    work_until(CLOCK_PROCESS_CPUTIME_ID, 2 * ENOUGH, compute);
+    own[1] = parts_of(RUSAGE_SELF);
+    before = after;
+    after = parts_of_machine();
+    YES("the machine's user time", after.user - before.user >= (own[1].user - own[0].user) * 3 / 4);
+}
+
+// What two timers say went by while the kernel worked for the most part.
+static void test_timers(void)
+{
+    static const int which[] = {ITIMER_VIRTUAL, ITIMER_PROF};
+    struct itimerval v = {.it_value.tv_sec = 100};
+    struct parts at[4]; // around what sets them, around what asks them
+    int64_t went[2];
+
+    at[0] = parts_of(RUSAGE_SELF);
+    for (int i = 0; i < 2; i++)
+        setitimer(which[i], &v, NULL);
+    at[1] = parts_of(RUSAGE_SELF);
+    work_until(CLOCK_PROCESS_CPUTIME_ID, sum(at[1]) + ENOUGH, read_zeroes);
+    at[2] = parts_of(RUSAGE_SELF);
+    for (int i = 0; i < 2; i++) {
+        getitimer(which[i], &v);
+        went[i] = 100000 * MS - ns_of(v.it_value);
+    }
+    at[3] = parts_of(RUSAGE_SELF);
+    YES("ITIMER_VIRTUAL goes by user time", went[0] >= at[2].user - at[1].user - SAMPLED &&
+                                                went[0] <= at[3].user - at[0].user + SAMPLED);
+    YES("ITIMER_PROF by both", went[1] >= sum(at[2]) - sum(at[1]) - SAMPLED &&
+                                   went[1] <= sum(at[3]) - sum(at[0]) + SAMPLED);
 }
 
 // ---- threads, and children
@@ -336,6 +394,8 @@ int main(void)
     one("signals", signal_itself, 50, 100);
     CHILD("sum", test_sum());
     CHILD("small steps", test_back());
+    CHILD("timers", test_timers());
+    CHILD("machine", test_machine());
     CHILD("threads", test_threads());
     CHILD("children", test_children());
     return 0;

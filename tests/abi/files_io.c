@@ -3,6 +3,7 @@
 #include "abi.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -133,6 +134,35 @@ static void test_large(void)
     say("read back", "%ld bytes, %d wrong", at, wrong);
 }
 
+// In a file in memory what was never written is a hole, to the page.
+static void test_holes(void)
+{
+    static char page[PAGE];
+    int fd = memfd_create("holes", 0);
+
+    VALUE("data of an empty file", lseek(fd, 0, SEEK_DATA));
+    VALUE("a byte", pwrite(fd, "x", 1, 3 * PAGE + 10));
+    for (int i = 300; i < 900; i++)
+        pwrite(fd, page, PAGE, i * PAGE);
+    VALUE("and a hole at the end", ftruncate(fd, 1000 * PAGE + 5));
+    VALUE("data from the start", lseek(fd, 0, SEEK_DATA));
+    VALUE("the position", lseek(fd, 0, SEEK_CUR));
+    VALUE("data from amid it", lseek(fd, 3 * PAGE + 100, SEEK_DATA));
+    VALUE("a hole from the start", lseek(fd, 0, SEEK_HOLE));
+    VALUE("a hole behind the byte", lseek(fd, 3 * PAGE, SEEK_HOLE));
+    VALUE("data behind the byte", lseek(fd, 4 * PAGE, SEEK_DATA));
+    VALUE("a hole behind many", lseek(fd, 300 * PAGE + 7, SEEK_HOLE));
+    VALUE("a hole from amid it", lseek(fd, 950 * PAGE + 7, SEEK_HOLE));
+    VALUE("no data behind them", lseek(fd, 900 * PAGE, SEEK_DATA));
+    VALUE("data from the end", lseek(fd, 1000 * PAGE + 5, SEEK_DATA));
+    VALUE("a hole from the end", lseek(fd, 1000 * PAGE + 5, SEEK_HOLE));
+    VALUE("in memory, data at -1", lseek(fd, -1, SEEK_DATA));
+    VALUE("in memory, a hole at -1", lseek(fd, -1, SEEK_HOLE));
+    VALUE("end it amid data", ftruncate(fd, 800 * PAGE));
+    VALUE("a hole behind all", lseek(fd, 600 * PAGE, SEEK_HOLE));
+    close(fd);
+}
+
 static void test_sendfile(void)
 {
     int in = file_with("from", "0123456789"), out = file_with("to", "");
@@ -188,6 +218,7 @@ int main(void)
     test_vectors();
     test_truncate();
     test_large();
+    test_holes();
     test_sendfile();
     test_devices();
     return 0;

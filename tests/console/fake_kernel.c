@@ -379,7 +379,9 @@ static void evaluate(uint64_t id, struct cbor_in body)
 
 static void status(uint64_t id)
 {
-    begin_reply(id, 3);
+    begin_reply(id, 4);
+    cbor_str(&reply, "ns");
+    cbor_uint(&reply, 12000000345);
     cbor_str(&reply, "mode");
     cbor_str(&reply, "ro");
     cbor_str(&reply, "harts");

@@ -100,7 +100,7 @@ for my $words ('--help', 'help') {
     my @usage = run_line($words);
     is($usage[0], 0, "$words: exit 0");
     like($usage[1], qr/^usage: kmon/, "$words: the usage on stdout");
-    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion dump eval exec help run serve sh top transcript tty watch);
+    like($usage[1], qr/^  $_ /m, "$words: says what $_ is") for qw(check completion dump eval exec help lab record replay run serve sh top transcript tty watch);
 }
 
 # What bash offers at the last word, in the order of the alphabet.

@@ -5,6 +5,7 @@ use warnings;
 use IPC::Open2;
 use lib 'tests/lib';
 use Kmon;
+use Screen;
 use Test::More;
 
 my $elf = $ENV{ELF} // 'build/kernel/tidepool.elf';
@@ -13,40 +14,12 @@ $ENV{TIDEPOOL_LINE} = $shared;
 $ENV{TERM} = 'vt100';
 system("gcc -Wall -Wextra -Werror tests/console/in_pty.c -o $dir/in_pty -lutil") == 0 or BAIL_OUT('in_pty does not build');
 
-# What stands on a vt100 of that size, line by line; dies when something is written outside of it.
-my (@screen, $rows, $cols, $y, $x, $pending);
-sub blank { @screen = map { ' ' x $cols } 1 .. $rows }
-sub set_size { ($rows, $cols) = @_; ($y, $x, $pending) = (0, 0, ''); blank() }
-sub take {
-    $pending .= $_[0];
-    while (length $pending) {
-        if ($pending =~ s/^\e\[(\d*);?(\d*)[Hf]//) { ($y, $x) = (($1 || 1) - 1, ($2 || 1) - 1) }
-        elsif ($pending =~ s/^\e\[(\d*)A//) { $y -= $1 || 1 }
-        elsif ($pending =~ s/^\e\[(\d*)B//) { $y += $1 || 1 }
-        elsif ($pending =~ s/^\e\[(\d*)C//) { $x += $1 || 1 }
-        elsif ($pending =~ s/^\e\[(\d*)D//) { $x -= $1 || 1 }
-        elsif ($pending =~ s/^\e\[J//) { substr($screen[$y], $x) = ' ' x ($cols - $x); $screen[$_] = ' ' x $cols for $y + 1 .. $rows - 1 }
-        elsif ($pending =~ s/^\e\[K//) { substr($screen[$y], $x) = ' ' x ($cols - $x) }
-        elsif ($pending =~ s/^\e\[1K//) { substr($screen[$y], 0, $x + 1) = ' ' x ($x + 1) }
-        elsif ($pending =~ s/^\e(\[[?\d;]*[a-zA-Z]|[()].|[=>78M])//) { }
-        elsif ($pending =~ s/^\r//) { $x = 0 }
-        elsif ($pending =~ s/^\n//) { $y++ if $y < $rows - 1 }
-        elsif ($pending =~ s/^\x08//) { $x-- }
-        elsif ($pending =~ s/^[\x0f\x0e\x07]//) { }
-        elsif ($pending =~ /^\e/) { return }
-        else {
-            my $c = substr $pending, 0, 1, '';
-            ($x, $y) = (0, $y + 1) if $x == $cols;   # it wraps with the next character
-            die "'$c' at $y, $x of $rows x $cols" if $y < 0 || $y >= $rows || $x < 0 || $x >= $cols;
-            substr($screen[$y], $x++, 1) = $c;
-        }
-    }
-}
-
+my $screen;
 my ($from, $to, $pid);
 sub open_top {
-    set_size(@_);
-    $pid = open2($from, $to, "$dir/in_pty", "$_[0]x$_[1]", $kmon, qw(top -n 0.2));
+    $screen = Screen->new(@_[0, 1]);
+    my ($r, $c, $every) = (@_, 0.2);
+    $pid = open2($from, $to, "$dir/in_pty", "${r}x$c", $kmon, qw(top -n), $every);
 }
 sub type { syswrite $to, $_[0] }
 # Reads until the screen is as wanted.
@@ -59,9 +32,9 @@ sub see {
         vec($in, fileno $from, 1) = 1;
         if (select $in, undef, undef, 0.3) {
             sysread $from, my $data, 65536 or last;
-            eval { take($data); 1 } or do { fail($name); diag $@; return };
+            eval { $screen->take($data); 1 } or do { fail($name); diag $@; return };
         }
-        $text = join "\n", map { s/\s+$//r } @screen;
+        $text = $screen->text;
         last if $text =~ $pattern;
     }
     like($text, $pattern, $name);
@@ -74,8 +47,8 @@ sub resize {
     while ($seen !~ /\e\[H\e\[J/ && time < $end) {
         sysread $from, $seen, 65536, length $seen or last;
     }
-    set_size($r, $c);
-    take($seen =~ s/\A.*(?=\e\[H\e\[J)//sr);
+    $screen = Screen->new($r, $c);
+    $screen->take($seen =~ s/\A.*(?=\e\[H\e\[J)//sr);
 }
 sub close_top {
     my ($key, $status) = @_;
@@ -96,10 +69,14 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     like($got[1], qr/\Atidepool \S+ s  $harts harts  \d+ tasks  mode ro\nhart 0 \[(?:.*^hart $last \[)?.*^monitor: this look took [\d.]+ ms/ms, 'harts and the cost');
     like($got[1], qr/^ +1 init .*\n +\d+   sh .*user_loop$/m, 'the tree of tasks with their awaits');
     like($got[1], qr/^  vda\.0 +\[\.+\] +0 of 128/m, 'the queues');
+    @got = run_line('top --once --stacks --filter user_loop -n 0.1');
+    like($got[1], qr/^> +1 init .*\n( +[-<] \S+  kernel\/\S+:\d+  .*\n)+ +\d+   sh .* \d+ *\n +- poll_sleep  kernel\S+:\d+  one of several files\n( +< .*\n)+/m,
+         'stacks of tasks with a function in them') or diag @got;
+    unlike($got[1], qr/ memory reaper /, 'and no others');
     @got = run_line('top --once --filter "one of" -n 0.1');
     is($got[0], 0, 'with a filter') or diag $got[2], text_of('err-serve');
     unlike($got[1], qr/ init /, 'a filter leaves out');
-    like($got[1], qr/^> +\d+ .*sh .*^address space of sh\n +[0-9a-f]+-[0-9a-f]+ +r-xp \[#+\.+\] /ms, 'and what it leaves is chosen');
+    like($got[1], qr/^> +\d+ .*sh .*^address space of sh  .*\n +[0-9a-f]+-[0-9a-f]+ +r-xp \[(?=.*#)[#:.*]{24}\] +\d+ of \d+ +file$/ms, 'and what it leaves is chosen');
 
     open_top(24, 80);
     see(qr/\Atidepool .*\nhart 0 \[.*^> .*\n.*^1 tasks  2 map/ms, '24 x 80');
@@ -110,15 +87,19 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     type("1/user\x7f\x7f\x7f\x7fone of\r");
     see(qr/^> +\d+ +sh .*^filter: one of   \(Esc: none\)\z/ms, '/ filters');
     type("2");
-    see(qr/^address space of sh\n/m, 'and chooses');
+    see(qr/^address space of sh  /m, 'and chooses');
     type("1\e");
     see(qr/ init .*^1 tasks  2 map/ms, 'Esc shows all again');
     type('j');
     see(qr/^  .*\n> /m, 'j chooses the next one');
     type('2');
-    see(qr/^address space of memory reaper\n/m, 'of which the other views are');
+    see(qr/^address space of memory reaper  /m, 'of which the other views are');
     type('1');
     see(qr/^> .*^1 tasks  2 map/ms, 'back at the tasks');
+    type("s/phys_reaper\r");
+    see(qr/^> +0 memory reaper .*\n +- event_wait  \S+:\d+ .*\n +< phys_reaper  \S+:\d+ .*\n\n*filter: phys_reaper/m, 's shows stacks, / finds in them');
+    type("s\e");
+    see(qr/< \w.*^1 tasks  2 map/ms, 'and s hides them');
     resize(10, 40);
     see(qr/\Atidepool .*\nhart 0 \[(.*\n){1,8}1 tasks  2 map\b.*\z/, 'a smaller size');
     resize(50, 200);
@@ -133,6 +114,21 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     open_top(24, 80);
     see(qr/\Atidepool /, 'once more');
     close_top("\3", 130);
+    # Pages come while we look.
+    my $lua = 'host.spawn("lazy 64"); assert(eventually(function() return k.tasks():where{name = "lazy", state = "waiting"}:first() end, 20))';
+    is((run_line("run - <<'X'\n$lua\nX"))[0], 0, 'a program that touches no page yet');
+    open_top(24, 100, 1);
+    see(qr/ lazy /, 'is seen');
+    type("/lazy\r2");
+    see(qr/^ .* rw-p \[\.{24}\] +0 of 16384 +anonymous$/m, 'its cells are empty');
+    is((run_line(q(eval 'host.type("touch 5000\n")')))[0], 0, 'it touches one');
+    see(qr/^ .* rw-p \[\.{7}\*\.{16}\] +1 of 16384 /m, 'where the page comes it is light');
+    is($screen->how_after(qr/\[\.{7}(?=\*)/), 'r', 'and not a letter only');
+    is($screen->how_after(qr/\[\.{3}/), '', 'as the others are');
+    see(qr/^ .* rw-p \[\.{7}:\.{16}\] +1 of 16384 /m, 'until the next look');
+    close_top('q', 0);
+    run_line(q(eval 'host.type("quit\n")'));
+
     # The kernel goes away: the screen is given back, and why is said.
     open_top(24, 80);
     see(qr/\Atidepool /, 'and again');

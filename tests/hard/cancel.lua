@@ -51,6 +51,7 @@ local function all()
         local number = tonumber(status)
         if number and number <= 128 then ended = ended + 1 else killed = killed + 1 end
     end
+    surely("rm -f /tmp/status") -- it has a page, or none when who was to write it was killed
 end
 
 all()

@@ -36,9 +36,8 @@ Seq.__call = function(s, _, control)
 end
 Seq.__len = function(s) return s:count() end
 
-local function is_seq(v)
-    return makers[v] ~= nil or (type(v) == "userdata" and getmetatable(v) == "List")
-end
+local function is_list(v) return type(v) == "userdata" and getmetatable(v) == "List" end
+local function is_seq(v) return makers[v] ~= nil or is_list(v) end
 
 -- What died between being listed and being asked is left out.
 local function alive(f, ...)
@@ -133,10 +132,11 @@ end
 function methods.first(s) return each(s)() end
 
 function methods.count(s)
+    if is_list(s) then return #s end
     local n = 0
     for _ in each(s) do n = n + 1 end
     return n
 end
 
 
-p.seq, p.each, p.is_seq, p.methods, p.list = seq, each, is_seq, methods, methods.list
+p.seq, p.each, p.is_list, p.is_seq, p.methods, p.list = seq, each, is_list, is_seq, methods, methods.list

@@ -2,7 +2,7 @@
 -- Values as text at the prompt: objects with their fields, lists by line, records as tables.
 local monitor, p = ...
 local concat, sort = table.concat, table.sort
-local each, is_seq, seq, tabulate = p.each, p.is_seq, p.seq, p.tabulate
+local each, is_list, is_seq, seq, tabulate = p.each, p.is_list, p.is_seq, p.seq, p.tabulate
 
 local SHOWN, DEPTH = 200, 4
 
@@ -110,6 +110,10 @@ local function show_seq(s)
     for x in each(s) do
         n = n + 1
         if n <= SHOWN then lines[n] = show_nested(x, 1, {}) end
+        if n == SHOWN and is_list(s) then -- the others need not be had to be counted
+            n = n + monitor.behind(s, x)
+            break
+        end
     end
     if n > SHOWN then lines[#lines + 1] = ("... and %d more"):format(n - SHOWN) end
     return n == 0 and "(none)" or concat(lines, "\n")

@@ -36,6 +36,7 @@ struct hart {
     uint32_t lazy;
     uint32_t tlb_stale;
     uint64_t sample_at;
+    uint64_t user_samples, system_samples;
 };
 extern _Thread_local struct hart hart_self;
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards

@@ -39,6 +39,7 @@ struct hart {
     uint32_t lazy;         // enters user mode only after it has cleared this (arch/shootdown.h)
     uint32_t tlb_stale;    // set by others while it is lazy: flush then
     uint64_t sample_at;    // ticks when it is looked next what its thread does (async/sample.h)
+    uint64_t user_samples, system_samples; // what was seen so far
 };
 extern _Thread_local struct hart hart_self;
 extern _Thread_local uint64_t hart_started_ns; // when it came up, since boot

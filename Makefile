@@ -178,7 +178,7 @@ format: | build/.need-test      ## lay out the C files you changed in the house 
 	@tests/format $(ALL)
 compile_commands.json: FORCE | build/.third-party  ## for editors and clang-tidy
 	@.setup/compile-commands '$(USE_CLANG) $(KFLAGS) $(MFLAGS) $(WARN)' "clang $(HFLAGS)" $(SRC) -- $(CONSOLE) >$@
-pictures: all | build/.need-test  ## boot a machine and draw what README shows of it: pictures/*.svg
+pictures: all | build/.need-test  ## boot a machine and draw what README shows of it
 	@tests/pictures
 bench: all | build/.need-bench  ## kbench on one hart in guest instructions, beside Linux's, into build/bench.tsv
 	@tests/bench $(ELF)

@@ -40,10 +40,10 @@ my $dir = tempdir(CLEANUP => 1);
 my $made = `GUEST_TIMEOUT=200 tests/pictures $dir 2>$dir/errors`;
 is($?, 0, 'pictures are made') or diag slurp("$dir/errors");
 is(join(' ', sort map { m{.*/(.*)\.svg} } split /\n/, $made), join(' ', sort keys %says), 'those that are described here');
-is(join(' ', sort map { m{.*/(.*)\.svg} } glob 'pictures/*'), join(' ', sort keys %says), 'and are kept');
-is(join(' ', sort $readme =~ /!\[[^]\n]+\]\(pictures\/([\w-]+)\.svg\)/g), join(' ', sort keys %says), 'and are shown in README');
+is(join(' ', sort map { m{.*/(.*)\.svg} } glob 'host-console/pictures/*'), join(' ', sort keys %says), 'and are kept');
+is(join(' ', sort $readme =~ /!\[[^]\n]+\]\(host-console\/pictures\/([\w-]+)\.svg\)/g), join(' ', sort keys %says), 'and are shown in README');
 for my $name (sort keys %says) {
-    my ($old, $new) = (slurp("pictures/$name.svg"), slurp("$dir/$name.svg"));
+    my ($old, $new) = (slurp("host-console/pictures/$name.svg"), slurp("$dir/$name.svg"));
     for (['kept', $old], ['made', $new]) {
         my ($which, $svg) = @$_;
         ok(well_formed($svg), "$name, as $which: well formed");

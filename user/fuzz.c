@@ -454,6 +454,9 @@ int main(int argc, char **argv)
         perror("fuzz");
         return 1;
     }
+    for (int i = 0; i < 3; i++) // "d/../a" leads upwards when d has become a link to "."
+        if (mkdir("deeper", 0700) < 0 || chdir("deeper") < 0)
+            return 1;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);

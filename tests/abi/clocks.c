@@ -163,10 +163,9 @@ static void test_others(void)
     long stat = stat_ticks("/proc/self/stat"), of_thread = stat_ticks(path);
 
     int64_t sibling = now(cpu_clock(spinning, 6)); // at last: the others go at least as far
-    int64_t began = now(CLOCK_MONOTONIC), deadline = began + 3000LL * MS;
+    int64_t deadline = now(CLOCK_MONOTONIC) + 3000LL * MS;
     while (now(cpu_clock(spinning, 6)) - sibling < 50 * MS && now(CLOCK_MONOTONIC) < deadline)
         nap(10);
-    int64_t took = now(CLOCK_MONOTONIC) - began;
     times(&tms);
     YES("a sibling's clock goes", now(cpu_clock(spinning, 6)) - sibling >= 50 * MS);
     YES("the process's clock goes", now(CLOCK_PROCESS_CPUTIME_ID) - process >= 50 * MS);
@@ -174,7 +173,9 @@ static void test_others(void)
     YES("so does times", tms.tms_utime + tms.tms_stime - ticks >= 4);
     YES("so does stat", stat_ticks("/proc/self/stat") - stat >= 4);
     YES("so does the thread's stat", stat_ticks(path) - of_thread >= 4);
-    YES("who sleeps uses little", used(RUSAGE_THREAD) - thread < took / 2);
+    // A virtual machine's processor may have to wait where either is.
+    YES("who sleeps uses less",
+        used(RUSAGE_THREAD) - thread < now(cpu_clock(spinning, 6)) - sibling);
 }
 
 static void test_child(void)

@@ -71,31 +71,41 @@ static bool walk(struct phys *ph, uint64_t lo, uint64_t hi, bool clean)
     return all;
 }
 
-// Pages at or beyond this are not mapped, as far as can be told without the spaces' locks.
-static uint64_t mapped_end(struct phys *ph)
+struct extent {
+    uint64_t first, end; // pages
+};
+
+// From the first page at or behind `at` that a mapping shows to the last, as far as can be told without the spaces' locks.
+// What lies between may be most of the numbers there are: a mapping may begin anywhere.
+static struct extent mapped_behind(struct phys *ph, uint64_t at)
 {
-    uint64_t end = 0;
+    struct extent all = {UINT64_MAX, 0};
     spin_lock(&ph->lock);
     LIST_FOREACH(it, &ph->mappings) {
         const struct mapping *m = list_entry(it, struct mapping, in_phys);
-        uint64_t e =
-            (load_relaxed(&m->offset) + load_relaxed(&m->range.hi) - load_relaxed(&m->range.lo)) >>
-            PAGE_SHIFT;
-        end = e > end ? e : end;
+        uint64_t first = load_relaxed(&m->offset) >> PAGE_SHIFT;
+        uint64_t end =
+            first + ((load_relaxed(&m->range.hi) - load_relaxed(&m->range.lo)) >> PAGE_SHIFT);
+        first = first > at ? first : at;
+        if (end > at && first < all.first)
+            all.first = first;
+        all.end = end > all.end ? end : all.end;
     }
     spin_unlock(&ph->lock);
-    return end;
+    return all;
 }
 
+// Who maps more behind the end meanwhile finds no pages there.
 ASYNC(rmap_unmap_from, uint64_t at; uint64_t end;)
 {
     ASYNC_BEGIN(rmap_unmap_from);
-    f->end = mapped_end(f->ph);
-    f->at = f->from;
+    f->end = mapped_behind(f->ph, f->from).end;
+    f->at = mapped_behind(f->ph, f->from).first;
     while (f->at < f->end) {
         if (walk(f->ph, f->at, f->at + CHUNK_PAGES, false))
             f->at += CHUNK_PAGES;
         YIELD();
+        f->at = mapped_behind(f->ph, f->at).first;
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

@@ -154,6 +154,23 @@ static void *copy_across(void *arg)
     return (void *)wrong;
 }
 
+// What is cut off is looked for where it is mapped, not on the way there.
+static void test_far_behind(void)
+{
+    int fd = memfd_create("far", 0);
+    VALUE("four pages", ftruncate(fd, 4 * PAGE));
+    char *near = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *far = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 1L << 50);
+    YES("mapped here and far behind", near != MAP_FAILED && far != MAP_FAILED);
+    near[2 * PAGE] = 1;
+    VALUE("cut off before both", ftruncate(fd, PAGE));
+    VALUE("and on again", ftruncate(fd, 4 * PAGE));
+    say("what was there", "%d", near[2 * PAGE]);
+    munmap(near, 4 * PAGE);
+    munmap(far, PAGE);
+    close(fd);
+}
+
 static void test_onto_itself(int fd)
 {
     ftruncate(fd, WHOLE * PAGE);
@@ -195,6 +212,7 @@ int main(void)
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
+    test_far_behind();
     for (on_disk = false;; on_disk = true) { // the second time on the FAT32 disk where there is one
         if (on_disk && access("/mnt/README.TXT", F_OK) == 0)
             chdir("/mnt");
@@ -207,6 +225,7 @@ int main(void)
         close(fd);
         unlink("mem_file.tmp");
         if (on_disk)
-            return 0;
+            test_far_behind();
+        return 0;
     }
 }

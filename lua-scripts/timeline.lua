@@ -64,17 +64,17 @@ for h = 0, #k.harts - 1 do fresh(h) end
 
 -- A poll is told of when it ends; what was in it was told of before, and is a slice as soon as it ends. The time of an event
 -- is taken a little after what it tells of, so the first may seem to lie before the poll's beginning.
-local function at(hart, time)
-    local x = on[hart]
-    x.first = x.first or time
+local function at(e, task, time)
+    local x = on[e.hart]
+    x.first, x.last, x.task = x.first or time, e.at, task
     return x
 end
-local function enter(e)
-    local x = at(e.hart, e.at)
+local function enter(e, task)
+    local x = at(e, task, e.at)
     x.open, x.since = e.call, e.at
 end
-local function leave(e)
-    local x = at(e.hart, e.at)
+local function leave(e, task)
+    local x = at(e, task, e.at)
     if x.open then
         slice(x.open, x.since, e.at, HARTS, e.hart)
     else
@@ -82,9 +82,9 @@ local function leave(e)
     end
     x.open, x.left = nil, true
 end
-local function fault(e)
+local function fault(e, task)
     local from = e.at - e.ns
-    at(e.hart, from)
+    at(e, task, from)
     slice("fault: " .. tostring(e.kind), from, e.at, HARTS, e.hart)
 end
 local function poll(e, task)
@@ -98,6 +98,15 @@ local function poll(e, task)
     fresh(e.hart)
 end
 
+-- One that was not over when the trace was is known by what was in it.
+local function cut_off(hart)
+    local x = on[hart]
+    if not x.first then return end
+    slice(name_of(x.task), x.first, x.last, HARTS, hart)
+    if x.resumed then slice(x.resumed, x.first, x.till, HARTS, hart) end
+    if x.open then slice(x.open, x.since, x.last, HARTS, hart) end
+end
+
 local function thread(e, task)
     if threads[task] or e.pid == 0 then return end
     threads[task] = e.pid
@@ -109,7 +118,7 @@ local handlers = {
     ["task.poll"] = poll,
     ["sys.enter"] = enter,
     ["sys.exit"] = function(e, task)
-        leave(e)
+        leave(e, task)
         thread(e, task)
         slice(e.call, e.at - e.ns, e.at, e.pid, task, (',"args":{"result":%d}'):format(e.result))
     end,
@@ -136,6 +145,7 @@ repeat
         end
     end
 until #events == 0
+for h = 0, #k.harts - 1 do cut_off(h) end
 k.off(trace)
 flush()
 print(('],"otherData":{"command":%s,"status":%s,"lost":%d}}'):format(text(command), ran and tostring(status) or "null", lost))

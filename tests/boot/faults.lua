@@ -43,15 +43,11 @@ ok(fault("delayed-io").hits > 0, "by the fault")
 
 -- Failed allocations: a program that forks is told ENOMEM, and nothing leaks.
 local enomem
-local function newest(name)
-    local t
-    for x in k.tasks() do if x.name == name then t = x end end
-    return t
-end
 baseline.same("nothing is lost where memory was short", function()
-    host.sh([[mkfifo /tmp/go
-        sh -c 'read go </tmp/go; for i in 1 2 3 4 5 6 7 8 9; do (cat /proc/meminfo); done' >/dev/null 2>/tmp/errors &]])
-    local sh = newest("sh")
+    local _, pid = host.sh([[mkfifo /tmp/go
+        sh -c 'read go </tmp/go; for i in 1 2 3 4 5 6 7 8 9; do (cat /proc/meminfo); done' >/dev/null 2>/tmp/errors & echo $!]])
+    local sh = k.pid(tonumber(pid))
+    ok(eventually(function() return sh.state == "waiting" and sh.wait == "the other end of a FIFO" end, 20), "a program is ready")
     k.fault.inject("failed-alloc", 4, {every = 5, task = sh})
     local status, said = host.sh("inject fail pipe 2>&1") -- another hook, installed while this one is
     ok(status == 0 and tonumber(said:match("%d+")) > 0, "a program fails its own n-th allocation meanwhile: " .. said:gsub("\n", ""))

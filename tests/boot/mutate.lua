@@ -153,7 +153,7 @@ local function set_right()
     for _, t in ipairs(victims()) do
         pcall(function() diag(("%s: %s, attn %s"):format(t, t.state, t.attn)) end)
     end
-    is(host.sh("rm -f /mnt/mutate.*; umount /mnt && mount -t vfat /dev/vda /mnt", 60000), 0, "the disk works")
+    is(host.sh("rm -f /mnt/mutate.* /tmp/stress.*; umount /mnt && mount -t vfat /dev/vda /mnt", 60000), 0, "the disk works")
 end
 
 -- "split 12 of 40, ...": how often each was made.

@@ -47,6 +47,7 @@ int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
         }
     }
     t->magic = TASK_MAGIC;
+    t->state = TASK_NEW;
     t->refs = 1;
     t->affinity = AFFINITY_ANY;
     t->hart = hart_index();
@@ -60,6 +61,12 @@ int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
         memcpy(t->top + 1, args, args_size);
     list_task(t);
     return 0;
+}
+
+void task_start(struct task *t)
+{
+    atomic_swap32(&t->state, TASK_QUEUED);
+    executor_enqueue(t);
 }
 
 static void kernel_task_release(struct task *t)
@@ -79,7 +86,7 @@ struct task *task_spawn(const char *name, const struct async_fn *fn, const void 
         return NULL;
     }
     t->release = kernel_task_release;
-    task_wake(t);
+    task_start(t);
     return t;
 }
 

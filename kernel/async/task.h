@@ -4,7 +4,8 @@
 // State is bits, one atomic read-modify-write per transition:
 //   RUNNING  one hart (or borrower) owns the frames;  QUEUED  it is in a run queue, or, together
 //   with RUNNING, was woken while it ran and is queued when it leaves.  0: idle, waits for a wake.
-// A wake is one amoor of QUEUED in every case. The frames belong to whoever set RUNNING.
+//   NEW  its maker is not done with it: it can be found, and woken, but goes nowhere before task_start.
+// A wake is one amoor of QUEUED in every case. The frames belong to whoever set RUNNING, those of a new one to its maker.
 //
 // `attn` asks the owner for something. Setting a bit is an amoor followed by a wake and, for a
 // task that may be in user mode, an IPI (task_attention does all three).
@@ -20,7 +21,7 @@ struct frame;
 struct async_fn;
 struct thread;
 
-enum { TASK_RUNNING = 1, TASK_QUEUED = 2, TASK_DEAD = 4 };
+enum { TASK_RUNNING = 1, TASK_QUEUED = 2, TASK_DEAD = 4, TASK_NEW = 8 };
 
 enum task_attn {
     ATTN_CANCEL = 1,    // unwind to the catcher (user loop) or to the end
@@ -131,10 +132,11 @@ static inline bool task_may_run_on(const struct task *t, uint32_t hart)
 
 #define current_task() (hart_self.current)
 
-// Makes t (zeroed memory of the caller's, with its arena) a task whose root is fn(args). It is not
-// queued: task_wake starts it. Takes the first reference. -ENOMEM; error of a TASK_LOCAL ctor.
+// Makes t (zeroed memory of the caller's, with its arena) a task whose root is fn(args), which task_start, once, lets go.
+// Takes the first reference. -ENOMEM; error of a TASK_LOCAL ctor.
 int task_init(struct task *t, const char *name, void *arena, size_t arena_size,
               const struct async_fn *fn, const void *args, size_t args_size);
+void task_start(struct task *t);
 
 // Allocates a kernel task with its arena, starts it. The task frees itself at the end.
 // Returns NULL when out of memory. SPAWN("flusher", flusher, args...)
@@ -193,7 +195,7 @@ static inline bool task_killed(const struct task *t)
 long task_note_commit(va_t va, uint64_t len, uint32_t access);
 
 // To look at or change a task that may be blocked for ever: idle -> RUNNING with the caller as its
-// runner. False when it is queued or running (hold it first) or dead. Release queues it if it was
+// runner. False when it is queued or running (hold it first), new or dead. Release queues it if it was
 // woken meanwhile. No await in between.
 bool task_borrow(struct task *t);
 void task_release(struct task *t);

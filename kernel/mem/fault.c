@@ -18,6 +18,17 @@ static inline void install(struct space *s, struct mapping *m, va_t va, pte_t *s
     entry_set(s, slot, va, pte_make(pa, bits));
 }
 
+// An entry gets what its mapping allows: for other harts it is enough to fault once, unless the monitor had given it more.
+static inline void grant(struct space *s, pte_t *slot, va_t va, pte_t e)
+{
+    pte_t taken = *slot & ~e & (PTE_R | PTE_W | PTE_X);
+    entry_set(s, slot, va, e);
+    if (unlikely(taken))
+        space_flush(s, page_round_down(va), PAGE_SIZE);
+    else
+        tlb_flush_page(va);
+}
+
 // ---- kinds of faults
 
 // First touch of private anonymous memory. Reading gets the frame of zeroes.
@@ -132,9 +143,8 @@ static __attribute__((noinline)) int fault_copy(struct space *s, struct mapping 
     int r = 0;
     spin_lock(l);
     if (page_is_own(pg)) {
-        entry_set(s, slot, va,
-                  pte_make(page_pa(pg), m->pte_bits)); // the last owner; others' entries allow less
-        tlb_flush_page(va);
+        // The last owner; others' entries allow less.
+        grant(s, slot, va, pte_make(page_pa(pg), m->pte_bits));
     } else {
         r = copy_page(s, m, va, slot);
     }
@@ -165,8 +175,7 @@ static __attribute__((noinline)) int fault_present(struct space *s, struct mappi
         phys_dirty(m->phys, pg);
         bits = m->pte_bits;
     }
-    entry_set(s, slot, va, pte_make(pte_pa(e), bits));
-    tlb_flush_page(va);
+    grant(s, slot, va, pte_make(pte_pa(e), bits));
     return 0;
 }
 

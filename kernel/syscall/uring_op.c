@@ -386,12 +386,10 @@ static bool start_worker(struct uring *u, struct uring_req *head)
     op->flight.task = t;
     task_get(t);
     join(u, op);
-    if (later) {
-        task_release(t);
-        task_wake(t);
-    } else {
+    if (later)
+        task_start(t);
+    else
         executor_poll_now(t);
-    }
     task_put(t);
     return true;
 }

@@ -207,7 +207,7 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct thread
     }
     if (HARD_CANCEL)
         inject_birth(f->new, t->thread->process);
-    task_get(&f->new->task); // once linked, a kill may start and end it
+    task_get(&f->new->task); // once started, it may end
     if ((f->r = thread_link(f->new, f->rq->tid))) {
         thread_put(f->new);
         ASYNC_RETURN(f->r);

@@ -384,7 +384,7 @@ void thread_rename_locked(struct thread *th, uint32_t tid)
 
 void thread_start(struct thread *th)
 {
-    task_wake(&th->task);
+    task_start(&th->task);
 }
 
 struct process *process_find(uint32_t pid)

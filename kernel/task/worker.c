@@ -41,8 +41,6 @@ static void uncount(struct process *p)
 
 static void borrow_from(struct thread *th, struct thread *maker)
 {
-    th->task.state =
-        TASK_RUNNING; // the caller runs it: from when others can find it nobody else may
     th->task.helps = true;
     th->maker = maker;
     th->tid = maker->tid;

@@ -12,8 +12,7 @@
 
 enum { WORKERS_MAX = 2048 }; // of a process
 
-// A worker of the calling thread whose root is fn(args), borrowed from its birth (task_borrow): it begins with executor_poll_now,
-// or with task_release and task_wake. NULL: no memory, or the process has WORKERS_MAX. A cancel unwinds down to the root's frame,
+// A worker of the calling thread whose root is fn(args), still new: it begins with executor_poll_now, or with task_start. NULL: no memory, or the process has WORKERS_MAX. A cancel unwinds down to the root's frame,
 // which calls worker_finish as its last act.
 struct thread *worker_new(const char *name, const struct async_fn *fn, const void *args, size_t n);
 void worker_finish(struct thread *worker);

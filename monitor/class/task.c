@@ -34,6 +34,8 @@ static const char *state_of(uint32_t state, uint32_t attn)
 {
     if (state & TASK_DEAD)
         return "dead";
+    if (state & TASK_NEW)
+        return "new";
     if (state & TASK_RUNNING)
         return "running";
     if (attn & ATTN_SUSPEND)

@@ -380,6 +380,6 @@ static void session_init(void)
     if (task_init(&task, "monitor", arena, sizeof arena, &monitor_main_fn, NULL, 0))
         panic("monitor: no memory for its task");
     task.affinity = 1;
-    task_wake(&task);
+    task_start(&task);
 }
 INIT(INIT_LATE, session_init);

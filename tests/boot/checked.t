@@ -23,7 +23,7 @@ steps() { # knobs, then steps: "WHAT HARTS"
     done
 }
 
-steps DEBUG=1 "abi 4" "memory 4" "monitor 2" "leaks 4"
+steps DEBUG=1 "abi 4" "memory 4" "monitor 2" "leaks 4" "tests/boot/mutate.lua 20 4 4"
 hard=$(tests/variants --of-commit)
 name=$(echo "${hard#HARD_}" | tr '[:upper:]' '[:lower:]')
 echo "# this commit's HARD build: $hard"

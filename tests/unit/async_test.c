@@ -380,7 +380,7 @@ static void segment(bool cancel)
     assert_int_equal(task_init(&t, "small", arena, sizeof arena, &small_root_fn,
                                &(struct small_root_args){&out}, sizeof(struct small_root_args)),
                      0);
-    task_wake(&t);
+    task_start(&t);
     run_all();
     if (cancel)
         task_cancel(&t);
@@ -404,6 +404,49 @@ static void segment_is_given_back_after_cancel(void **state)
 {
     (void)state;
     segment(true);
+}
+
+// ---- a task that is found and woken before its maker is done with it
+
+ASYNC_DECL(born, char with;);
+ASYNC(born, long r;)
+{
+    ASYNC_BEGIN(born);
+    note(f->with);
+    event_init(&door);
+    AWAIT(f->r, event_wait, &door, false);
+    note('!');
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static void what_is_new_goes_nowhere_before_it_is_started(void **state)
+{
+    static struct task t;
+    static char arena[1024];
+    (void)state;
+    t = (struct task){0};
+    assert_int_equal(task_init(&t, "born", arena, sizeof arena, &born_fn, &(struct born_args){'1'},
+                               sizeof(struct born_args)),
+                     0);
+    task_get(&t);
+    task_attention(&t, ATTN_SIGNAL);
+    task_hold(&t);
+    task_unhold(&t);
+    task_wake(&t);
+    run_all();
+    assert_string_equal(trail, "");
+    assert_false(task_borrow(&t));
+    assert_true(task_is_parked(&t)); // a freeze does not wait for it
+    ((struct born_args *)(t.top + 1))->with = '2';
+    task_start(&t);
+    task_wake(&t);
+    run_all();
+    assert_string_equal(trail, "2");
+    event_set(&door);
+    run_all();
+    assert_string_equal(trail, "2!");
+    task_put(&t);
 }
 
 // ---- timers against a sorted model
@@ -460,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup(borrowed_task_is_queued_at_release_when_woken, setup),
         cmocka_unit_test_setup(segment_is_given_back, setup),
         cmocka_unit_test_setup(segment_is_given_back_after_cancel, setup),
+        cmocka_unit_test_setup(what_is_new_goes_nowhere_before_it_is_started, setup),
         cmocka_unit_test_setup(timers_fire_in_order_and_cancelled_ones_never, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,7 +198,7 @@ struct task *host_start(const struct async_fn *fn, const void *args, size_t n)
         panic("task_init");
     t->release = free_task;
     task_get(t);
-    task_wake(t);
+    task_start(t);
     return t;
 }
 

@@ -50,7 +50,7 @@ struct task *vfs_start(const struct async_fn *fn, const void *args, size_t n)
     t->release = free_task;
     t->thread = &vfs_thread;
     task_get(t);
-    task_wake(t);
+    task_start(t);
     return t;
 }
 

@@ -3,6 +3,7 @@
 #include "abi.h"
 #include <linux/futex.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -152,7 +153,8 @@ static void test_many_turns(void)
 }
 
 // A sleeper and a waker that come to the word at the same time, each round at other moments: a wake that falls between the
-// look at the value and the sleep must not be lost. The sleeper would wait for the second.
+// look at the value and the sleep must not be lost. The sleeper would wait for the second. Each on a hart of its own, where there
+// are two: on one they would take turns.
 enum { RACES = 50000, MOMENTS = 500 };
 
 static void pass_time(int n)
@@ -161,8 +163,22 @@ static void pass_time(int n)
         ;
 }
 
-static void *wake_each(void *unused)
+// The first or the last hart of a set.
+static cpu_set_t one_of(const cpu_set_t *all, bool last)
 {
+    cpu_set_t one;
+    int n = -1;
+    for (int i = 0; i < CPU_SETSIZE && (last || n < 0); i++)
+        if (CPU_ISSET(i, all))
+            n = i;
+    CPU_ZERO(&one);
+    CPU_SET(n, &one);
+    return one;
+}
+
+static void *wake_each(void *hart)
+{
+    sched_setaffinity(0, sizeof(cpu_set_t), hart);
     for (int i = 1; i <= RACES; i++) {
         while (started != i)
             sched_yield();
@@ -170,17 +186,22 @@ static void *wake_each(void *unused)
         word = i;
         futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
-    return unused;
+    return hart;
 }
 
 static void test_races(void)
 {
     struct timespec second = {1, 0};
+    cpu_set_t all, mine, other;
     pthread_t thread;
     int lost = 0;
 
     word = started = 0;
-    pthread_create(&thread, NULL, wake_each, NULL);
+    sched_getaffinity(0, sizeof all, &all);
+    mine = one_of(&all, false);
+    other = one_of(&all, true);
+    pthread_create(&thread, NULL, wake_each, &other);
+    sched_setaffinity(0, sizeof mine, &mine);
     for (int i = 1; i <= RACES && lost < 3; i++) {
         started = i;
         while (word == i - 1)
@@ -192,6 +213,7 @@ static void test_races(void)
     if (lost == 3)
         exit(1);
     pthread_join(thread, NULL);
+    sched_setaffinity(0, sizeof all, &all);
 }
 
 // ---- robust lists

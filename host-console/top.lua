@@ -9,65 +9,90 @@ for h in k.harts do
         current = h.current and h.current.name or ""}
 end
 
--- Children behind their parents; kernel tasks, which have none, first.
-local children, roots, by_pid = {}, {}, {}
-for t in k.tasks() do
-    local good, row = pcall(function()
-        return {id = t.id, pid = t.pid, parent = t.parent, name = t.name, state = t.state, wait = t.wait or "", user = t.kind == "user",
-            leader = t.pid == t.tid, hart = t.hart and t.hart.index, polls = t.polls}
-    end)
-    if good then
-        out.total = out.total + 1
-        if row.user and row.leader then by_pid[row.pid] = row end
-        roots[#roots + 1] = row
-    end
-end
-local top = {}
-for _, row in ipairs(roots) do
-    local over = row.user and (row.leader and by_pid[row.parent] or not row.leader and by_pid[row.pid])
-    if over and over ~= row then
-        children[over] = children[over] or {}
-        table.insert(children[over], row)
-    else
-        top[#top + 1] = row
-    end
-end
-local has_text = filter ~= ""
-local function matches(row)
-    for _, text in ipairs{row.name, row.state, row.wait, row.chain} do
-        if text:find(filter, 1, true) then return true end
-    end
-end
-local function await(row)
-    local steps, names = {}, {}
+-- Children behind their parents; kernel tasks, which have none, first. There may be many thousands: of all of them only numbers
+-- are looked at, or what is filtered by; each parent keeps as many as can be shown; in full are fetched those that are shown.
+local THOUSANDS, KEPT = 1000, 12000     -- above: the steps of all are not searched; so many that are filtered out are kept
+local has_text, kept, below = filter ~= "", 0, {[0] = {}}   -- below: of each process, and of none
+out.total = #k.tasks()
+local function chain(id, steps)
+    local names = {}
     pcall(function()
-        for _, step in ipairs(k.task(row.id):backtrace()) do
+        for _, step in ipairs(k.task(id):backtrace()) do
             names[#names + 1] = step.fn
-            steps[#steps + 1] = ("%s  %s  %s"):format(step.fn, step.at, step.waits_for)
+            if steps then steps[#steps + 1] = ("%s  %s  %s"):format(step.fn, step.at, step.waits_for) end
         end
     end)
-    row.chain = table.concat(names, " < ")
-    return steps
+    return table.concat(names, " < ")
 end
-local room = 300 -- steps: a reply is bounded
-local function add(row, depth)
-    if #out.tasks < most then
-        local steps = await(row)
-        if not has_text or matches(row) then
-            row.depth = depth
-            if stacks and #steps <= room then
-                row.stack = steps
-                room = room - #steps
-            end
-            out.tasks[#out.tasks + 1] = row
+local function matches(id, ...)
+    for i = 1, select("#", ...) do
+        if ((select(i, ...)) or ""):find(filter, 1, true) then return true end
+    end
+    return out.total <= THOUSANDS and chain(id):find(filter, 1, true) ~= nil
+end
+local function under(pid, tid, parent)
+    local over = pid == tid and parent or pid
+    local list = below[over]
+    if not list then
+        list = {}
+        below[over] = list
+    end
+    return list
+end
+if has_text then
+    for id, pid, tid, parent, name, state, wait, fn in k.tasks():each("id", "pid", "tid", "parent", "name", "state", "wait", "fn") do
+        local list = under(pid, tid, parent)
+        if (list.shown or 0) < most and matches(id, name, state, wait, fn) then
+            list.shown = (list.shown or 0) + 1
+            list[#list + 1] = id
+        elseif pid ~= 0 and pid == tid and kept < KEPT then
+            kept = kept + 1
+            list[#list + 1] = -id           -- perhaps it has children that match
         end
     end
-    for _, child in ipairs(children[row] or {}) do if depth < 20 then add(child, depth + 1) end end
+else
+    for id, pid, tid, parent in k.tasks():each("id", "pid", "tid", "parent") do
+        local list = below[pid == tid and parent or pid] or under(pid, tid, parent)
+        local n = #list
+        if n < most then list[n + 1] = id end
+    end
 end
-for _, row in ipairs(top) do add(row, 0) end
 
-local task = chosen > 0 and k.task(chosen) or out.tasks[1] and k.task(out.tasks[1].id)
+local room = 300 -- steps: a reply is bounded
+local function add_row(t, depth)
+    local row, steps = {id = t.id, pid = t.pid, name = t.name, state = t.state, wait = t.wait or "", user = t.kind == "user",
+        hart = t.hart and t.hart.index, polls = t.polls, depth = depth}, {}
+    row.chain = chain(row.id, steps)
+    if stacks and #steps <= room then
+        row.stack = steps
+        room = room - #steps
+    end
+    out.tasks[#out.tasks + 1] = row
+end
+local add
+local function add_all(ids, depth)
+    for _, id in ipairs(ids) do
+        if #out.tasks == most then return end
+        pcall(add, id, depth)           -- it may have ended
+    end
+end
+function add(id, depth)
+    local t = k.task(math.abs(id))
+    local pid, leader = t.pid, t.pid == t.tid
+    if id > 0 then add_row(t, depth) end
+    local children = leader and below[pid]
+    if children and depth < 20 then
+        below[pid] = nil
+        add_all(children, depth + 1)
+    end
+end
+local tops = below[0]
+below[0] = nil
+add_all(tops, 0)
+for _, ids in pairs(below) do add_all(ids, 0) end   -- whose leader has ended
+
 pcall(function()
+    local task = k.task(chosen > 0 and chosen or out.tasks[1].id)
     out.chosen, out.chosen_id = task.name, task.id
     for m in task.space:map() do
         local v = m:snap()

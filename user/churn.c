@@ -9,6 +9,7 @@
 //   lookup   processes looked up by number, by calls and in /proc, while they come and go
 //   mount    a file system mounted and unmounted while others walk across it
 //   share    descriptors used while threads that share them come and end
+//   holes    64 pages at one address mapped, a hole made in them, and unmapped
 //   open     files, pipes, directories opened, linked, duplicated, passed to children, closed by exit
 //
 // Every result is checked; afterwards nothing may be left of it. Ends with 0 if all was right.
@@ -419,14 +420,29 @@ static int do_mount(long i)
     return 0;
 }
 
+// ---- holes: untouched, for who changes the mappings meanwhile
+
+static int do_holes(long i)
+{
+    enum { PAGES = 64 };
+    uint8_t *at = (uint8_t *)0x2000000000;
+
+    (void)i;
+    CHECK(mmap(at, PAGES * PAGE, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == at);
+    CHECK(munmap(at + PAGES / 2 * PAGE, PAGE) == 0);
+    CHECK(munmap(at, PAGES * PAGE) == 0);
+    return 0;
+}
+
 // ----
 
 static const struct {
     const char *name;
     int (*once)(long i);
-} kinds[] = {{"exec", do_exec},     {"fault", do_fault}, {"frames", do_frames},
-             {"signal", do_signal}, {"kill", do_kill},   {"lookup", do_lookup},
-             {"mount", do_mount},   {"share", do_share}, {"open", do_open}};
+} kinds[] = {{"exec", do_exec}, {"fault", do_fault},   {"frames", do_frames}, {"signal", do_signal},
+             {"kill", do_kill}, {"lookup", do_lookup}, {"mount", do_mount},   {"share", do_share},
+             {"open", do_open}, {"holes", do_holes}};
 
 static int work(int (*once)(long), long n)
 {
@@ -451,7 +467,7 @@ int main(int argc, char **argv)
     if (!once) {
         fprintf(
             stderr,
-            "usage: churn exec|fault|frames|signal|kill|lookup|mount|share|open COUNT [WORKERS]\n");
+            "usage: churn exec|fault|frames|signal|kill|lookup|mount|share|open|holes COUNT [WORKERS]\n");
         return 2;
     }
     for (long i = 0; i < workers; i++) {

@@ -172,13 +172,9 @@ static bool change_some(struct protect *p)
     return p->at < p->hi;
 }
 
-ASYNC(space_protect, struct protect p; va_t at; long r; bool begun;)
+ASYNC(space_protect_steps, struct protect p; va_t at; long r; bool begun;)
 {
-    ASYNC_BEGIN(space_protect);
-    f->r = check_args(f->va, f->len, f->prot);
-    if (f->r < 0 || !f->len)
-        ASYNC_RETURN(f->r);
-    AWAIT(f->r, mutex_lock, &f->s->mutate, false);
+    ASYNC_BEGIN(space_protect_steps);
     f->p = (struct protect){f->s, f->va, f->va + f->len, f->prot, 0, false};
     f->at = f->va;
     while ((f->r = look_some(&f->p, &f->at)) == -EAGAIN)
@@ -192,6 +188,19 @@ ASYNC(space_protect, struct protect p; va_t at; long r; bool begun;)
     while (f->p.at < f->p.hi && change_some(&f->p))
         YIELD();
     SHIELD_END();
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC(space_protect, long r;)
+{
+    ASYNC_BEGIN(space_protect);
+    f->r = check_args(f->va, f->len, f->prot);
+    if (f->r < 0 || !f->len)
+        ASYNC_RETURN(f->r);
+    AWAIT(f->r, mutex_lock, &f->s->mutate, false);
+    AWAIT(f->r, space_protect_steps, f->s, f->va, f->len, f->prot);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&f->s->mutate, t))

@@ -138,6 +138,9 @@ ASYNC_DECL(space_map, struct space *s; struct space_map what; va_t *va;);
 ASYNC_DECL(space_unmap, struct space *s; va_t va; uint64_t len;);
 // -ENOMEM when part of the range is not mapped, -EACCES when the file forbids it: what lies before that changes.
 ASYNC_DECL(space_protect, struct space *s; va_t va; uint64_t len; uint32_t prot;);
+// The same by who has s->mutate, of a range that was checked: what was seen of the mappings before is still so.
+ASYNC_DECL(space_protect_steps, struct space *s; va_t va; uint64_t len; uint32_t prot;);
+ASYNC_DECL(space_remove_steps, struct space *s; va_t va; uint64_t len;);
 // Drops the pages of private mappings (MADV_DONTNEED): they read as fresh afterwards.
 ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);
 // Moves the break; *now is the new one, or the old one when that is impossible. Always 0.

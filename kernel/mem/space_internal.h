@@ -175,7 +175,5 @@ bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flag
 int space_check_range(va_t va, uint64_t len); // aligned, inside user space
 // mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.
 int space_remove_small(struct space *s, va_t lo, va_t hi); // lock held, too
-// mutate held by the task. Removes everything in the range, in steps.
-ASYNC_DECL(space_remove_steps, struct space *s; va_t va; uint64_t len;);
 // Places and inserts a mapping; lock and mutate held; m is taken over on success.
 int space_map_locked(struct space *s, const struct space_map *w, struct mapping *m, va_t *va);

@@ -7,6 +7,7 @@
 #include "task/caps.h"
 #include "task/exit.h"
 #include "task/init.h"
+#include "task/newborn.h"
 #include "task/pidfd.h"
 #include "task/process.h"
 #include "task/ptimer.h"
@@ -362,13 +363,19 @@ ASYNC_SYSCALL(sys_clone3, long r; struct clone_args args; struct clone_request r
 }
 SYSCALL_ASYNC(435, clone3, 2);
 
-ASYNC(thread_born, long r;)
+const struct async_fn *newborn_wait;
+ASYNC_IFACE_DEFINE(newborn);
+
+ASYNC(thread_born, long r; const struct async_fn *asked;)
 {
     ASYNC_BEGIN(thread_born);
     if (!f->th->space) // process 1
         AWAIT(f->r, init_exec, f->th);
     else if (f->th->set_child_tid)
         AWAIT(f->r, user_write, f->th->space, f->th->set_child_tid, &f->th->tid, 4);
+    f->asked = load_relaxed(&newborn_wait);
+    if (unlikely(f->asked))
+        AWAIT_VIA(f->r, newborn, f->asked, f->th);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -14,11 +14,6 @@
 
 static const char metatables, handle_mark; // registry keys, by address
 
-struct handle {
-    const struct class *c;
-    struct class_key key;
-};
-
 // ---- names
 
 static unsigned distance(const char *a, const char *b)
@@ -104,13 +99,18 @@ static int unknown(lua_State *L, const struct class *c, const char *name)
 
 // ---- handles
 
+void class_push_metatable(lua_State *L, const struct class *c)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatables);
+    lua_rawgetp(L, -1, c);
+    lua_remove(L, -2);
+}
+
 void class_push(lua_State *L, const struct class *c, struct class_key key)
 {
     struct handle *h = lua_newuserdatauv(L, sizeof *h, 0);
     *h = (struct handle){c, key};
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatables);
-    lua_rawgetp(L, -1, c);
-    lua_remove(L, -2);
+    class_push_metatable(L, c);
     lua_setmetatable(L, -2);
 }
 
@@ -152,14 +152,20 @@ bool class_copy(const struct class *c, const struct class_key *key, void *copy)
     return c->copy(key, copy) == 0;
 }
 
+static void copy_or_raise(lua_State *L, const struct class *c, const struct class_key *key,
+                          void *copy)
+{
+    if (!class_copy(c, key, copy)) {
+        char name[64];
+        name_of(c, key, name, sizeof name);
+        luaL_error(L, "stale handle: %s %s", name, c->gone ? c->gone : "is gone");
+    }
+}
+
 struct class_key class_self(lua_State *L, int idx, const struct class *c, void *copy)
 {
     struct class_key key = class_key_at(L, idx, c);
-    if (!class_copy(c, &key, copy)) {
-        char name[64];
-        name_of(c, &key, name, sizeof name);
-        luaL_error(L, "stale handle: %s %s", name, c->gone ? c->gone : "is gone");
-    }
+    copy_or_raise(L, c, &key, copy);
     return key;
 }
 
@@ -219,22 +225,24 @@ void class_push_field(lua_State *L, const struct class_field *f, const struct cl
     }
 }
 
+// Nobody but Lua itself calls a metamethod of a handle: argument 1 is one, and of which class is known.
 static int object_index(lua_State *L)
 {
-    const struct class *c = lua_touserdata(L, lua_upvalueindex(1));
+    const struct handle *h = lua_touserdata(L, 1);
+    const struct class *c = h->c;
     if (lua_type(L, 2) != LUA_TSTRING)
         return luaL_error(L, "%s is indexed by names of fields, not by a %s", c->name,
                           luaL_typename(L, 2));
     const char *name = lua_tostring(L, 2);
     const struct class_field *f = class_field(c, name);
-    if (strcmp(name, "__display") == 0) {
-        class_push_display(L, c);
-        return 1;
-    }
     if (f) {
         uint64_t copy[CLASS_COPY_MAX / 8];
-        struct class_key key = class_self(L, 1, c, copy);
-        class_push_field(L, f, &key, copy);
+        copy_or_raise(L, c, &h->key, copy);
+        class_push_field(L, f, &h->key, copy);
+        return 1;
+    }
+    if (strcmp(name, "__display") == 0) {
+        class_push_display(L, c);
         return 1;
     }
     const struct class_method *m = class_method(c, name);

@@ -81,6 +81,8 @@ struct class
     size_t size;  // of the copy, at most CLASS_COPY_MAX
     // 0, or -ENOENT: no such object (any more); out then stays unused.
     long (*copy)(const struct class_key *key, void *out);
+    // Whether copy would find it, where that costs much less; NULL: copy tells.
+    bool (*alive)(const struct class_key *key);
     // Keys of owner's objects with id >= from, ascending: how many of them, at most max. Locks,
     // copies, unlocks. NULL: not iterated.
     size_t (*keys)(uint64_t owner, uint64_t from, struct class_key *out, size_t max);

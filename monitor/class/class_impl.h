@@ -4,6 +4,12 @@
 
 #include "class/class.h"
 
+struct handle { // what the userdata of an object holds
+    const struct class *c;
+    struct class_key key;
+};
+void class_push_metatable(lua_State *L, const struct class *c); // of its handles
+
 const struct class_field *class_field(const struct class *c, const char *name);
 const struct class_method *class_method(const struct class *c, const char *name);
 const char *class_member_name(const void *c, size_t i); // fields, then methods

@@ -15,10 +15,13 @@ enum { STEP_COST = 20 }; // in ticks, each an instruction of Lua's
 
 static const char mark; // registry key of the metatable, and in it of the methods
 
+// Its user value is the metatable of the objects' handles.
 struct list {
     const struct class *c;
     uint64_t owner;
-    uint32_t n, next; // what the last fetch found, and which of it comes next
+    uint32_t n, next;   // what the last fetch found, and which of it comes next
+    const void *handed; // the handle that a loop was given last, by its address, and its key
+    struct class_key handed_key;
     struct class_key key[CLASS_KEYS];
 };
 
@@ -54,30 +57,49 @@ size_t class_keep_least(struct class_key *out, size_t n, size_t max, struct clas
     return n;
 }
 
-static bool step(struct list *l, bool first, uint64_t after, struct class_key *out)
+static bool is_there(const struct list *l, const struct class_key *key)
 {
     uint64_t copy[CLASS_COPY_MAX / 8];
+    return l->c->alive ? l->c->alive(key) : class_copy(l->c, key, copy);
+}
+
+static bool step(struct list *l, bool first, uint64_t after, struct class_key *out)
+{
     do {
         if ((!first && after == UINT64_MAX) || !find(l, first ? 0 : after + 1, out))
             return false;
         first = false;
         after = out->id;
-    } while (!class_copy(l->c, out, copy));
+    } while (!is_there(l, out));
     return true;
 }
 
+// Where a loop stands: argument 3, mostly the handle that it was given last, which needs no further look.
+static struct class_key control(lua_State *L, const struct list *l)
+{
+    if (l->handed && lua_touserdata(L, 3) == l->handed)
+        return l->handed_key;
+    return class_key_at(L, 3, l->c);
+}
+
+// The step of a loop over many: nobody but Lua calls it, and argument 1 is a list.
 static int list_call(lua_State *L)
 {
-    struct list *l = list_at(L, 1);
+    struct list *l = lua_touserdata(L, 1);
     struct class_key key = {0, 0};
     bool first = lua_isnoneornil(L, 3);
     if (!first)
-        key = class_key_at(L, 3, l->c);
+        key = control(L, l);
     else
         l->n = 0;
     if (!step(l, first, key.id, &key))
         return 0;
-    class_push(L, l->c, key);
+    struct handle *h = lua_newuserdatauv(L, sizeof *h, 0);
+    *h = (struct handle){l->c, key};
+    lua_getiuservalue(L, 1, 1);
+    lua_setmetatable(L, -2);
+    l->handed = h;
+    l->handed_key = key;
     return 1;
 }
 
@@ -122,9 +144,8 @@ static int list_index(lua_State *L)
             return luaL_error(L, "a list has no method '%s'", luaL_tolstring(L, 2, NULL));
         return 1;
     }
-    uint64_t copy[CLASS_COPY_MAX / 8];
     struct class_key key = {(uint64_t)lua_tointeger(L, 2), l->owner};
-    if (!class_copy(l->c, &key, copy))
+    if (!is_there(l, &key))
         return luaL_error(L, "there is no %s#%I", l->c->name, lua_tointeger(L, 2));
     class_push(L, l->c, key);
     return 1;
@@ -157,10 +178,52 @@ static int list_pairs(lua_State *L)
     return 3;
 }
 
+// ---- list:each("id", "name", ...): of each object these fields, all of one copy; no handle is made
+
+enum { EACH_FIELDS = 12 };
+
+// Upvalues: a list of its own, whose last key is where it stands; then the fields.
+static int each_next(lua_State *L)
+{
+    struct list *l = lua_touserdata(L, lua_upvalueindex(1));
+    uint64_t copy[CLASS_COPY_MAX / 8];
+    struct class_key key = l->next ? l->key[l->next - 1] : (struct class_key){0, 0};
+    for (bool first = !l->next;; first = false) {
+        luaport_check(L, STEP_COST);
+        if ((!first && key.id == UINT64_MAX) || !find(l, first ? 0 : key.id + 1, &key))
+            return 0;
+        if (class_copy(l->c, &key, copy))
+            break;
+    }
+    int n = 0;
+    luaL_checkstack(L, EACH_FIELDS, "each");
+    for (; !lua_isnone(L, lua_upvalueindex(n + 2)); n++)
+        class_push_field(L, lua_touserdata(L, lua_upvalueindex(n + 2)), &key, copy);
+    return n;
+}
+
+static int list_each(lua_State *L)
+{
+    const struct list *l = list_at(L, 1);
+    int n = lua_gettop(L) - 1;
+    luaL_argcheck(L, n >= 1 && n <= EACH_FIELDS, 2, "the names of 1 to 12 fields");
+    class_push_list(L, l->c, l->owner);
+    for (int i = 2; i <= n + 1; i++) {
+        const struct class_field *f = class_field(l->c, luaL_checkstring(L, i));
+        if (!f)
+            return luaL_error(L, "%s has no field '%s'", l->c->name, lua_tostring(L, i));
+        lua_pushlightuserdata(L, (void *)f);
+    }
+    lua_pushcclosure(L, each_next, n + 1);
+    return 1;
+}
+
 void class_push_list(lua_State *L, const struct class *c, uint64_t owner)
 {
-    struct list *l = lua_newuserdatauv(L, sizeof *l, 0);
+    struct list *l = lua_newuserdatauv(L, sizeof *l, 1);
     *l = (struct list){.c = c, .owner = owner};
+    class_push_metatable(L, c);
+    lua_setiuservalue(L, -2, 1);
     luaL_setmetatable(L, "List");
 }
 
@@ -182,6 +245,8 @@ void class_open_lists(lua_State *L)
     lua_pushliteral(L, "List");
     lua_setfield(L, -2, "__metatable");
     lua_newtable(L);
+    lua_pushcfunction(L, list_each);
+    lua_setfield(L, -2, "each");
     lua_rawsetp(L, -2, &mark);
     lua_pop(L, 1);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Changes to mappings: rights, parts, pages. What cannot come back (a program's own pages) is lost in
-// mode unsafe only. A program that runs meanwhile may touch a page between the look and the act:
+// mode unsafe only. Between the look and the act no mapping changes; but a program that runs meanwhile may touch a page:
 // suspend it where that matters.
 //
 // Arguments: space, lo, bytes, then what each kind says.
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UNLOAD_MAX = 4096, YIELD_PAGES = 64, SOON_MS = 100 };
+enum { UNLOAD_MAX = 4096, YIELD_PAGES = 64, SOON_MS = 100, EXPECTED = 8 };
 
 static void say(struct change *c, const char *what)
 {
@@ -28,34 +28,48 @@ static void undo_by(struct change *c, const struct change_kind *kind)
     memcpy(c->undo_arg, c->arg, sizeof c->arg);
 }
 
-// Referenced, with nobody at work on its mappings, and the change still valid; or NULL, with the reason. Who works on
-// them may wait for what only the monitor lets go, so it is not waited for without end.
+static void say_holder(struct change *c, struct space *s)
+{
+    spin_lock(&s->mutate.lock); // keeps the holder
+    const struct task *holder = s->mutate.holder;
+    snprintf(c->why, sizeof c->why, "Task#%u %s has been changing this space for %d ms",
+             holder ? holder->id : 0, holder ? holder->name : "?", SOON_MS);
+    spin_unlock(&s->mutate.lock);
+}
+
+// Referenced and locked, so that nobody else changes its mappings until drop_space, and the change still valid; or NULL,
+// with the reason. Who has the lock may wait for what only the monitor lets go, so it is not waited for without end.
 static struct space *take_space(struct change *c)
 {
     uint64_t till = clock_monotonic_ns() + SOON_MS * 1000000ul;
     struct space *s = space_find((uint32_t)c->arg[0]);
-    while (s && load_relaxed(&s->mutate.holder) && clock_monotonic_ns() < till)
+    bool locked = false;
+    while (s && !(locked = mutex_trylock(&s->mutate, session_task())) &&
+           clock_monotonic_ns() < till)
         fiber_yield(session_fiber());
-    if (!s) {
-        snprintf(c->why, sizeof c->why, "the space is gone");
-        return NULL;
-    }
-    spin_lock(&s->mutate.lock); // keeps the holder
-    const struct task *holder = s->mutate.holder;
-    if (holder)
-        snprintf(c->why, sizeof c->why, "Task#%u %s has been changing this space for %d ms",
-                 holder->id, holder->name, SOON_MS);
-    spin_unlock(&s->mutate.lock);
-    if (!c->why[0] && !c->kind->validate(c))
+    if (locked && !c->kind->validate(c))
         return s;
-    space_unref(s);
+    if (!s)
+        snprintf(c->why, sizeof c->why, "the space is gone");
+    else if (locked)
+        mutex_unlock(&s->mutate, session_task());
+    else
+        say_holder(c, s);
+    if (s)
+        space_unref(s);
     return NULL;
+}
+
+static void drop_space(struct space *s)
+{
+    mutex_unlock(&s->mutate, session_task());
+    space_unref(s);
 }
 
 static const struct change_kind protect_kind, add_kind, remove_kind, cut_kind, join_kind,
     unload_kind, load_kind;
 
-// ---- rights. arg 3: ACCESS_*
+// ---- rights. arg 3: ACCESS_*; 4, of an undo: EXPECTED, and the rights that there must be now
 
 static long protect_validate(struct change *c)
 {
@@ -67,8 +81,12 @@ static long protect_validate(struct change *c)
     say(c, what);
     if (c->arg[3] & ~7ul)
         snprintf(c->why, sizeof c->why, "rights are of r, w and x");
-    else if (mapping_check_range(c, &m) && c->arg[3] & ACCESS_WRITE && m.flags & MAPPING_DENY_WRITE)
+    else if (!mapping_check_range(c, &m))
+        return -EINVAL;
+    else if (c->arg[3] & ACCESS_WRITE && m.flags & MAPPING_DENY_WRITE)
         snprintf(c->why, sizeof c->why, "its file was not opened for writing");
+    else if (c->arg[4] & EXPECTED && c->arg[4] != (EXPECTED | m.prot))
+        snprintf(c->why, sizeof c->why, "its rights are no more what that change made them");
     return c->why[0] ? -EINVAL : 0;
 }
 
@@ -78,12 +96,12 @@ static long protect_apply(struct change *c)
     struct space *s = take_space(c);
     if (!s)
         return -EBUSY;
-    long e = -ENOENT;
-    if (class_mapping_at(c->arg[0], c->arg[1], &m, NULL))
-        e = session_await(space_protect, s, c->arg[1], c->arg[2], (uint32_t)c->arg[3]);
-    space_unref(s);
+    class_mapping_at(c->arg[0], c->arg[1], &m, NULL);
+    long e = session_await(space_protect_steps, s, c->arg[1], c->arg[2], (uint32_t)c->arg[3]);
+    drop_space(s);
     undo_by(c, &protect_kind);
     c->undo_arg[3] = m.prot;
+    c->undo_arg[4] = EXPECTED | c->arg[3];
     return e;
 }
 
@@ -118,6 +136,8 @@ static long add_apply(struct change *c)
     struct phys *ph = key.owner ? class_phys_find(&key) : NULL;
     struct space *s = take_space(c);
     va_t at = 0;
+    if (s)
+        mutex_unlock(&s->mutate, session_task()); // space_map looks at the place itself
     long e = !s ? -EBUSY : key.owner && (!ph || (uintptr_t)ph != c->arg[7]) ? -ENODEV : 0;
     if (!e)
         e = session_await(space_map, s,
@@ -191,8 +211,8 @@ static long remove_apply(struct change *c)
     mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
     if (!in.own && class_mapping_at(c->arg[0], c->arg[1], &m, NULL) && m.lo <= c->arg[1])
         undo_of_remove(c, &m, s);
-    long e = session_await(space_unmap, s, c->arg[1], c->arg[2]);
-    space_unref(s);
+    long e = session_await(space_remove_steps, s, c->arg[1], c->arg[2]);
+    drop_space(s);
     return e;
 }
 

@@ -59,7 +59,7 @@ static void look_at_leaf(struct task *t, struct task_view *v)
     if (!light && f->fn == &event_wait_fn && f->parent)
         snprintf(v->wait, sizeof v->wait, "%s of %s", f->at->what, f->parent->fn->name);
     else
-        strncpy(v->wait, light ? light->what : f->at->what, sizeof v->wait - 1);
+        strlcpy(v->wait, light ? light->what : f->at->what, sizeof v->wait);
 }
 
 // The task may be in exec on another hart: its space is compared with those that live, not followed; and only when it is
@@ -117,7 +117,7 @@ static long task_copy(const struct class_key *key, void *out)
         .state = state_of(state, attn),
         .since = ticks_to_ns(load_relaxed(&t->since)),
         .polls = t->polls,
-        .stime = ticks_to_ns(task_ticks(t)),
+        .stime = t->thread ? 0 : ticks_to_ns(task_ticks(t)),
         .id = t->id,
         .hart = load_relaxed(&t->hart),
         .attn = attn,
@@ -140,6 +140,15 @@ static long task_copy(const struct class_key *key, void *out)
     }
     task_put(t);
     return state & TASK_DEAD ? -ENOENT : 0;
+}
+
+static bool task_alive(const struct class_key *key)
+{
+    struct task *t = key->id <= UINT32_MAX ? task_find((uint32_t)key->id) : NULL;
+    bool alive = t && !(load_acquire(&t->state) & TASK_DEAD);
+    if (t)
+        task_put(t);
+    return alive;
 }
 
 struct collect {
@@ -339,8 +348,8 @@ static const struct class_method methods[] = {
 
 CLASS(task, .name = "Task", .doc = "what the executor runs: a user thread or a kernel task",
       .place = "struct task, kernel/async/task.h", .example = "k.pid(1)", .display = "tree",
-      .gone = "exited", .size = sizeof(struct task_view), .copy = task_copy, .keys = task_keys,
-      .line = task_line, .fields = fields, .methods = methods);
+      .gone = "exited", .size = sizeof(struct task_view), .copy = task_copy, .alive = task_alive,
+      .keys = task_keys, .line = task_line, .fields = fields, .methods = methods);
 
 static int k_tasks(lua_State *L)
 {

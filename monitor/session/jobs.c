@@ -4,12 +4,16 @@
 
 #include "async/timer.h"
 #include "class/class.h"
+#include "class/constructors.h"
 #include "trace/calls.h"
 
 #include <lauxlib.h>
 #include <math.h>
 
-enum { JOBS = 8, EVENT_MS = 5 }; // EVENT_MS: how often events of probes are looked for
+enum {
+    JOBS = 8,
+    EVENT_MS = 5
+}; // EVENT_MS: how often events of probes, and newborns, are looked for
 
 static struct job {
     uint32_t number;      // 0: free; never used again
@@ -22,19 +26,21 @@ static const char functions; // registry key: number -> function
 
 uint32_t callbacks_ms(void)
 {
+    bool events = probes_active() || constructors_active();
     uint64_t due = UINT64_MAX, now = clock_monotonic_ns();
     for (int i = 0; i < JOBS; i++)
         if (jobs[i].number && !jobs[i].running && jobs[i].due < due)
             due = jobs[i].due;
     if (due == UINT64_MAX)
-        return probes_active() ? EVENT_MS : 0;
+        return events ? EVENT_MS : 0;
     uint64_t ms = due > now ? (due - now + 999999) / 1000000 : 1;
-    return probes_active() && ms > EVENT_MS ? EVENT_MS : (uint32_t)ms;
+    return events && ms > EVENT_MS ? EVENT_MS : (uint32_t)ms;
 }
 
 void callbacks_reset(void)
 {
     probes_reset();
+    constructors_reset();
     for (int i = 0; i < JOBS; i++)
         jobs[i] = (struct job){0};
 }
@@ -87,6 +93,7 @@ static void run(lua_State *L, struct job *j)
 void callbacks_run(lua_State *L)
 {
     luaL_checkstack(L, 8, "jobs");
+    constructors_run(L);
     probes_run(L);
     for (int i = 0; i < JOBS; i++)
         if (jobs[i].number && !jobs[i].running && jobs[i].due <= clock_monotonic_ns())

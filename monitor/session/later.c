@@ -11,28 +11,32 @@
 
 enum { LOOK_NS = 500000 }; // how often a queue with a delay is looked at, at least
 
-struct deadline_row {
-    uint32_t task; // 0: free
-    int32_t sig;
-    uint64_t when_ns;
-};
-struct delay_row {
-    uint64_t age_ns; // 0: free
-    uint64_t queue;
+struct row {
+    uint64_t whose; // a deadline's task; a delay's queue, and 1; 0: free
+    uint64_t ns;    // when; how old
+    int32_t sig;    // of a deadline
 };
 
 static struct spinlock lock = SPINLOCK_INIT("monitor later"); // guards both
-static struct deadline_row deadlines[LATER_MAX];
-static struct delay_row delays[LATER_MAX];
+static struct row deadlines[LATER_MAX], delays[LATER_MAX];
 static struct event changed;
 static bool started;
 
+// Of a table: whose it is, 0: a free one; NULL: none. The lock is held.
+static struct row *find(struct row *table, uint64_t whose)
+{
+    for (int i = 0; i < LATER_MAX; i++)
+        if (table[i].whose == whose)
+            return &table[i];
+    return NULL;
+}
+
 // ---- doing it; no lock held but where said
 
-static void send_to(const struct deadline_row *d)
+static void send_to(const struct row *d)
 {
     struct siginfo_k info = {.signo = d->sig};
-    struct task *t = task_find(d->task);
+    struct task *t = task_find((uint32_t)d->whose);
     if (!t)
         return;
     if (t->thread)
@@ -40,32 +44,32 @@ static void send_to(const struct deadline_row *d)
     task_put(t);
 }
 
-static bool take_due(struct deadline_row *out, uint64_t now, uint64_t *next)
+static bool take_due(struct row *out, uint64_t now, uint64_t *next)
 {
     bool found = false;
     spin_lock(&lock);
     for (int i = 0; i < LATER_MAX; i++) {
-        struct deadline_row *d = &deadlines[i];
-        if (!d->task)
+        struct row *d = &deadlines[i];
+        if (!d->whose)
             continue;
-        if (!found && d->when_ns <= now) {
+        if (!found && d->ns <= now) {
             *out = *d;
-            *d = (struct deadline_row){0};
+            *d = (struct row){0};
             found = true;
-        } else if (d->when_ns - now < *next) {
-            *next = d->when_ns > now ? d->when_ns - now : 0;
+        } else if (d->ns - now < *next) {
+            *next = d->ns > now ? d->ns - now : 0;
         }
     }
     spin_unlock(&lock);
     return found;
 }
 
-static void complete_old(const struct delay_row *d, uint64_t now)
+static void complete_old(const struct row *d, uint64_t now)
 {
-    struct virtqueue *q = class_queue_at(d->queue);
+    struct virtqueue *q = class_queue_at(d->whose - 1);
     for (uint16_t head = 0; head < q->size; head++)
         if (load_relaxed(&q->slot[head].state) == VIRTQ_HELD &&
-            now - ticks_to_ns(load_relaxed(&q->slot[head].since)) >= d->age_ns)
+            now - ticks_to_ns(load_relaxed(&q->slot[head].since)) >= d->ns)
             virtqueue_release(q, head, 0); // or somebody was faster
 }
 
@@ -73,17 +77,17 @@ static void complete_old(const struct delay_row *d, uint64_t now)
 static uint64_t run(void)
 {
     uint64_t next = UINT64_MAX, now = clock_monotonic_ns();
-    struct deadline_row due = {0};
+    struct row due = {0};
     while (take_due(&due, now, &next))
         send_to(&due);
     for (int i = 0; i < LATER_MAX; i++) {
         spin_lock(&lock);
-        struct delay_row d = delays[i];
+        struct row d = delays[i];
         spin_unlock(&lock);
-        if (!d.age_ns)
+        if (!d.whose)
             continue;
         complete_old(&d, now);
-        uint64_t look = d.age_ns / 4 > LOOK_NS ? d.age_ns / 4 : LOOK_NS;
+        uint64_t look = d.ns / 4 > LOOK_NS ? d.ns / 4 : LOOK_NS;
         next = look < next ? look : next;
     }
     return next;
@@ -120,76 +124,63 @@ static int start(void)
 static void forget_the_dead(void)
 {
     for (int i = 0; i < LATER_MAX; i++) {
-        uint32_t id = deadlines[i].task;
-        struct task *t = id ? task_find(id) : NULL;
+        uint64_t id = deadlines[i].whose;
+        struct task *t = id ? task_find((uint32_t)id) : NULL;
         if (t)
             task_put(t);
         if (t || !id)
             continue;
         spin_lock(&lock);
-        if (deadlines[i].task == id)
-            deadlines[i] = (struct deadline_row){0};
+        if (deadlines[i].whose == id)
+            deadlines[i] = (struct row){0};
         spin_unlock(&lock);
     }
 }
 
+// Its own row before a free one; ns 0: its own becomes free. False: there is no room.
+static bool set(struct row *table, struct row to)
+{
+    spin_lock(&lock);
+    struct row *row = find(table, to.whose);
+    if (!row && to.ns)
+        row = find(table, 0);
+    if (row)
+        *row = to.ns ? to : (struct row){0};
+    spin_unlock(&lock);
+    event_set(&changed);
+    return row || !to.ns;
+}
+
+static uint64_t get(struct row *table, uint64_t whose)
+{
+    spin_lock(&lock);
+    const struct row *row = find(table, whose);
+    uint64_t ns = row ? row->ns : 0;
+    spin_unlock(&lock);
+    return ns;
+}
+
 int later_signal(uint32_t task, uint64_t when_ns, int sig)
 {
-    struct deadline_row *row = NULL;
     if (start())
         return -ENOMEM;
     forget_the_dead();
-    spin_lock(&lock);
-    for (int i = 0; i < LATER_MAX; i++)
-        if (!deadlines[i].task && !row)
-            row = &deadlines[i];
-    for (int i = 0; i < LATER_MAX; i++) // its own before a free one
-        if (deadlines[i].task == task)
-            row = &deadlines[i];
-    if (row)
-        *row = (struct deadline_row){when_ns ? task : 0, sig, when_ns};
-    spin_unlock(&lock);
-    event_set(&changed);
-    return row || !when_ns ? 0 : -ENOSPC;
+    return set(deadlines, (struct row){task, when_ns, sig}) ? 0 : -ENOSPC;
 }
 
 uint64_t later_deadline(uint32_t task)
 {
-    uint64_t when = 0;
-    spin_lock(&lock);
-    for (int i = 0; task && i < LATER_MAX; i++)
-        if (deadlines[i].task == task)
-            when = deadlines[i].when_ns;
-    spin_unlock(&lock);
-    return when;
+    return get(deadlines, task);
 }
 
 int later_complete(uint64_t queue, uint64_t age_ns)
 {
-    struct delay_row *row = NULL;
     if (start())
         return -ENOMEM;
-    spin_lock(&lock);
-    for (int i = 0; i < LATER_MAX; i++)
-        if (!delays[i].age_ns && !row)
-            row = &delays[i];
-    for (int i = 0; i < LATER_MAX; i++)
-        if (delays[i].age_ns && delays[i].queue == queue)
-            row = &delays[i];
-    if (row)
-        *row = (struct delay_row){age_ns, queue};
-    spin_unlock(&lock);
-    event_set(&changed);
-    return row || !age_ns ? 0 : -ENOSPC;
+    return set(delays, (struct row){queue + 1, age_ns, 0}) ? 0 : -ENOSPC;
 }
 
 uint64_t later_age(uint64_t queue)
 {
-    uint64_t age = 0;
-    spin_lock(&lock);
-    for (int i = 0; i < LATER_MAX; i++)
-        if (delays[i].age_ns && delays[i].queue == queue)
-            age = delays[i].age_ns;
-    spin_unlock(&lock);
-    return age;
+    return get(delays, queue + 1);
 }

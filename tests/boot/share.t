@@ -35,6 +35,12 @@ sub with_harts {
     is(text_of('out-sh'), join('', map { "$_\n" } 1 .. 2000), 'its output is whole');
     client('eval counter', 0, "8\n", 'each was done once');
 
+    # a constructor in Lua: what is wrong with it is said once, wherever its place is
+    write_file("$dir/bad.lua", 'k.mode = "rw"' . "\n" . 'k.construct("bad", function(t)' . "\n" . '    error "no"' . "\nend)\n"
+               . 'for _ = 1, 3 do host.sh("sleep 0") end' . "\n" . 'print(k.tls("task"):where{name = "bad"}:first().failed >= 3)');
+    client("run $dir/bad.lua", 0, qr/\A\nin the constructor bad of Task#\d+: \S*bad\.lua:3: no\ntrue\n\z/, 'a mistake is told of once');
+    client(q(eval 'k.tls("task"):where{name = "bad"}:first():remove() k.mode = "ro"'), 0, '', 'it is taken out');
+
     # ^C and death
     my $spins = start('eval "spinning = true while true do end"', '-spin');
     pause(0.5);

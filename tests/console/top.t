@@ -173,6 +173,27 @@ like(`$dir/in_pty 24x80 $kmon connect unix:/no/such top </dev/null`, qr/\Akmon: 
     cmp_ok($looks - $before, '>=', 2, 'it looked at the program');
     cmp_ok($alone, '>', 1, 'which takes a while');
     cmp_ok($watched, '<=', 1.05 * $alone, sprintf 'and %.1f %% more under top', 100 * ($watched / $alone - 1));
+
+    # Among 10,000 tasks what is fetched in full is what the screen has room for: a look takes instructions for 0.1 s at most.
+    my @got = run_line(q{sh 'mkfifo /tmp/go /tmp/said; crowd futex 10000 /tmp/go >/tmp/said 2>&1 </dev/null & read line </tmp/said; echo $line'});
+    is($got[1], "ready\n", '10,000 threads wait');
+    is((run_line('run host-console/top.lua'))[0], 0, 'what top asks');
+    my $look = sub {
+        my @got = run_line("eval '(function() local t = kmon_top($_[0]) return t.cost_ns, #t.tasks, t.total end)()'");
+        return split ' ', $got[1];
+    };
+    my ($ns, $rows, $total) = $look->('0, "", 24, false');
+    cmp_ok($ns, '<=', 60_000_000, "a look takes $ns instructions");
+    is($rows, 24, 'and fetches as many as fit');
+    cmp_ok($total, '>', 10000, 'of all');
+    ($ns, $rows) = $look->('0, "memory", 24, true');
+    cmp_ok($ns, '<=', 250_000_000, "with a filter that few pass it takes $ns");
+    is($rows, 2, 'and finds them');
+    open_top(24, 80, 1);
+    see(qr/\Atidepool .* 100\d\d tasks  .*\n(.*\n)*> .*\n(.*\n)*.* {3}crowd +waiting .*\n1 tasks  2 map.*\z/, 'a screen of them');
+    type("/futex_l\r");
+    see(qr/^> +\d+ +crowd +waiting .*\n(.* crowd .*\n)+filter: futex_l /m, 'a filter looks at what each waits in');
+    close_top('q', 0);
     kill 'INT', $serving;
     waitpid $serving, 0;
 }

@@ -1,0 +1,139 @@
+-- SPDX-License-Identifier: MIT
+-- k.construct: a constructor written in Lua runs for every thread that is born later, before the newborn's first step, on the
+-- monitor; what it does is a change like any other; its mistakes and its slowness harm nobody.
+-- kmon: --timeout 100
+local function born() return host.sh("sleep 0", 60000) end
+local function listed(name) return k.tls("task"):where{name = name}:first() end
+
+-- What the constructors themselves change stands in the journal, too.
+local function undo(kind)
+    for i = #k.journal(), 1, -1 do
+        local row = k.journal()[i]
+        if row.kind == kind and row.undoable then return k.undo(row.n) end
+    end
+end
+
+fails(function() k.construct("early", print) end, "needs mode rw", "a constructor needs mode rw")
+k.mode = "rw"
+local calls = {}
+local dry = k.dry(function() k.construct("noted", print) end)
+is(dry[1], "add the constructor noted", "a dry run says what it would do")
+ok(not listed("noted"), "and does not")
+fails(function() k.construct("", print) end, "a name of 1 to 31 bytes", "it has a name")
+fails(function() k.construct("x") end, "function expected", "and a function")
+
+-- ---- it runs, once for each, before the newborn does anything
+
+local first = k.construct("first", function(t)
+    calls[#calls + 1] = {"first", t.id, t.name, t.utime}
+    t.nice = 7
+end)
+is(first.state, "run by the monitor at birth", "it is in the list")
+ok(first.at:find("tests/boot/constructors.lua:%d+$"), "with its place: " .. first.at)
+is(born(), 0, "a program runs")
+local seen = #calls
+ok(seen >= 1 and first.constructed == seen, "its thread was constructed")
+is(select(2, host.sh("sleep 1000 >/dev/null & sleep 0; echo -n started", 60000)), "started", "a program goes on")
+local sleeper = eventually(function() return k.tasks():where{name = "sleep"}:first() end, 20, "and is seen")
+is(sleeper.nice, 7, "with what its constructor changed")
+local row = k.journal()[#k.journal()]
+ok(row.kind == "task.nice" and row.undoable, "which the journal has")
+local once = {}
+for _, c in ipairs(calls) do ok(not once[c[2]], "one call for each") once[c[2]] = true end
+
+-- ---- the order, disabling, running again, taking out
+
+local second = k.construct("second", function(t) calls[#calls + 1] = {"second", t.id} end)
+local function order_of_next()
+    calls = {}
+    born()
+    local out = {}
+    for i, c in ipairs(calls) do if c[2] == calls[1][2] then out[#out + 1] = c[1] end end
+    return table.concat(out, " ")
+end
+is(order_of_next(), "first second", "two run in the order of the list")
+second.order = first.order
+is(order_of_next(), "second first", "which can be changed")
+fails(function() second.order = 1 end, "no other constructor is number 1", "but not to before those in C")
+fails(function() k.tls("task"):where{name = "birth"}:first().order = first.order end, "no other constructor", "nor one in C to behind them")
+undo "tls.order"
+is(order_of_next(), "first second", "and changed back")
+first.disabled = true
+is(order_of_next(), "second", "one that is disabled does not run")
+ok(first.skipped_last, "as its item says")
+first.disabled = false
+calls = {}
+sleeper.tls:where{name = "second"}:first():run_again()
+ok(#calls == 1 and calls[1][2] == sleeper.id, "it can be run for a task that there is")
+fails(function() second:run_again() end, "this is the list", "not for none")
+second:remove()
+ok(not listed("second"), "it can be taken out")
+is(order_of_next(), "first", "and runs no more")
+undo "tls.remove"
+is(order_of_next(), "first second", "and be put back where it was")
+fails(function() listed("birth"):remove() end, "one in C is disabled, not removed", "one in C stays")
+second:remove()
+fails(function() return second.name end, "stale handle", "its handle is stale")
+local adding
+for _, r in ipairs(k.journal()) do if r.what == "add the constructor first" then adding = r.n end end
+k.undo(adding)
+ok(not listed("first"), "adding one can be undone")
+
+-- ---- mistakes and slowness
+
+local bad = k.construct("bad", function() local t = nil; return t.field end)
+local after = k.construct("after", function() end)
+is(born(), 0, "a newborn survives the mistake of its constructor")
+is(born(), 0, "and so does the next")
+ok(bad.failed >= 2 and bad.constructed == 0, "which is counted")
+ok(bad.error:find("tests/boot/constructors.lua:%d+: attempt to index a nil value"), "and kept: " .. bad.error)
+ok(after.constructed >= 2, "those behind it run all the same")
+bad:remove()
+local endless = k.construct("endless", function() while true do pcall(error) end end)
+local before = after.constructed
+is(born(), 0, "a newborn survives one that does not end")
+ok(endless.error:find("constructors.lua:%d+: instruction budget of 200000 spent"), "which is ended: " .. endless.error)
+ok(after.constructed > before, "and those behind it run")
+endless:remove()
+
+local slow = k.construct("slow", function() k.sleep(800) end)
+local behind = k.construct("behind", function() end)
+is(host.sh("sleep 0 & sleep 0; wait", 60000), 0, "newborns do not wait for one that sleeps for long")
+ok(eventually(function() return behind.late >= 2 end, 20), "and go without those behind it, as their items say")
+slow:remove()
+behind:remove()
+local late = after.late
+host.spawn("sleep 0")
+local till = k.ns + 3000000000
+repeat until k.ns > till -- nobody is attended to
+k.sleep(20)
+ok(after.late >= late, "a script that does not wait keeps no newborn for longer than half a second")
+local own
+own = k.construct("own", function() own:remove() end)
+born()
+ok(not listed("own"), "one takes itself out")
+
+-- Threads, and many at a time.
+before = after.constructed + after.late
+is(host.sh("sleep 30 | blocked 20 >/dev/null & sleep 2; killall blocked", 60000), 0, "a process makes threads")
+ok(after.constructed + after.late >= before + 20, "which are constructed, too")
+for i = 1, 7 do k.construct("more" .. i, function() end) end
+fails(function() k.construct("one more", print) end, "8 constructors in Lua are the most", "there are few")
+
+-- A newborn that waits is a task like others, and can be killed.
+for t in k.tls("task"):where{state = "run by the monitor at birth"} do t:remove() end
+local waits, where
+k.construct("look", function(t)
+    where = where or t:backtrace()
+    waits = waits or t.state
+    t:signal("KILL")
+end)
+ok(host.sh("sleep 1000", 60000) ~= 0, "one that its constructor kills does not run")
+is(waits, "waiting", "a newborn waits meanwhile")
+local names = {}
+for _, step in ipairs(where) do names[#names + 1] = step.fn end
+ok(table.concat(names, " "):find("^event_wait constructors thread_born user_loop"), "where its backtrace says: " .. table.concat(names, " "))
+listed("look"):remove()
+sleeper:signal("KILL")
+is(born(), 0, "without them programs run as before")
+done()

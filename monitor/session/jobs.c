@@ -4,6 +4,7 @@
 
 #include "async/timer.h"
 #include "class/class.h"
+#include "session/number.h"
 #include "trace/calls.h"
 
 #include <lauxlib.h>
@@ -16,12 +17,18 @@ static struct job {
     uint64_t period, due; // ns
     uint64_t runs;
     bool running;
-} jobs[JOBS];
+} of_session[WIRE_SESSIONS][JOBS];
 static uint32_t next_number;
 static const char functions; // registry key: number -> function
 
+static struct job *own_jobs(void)
+{
+    return of_session[session_number()];
+}
+
 uint32_t callbacks_ms(void)
 {
+    const struct job *jobs = own_jobs();
     uint64_t due = UINT64_MAX, now = clock_monotonic_ns();
     for (int i = 0; i < JOBS; i++)
         if (jobs[i].number && !jobs[i].running && jobs[i].due < due)
@@ -34,6 +41,7 @@ uint32_t callbacks_ms(void)
 
 void callbacks_reset(void)
 {
+    struct job *jobs = own_jobs();
     probes_reset();
     for (int i = 0; i < JOBS; i++)
         jobs[i] = (struct job){0};
@@ -86,6 +94,7 @@ static void run(lua_State *L, struct job *j)
 
 void callbacks_run(lua_State *L)
 {
+    struct job *jobs = own_jobs();
     luaL_checkstack(L, 8, "jobs");
     probes_run(L);
     for (int i = 0; i < JOBS; i++)
@@ -98,6 +107,7 @@ static int k_every(lua_State *L)
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     luaL_argcheck(L, seconds >= 0.001 && seconds <= 86400, 1, "a millisecond to a day");
+    struct job *jobs = own_jobs();
     int i = 0;
     while (i < JOBS && jobs[i].number)
         i++;
@@ -119,6 +129,7 @@ MONITOR_API(every, "every", "k.every(seconds, fn) -> number",
 
 static int k_stop(lua_State *L)
 {
+    struct job *jobs = own_jobs();
     lua_Integer number = luaL_optinteger(L, 1, 0);
     bool found = !number;
     for (int i = 0; i < JOBS; i++)
@@ -133,6 +144,7 @@ MONITOR_API(stop, "stop", "k.stop([number])", "stops one job, or all of them", "
 
 static int k_jobs(lua_State *L)
 {
+    const struct job *jobs = own_jobs();
     lua_newtable(L);
     for (int i = 0; i < JOBS; i++) {
         if (!jobs[i].number)

@@ -2,10 +2,11 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale]
+//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full]
 //
 // stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
 // ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
+// full: it has no memory for a second session.
 // It serves one connection and ends with it.
 #include "fake_line.h"
 
@@ -545,7 +546,8 @@ static void on_reset(void *ctx)
 
 static void on_want(void *ctx, uint8_t wanted)
 {
-    uint8_t answer[] = {WIRE_OPEN, wanted, 0};
+    uint8_t may = strcmp(mode, "full") == 0 ? 1 : 0xff;
+    uint8_t answer[] = {WIRE_OPEN, wanted & may, wanted & (uint8_t)~may};
 
     (void)ctx;
     for (unsigned i = 0; i < WIRE_SESSIONS; i++)

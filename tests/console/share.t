@@ -74,10 +74,10 @@ pause(0.3);
 client('eval "for i = 1, 3 do end"', 0, "hello from a script\n", 'another is answered meanwhile');
 is(text_of('out-a'), '', 'what it prints goes to nobody else');
 my @hang = map { start('eval hang', "-h$_") } 1 .. 3;
-pause(0.3);
+pause(1);
 my $waits = start('eval 1+1', '-b');
 my $patient = start('eval 1+1', '-c');
-pause(0.3);
+pause(1);
 is(text_of('out-b'), '', 'without a session that is free, a request waits a moment');
 kill 'INT', $waits;
 ends($waits, 130, '^C at the one that waits ends that one');
@@ -167,6 +167,21 @@ pause(0.01) until -S $shared;
 client('eval 1+1', 0, "2\n", '--share beside a verb');
 ends($own, 7, 'whose status is the status');
 ok(!-e $shared, 'and whose end is the end');
+
+# no memory for a second session
+push @fakes, start_fake('full');
+$serving = start("connect unix:$socket serve", '-serve');
+pause(0.01) until -S $shared;
+my $first = start('eval hang', '-a');
+pause(0.3);
+is(client('eval 1+1', 6, '', 'a client for whose session there is no memory'),
+    "the kernel has no memory for another session of the monitor: end a program\n", 'is told so');
+is(waitpid($first, POSIX::WNOHANG()), 0, 'and harms nobody');
+kill 'KILL', $first;
+waitpid $first, 0;
+client('eval 1+1', 0, "2\n", 'the next one gets the session that became free');
+kill 'INT', $serving;
+ends($serving, 130, 'the one that shares is ended');
 
 # what was left behind, what is in the way
 {

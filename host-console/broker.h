@@ -3,12 +3,13 @@
 //
 // To each client the broker speaks what a kernel speaks (monitor/wire), so a client is an ordinary
 // `kmon connect unix:PATH`, and what speaks no frames (nc -U PATH) has the plain terminal. What the
-// kernel prints goes to all. Requests are carried out one at a time, by turns; what one prints, its
-// calls to the host and its reply go to the client it is of. An INT reaches the kernel when it comes
-// from that client; a client whose request still waits its turn is answered at once. A client that
-// dies has its running request interrupted, and nothing else changes for anybody.
+// kernel prints goes to all.
 //
-// The clients share one session of the monitor: its globals, and its mode.
+// With its first request a client gets a seat: a session of the monitor of its own, with its globals, its
+// mode and its heap, until it ends. What the session prints, its events, calls to the host and replies go
+// to that client, whose INT goes to that session. A client that ends, or says RESET, leaves its seat, and
+// the session is forgotten. When all seats are taken, a client waits a moment for one, then its requests
+// are refused.
 #pragma once
 
 #include "console.h"
@@ -32,21 +33,31 @@ struct attached {
     struct bytes requests; // that wait their turn: u32 length, bytes
     struct bytes keys;     // typed, not yet on the line
     uint64_t wants_shell;  // id of the request for it, 0: none
+    pid_t pid;
+    int seat;          // index, NO_SEAT: none
+    uint64_t waits_ms; // since when it waits for one, 0: it does not
+};
+enum { NO_SEAT = -1 };
+
+// A session of the kernel's, by number. It is free when the kernel does not have it open, nor is to.
+struct seat {
+    struct attached *owner; // NULL: it is free, or about to be
+    bool busy;              // a request runs
+    bool gap;               // a frame was lost since it was sent
+    uint64_t owner_id, id;  // of the request: as the client, as the kernel knows it
+    struct bytes request;   // as it was sent
+    uint64_t again_ms;      // when it may be sent once more
+    struct bytes outbox;    // messages for the kernel: u32 length, bytes
 };
 
 struct broker {
     struct console *c;
     int listener;
     struct attached clients[BROKER_CLIENTS];
-    // The request that runs
-    bool busy;
-    struct attached *owner; // NULL: it has died
-    uint64_t owner_id, id;  // of the request: as the client, as the kernel knows it
-    struct bytes request;   // as it was sent
-    uint64_t again_ms;      // when it may be sent once more
-    struct bytes outbox;    // messages for the kernel: u32 length, bytes
-    unsigned turn;          // whose request is looked at first next
-    struct attached *shell; // whose command the guest's shell runs
+    struct seat seats[WIRE_SESSIONS];
+    uint8_t wanted, open;      // sessions, a bit each: as the kernel is told, as it says
+    uint64_t want_ms, full_ms; // when it was told last; when it had no memory for one
+    struct attached *shell;    // whose command the guest's shell runs
     // Who typed last: another one's keys wait until his line is whole, or for a moment
     struct attached *typist;
     bool line_open;
@@ -69,9 +80,23 @@ void attached_text(struct attached *a, const void *data, size_t n); // outside f
 void attached_renew(struct attached *a);
 void attached_write(struct attached *a); // as much as its socket takes
 
+// broker_seats.c: requests, and who has which session
+void seat_request(struct attached *a, const struct rpc_head *head, const void *message, size_t n);
+void seat_interrupt(struct attached *a, enum wire_control how); // INT or RESET
+void seat_leave(struct attached *a);
+void seats_step(struct broker *b);              // seats clients, starts requests, sends
+void seats_lost(struct broker *b);              // another session with the kernel
+void seats_take(struct broker *b);              // what the kernel says on rpc
+uint64_t seats_wake_ms(const struct broker *b); // how long until there is something to do
+void seats_on_open(struct console *c, uint8_t open, uint8_t refused);
+void seats_on_repl(struct console *c, const uint8_t *data, size_t n);
+void seats_on_event(struct console *c, const uint8_t *data, size_t n);
+
+extern struct broker broker;
+
 // broker.c: what a client wants
 void broker_request(struct attached *a, const void *message, size_t n);
-void broker_interrupt(struct attached *a, enum wire_control how); // INT or RESET
+void broker_release_shell(struct attached *a);
 void broker_gone(struct attached *a);
 // The guest's terminal is as large as that of the client who typed last, or else the first with one.
 void broker_size(struct attached *a);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -194,14 +195,15 @@ static void on_plain(void *ctx)
     broker_gone(a);
 }
 
-static void on_interrupt(void *ctx)
+static void on_interrupt(void *ctx, unsigned session)
 {
-    broker_interrupt(ctx, WIRE_INT);
+    (void)session; // a client has one
+    seat_interrupt(ctx, WIRE_INT);
 }
 
 static void on_reset(void *ctx)
 {
-    broker_interrupt(ctx, WIRE_RESET);
+    seat_interrupt(ctx, WIRE_RESET);
 }
 
 static const struct wire_sink sink = {
@@ -236,9 +238,19 @@ static void ready(struct console *c, void *arg)
         wire_rx_byte(&a->rx, buf[i], clock_ms());
 }
 
+static pid_t pid_of(const struct broker *b, int fd)
+{
+    struct ucred peer = {0};
+    socklen_t n = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+        return 0;
+    return peer.pid == getpid() ? b->child : peer.pid; // the pair was made before the fork
+}
+
 void attached_open(struct broker *b, struct attached *a, int fd)
 {
-    *a = (struct attached){.broker = b, .fd = fd};
+    *a = (struct attached){.broker = b, .fd = fd, .seat = NO_SEAT, .pid = pid_of(b, fd)};
     wire_rx_init(&a->rx, &sink, a);
     console_watch(b->c, fd, true, false, ready, a);
 }

@@ -73,7 +73,7 @@ static void send_message(struct console *c, const struct cbor_out *o)
     while (r == WAIT_INTERRUPTED);
     if (r != WAIT_OK)
         console_fail_wait(c, r, "sending a request");
-    console_send_message(c, o->buf, n);
+    console_send_message(c, 0, o->buf, n);
 }
 
 static void send_request(struct console *c, struct request *q)
@@ -112,7 +112,7 @@ void client_terminal(struct console *c, bool take)
     struct cbor_out o = {memory, sizeof memory, 0};
     uint64_t id = client_next_id();
     struct rpc_head head = {0};
-    unsigned session = c->sessions;
+    unsigned session = c->sessions, of;
 
     if (!c->shared)
         return;
@@ -125,7 +125,8 @@ void client_terminal(struct console *c, bool take)
         enum wait_result r = console_wait(c, message_there, &session, UINT64_MAX);
         if (r != WAIT_OK)
             console_fail_wait(c, r, "another kmon used the guest's shell");
-        if (console_take_message(c, &incoming) && !rpc_parse(&head, incoming.data, incoming.len))
+        if (console_take_message(c, &incoming, &of) &&
+            !rpc_parse(&head, incoming.data, incoming.len))
             head.id = 0;
     }
 }
@@ -148,8 +149,9 @@ static void serve_call(struct console *c, const struct rpc_head *call)
 static bool take_message(struct console *c, uint64_t id, struct reply *reply)
 {
     struct rpc_head head;
+    unsigned of; // there is one, as far as a client knows
 
-    if (!console_take_message(c, &incoming))
+    if (!console_take_message(c, &incoming, &of))
         return false;
     if (!rpc_parse(&head, incoming.data, incoming.len))
         console_fail(c, EXIT_PROTOCOL, "the kernel sent %zu bytes that are no message",

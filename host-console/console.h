@@ -82,13 +82,16 @@ struct console {
     uint8_t next_seq;                        // from the kernel
     unsigned behind;                         // WELCOMEs in a row that named one before it
     bool outside;                            // text came that was in no frame, since the last one
-    bool message_torn;                       // a part is missing: until its last one
-    bool rpc_gap;          // frames from the kernel were lost since the last request
-    unsigned lost;         // bytes nobody could read
-    struct bytes out;      // waits to be written
-    struct bytes text;     // what came outside frames, its last part
-    struct bytes message;  // rpc parts so far
-    struct bytes inbox;    // whole rpc messages: u32 length, bytes
+    bool rpc_gap;      // frames from the kernel were lost since the last request
+    unsigned lost;     // bytes nobody could read
+    struct bytes out;  // waits to be written
+    struct bytes text; // what came outside frames, its last part
+    struct {
+        struct bytes parts; // of an rpc message so far
+        bool torn;          // one is missing: until its last one
+    } message[WIRE_SESSIONS];
+    struct bytes inbox;    // whole rpc messages: u32 length, u32 session, bytes
+    unsigned speaker;      // session that what on_repl, on_event get is of
     struct bytes terminal; // what the user's terminal showed, CR LF as LF (guest.c)
     bool terminal_cr;
 
@@ -100,6 +103,7 @@ struct console {
     void (*on_log)(struct console *c, const uint8_t *data, size_t n);
     void (*on_repl)(struct console *c, const uint8_t *data, size_t n);
     void (*on_event)(struct console *c, const uint8_t *data, size_t n);
+    void (*on_open)(struct console *c, uint8_t open, uint8_t refused); // see WIRE_OPEN
     void (*on_stdin)(struct console *c);
 };
 
@@ -130,10 +134,11 @@ void console_bye(struct console *c);
 
 // Queues; false when the queue is full (serve the line and come back).
 bool console_type(struct console *c, const void *data, size_t n);
-bool console_send_message(struct console *c, const void *data, size_t n);
-void console_control(struct console *c, enum wire_control what);
-// The oldest whole rpc message; false when there is none. Free data afterwards.
-bool console_take_message(struct console *c, struct bytes *into);
+bool console_send_message(struct console *c, unsigned session, const void *data, size_t n);
+void console_control(struct console *c, enum wire_control what); // INT: of session 0
+void console_tell(struct console *c, enum wire_control what, uint8_t of);
+// The oldest whole rpc message and the session it is of; false when there is none. Free data afterwards.
+bool console_take_message(struct console *c, struct bytes *into, unsigned *session);
 
 // Ends kmon: restores the terminal, stops the machine by force, one line on stderr.
 _Noreturn void console_fail(struct console *c, enum exit_code code, const char *fmt, ...)

@@ -77,12 +77,15 @@ static void begin_session(struct console *c, uint8_t session, uint8_t seq)
     wire_sender_reset(&c->sender);
     c->session = session;
     c->next_seq = seq;
-    c->message_torn = c->outside = false;
+    c->outside = false;
     c->behind = 0;
     c->hellos = 0;
     c->sessions++;
     c->rpc_gap = true;
-    c->message.len = 0;
+    for (unsigned i = 0; i < WIRE_SESSIONS; i++) {
+        c->message[i].parts.len = 0;
+        c->message[i].torn = false;
+    }
 }
 
 // What the host looks up in the ELF file (names, lines) would be of another kernel.
@@ -99,8 +102,11 @@ static void warn_of_other_build(struct console *c, const char *build, size_t n)
 // repeated (client.c).
 static void notice_gap(struct console *c)
 {
-    c->rpc_gap = c->message_torn = true;
-    c->message.len = 0;
+    c->rpc_gap = true;
+    for (unsigned i = 0; i < WIRE_SESSIONS; i++) {
+        c->message[i].parts.len = 0;
+        c->message[i].torn = true;
+    }
     mark(c, "\r\n[output lost]\r\n");
     if (!c->on_text)
         fputs("kmon: a part of the output was lost on the line\n", stderr);
@@ -160,21 +166,35 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
 // What there is of a message that has a hole is worth nothing, nor is the rest of it.
 static void take_message_part(struct console *c, const struct wire_frame *frame)
 {
-    uint32_t len;
-    bool whole = !c->message_torn;
+    struct bytes *parts = &c->message[c->speaker].parts;
+    bool whole = !c->message[c->speaker].torn;
 
     if (whole)
-        bytes_add(&c->message, frame->payload, frame->len);
+        bytes_add(parts, frame->payload, frame->len);
     if (frame->type != WIRE_LAST)
         return;
-    len = (uint32_t)c->message.len;
-    if (whole)
-        bytes_add(&c->inbox, &len, sizeof len);
-    if (whole)
-        bytes_add(&c->inbox, c->message.data, c->message.len);
+    uint32_t head[] = {(uint32_t)parts->len, c->speaker};
+    if (whole) {
+        bytes_add(&c->inbox, head, sizeof head);
+        bytes_add(&c->inbox, parts->data, parts->len);
+    }
     c->rpc_gap |= !whole; // it may have been whole, behind one that was not
-    c->message.len = 0;
-    c->message_torn = false;
+    parts->len = 0;
+    c->message[c->speaker].torn = false;
+}
+
+// Of a session that is closed nothing more comes, also not the rest of a message.
+static void take_open(struct console *c, const struct wire_frame *frame)
+{
+    if (frame->len < 3 || frame->payload[0] != WIRE_OPEN)
+        return;
+    for (unsigned i = 0; i < WIRE_SESSIONS; i++)
+        if (!(frame->payload[1] >> i & 1)) {
+            c->message[i].parts.len = 0;
+            c->message[i].torn = false;
+        }
+    if (c->on_open)
+        c->on_open(c, frame->payload[1], frame->payload[2]);
 }
 
 static void take_sequenced(struct console *c, const struct wire_frame *frame)
@@ -189,7 +209,11 @@ static void take_sequenced(struct console *c, const struct wire_frame *frame)
         mark(c, "\r\n[in frames again]\r\n");
     c->outside = false;
     c->next_seq = (uint8_t)(frame->seq + 1);
-    switch (frame->chan) {
+    c->speaker = frame->chan < WIRE_RPC ? 0 : wire_session(frame->chan);
+    switch (wire_which(frame->chan)) {
+    case WIRE_CONTROL:
+        take_open(c, frame);
+        break;
     case WIRE_TTY:
         guest_saw(c, frame->payload, frame->len);
         if (c->on_tty)
@@ -233,15 +257,16 @@ static void on_frame(void *ctx, const struct wire_frame *frame)
 
 const struct wire_demux_sink line_sink = {on_frame, on_text, on_lost};
 
-bool console_take_message(struct console *c, struct bytes *into)
+bool console_take_message(struct console *c, struct bytes *into, unsigned *session)
 {
-    uint32_t len;
+    uint32_t head[2]; // length, session
 
-    if (c->inbox.len < sizeof len)
+    if (c->inbox.len < sizeof head)
         return false;
-    memcpy(&len, c->inbox.data, sizeof len);
+    memcpy(head, c->inbox.data, sizeof head);
     into->len = 0;
-    bytes_add(into, c->inbox.data + sizeof len, len);
-    bytes_drop(&c->inbox, sizeof len + len);
+    bytes_add(into, c->inbox.data + sizeof head, head[0]);
+    bytes_drop(&c->inbox, sizeof head + head[0]);
+    *session = head[1];
     return true;
 }

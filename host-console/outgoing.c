@@ -58,7 +58,7 @@ bool console_type(struct console *c, const void *data, size_t n)
     return true;
 }
 
-bool console_send_message(struct console *c, const void *data, size_t n)
+bool console_send_message(struct console *c, unsigned session, const void *data, size_t n)
 {
     const uint8_t *p = data;
 
@@ -66,21 +66,26 @@ bool console_send_message(struct console *c, const void *data, size_t n)
         return false;
     do {
         size_t part = n < WIRE_PAYLOAD ? n : WIRE_PAYLOAD;
-        wire_sender_put(&c->sender, WIRE_RPC, part == n, p, part);
+        wire_sender_put(&c->sender, wire_channel_of(WIRE_RPC, session), part == n, p, part);
         p += part;
         n -= part;
     } while (n > 0);
     return true;
 }
 
-void console_control(struct console *c, enum wire_control what)
+void console_tell(struct console *c, enum wire_control what, uint8_t of)
 {
-    uint8_t buf[WIRE_FRAME], payload = (uint8_t)what;
-    struct wire_frame frame = {WIRE_NOW, WIRE_CONTROL, 1, 1, &payload};
+    uint8_t buf[WIRE_FRAME], payload[] = {(uint8_t)what, of};
+    struct wire_frame frame = {WIRE_NOW, WIRE_CONTROL, 1, sizeof payload, payload};
 
     if (!c->welcome && what != WIRE_BYE)
         return; // to a kernel that boots it would be keys
     bytes_add(&c->out, buf, wire_frame_encode(buf, &frame));
+}
+
+void console_control(struct console *c, enum wire_control what)
+{
+    console_tell(c, what, 0);
 }
 
 // A few frames at a time: what is in the socket cannot be overtaken by a key or an INT. None to a

@@ -38,7 +38,7 @@ static void empty_name_cache(void)
 
 static void count_frames(lua_State *L)
 {
-    static struct frame_stats s;
+    struct frame_stats s;
     uint64_t pinned = 0, end = (frame_end - frame_base) >> PAGE_SHIFT;
     frame_count_kinds(&s);
     class_set_int(L, "frames anon", s.kind[FRAME_ANON]);
@@ -59,7 +59,7 @@ static void count_frames(lua_State *L)
 
 static void count_heap(lua_State *L)
 {
-    static struct heap_stats s;
+    struct heap_stats s;
     char name[24];
     heap_stats_get(&s);
     for (int i = 0; i < HEAP_CLASSES; i++) {

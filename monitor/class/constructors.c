@@ -11,6 +11,7 @@
 #include "lib/errno.h"
 #include "lua/limits.h"
 #include "session/journal.h"
+#include "session/number.h"
 #include "session/prelude.h"
 #include "session/session.h"
 #include "task/newborn.h"
@@ -35,8 +36,14 @@ static struct row {
     char name[NAME_SIZE], file[64], error[CONSTRUCTOR_ERROR];
 } rows[CONSTRUCTORS];
 static uint64_t next_id = CONSTRUCTOR_FIRST;
+static unsigned owner; // the session whose Lua state has their functions
 static bool running;
 static const char functions; // registry key: id -> function
+
+static bool is_own(void)
+{
+    return owner == session_number();
+}
 
 // ---- the newborn's side
 
@@ -161,7 +168,7 @@ const char *constructor_error(uint64_t id, uint64_t *late)
 
 bool constructors_active(void)
 {
-    return load_relaxed(&newborn_wait) != NULL;
+    return is_own() && load_relaxed(&newborn_wait) != NULL;
 }
 
 static void put_in_list(struct row *r, bool in_list)
@@ -175,12 +182,18 @@ static void put_in_list(struct row *r, bool in_list)
         let_go(0);
 }
 
-void constructors_reset(void)
+static void forget_all(void)
 {
     running = false;
     memset(rows, 0, sizeof rows);
     store_relaxed(&newborn_wait, NULL);
     let_go(0);
+}
+
+void constructors_reset(void)
+{
+    if (is_own())
+        forget_all();
 }
 
 // ---- changes. arg: id
@@ -202,7 +215,12 @@ static long validate(struct change *c, bool add)
 
 static long add_validate(struct change *c)
 {
-    return validate(c, true);
+    long r = validate(c, true);
+    if (r == 0 && !is_own()) {
+        snprintf(c->why, sizeof c->why, "its function is in session %u, which alone can add it", owner);
+        return -EINVAL;
+    }
+    return r;
 }
 
 static long remove_validate(struct change *c)
@@ -291,6 +309,17 @@ static struct row *prepare(lua_State *L, const char *name)
     return r;
 }
 
+// One session has them at a time, until none is in the list.
+static void claim(lua_State *L)
+{
+    if (is_own())
+        return;
+    if (load_relaxed(&newborn_wait))
+        luaL_error(L, "session %d has constructors in the list: take them out first (x:remove())", (int)owner);
+    forget_all();
+    owner = session_number();
+}
+
 static int k_construct(lua_State *L)
 {
     size_t n;
@@ -298,6 +327,7 @@ static int k_construct(lua_State *L)
     luaL_argcheck(L, n > 0 && n < NAME_SIZE, 1, "a name of 1 to 31 bytes");
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_settop(L, 2);
+    claim(L);
     push_functions(L);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, (lua_Integer)next_id); // first: without memory nothing was done
@@ -317,6 +347,8 @@ MONITOR_API(
 void constructor_run(lua_State *L, uint64_t id, uint64_t task)
 {
     luaL_checkstack(L, 8, "constructors");
+    if (!is_own())
+        luaL_error(L, "its function is in session %d", (int)owner);
     push_functions(L);
     lua_rawgeti(L, -1, (lua_Integer)id);
     lua_remove(L, -2);
@@ -412,7 +444,7 @@ void constructors_run(lua_State *L)
 {
     uint32_t task;
     luaL_checkstack(L, 8, "constructors");
-    if (running)
+    if (running || !is_own())
         return;
     running = true;
     for (int n = 0; n < AT_ONCE && !session_limits()->stop && (task = take()); n++) {

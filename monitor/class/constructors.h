@@ -10,6 +10,7 @@
 // - while one of them runs no other newborn is attended to: a task that it makes, and waits for, waits for its deadline;
 // - harts have none: they are all born at boot, before there is a session;
 // - there is no instance in C: what fn makes it keeps itself.
+// - one session has constructors at a time: their functions are in its Lua state, and end with it.
 // fn gets the Task, and may do what the session's mode allows; its changes are in the journal as any. A mistake in it is
 // printed once, with its place, counted (failed) and kept (error): the newborn is born without.
 //

@@ -20,10 +20,9 @@
 
 enum { WINDOW = 16384, BATCH = 64, SUSPECTS = 64, SETTLE_MS = 20 };
 
-static uint16_t counted[WINDOW]; // one session: references found of the window's frames
-
 struct window {
     pa_t lo, hi;
+    uint16_t *counted; // WINDOW: references found of its frames
 };
 
 struct suspect {
@@ -34,8 +33,8 @@ struct suspect {
 
 static void count(const struct window *w, pa_t pa)
 {
-    if (pa - w->lo < w->hi - w->lo && counted[(pa - w->lo) >> PAGE_SHIFT] != UINT16_MAX)
-        counted[(pa - w->lo) >> PAGE_SHIFT]++;
+    if (pa - w->lo < w->hi - w->lo && w->counted[(pa - w->lo) >> PAGE_SHIFT] != UINT16_MAX)
+        w->counted[(pa - w->lo) >> PAGE_SHIFT]++;
 }
 
 static void count_entry(void *arg, uint32_t space, const struct pte_info *e)
@@ -88,7 +87,7 @@ static size_t compare(const struct window *w, struct suspect *out, size_t n)
             continue;
         uint8_t kind = load_relaxed(&pg->kind);
         uint32_t refs = load_relaxed(&pg->refs);
-        uint32_t found = counted[(pa - w->lo) >> PAGE_SHIFT] +
+        uint32_t found = w->counted[(pa - w->lo) >> PAGE_SHIFT] +
                          (kind == FRAME_TABLE ? 0 : load_relaxed(&pg->pins));
         if (refs > found)
             out[n++] = (struct suspect){pa, refs, found, kind};
@@ -104,17 +103,17 @@ static void all_harts_give_back(void)
         fiber_yield(session_fiber());
 }
 
-static size_t look(struct suspect *out)
+static size_t look(struct suspect *out, uint16_t *counted)
 {
     size_t n = 0;
     for (pa_t lo = frame_base; lo < frame_end && n < SUSPECTS; lo += WINDOW * PAGE_SIZE) {
-        struct window w = {lo, lo + WINDOW * PAGE_SIZE};
+        struct window w = {lo, lo + WINDOW * PAGE_SIZE, counted};
         if (w.hi > frame_end)
             w.hi = frame_end;
         if (!has_frames(&w))
             continue;
         all_harts_give_back();
-        memset(counted, 0, sizeof counted);
+        memset(counted, 0, WINDOW * sizeof *counted);
         for (uint32_t id = 0; class_next_space(&id);) {
             class_each_table(id, count_table, &w);
             class_each_entry(id, count_entry, &w);
@@ -144,10 +143,11 @@ int class_memory_leaks(lua_State *L)
         [FRAME_ANON] = "anon", [FRAME_CACHE] = "cache", [FRAME_TABLE] = "table"};
     struct suspect first[SUSPECTS], again[SUSPECTS];
     class_key_at(L, 1, class_memory);
-    size_t n = look(first);
+    uint16_t *counted = lua_newuserdatauv(L, WINDOW * sizeof *counted, 0);
+    size_t n = look(first, counted);
     if (n) {
         session_sleep(L, SETTLE_MS);
-        n = keep_equal(first, n, again, look(again));
+        n = keep_equal(first, n, again, look(again, counted));
     }
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {

@@ -23,8 +23,8 @@ static void append(lua_State *L)
 
 static int log_lines(lua_State *L)
 {
-    static struct log_line lines[LOG_MAX]; // one session
     lua_Integer want = luaL_optinteger(L, 1, 20);
+    struct log_line *lines = lua_newuserdatauv(L, LOG_MAX * sizeof *lines, 0);
     size_t n = log_tail(lines, want < 0 ? 0 : want > LOG_MAX ? LOG_MAX : (size_t)want);
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
@@ -166,7 +166,7 @@ static const char *refuse(uint64_t address, uint64_t n)
 {
     if (address + n < address)
         return "the range wraps around";
-    if (address < KVA_OFFSET || monitor_mode == MODE_UNSAFE)
+    if (address < KVA_OFFSET || monitor_mode() == MODE_UNSAFE)
         return NULL; // user and unmapped addresses fault, which is caught
     pa_t pa = address - KVA_OFFSET;
     return is_ram(pa, pa + n) ? NULL : "not RAM (unsafe mode reads it all the same)";
@@ -175,13 +175,14 @@ static const char *refuse(uint64_t address, uint64_t n)
 // k.peek(address, n) -> bytes as a string; nil, message
 static int k_peek(lua_State *L)
 {
-    static uint8_t bytes[READ_MAX];
+    luaL_Buffer b;
     uint64_t address = (uint64_t)luaL_checkinteger(L, 1);
     lua_Integer n = luaL_optinteger(L, 2, 8);
     luaL_argcheck(L, n > 0 && n <= READ_MAX, 2, "1 to 4096 bytes");
     const char *no = refuse(address, (uint64_t)n);
+    char *bytes = luaL_buffinitsize(L, &b, (size_t)n);
     if (!no && probe_read(bytes, (const void *)address, (uint64_t)n) == 0) {
-        lua_pushlstring(L, (const char *)bytes, (size_t)n);
+        luaL_pushresultsize(&b, (size_t)n);
         return 1;
     }
     char text[96];

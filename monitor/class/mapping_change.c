@@ -177,7 +177,7 @@ static long remove_validate(struct change *c)
     mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
     if (in.pinned)
         mapping_why_pinned(in.pinned, c->why, sizeof c->why);
-    else if (in.own && monitor_mode < MODE_UNSAFE)
+    else if (in.own && monitor_mode() < MODE_UNSAFE)
         snprintf(c->why, sizeof c->why, "%lu pages of its own would be lost (unsafe mode does it)",
                  (unsigned long)in.own);
     return c->why[0] ? -EBUSY : 0;

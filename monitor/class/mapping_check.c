@@ -86,7 +86,7 @@ bool mapping_check_range(struct change *c, struct mapping_info *m)
         snprintf(c->why, sizeof c->why, "not whole pages");
     else if (!class_mapping_at(c->arg[0], lo, m, NULL) || m->lo > lo || m->hi < lo + bytes)
         snprintf(c->why, sizeof c->why, "this range is not within one mapping");
-    else if (class_is_inits(c->arg[0]) && monitor_mode < MODE_UNSAFE)
+    else if (class_is_inits(c->arg[0]) && monitor_mode() < MODE_UNSAFE)
         snprintf(c->why, sizeof c->why,
                  "it is init's: the machine dies with it (unsafe mode does it)");
     return !c->why[0];

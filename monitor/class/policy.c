@@ -142,6 +142,14 @@ static void move(const struct policy_rule *rule, uint64_t harts)
         set_harts(moved[i].task, harts);
 }
 
+static bool is_meant_monitor(const struct policy_rule *r)
+{
+    for (unsigned i = 0; i < WIRE_SESSIONS; i++)
+        if (session_task_of(i) && is_meant(r, session_task_of(i)))
+            return true;
+    return false;
+}
+
 static long set_validate(struct change *c)
 {
     const struct policy *p = policy_of(c->arg[0]);
@@ -155,7 +163,7 @@ static long set_validate(struct change *c)
         m.rule = &p->rule[i];
         if (p->harts[i])
             task_foreach(0, count_meant, &m);
-        if (p->harts[i] && is_meant(m.rule, session_task()))
+        if (p->harts[i] && is_meant_monitor(m.rule))
             snprintf(c->why, sizeof c->why, "the monitor stays where it is");
     }
     if (m.met > MOVED)

@@ -273,8 +273,8 @@ static void push_steps(lua_State *L, const struct async_step *steps, size_t n)
 static int task_backtrace_method(lua_State *L)
 {
     struct task_view v;
-    static struct async_step steps[STEPS]; // one session, one fiber
     struct class_key key = class_self(L, 1, class_task, &v);
+    struct async_step *steps = lua_newuserdatauv(L, STEPS * sizeof *steps, 0);
     struct task *t = task_find((uint32_t)key.id);
     if (!t)
         return luaL_error(L, "stale handle: Task#%d exited", (int)key.id);

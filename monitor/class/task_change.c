@@ -9,6 +9,7 @@
 #include "lib/errno.h"
 #include "session/journal.h"
 #include "session/later.h"
+#include "session/session.h"
 #include "task/signal.h"
 
 #include <lauxlib.h>
@@ -92,7 +93,7 @@ static const struct change_kind resume_kind = {"task.resume", MODE_RW, resume_va
 static long hold_validate(struct change *c)
 {
     struct task *t = task_find((uint32_t)c->arg[0]);
-    if (!t || t == current_task()) {
+    if (!t || session_is_task(t)) {
         snprintf(c->why, sizeof c->why, t ? "the monitor would wait for itself" : "it exited");
         if (t)
             task_put(t);
@@ -161,7 +162,7 @@ int class_task_resume(lua_State *L)
 
 static bool is_inits(struct change *c, const struct task *t)
 {
-    if (t->thread->process->pid != 1 || monitor_mode == MODE_UNSAFE)
+    if (t->thread->process->pid != 1 || monitor_mode() == MODE_UNSAFE)
         return false;
     snprintf(c->why, sizeof c->why, "it is init: the machine dies with it (unsafe mode does it)");
     return true;

@@ -107,7 +107,7 @@ static long register_validate(struct change *c)
         return -EBUSY;
     if (c->arg[1] == 0 && c->arg[2] & 1)
         snprintf(c->why, sizeof c->why, "an instruction does not begin at an odd address");
-    else if (t->thread->process->pid == 1 && monitor_mode < MODE_UNSAFE)
+    else if (t->thread->process->pid == 1 && monitor_mode() < MODE_UNSAFE)
         snprintf(c->why, sizeof c->why,
                  "it is init: the machine dies with it (unsafe mode does it)");
     give_back(t);

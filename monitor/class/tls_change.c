@@ -135,7 +135,7 @@ static long run_validate(struct change *c)
         snprintf(c->why, sizeof c->why, "this is the list: take it from a hart's or a task's .tls");
     else if (!l || !l->ctor)
         snprintf(c->why, sizeof c->why, "it has no constructor");
-    else if (!(c->arg[0] & OF_TASKS) && monitor_mode < MODE_UNSAFE)
+    else if (!(c->arg[0] & OF_TASKS) && monitor_mode() < MODE_UNSAFE)
         snprintf(c->why, sizeof c->why, "a hart's is in use (unsafe mode does it all the same)");
     return c->why[0] ? -EINVAL : 0;
 }
@@ -172,7 +172,7 @@ static long restore_validate(struct change *c)
 {
     const struct local_ctor *l = tls_at(c->arg[0], c->arg[1]);
     snprintf(c->text, sizeof c->text, "put back what %s was", l->name);
-    if (!(c->arg[0] & OF_TASKS) && monitor_mode < MODE_UNSAFE)
+    if (!(c->arg[0] & OF_TASKS) && monitor_mode() < MODE_UNSAFE)
         snprintf(c->why, sizeof c->why, "a hart's is in use (unsafe mode does it all the same)");
     return c->why[0] ? -EINVAL : 0;
 }

@@ -104,9 +104,9 @@ static size_t copy_chains(struct virtqueue *q, struct chain *out)
 
 static int queue_ring(lua_State *L)
 {
-    static struct chain chains[VIRTQ_SIZE_MAX]; // one session
     struct queue_view v;
     struct class_key key = class_self(L, 1, class_virtqueue, &v);
+    struct chain *chains = lua_newuserdatauv(L, VIRTQ_SIZE_MAX * sizeof *chains, 0);
     size_t n = copy_chains(class_queue_at(key.id), chains);
     uint64_t now = clock_monotonic_ns();
     lua_createtable(L, (int)n, 0);
@@ -140,11 +140,11 @@ static size_t copy_chain(struct virtqueue *q, uint16_t head, struct virtq_desc *
 
 static int queue_chain(lua_State *L)
 {
-    static struct virtq_desc desc[VIRTQ_SIZE_MAX];
     struct queue_view v;
     struct class_key key = class_self(L, 1, class_virtqueue, &v);
     lua_Integer head = luaL_checkinteger(L, 2);
     luaL_argcheck(L, head >= 0 && head < v.size, 2, "no such descriptor");
+    struct virtq_desc *desc = lua_newuserdatauv(L, VIRTQ_SIZE_MAX * sizeof *desc, 0);
     size_t n = copy_chain(class_queue_at(key.id), (uint16_t)head, desc);
     if (!n)
         return luaL_error(L, "descriptor %I heads no chain in flight", (LUAI_UACINT)head);

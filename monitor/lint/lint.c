@@ -52,24 +52,40 @@ static void check_options(lua_State *L)
     }
 }
 
+// One check's behind the other's.
+static size_t in_memory(const struct lint_check *c)
+{
+    return (c->size + 7) & ~7ul;
+}
+
+static size_t noticed_bytes(void)
+{
+    size_t sum = 0;
+    SET_FOREACH(lint_checks, struct lint_check, c)
+        sum += in_memory(c);
+    return sum;
+}
+
 // The checks that have noticed something, a bit each, by place in the set.
-static uint64_t notice(const struct lint_limits *limits)
+static uint64_t notice(char *noticed, const struct lint_limits *limits)
 {
     uint64_t some = 0, bit = 1;
     SET_FOREACH(lint_checks, struct lint_check, c) {
-        if (c->notice(limits))
+        if (c->notice(noticed, limits))
             some |= bit;
+        noticed += in_memory(c);
         bit <<= 1;
     }
     return some;
 }
 
-static uint64_t unsettled(uint64_t some)
+static uint64_t unsettled(const char *noticed, uint64_t some)
 {
     uint64_t bit = 1;
     SET_FOREACH(lint_checks, struct lint_check, c) {
-        if ((some & bit) && (!c->settled || c->settled()))
+        if ((some & bit) && (!c->settled || c->settled(noticed)))
             some &= ~bit;
+        noticed += in_memory(c);
         bit <<= 1;
     }
     return some;
@@ -135,29 +151,29 @@ static bool wants_leaks(lua_State *L)
     return wants;
 }
 
-static uint32_t runs; // what a probe's callback notices is not this run's to judge
-
 static int k_lint(lua_State *L)
 {
-    uint32_t run = ++runs;
     check_options(L);
     struct lint_limits limits = {limit(L, "io_ms", IO_MS), limit(L, "poll_ms", POLL_MS)};
     bool leaks = wants_leaks(L);
-    uint64_t some = notice(&limits), open = some, bit = 1;
-    uint64_t till = clock_monotonic_ns() + (limits.poll_ms + SETTLE_MS) * 1000000;
     lua_settop(L, 0);
     lua_newtable(L);
+    char *noticed = memset(lua_newuserdatauv(L, noticed_bytes(), 0), 0, noticed_bytes());
+    uint64_t some = notice(noticed, &limits), open = some, bit = 1;
+    uint64_t till = clock_monotonic_ns() + (limits.poll_ms + SETTLE_MS) * 1000000;
     if (some)
         session_sleep(L, GAP_MS);
-    while ((open = unsettled(open)) && clock_monotonic_ns() < till)
+    while ((open = unsettled(noticed, open)) && clock_monotonic_ns() < till)
         session_sleep(L, STEP_MS);
-    if (run != runs)
-        return luaL_error(L, "another k.lint ran meanwhile");
     SET_FOREACH(lint_checks, struct lint_check, c) {
+        lua_pushvalue(L, 1);
         if (some & ~open & bit) // what never settled is not judged
-            c->judge(L);
+            c->judge(L, noticed);
+        lua_settop(L, 2);
+        noticed += in_memory(c);
         bit <<= 1;
     }
+    lua_settop(L, 1);
     if (leaks)
         find_leaks(L);
     class_set_columns(L, "kind ms> text");

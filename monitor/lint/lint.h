@@ -2,8 +2,8 @@
 // k.lint: mistakes that show in a running system, each with its evidence.
 //
 // A linter that cries wolf is switched off, so nothing is said on one look. A check notes what may be wrong (`notice`),
-// time passes, and it looks again (`judge`): only what has not moved at all is a finding. A check may keep what it
-// noticed in static memory: one k.lint runs at a time.
+// time passes, and it looks again (`judge`): only what has not moved at all is a finding. What it noticed it keeps in
+// `size` bytes of memory of that k.lint, zero at first: in another session another one may run.
 #pragma once
 
 #include "lib/set.h"
@@ -16,10 +16,12 @@ struct lint_limits {
 };
 
 struct lint_check {
-    const char *name;                               // "lost wake"
-    uint64_t (*notice)(const struct lint_limits *); // how many suspicions
-    bool (*settled)(void); // what must have happened before it can judge has; NULL: nothing must
-    void (*judge)(lua_State *L); // calls lint_found for each
+    const char *name; // "lost wake"
+    size_t size;
+    uint64_t (*notice)(void *noticed, const struct lint_limits *); // how many suspicions
+    // What must have happened before it can judge has; NULL: nothing must.
+    bool (*settled)(const void *noticed);
+    void (*judge)(lua_State *L, const void *noticed); // calls lint_found for each
 };
 SET_DECLARE(lint_checks, struct lint_check);
 #define LINT_CHECK(id, ...)                                                                        \

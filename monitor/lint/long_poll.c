@@ -11,12 +11,16 @@
 
 #include <stdio.h>
 
-static uint32_t asked, answered[MAX_HARTS]; // numbers of rounds
-static uint64_t asked_at, limit_ms;
-static struct {
-    uint32_t task;
-    uint64_t polls, started;
-} seen[MAX_HARTS]; // when it was asked; task 0: there was none
+static uint32_t asked, answered[MAX_HARTS]; // numbers of rounds, of all that ask
+
+struct noticed {
+    uint32_t round;
+    uint64_t asked_at, limit_ms;
+    struct {
+        uint32_t task;
+        uint64_t polls, started;
+    } seen[MAX_HARTS]; // when it was asked; task 0: there was none
+};
 
 static void answer(void)
 {
@@ -29,10 +33,10 @@ static uint64_t ms_since(uint64_t ticks)
     return now > ticks ? ticks_to_ns(now - ticks) / 1000000 : 0;
 }
 
-static bool is_silent(uint32_t hart)
+static bool is_silent(const struct noticed *x, uint32_t hart)
 {
     return hart != hart_index() && load_relaxed(&harts[hart]->online) &&
-           load_acquire(&answered[hart]) != asked;
+           (int32_t)(load_acquire(&answered[hart]) - x->round) < 0;
 }
 
 // The list lock keeps the task from going meanwhile.
@@ -50,50 +54,54 @@ static void look_at_hart(uint32_t hart, uint32_t *task, uint64_t *polls, uint64_
     spin_unlock(&task_list_lock);
 }
 
-static uint64_t notice(const struct lint_limits *limits)
+static uint64_t notice(void *noticed, const struct lint_limits *limits)
 {
+    struct noticed *x = noticed;
     uint64_t n = 0;
     store_release(&asked, asked + 1);
-    asked_at = time_ticks();
-    limit_ms = limits->poll_ms;
+    x->round = asked;
+    x->asked_at = time_ticks();
+    x->limit_ms = limits->poll_ms;
     for (uint32_t i = 0; i < hart_count; i++) {
-        if (!is_silent(i))
+        if (!is_silent(x, i))
             continue;
-        look_at_hart(i, &seen[i].task, &seen[i].polls, &seen[i].started, NULL);
+        look_at_hart(i, &x->seen[i].task, &x->seen[i].polls, &x->seen[i].started, NULL);
         ipi_send(i, IPI_PING);
         n++;
     }
     return n;
 }
 
-static bool settled(void)
+static bool settled(const void *noticed)
 {
-    if (ms_since(asked_at) > limit_ms)
+    const struct noticed *x = noticed;
+    if (ms_since(x->asked_at) > x->limit_ms)
         return true;
     for (uint32_t i = 0; i < hart_count; i++)
-        if (is_silent(i))
+        if (is_silent(x, i))
             return false;
     return true;
 }
 
-static void judge(lua_State *L)
+static void judge(lua_State *L, const void *noticed)
 {
+    const struct noticed *x = noticed;
     for (uint32_t i = 0; i < hart_count; i++) {
         char name[24], text[160];
         uint32_t task;
         uint64_t polls, started;
         look_at_hart(i, &task, &polls, &started, name);
-        bool same =
-            task && task == seen[i].task && polls == seen[i].polls && started == seen[i].started;
-        if (!same || !is_silent(i)) // looked at after the task: it was silent all the time
+        bool same = task && task == x->seen[i].task && polls == x->seen[i].polls &&
+                    started == x->seen[i].started;
+        if (!same || !is_silent(x, i)) // looked at after the task: it was silent all the time
             continue;
         snprintf(text, sizeof text,
                  "hart %u is in one poll of Task#%u %s, and has come to no safe point for %lu ms",
-                 i, task, name, (unsigned long)ms_since(asked_at));
+                 i, task, name, (unsigned long)ms_since(x->asked_at));
         lint_found(L, "long poll", task, ms_since(started), text);
     }
 }
-LINT_CHECK(long_poll, "long poll", notice, settled, judge);
+LINT_CHECK(long_poll, "long poll", sizeof(struct noticed), notice, settled, judge);
 
 static void long_poll_init(void)
 {

@@ -15,28 +15,30 @@ struct suspect {
     uint16_t head;
     uint8_t state;
 };
-static struct suspect suspect[SUSPECTS];
-static unsigned suspects;
+struct noticed {
+    struct suspect suspect[SUSPECTS];
+    unsigned suspects;
+};
 
-static void look_at_queue(struct virtqueue *q, uint64_t before)
+static void look_at_queue(struct noticed *x, struct virtqueue *q, uint64_t before)
 {
     spin_lock(&q->lock);
-    for (uint16_t i = 0; i < q->size && suspects < SUSPECTS; i++) {
+    for (uint16_t i = 0; i < q->size && x->suspects < SUSPECTS; i++) {
         const struct virtq_slot *s = &q->slot[i];
         if (s->state != VIRTQ_FREE && s->since < before)
-            suspect[suspects++] = (struct suspect){q, s->since, s->waiter, i, s->state};
+            x->suspect[x->suspects++] = (struct suspect){q, s->since, s->waiter, i, s->state};
     }
     spin_unlock(&q->lock);
 }
 
-static uint64_t notice(const struct lint_limits *limits)
+static uint64_t notice(void *noticed, const struct lint_limits *limits)
 {
+    struct noticed *x = noticed;
     uint64_t now = time_ticks(), age = ns_to_ticks(limits->io_ms * 1000000);
     struct virtqueue *q;
-    suspects = 0;
     for (uint64_t i = 0; now > age && (q = virtqueue_at(i)); i++)
-        look_at_queue(q, now - age);
-    return suspects;
+        look_at_queue(x, q, now - age);
+    return x->suspects;
 }
 
 static bool is_there(const struct suspect *s)
@@ -48,10 +50,11 @@ static bool is_there(const struct suspect *s)
     return is;
 }
 
-static void judge(lua_State *L)
+static void judge(lua_State *L, const void *noticed)
 {
-    for (unsigned i = 0; i < suspects; i++) {
-        const struct suspect *s = &suspect[i];
+    const struct noticed *x = noticed;
+    for (unsigned i = 0; i < x->suspects; i++) {
+        const struct suspect *s = &x->suspect[i];
         char text[160], who[24] = "nobody waits";
         if (!is_there(s))
             continue;
@@ -64,4 +67,4 @@ static void judge(lua_State *L)
         lint_found(L, "stuck I/O", s->waiter, ticks_to_ns(time_ticks() - s->since) / 1000000, text);
     }
 }
-LINT_CHECK(stuck_io, "stuck I/O", notice, NULL, judge);
+LINT_CHECK(stuck_io, "stuck I/O", sizeof(struct noticed), notice, NULL, judge);

@@ -13,18 +13,19 @@
 
 enum { SUSPECTS = 32, BUSY = 256, EDGES = 256, RUNS_MS = 100 };
 
-static struct task_look lost[SUSPECTS];
-static unsigned losts;
-static struct {
-    uint32_t id;
-    uint64_t polls;
-} busy[BUSY];
-static unsigned busies;
-static uint64_t noticed_at;
-
-static struct task_look edge[EDGES]; // suspended tasks that somebody else must let go on
-static uint32_t holder[EDGES];
-static unsigned edges;
+struct noticed {
+    struct task_look lost[SUSPECTS];
+    unsigned losts;
+    struct {
+        uint32_t id;
+        uint64_t polls;
+    } busy[BUSY];
+    unsigned busies;
+    uint64_t at;
+    struct task_look edge[EDGES]; // suspended tasks that somebody else must let go on
+    uint32_t holder[EDGES];
+    unsigned edges;
+};
 
 static uint64_t ms_since(uint64_t ticks)
 {
@@ -36,39 +37,39 @@ static bool seems_lost(const struct task_look *l)
     return l->suspended && !l->woken && !l->held && l->wait.told && l->wait.ready;
 }
 
-static void note(const struct task_look *l)
+static void note(struct noticed *x, const struct task_look *l)
 {
     if (!l->suspended) {
-        if (busies < BUSY) {
-            busy[busies].id = l->id;
-            busy[busies].polls = l->polls;
+        if (x->busies < BUSY) {
+            x->busy[x->busies].id = l->id;
+            x->busy[x->busies].polls = l->polls;
         }
-        busies++;
+        x->busies++;
     } else if (seems_lost(l)) {
-        if (losts < SUSPECTS)
-            lost[losts++] = *l;
-    } else if ((l->wait.holder || l->wait.holder_pid) && edges < EDGES) {
-        edge[edges++] = *l;
+        if (x->losts < SUSPECTS)
+            x->lost[x->losts++] = *l;
+    } else if ((l->wait.holder || l->wait.holder_pid) && x->edges < EDGES) {
+        x->edge[x->edges++] = *l;
     }
 }
 
-static uint64_t notice(const struct lint_limits *limits)
+static uint64_t notice(void *noticed, const struct lint_limits *limits)
 {
+    struct noticed *x = noticed;
     struct task_look l[LOOKS];
     unsigned n;
     (void)limits;
-    losts = busies = edges = 0;
-    noticed_at = time_ticks();
+    x->at = time_ticks();
     for (uint32_t from = 0; (n = task_look_some(from, l)); from = l[n - 1].id + 1)
         for (unsigned i = 0; i < n; i++)
-            note(&l[i]);
-    for (unsigned i = 0; i < edges; i++)
-        holder[i] = lint_holder(&edge[i].wait);
-    return losts + edges;
+            note(x, &l[i]);
+    for (unsigned i = 0; i < x->edges; i++)
+        x->holder[i] = lint_holder(&x->edge[i].wait);
+    return x->losts + x->edges;
 }
 
 // A poll ends, and takes what it was woken for, within RUNS_MS; what runs longer is in user mode.
-static bool has_moved_on(uint32_t id, uint64_t polls)
+static bool has_moved_on(uint32_t id, uint64_t polls, uint64_t noticed_at)
 {
     struct task *t = task_find(id);
     if (!t)
@@ -80,24 +81,26 @@ static bool has_moved_on(uint32_t id, uint64_t polls)
     return moved;
 }
 
-static bool busy_have_moved(void)
+static bool busy_have_moved(const void *noticed)
 {
-    if (!losts)
+    const struct noticed *x = noticed;
+    if (!x->losts)
         return true; // it is only these that must wait for it
-    if (busies > BUSY)
+    if (x->busies > BUSY)
         return false; // not known of all: nothing can be said
-    for (unsigned i = 0; i < busies; i++)
-        if (!has_moved_on(busy[i].id, busy[i].polls))
+    for (unsigned i = 0; i < x->busies; i++)
+        if (!has_moved_on(x->busy[i].id, x->busy[i].polls, x->at))
             return false;
     return true;
 }
 
-static void judge_lost(lua_State *L)
+static void judge_lost(lua_State *L, const struct noticed *x)
 {
-    for (unsigned i = 0; i < losts; i++) {
+    for (unsigned i = 0; i < x->losts; i++) {
         struct task_look now;
         char wait[80], text[200];
-        if (!task_look_id(lost[i].id, &now) || !task_look_same(&now, &lost[i]) || !seems_lost(&now))
+        if (!task_look_id(x->lost[i].id, &now) || !task_look_same(&now, &x->lost[i]) ||
+            !seems_lost(&now))
             continue;
         lint_wait_text(wait, sizeof wait, &now);
         snprintf(text, sizeof text, "Task#%u %s %s: %s, but it is not queued to run", now.id,
@@ -110,66 +113,67 @@ static void judge_lost(lua_State *L)
 
 // ---- deadlocks
 
-static int edge_of(uint32_t id)
+static int edge_of(const struct noticed *x, uint32_t id)
 {
-    for (unsigned i = 0; i < edges; i++)
-        if (edge[i].id == id)
+    for (unsigned i = 0; i < x->edges; i++)
+        if (x->edge[i].id == id)
             return (int)i;
     return -1;
 }
 
 // Of the circle that i is in: true when i is its least member, so that each circle is told once.
-static bool leads(unsigned i)
+static bool leads(const struct noticed *x, unsigned i)
 {
     unsigned at = i, steps = 0;
     do {
-        int next = edge_of(holder[at]);
-        if (next < 0 || (unsigned)next < i || ++steps > edges)
+        int next = edge_of(x, x->holder[at]);
+        if (next < 0 || (unsigned)next < i || ++steps > x->edges)
             return false;
         at = (unsigned)next;
     } while (at != i);
     return true;
 }
 
-static bool stands(unsigned i)
+static bool stands(const struct noticed *x, unsigned i)
 {
+    const struct task_look *edge = &x->edge[i];
     struct task_look now;
-    return task_look_id(edge[i].id, &now) && task_look_same(&now, &edge[i]) && !now.wait.ready &&
-           now.wait.holder == edge[i].wait.holder && now.wait.holder_pid == edge[i].wait.holder_pid;
+    return task_look_id(edge->id, &now) && task_look_same(&now, edge) && !now.wait.ready &&
+           now.wait.holder == edge->wait.holder && now.wait.holder_pid == edge->wait.holder_pid;
 }
 
-static void tell_circle(lua_State *L, unsigned i)
+static void tell_circle(lua_State *L, const struct noticed *x, unsigned i)
 {
     char text[400], wait[80];
     size_t n = 0;
     unsigned at = i;
     do {
-        lint_wait_text(wait, sizeof wait, &edge[at]);
+        lint_wait_text(wait, sizeof wait, &x->edge[at]);
         if (n < sizeof text)
-            n += (size_t)snprintf(text + n, sizeof text - n, "Task#%u %s %s, had by ", edge[at].id,
-                                  edge[at].name, wait);
-        at = (unsigned)edge_of(holder[at]);
+            n += (size_t)snprintf(text + n, sizeof text - n, "Task#%u %s %s, had by ",
+                                  x->edge[at].id, x->edge[at].name, wait);
+        at = (unsigned)edge_of(x, x->holder[at]);
     } while (at != i);
     if (n < sizeof text)
-        snprintf(text + n, sizeof text - n, "Task#%u", edge[i].id);
-    lint_found(L, "deadlock", edge[i].id, ms_since(edge[i].since), text);
+        snprintf(text + n, sizeof text - n, "Task#%u", x->edge[i].id);
+    lint_found(L, "deadlock", x->edge[i].id, ms_since(x->edge[i].since), text);
 }
 
-static void judge_deadlocks(lua_State *L)
+static void judge_deadlocks(lua_State *L, const struct noticed *x)
 {
-    for (unsigned i = 0; i < edges; i++) {
+    for (unsigned i = 0; i < x->edges; i++) {
         unsigned at = i;
-        bool all = leads(i);
-        while (all && (at = (unsigned)edge_of(holder[at])) != i)
-            all = stands(at);
-        if (all && stands(i))
-            tell_circle(L, i);
+        bool all = leads(x, i);
+        while (all && (at = (unsigned)edge_of(x, x->holder[at])) != i)
+            all = stands(x, at);
+        if (all && stands(x, i))
+            tell_circle(L, x, i);
     }
 }
 
-static void judge(lua_State *L)
+static void judge(lua_State *L, const void *noticed)
 {
-    judge_lost(L);
-    judge_deadlocks(L);
+    judge_lost(L, noticed);
+    judge_deadlocks(L, noticed);
 }
-LINT_CHECK(waits, "waits", notice, busy_have_moved, judge);
+LINT_CHECK(waits, "waits", sizeof(struct noticed), notice, busy_have_moved, judge);

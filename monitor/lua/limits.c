@@ -228,6 +228,31 @@ void limits_enter(struct lua_limits *l, void *stack_lo)
     l->slice = luaport_slice = LIMITS_SLICE;
 }
 
+struct lua_limits *limits_leave(void)
+{
+    struct lua_limits *l = current;
+    if (l)
+        l->left = luaport_slice;
+    current = NULL;
+    return l;
+}
+
+void limits_return(struct lua_limits *l)
+{
+    current = l;
+    if (!l)
+        return;
+    luaport_slice = l->left;
+    luaport_stack = l->stack_lo + STACK_RESERVE;
+}
+
+struct lua_limits *limits_of(lua_State *L)
+{
+    void *l;
+    lua_getallocf(L, &l);
+    return l;
+}
+
 void limits_begin(struct lua_limits *l, uint64_t budget)
 {
     l->stop = LIMITS_RUN;

@@ -8,7 +8,8 @@
 // Scripts have no files, no native modules, no binary chunks, no finalizers, and of `debug` only
 // traceback.
 //
-// One state runs at a time (the patched sources look at one set of globals): limits_enter() chooses.
+// One state runs at a time (the patched sources look at one set of globals): limits_enter() chooses; who
+// switches away from its stack says limits_leave() before and limits_return() after.
 #pragma once
 
 #include "lua/arena.h"
@@ -34,10 +35,12 @@ struct lua_limits {
     uint32_t interrupt; // set by limits_interrupt, from any context
     uint32_t stop;      // enum limits_stop: why the command is being unwound
     int slice;          // ticks the present slice began with
+    int left;           // of it, when the stack was left
     uintptr_t stack_lo; // lowest byte of the C stack that the state may use
     bool stack_reported;
     void (*yield)(void *arg); // gives the hart back, returns when it is this state's turn
     void *arg;
+    void *command;              // session/eval.c: what is carried out
     const uint32_t *lock_depth; // must be 0 whenever Lua allocates; NULL: not checked
 };
 
@@ -47,6 +50,12 @@ int limits_open(struct lua_limits *l, void *mem, size_t size);
 
 // Before the state runs on a stack: [lo, here). At least 64 KiB of it.
 void limits_enter(struct lua_limits *l, void *stack_lo);
+
+// NULL: none runs here.
+struct lua_limits *limits_leave(void);
+void limits_return(struct lua_limits *l);
+// Of the state that L belongs to.
+struct lua_limits *limits_of(lua_State *L);
 
 // A new command: clears interrupt and stop. budget in ticks.
 void limits_begin(struct lua_limits *l, uint64_t budget);

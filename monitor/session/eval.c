@@ -30,8 +30,6 @@ struct job {
     int at; // line, 0: unknown
 };
 
-static struct job *running; // for the message handler: one command at a time
-
 static void note_place(lua_State *L, struct job *j)
 {
     lua_Debug ar;
@@ -61,12 +59,14 @@ static bool was_assert(lua_State *L)
 // Index 1: the error. Leaves {message, traceback}.
 static int on_error(lua_State *L)
 {
-    struct job *j = running;
-    j->kind = j->limits->stop == LIMITS_INTERRUPTED ? "interrupted"
-              : j->limits->stop                     ? "limit"
-              : was_assert(L)                       ? "assert"
-                                                    : "lua";
-    if (j->limits->stop)
+    struct job *j = limits_of(L)->command;
+    bool interrupted =
+        j->limits->stop == LIMITS_INTERRUPTED || j->limits->interrupt; // while it waited
+    j->kind = interrupted       ? "interrupted"
+              : j->limits->stop ? "limit"
+              : was_assert(L)   ? "assert"
+                                : "lua";
+    if (j->limits->stop || interrupted)
         limits_begin(j->limits, 1000000); // the unwinding is done: the report may run code
     note_place(L, j);
     lua_createtable(L, 2, 0);
@@ -127,7 +127,7 @@ static void protect(struct job *j, lua_CFunction run)
     lua_State *L = j->limits->L;
     size_t start = j->out->len;
     lua_settop(L, 0);
-    running = j;
+    j->limits->command = j;
     lua_pushcfunction(L, on_error);
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, j);

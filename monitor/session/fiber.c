@@ -7,6 +7,7 @@
 
 #include "arch/start.h"
 #include "lib/log.h"
+#include "lua/limits.h"
 #include "session/freeze.h"
 
 void fiber_init(struct fiber *f)
@@ -14,12 +15,19 @@ void fiber_init(struct fiber *f)
     f->stack = kstack_alloc(FIBER_STACK);
 }
 
-static struct fiber *starting; // the monitor's task is pinned: one at a time
+// All of their tasks are pinned to one hart: one at a time.
+static struct fiber *running;
+
+struct fiber *fiber_running(void)
+{
+    return running;
+}
 
 static void trampoline(void)
 {
-    struct fiber *f = starting;
+    struct fiber *f = running;
     f->entry(f);
+    limits_leave();
     f->state = FIBER_DONE;
     cpu_context_switch(&f->self, &f->poll);
     panic("a finished fiber was resumed");
@@ -30,10 +38,11 @@ static void switch_in(struct fiber *f, struct task *t)
     uint64_t lo = hart_self.stack_lo, hi = hart_self.stack_hi;
     REQUIRE((t->affinity & (t->affinity - 1)) == 0);
     f->task = t;
-    starting = f;
+    running = f;
     hart_self.stack_lo = (uint64_t)f->stack;
     hart_self.stack_hi = (uint64_t)f->stack + FIBER_STACK;
     cpu_context_switch(&f->poll, &f->self);
+    running = NULL;
     hart_self.stack_lo = lo;
     hart_self.stack_hi = hi;
 }
@@ -42,8 +51,10 @@ static void switch_out(struct fiber *f, int state)
 {
     REQUIRE(hart_self.lock_depth == 0);
     session_thaw(); // others get the hart, and could wait for who stands still
+    struct lua_limits *l = limits_leave(); // another session's may run meanwhile
     f->state = state;
     cpu_context_switch(&f->self, &f->poll);
+    limits_return(l);
 }
 
 void fiber_yield(struct fiber *f)

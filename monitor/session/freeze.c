@@ -12,17 +12,25 @@
 
 enum { FREEZE_MS = 50, FREEZE_MS_MOST = 1000, SNAPSHOT_MS = 100, OBJECTS = 64 };
 
-static bool frozen;       // by this monitor; its time may be over
-static bool waited;       // and was ended because something waited
-static uint64_t pause_ns; // of the last one
+// By the session that runs; its time may be over. No other one runs before it thaws, so they wait.
+static bool frozen;
+static struct {
+    bool waited;       // its freeze was ended because something waited
+    uint64_t pause_ns; // of its last one
+} sessions[WIRE_SESSIONS];
+
+static void thaw(void)
+{
+    frozen = false;
+    sessions[session_number()].pause_ns = freeze_end();
+}
 
 void session_thaw(void)
 {
     if (!frozen)
         return;
-    frozen = false;
-    waited = true;
-    pause_ns = freeze_end();
+    sessions[session_number()].waited = true;
+    thaw();
 }
 
 bool session_stays_frozen(struct lua_limits *l)
@@ -31,8 +39,7 @@ bool session_stays_frozen(struct lua_limits *l)
         return false;
     if (freeze_holds())
         return true;
-    frozen = false;
-    pause_ns = freeze_end();
+    thaw();
     if (!l->stop)
         l->stop = LIMITS_THAWED;
     return false;
@@ -55,7 +62,7 @@ static void begin(lua_State *L, uint64_t ms)
     if (r)
         luaL_error(L, "hart %d came to no safe point within %d ms", (int)hart, FREEZE_GATHER_MS);
     frozen = true;
-    waited = false;
+    sessions[session_number()].waited = false;
 }
 
 // False: it was over before.
@@ -64,8 +71,7 @@ static bool end(void)
     if (!frozen)
         return false;
     bool held = freeze_holds();
-    frozen = false;
-    pause_ns = freeze_end();
+    thaw();
     return held;
 }
 
@@ -95,7 +101,7 @@ static int k_freeze(lua_State *L)
     }
     if (status != LUA_OK)
         return lua_error(L);
-    if (waited)
+    if (sessions[session_number()].waited)
         return luaL_error(L, "thawed, since fn waited for something");
     if (!held)
         return luaL_error(L, "thawed after %d ms: fn took longer", (int)ms);
@@ -108,7 +114,7 @@ MONITOR_API(
 
 static int k_pause_us(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)(pause_ns / 1000));
+    lua_pushinteger(L, (lua_Integer)(sessions[session_number()].pause_ns / 1000));
     return 1;
 }
 MONITOR_API(pause_us, "pause_us", NULL,

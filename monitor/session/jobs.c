@@ -5,6 +5,7 @@
 #include "async/timer.h"
 #include "class/class.h"
 #include "class/constructors.h"
+#include "session/number.h"
 #include "trace/calls.h"
 
 #include <lauxlib.h>
@@ -20,13 +21,19 @@ static struct job {
     uint64_t period, due; // ns
     uint64_t runs;
     bool running;
-} jobs[JOBS];
+} of_session[WIRE_SESSIONS][JOBS];
 static uint32_t next_number;
 static const char functions; // registry key: number -> function
+
+static struct job *own_jobs(void)
+{
+    return of_session[session_number()];
+}
 
 uint32_t callbacks_ms(void)
 {
     bool events = probes_active() || constructors_active();
+    const struct job *jobs = own_jobs();
     uint64_t due = UINT64_MAX, now = clock_monotonic_ns();
     for (int i = 0; i < JOBS; i++)
         if (jobs[i].number && !jobs[i].running && jobs[i].due < due)
@@ -39,6 +46,7 @@ uint32_t callbacks_ms(void)
 
 void callbacks_reset(void)
 {
+    struct job *jobs = own_jobs();
     probes_reset();
     constructors_reset();
     for (int i = 0; i < JOBS; i++)
@@ -92,6 +100,7 @@ static void run(lua_State *L, struct job *j)
 
 void callbacks_run(lua_State *L)
 {
+    struct job *jobs = own_jobs();
     luaL_checkstack(L, 8, "jobs");
     constructors_run(L);
     probes_run(L);
@@ -105,6 +114,7 @@ static int k_every(lua_State *L)
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     luaL_argcheck(L, seconds >= 0.001 && seconds <= 86400, 1, "a millisecond to a day");
+    struct job *jobs = own_jobs();
     int i = 0;
     while (i < JOBS && jobs[i].number)
         i++;
@@ -126,6 +136,7 @@ MONITOR_API(every, "every", "k.every(seconds, fn) -> number",
 
 static int k_stop(lua_State *L)
 {
+    struct job *jobs = own_jobs();
     lua_Integer number = luaL_optinteger(L, 1, 0);
     bool found = !number;
     for (int i = 0; i < JOBS; i++)
@@ -140,6 +151,7 @@ MONITOR_API(stop, "stop", "k.stop([number])", "stops one job, or all of them", "
 
 static int k_jobs(lua_State *L)
 {
+    const struct job *jobs = own_jobs();
     lua_newtable(L);
     for (int i = 0; i < JOBS; i++) {
         if (!jobs[i].number)

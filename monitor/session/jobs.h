@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Callbacks: what a script leaves behind to be called at the session's safe points, between two requests, in k.sleep and
 // while the host is waited for: probes (trace/calls.h), constructors (class/constructors.h), and jobs, which run again and again
-// (k.every).
+// (k.every). Each session has its own: these are of the one that runs.
 #pragma once
 
 #include <lua.h>

@@ -4,6 +4,7 @@
 
 #include "async/timer.h"
 #include "class/class.h"
+#include "session/number.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -11,21 +12,28 @@
 
 static struct journal_row rows[JOURNAL_ROWS];
 static uint32_t made; // rows ever written; row n is rows[(n - 1) % JOURNAL_ROWS]
-static bool dry;      // inside k.dry: validate, note, do nothing
-enum monitor_mode monitor_mode;
+static struct {
+    enum monitor_mode mode;
+    bool dry; // inside k.dry: validate, note, do nothing
+} sessions[WIRE_SESSIONS];
 
 static const char *const mode_names[] = {"ro", "rw", "unsafe"};
 
+enum monitor_mode monitor_mode(void)
+{
+    return sessions[session_number()].mode;
+}
+
 const char *monitor_mode_name(void)
 {
-    return mode_names[monitor_mode];
+    return mode_names[monitor_mode()];
 }
 
 bool monitor_mode_set(const char *name)
 {
     for (int m = MODE_RO; m <= MODE_UNSAFE; m++)
         if (strcmp(name, mode_names[m]) == 0) {
-            monitor_mode = m;
+            sessions[session_number()].mode = m;
             return true;
         }
     return false;
@@ -33,7 +41,7 @@ bool monitor_mode_set(const char *name)
 
 void monitor_need(lua_State *L, enum monitor_mode mode, const char *what)
 {
-    if (monitor_mode < mode)
+    if (monitor_mode() < mode)
         luaL_error(L, "%s needs mode %s; the mode is %s (k.mode = \"%s\")", what, mode_names[mode],
                    monitor_mode_name(), mode_names[mode]);
 }
@@ -63,13 +71,15 @@ static void refuse(lua_State *L, const struct change *c, long error)
 static uint32_t write_down(const struct change *c)
 {
     struct journal_row *r = &rows[made % JOURNAL_ROWS];
-    *r = (struct journal_row){.n = made + 1, .ns = clock_monotonic_ns(), .change = *c};
+    *r = (struct journal_row){
+        .n = made + 1, .session = session_number() + 1, .ns = clock_monotonic_ns(), .change = *c};
     return ++made;
 }
 
 // The number of the row; 0 in a dry run.
 static uint32_t make(lua_State *L, struct change *c)
 {
+    bool dry = sessions[session_number()].dry;
     if (!dry)
         monitor_need(L, (enum monitor_mode)c->kind->mode, c->kind->name);
     long e = c->kind->validate(c);
@@ -92,7 +102,13 @@ void change_make(lua_State *L, struct change *c)
 
 void journal_forget_dry_run(void)
 {
-    dry = false;
+    sessions[session_number()].dry = false;
+}
+
+void journal_forget_session(void)
+{
+    sessions[session_number()].mode = MODE_RO;
+    journal_forget_dry_run();
 }
 
 struct journal_row *journal_newest(uint32_t back)
@@ -113,12 +129,14 @@ static int k_journal(lua_State *L)
     lua_newtable(L);
     int n = 0;
     for (uint32_t i = 1; i <= made; i++) {
-        struct journal_row *r = row(i);
-        if (!r)
+        if (!row(i))
             continue;
-        lua_createtable(L, 0, 6);
+        struct journal_row copy = *row(i), *r = &copy; // another session may write meanwhile
+        lua_createtable(L, 0, 7);
         lua_pushinteger(L, r->n);
         lua_setfield(L, -2, "n");
+        lua_pushinteger(L, r->session);
+        lua_setfield(L, -2, "session");
         lua_pushinteger(L, (lua_Integer)r->ns);
         lua_setfield(L, -2, "ns");
         set_field(L, "kind", r->change.kind->name);
@@ -133,8 +151,9 @@ static int k_journal(lua_State *L)
     }
     return 1;
 }
-MONITOR_API(journal, "journal", "k.journal() -> list of {n, ns, kind, what, undoable}",
-            "the changes made from here, oldest first", "k.journal()", k_journal, NULL);
+MONITOR_API(journal, "journal", "k.journal() -> list of {n, session, ns, kind, what, undoable}",
+            "the changes made from here, oldest first, and by which session (k.session.number)",
+            "k.journal()", k_journal, NULL);
 
 static uint32_t newest_in_force(void)
 {
@@ -172,17 +191,18 @@ MONITOR_API(undo, "undo", "k.undo([n]) -> what was done",
 
 static int k_dry(lua_State *L)
 {
+    bool *dry = &sessions[session_number()].dry;
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
-    if (dry)
+    if (*dry)
         return luaL_error(L, "k.dry inside k.dry");
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &dry_notes);
     lua_insert(L, 1);
-    dry = true;
+    *dry = true;
     int status = lua_pcall(L, 0, 0, 0);
-    dry = false;
+    *dry = false;
     if (status != LUA_OK)
         return lua_error(L);
     return 1;

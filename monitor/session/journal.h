@@ -38,6 +38,7 @@ struct change {
 struct journal_row {
     uint32_t n;         // counted from 1
     uint32_t undone_by; // row, 0: still in force
+    uint32_t session;   // whose, counted from 1
     uint64_t ns;
     struct change change;
 };
@@ -45,7 +46,7 @@ struct journal_row {
 // Mode, validation, dry run, application, journal; raises a Lua error when refused.
 void change_make(lua_State *L, struct change *c);
 
-extern enum monitor_mode monitor_mode;
+enum monitor_mode monitor_mode(void); // of the session that runs
 const char *monitor_mode_name(void);
 bool monitor_mode_set(const char *name); // false: no such mode
 // For bindings that read where reading has effects.
@@ -53,6 +54,8 @@ void monitor_need(lua_State *L, enum monitor_mode mode, const char *what);
 
 // The state in which k.dry ran is gone.
 void journal_forget_dry_run(void);
+// Another host's: as at boot, but for the rows.
+void journal_forget_session(void);
 
 // The newest row (0), the one before it (1), ...; NULL: no more. Any context (panic too): no lock.
 struct journal_row *journal_newest(uint32_t back);

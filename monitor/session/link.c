@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The glue between UART, tty and session; what the bytes mean is decided in monitor/wire.
 //
-// The receiving object is guarded by rx_lock (UART interrupt, the clock task, link_recv), the
+// The receiving object and who has which box are guarded by rx_lock (UART interrupt, the clock task, link_recv), the
 // sending one by tx_lock (UART interrupt, everybody who sends). rx_lock may be held while tx_lock
 // is taken, never the other way round.
 #include "session/link.h"
@@ -12,30 +12,28 @@
 #include "fs/tty.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "session/sessions.h"
 #include "session/welcome.h"
 #include "wire/rx.h"
 #include "wire/tx.h"
 
-enum { RX_RING = 32 * 1024, TX_RING = 16 * 1024, EVENT_RING = 8 * 1024 };
+enum { TX_RING = 16 * 1024, EVENT_RING = 8 * 1024 };
 
 static struct spinlock rx_lock = SPINLOCK_INIT("link rx");
 static struct wire_rx rx;
-static struct wire_ring inbox;         // parts of messages, tag: channel, 0x80 last
-static uint32_t changes, changes_told; // of the connection
-static uint64_t overlong;
+static struct link_box *boxes[WIRE_SESSIONS]; // of the sessions that are open
+static uint8_t wanted = 1;                    // sessions
+static uint32_t answer_due;                   // to WANT
 static uint16_t rows, cols;
 
 static struct spinlock tx_lock = SPINLOCK_INIT("link tx");
 static struct wire_tx tx;
 
-static struct event readable, writable, clock_moved;
-static uint32_t connected, interrupted;
+// writable: the sessions clear it, look, and wait in one poll each on one hart, so none takes it from another.
+static struct event writable, clock_moved;
+static uint32_t connected;
 
-// Only link_recv touches these.
-static uint8_t message[RPC_MESSAGE];
-static size_t message_len;
-
-static uint8_t inbox_memory[RX_RING], outbox_memory[TX_RING], event_memory[EVENT_RING];
+static uint8_t outbox_memory[TX_RING], event_memory[EVENT_RING];
 
 static uint64_t now_ms(void)
 {
@@ -53,17 +51,18 @@ static void on_tty(void *ctx, const uint8_t *data, size_t n)
 
 static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n)
 {
+    struct link_box *b = boxes[wire_session(chan)];
     (void)ctx;
-    if (!wire_ring_put(&inbox, (uint8_t)(chan | (last ? 0x80 : 0)), data, n))
-        return false;
-    event_set(&readable);
+    if (b) // else its session was given up
+        link_box_put(b, last, data, n);
     return true;
 }
 
+// No session holds up what is for another: see LINK_INBOX.
 static size_t on_room(void *ctx)
 {
     (void)ctx;
-    return wire_ring_room(&inbox, WIRE_PAYLOAD);
+    return UINT16_MAX;
 }
 
 static void on_ack(void *ctx, const struct wire_ack *ack)
@@ -78,11 +77,10 @@ static void on_ack(void *ctx, const struct wire_ack *ack)
 // A script that ran for the host before is of no use to anybody any more.
 static void connection_changed(bool had_host)
 {
-    inbox.tail = inbox.head;
-    changes++;
-    if (had_host)
-        store_relaxed(&interrupted, 1);
-    event_set(&readable);
+    for (int i = 0; i < WIRE_SESSIONS; i++)
+        if (boxes[i])
+            link_box_forget(boxes[i], had_host);
+    store_relaxed(&wanted, 1);
     event_set(&writable);
     event_set(&clock_moved);
 }
@@ -119,17 +117,25 @@ static void on_plain(void *ctx)
     uart_kick();
 }
 
-static void on_interrupt(void *ctx)
+static void on_interrupt(void *ctx, unsigned session)
 {
     (void)ctx;
-    store_relaxed(&interrupted, 1);
-    event_set(&readable);
+    if (session < WIRE_SESSIONS && boxes[session])
+        link_box_interrupt(boxes[session]);
 }
 
 static void on_reset(void *ctx)
 {
     (void)ctx;
     connection_changed(true);
+}
+
+static void on_want(void *ctx, uint8_t sessions)
+{
+    (void)ctx;
+    store_relaxed(&wanted, sessions & ((1u << WIRE_SESSIONS) - 1));
+    store_relaxed(&answer_due, 1);
+    event_set(&clock_moved);
 }
 
 static const struct wire_sink sink = {
@@ -141,6 +147,7 @@ static const struct wire_sink sink = {
     .plain = on_plain,
     .interrupt = on_interrupt,
     .reset = on_reset,
+    .want = on_want,
 };
 
 // ---- the UART's side
@@ -183,99 +190,34 @@ static size_t pull_log(void *ctx, uint8_t *buf, size_t max)
 static const struct wire_tx_sources sources = {.tty = pull_tty, .log = pull_log};
 static const struct uart_ops line_ops = {.rx = link_rx, .tx_pull = link_tx_pull};
 
-// ---- for the session
+// ---- for the sessions
+
+void link_connect(unsigned session, struct link_box *b)
+{
+    spin_lock(&rx_lock);
+    boxes[session] = b;
+    spin_unlock(&rx_lock);
+}
+
+void link_wake_senders(void)
+{
+    event_set(&writable);
+}
 
 bool link_connected(void)
 {
     return load_relaxed(&connected);
 }
 
-bool link_interrupted(void)
-{
-    return load_relaxed(&interrupted);
-}
-
-void link_interrupt_clear(void)
-{
-    store_relaxed(&interrupted, 0);
-}
-
 void link_get_stats(struct link_stats *out)
 {
     spin_lock(&rx_lock);
-    *out = (struct link_stats){
-        .mux = rx.mux, .frames = rx.frames, .bad_frames = rx.bad_frames, .overlong = overlong};
+    *out = (struct link_stats){.mux = rx.mux,
+                               .frames = rx.frames,
+                               .bad_frames = rx.bad_frames,
+                               .overlong = link_overlong()};
     spin_unlock(&rx_lock);
     out->dropped_events = load_relaxed(&tx.dropped_events);
-}
-
-// Adds the oldest part to the message. True when that was its last one; *none: there is no part.
-static bool take_part(bool *none)
-{
-    uint8_t tag;
-    size_t n;
-
-    *none = !wire_ring_peek(&inbox, &tag, &n);
-    if (*none)
-        return false;
-    bool fits = message_len + n <= RPC_MESSAGE;
-    wire_ring_take(&inbox, fits ? message + message_len : NULL);
-    message_len = fits ? message_len + n : RPC_MESSAGE + 1; // the rest of it is dropped too
-    if (!(tag & 0x80))
-        return false;
-    if (fits)
-        return true;
-    overlong++;
-    message_len = 0;
-    return false;
-}
-
-// What link_recv finds now; 0: nothing.
-static long look(void)
-{
-    bool none = false, whole = false, took = false;
-
-    if (changes != changes_told) {
-        changes_told = changes;
-        message_len = 0;
-        return -ECONNRESET;
-    }
-    if (load_relaxed(&interrupted))
-        return -EINTR;
-    while (!whole && !none) {
-        whole = take_part(&none);
-        took |= !none;
-    }
-    if (took)
-        wire_rx_room_grew(&rx);
-    if (!whole)
-        return 0;
-    long len = (long)message_len;
-    message_len = 0;
-    return len;
-}
-
-ASYNC(link_recv, struct deadline d; long r;)
-{
-    ASYNC_BEGIN(link_recv);
-    for (;;) {
-        event_clear(&readable);
-        spin_lock(&rx_lock);
-        f->r = look();
-        spin_unlock(&rx_lock);
-        if (f->r) {
-            *f->data = message;
-            ASYNC_RETURN(f->r);
-        }
-        if (f->ms)
-            AWAIT_WITHIN(f->r, &f->d, f->ms * 1000000ul, event_wait, &readable, false);
-        else
-            AWAIT(f->r, event_wait, &readable, false);
-        if (f->r < 0)
-            ASYNC_RETURN(f->r);
-    }
-    ASYNC_FINALLY;
-    ASYNC_END;
 }
 
 // As many parts as there is room for; how many bytes that were.
@@ -300,10 +242,11 @@ ASYNC(link_send, size_t done; uint32_t change; long r;)
 {
     ASYNC_BEGIN(link_send);
     f->done = 0;
-    f->change = load_relaxed(&changes);
+    f->change = load_relaxed(&f->box->changes);
+    f->chan = wire_channel_of(f->chan, f->box->session);
     while (f->done < f->len) {
         event_clear(&writable);
-        if (!link_connected() || load_relaxed(&changes) != f->change)
+        if (!link_connected() || load_relaxed(&f->box->changes) != f->change)
             ASYNC_RETURN(-ENOTCONN);
         f->done += put_parts(f->chan, (const uint8_t *)f->data + f->done, f->len - f->done);
         if (f->done == f->len)
@@ -317,12 +260,12 @@ ASYNC(link_send, size_t done; uint32_t change; long r;)
     ASYNC_END;
 }
 
-bool link_event(const void *cbor, size_t len)
+bool link_event(unsigned session, const void *cbor, size_t len)
 {
     spin_lock(&tx_lock);
     bool full = tx.mux && wire_ring_room(&tx.events, WIRE_PAYLOAD) < len;
     if (!full)
-        wire_tx_event(&tx, cbor, len);
+        wire_tx_event(&tx, wire_channel_of(WIRE_EVENTS, session), cbor, len);
     spin_unlock(&tx_lock);
     uart_kick();
     return !full;
@@ -336,7 +279,28 @@ bool link_events_waiting(void)
     return some;
 }
 
-// ---- time: the keep-alive, and what PLAIN holds back
+// ---- time: the keep-alive, and what PLAIN holds back; and which sessions there are
+
+void link_tend(void)
+{
+    event_set(&clock_moved);
+}
+
+// Without room for the answer there is none: the host asks again.
+static void tend(void)
+{
+    uint8_t answer[3] = {WIRE_OPEN};
+
+    bool due = atomic_swap32(&answer_due, 0);
+    due |= sessions_tend(load_relaxed(&wanted), &answer[1], &answer[2]);
+    if (!due)
+        return;
+    spin_lock(&tx_lock);
+    if (tx.mux)
+        wire_tx_put(&tx, WIRE_CONTROL, true, answer, sizeof answer);
+    spin_unlock(&tx_lock);
+    uart_kick();
+}
 
 static uint64_t clock_tick(void)
 {
@@ -360,6 +324,7 @@ ASYNC(link_clock, struct deadline d; uint64_t when; long r;)
     ASYNC_BEGIN(link_clock);
     for (;;) {
         event_clear(&clock_moved);
+        tend();
         f->when = clock_tick();
         if (f->when == UINT64_MAX) {
             AWAIT(f->r, event_wait, &clock_moved, false);
@@ -378,10 +343,8 @@ static void link_init(void)
     struct wire_ring messages, events;
 
     welcome_init();
-    event_init(&readable);
     event_init(&writable);
     event_init(&clock_moved);
-    wire_ring_init(&inbox, inbox_memory, RX_RING);
     wire_ring_init(&messages, outbox_memory, TX_RING);
     wire_ring_init(&events, event_memory, EVENT_RING);
     wire_rx_init(&rx, &sink, NULL);

@@ -13,7 +13,8 @@ enum { ROOM = 64 * 1024, BUDGET_LEAST = 1000000 };
 static int k_session(lua_State *L)
 {
     const struct lua_limits *l = session_limits();
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
+    class_set_int(L, "number", session_number() + 1);
     class_set_int(L, "used", l->arena.used);
     class_set_int(L, "peak", l->arena.peak);
     class_set_int(L, "size", l->arena.size);
@@ -54,6 +55,6 @@ static int k_session_set(lua_State *L)
 }
 MONITOR_API(
     session, "session", NULL,
-    "this session's heap (used, peak, size, failures) and its limits; assign {heap = bytes in use, budget = "
+    "this session's number (journal rows and traces name it), its heap (used, peak, size, failures) and its limits; assign {heap = bytes in use, budget = "
     "instructions of a command} to change them",
     "k.session = {budget = 1000000000}", k_session, k_session_set);

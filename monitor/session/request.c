@@ -134,7 +134,7 @@ static void do_poweroff(struct lua_limits *l, const struct rpc_head *head, struc
     (void)l;
     (void)head;
     ok_reply(o, 0);
-    session_await(link_send, WIRE_RPC, o->buf, o->len);
+    session_send(o->buf, o->len);
     long e = session_await(monitor_poweroff, false);
     log_error("monitor: power off failed (error %ld)", -e);
 }

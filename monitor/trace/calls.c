@@ -3,6 +3,7 @@
 #include "trace/calls.h"
 
 #include "class/classes.h"
+#include "session/number.h"
 #include "trace/lua.h"
 
 #include <lauxlib.h>
@@ -12,7 +13,7 @@ static const char callbacks; // registry key: id -> function
 bool probes_active(void)
 {
     for (unsigned i = 0; i < TRACERS; i++)
-        if (tracer_at(i)->kind == TRACER_CALLS)
+        if (tracer_at(i)->kind == TRACER_CALLS && tracer_at(i)->session == session_number())
             return true;
     return false;
 }
@@ -103,10 +104,15 @@ static int k_off(lua_State *L)
     struct class_key key = {0, 0};
     if (!class_of(L, 1, &key))
         key.id = (uint64_t)luaL_optinteger(L, 1, 0);
+    bool all = lua_isnoneornil(L, 1);
     for (unsigned i = 0; i < TRACERS; i++) {
         struct tracer *tr = tracer_at(i);
-        if (tr->kind == TRACER_FREE || (!lua_isnoneornil(L, 1) && tr->id != key.id))
+        bool own = tr->session == session_number();
+        if (tr->kind == TRACER_FREE || (all ? !own : tr->id != key.id))
             continue;
+        if (!own)
+            return luaL_error(L, "trace %I is of session %d", (LUAI_UACINT)tr->id,
+                              (int)tr->session + 1);
         if (tr->kind == TRACER_CALLS &&
             lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) == LUA_TTABLE) {
             lua_pushnil(L);
@@ -117,4 +123,5 @@ static int k_off(lua_State *L)
     return 0;
 }
 MONITOR_API(off, "off", "k.off([number or Trace])",
-            "takes off what k.on, k.trace or k.events began, or all of it", "k.off()", k_off, NULL);
+            "takes off what k.on, k.trace or k.events began, or all of it that this session did",
+            "k.off()", k_off, NULL);

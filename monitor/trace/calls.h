@@ -8,7 +8,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-bool probes_active(void);
+bool probes_active(void); // of the session that runs, as all of these
 // Calls back for every event so far. Raises what a callback raises; what it held goes on before.
 void probes_run(lua_State *L);
 // Ends all tracing and lets go what is held: the state that knew of it is gone.

@@ -116,7 +116,7 @@ static bool give_to_lua(lua_State *L, const struct taken *x)
 
 static void send(lua_State *L, const uint8_t *data, size_t n)
 {
-    while (!link_event(data, n))
+    while (!session_event(data, n))
         session_sleep(L, ROOM_MS);
 }
 

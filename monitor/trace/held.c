@@ -4,6 +4,7 @@
 
 #include "arch/atomic.h"
 #include "async/task.h"
+#include "session/number.h"
 
 #include <string.h>
 
@@ -18,8 +19,10 @@ static struct pass {
 static uint32_t next_pass;
 
 // What a callback that runs has in hand: a script that does not stop is abandoned, and this is let go.
-static struct trace_event hands[HANDS];
-static unsigned in_hand;
+static struct hand {
+    struct trace_event event[HANDS];
+    unsigned n;
+} hands[WIRE_SESSIONS]; // of each session
 
 bool held_pass(uint32_t task, const struct trace_point *point, uint64_t arg)
 {
@@ -37,8 +40,9 @@ void held_take(struct trace_event *e)
 {
     if (!e->held)
         return;
-    if (in_hand < HANDS) {
-        hands[in_hand++] = *e;
+    struct hand *hand = &hands[session_number()];
+    if (hand->n < HANDS) {
+        hand->event[hand->n++] = *e;
         return;
     }
     tracer_let_go(e, true); // callbacks that wait within callbacks
@@ -47,15 +51,17 @@ void held_take(struct trace_event *e)
 
 void held_reset(void)
 {
-    while (in_hand)
-        tracer_let_go(&hands[in_hand - 1], false);
+    struct hand *hand = &hands[session_number()];
+    while (hand->n)
+        tracer_let_go(&hand->event[hand->n - 1], false);
 }
 
 static void drop_from_hand(const struct trace_event *e)
 {
-    for (unsigned i = in_hand; i--;)
-        if (memcmp(&hands[i], e, sizeof *e) == 0) {
-            memmove(&hands[i], &hands[i + 1], (--in_hand - i) * sizeof *e);
+    struct hand *hand = &hands[session_number()];
+    for (unsigned i = hand->n; i--;)
+        if (memcmp(&hand->event[i], e, sizeof *e) == 0) {
+            memmove(&hand->event[i], &hand->event[i + 1], (--hand->n - i) * sizeof *e);
             return;
         }
 }

@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "class/classes.h"
 #include "lib/errno.h"
+#include "session/session.h"
 #include "trace/lua.h"
 #include "trace/rows.h"
 
@@ -13,7 +14,7 @@
 CLASS_DECLARE(trace);
 
 struct trace_view {
-    uint64_t id, hits, lost, ns, bytes;
+    uint64_t id, hits, lost, ns, bytes, session;
     char points[64];
     const char *kind;
     bool running;
@@ -44,6 +45,7 @@ static long trace_copy(const struct class_key *key, void *out)
         .lost = sum.lost,
         .ns = ticks_to_ns((tr->running ? time_ticks() : tr->ended) - tr->began),
         .bytes = tr->bytes,
+        .session = tr->session + 1,
         .kind = kinds[tr->kind],
         .running = tr->running,
     };
@@ -87,6 +89,7 @@ static const struct class_field fields[] = {
     FIELD(struct trace_view, lost, "how many of them found no room"),
     FIELD_NS(struct trace_view, ns, "how long it has listened"),
     FIELD(struct trace_view, bytes, "memory it has for them"),
+    FIELD(struct trace_view, session, "whose it is, as k.session.number"),
     {0},
 };
 
@@ -95,6 +98,9 @@ static struct tracer *self(lua_State *L, enum tracer_kind kind, const char *meth
     struct trace_view v;
     struct class_key key = class_self(L, 1, class_trace, &v);
     struct tracer *tr = tracer_find(key.id);
+    if (tr->session != session_number()) // which may end it at any time
+        luaL_error(L, "%s: trace %I is of session %d", method, (LUAI_UACINT)tr->id,
+                   (int)tr->session + 1);
     if (kind != TRACER_FREE && tr->kind != kind)
         luaL_error(L, "%s: this trace is of kind '%s'", method, kinds[tr->kind]);
     return tr;

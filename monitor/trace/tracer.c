@@ -14,6 +14,7 @@
 #include "lib/init.h"
 #include "lib/log.h"
 #include "page/heap.h"
+#include "session/number.h"
 
 #include <string.h>
 
@@ -24,7 +25,7 @@ static struct trace_use uses[USES];
 static uint64_t next_id;
 static size_t memory_used;
 static uint32_t listeners[POINTS], holders[POINTS];
-static struct trace_ring *calls; // per hart
+static struct trace_ring *calls_of[WIRE_SESSIONS]; // of each session per hart
 
 static struct {
     uint32_t now;
@@ -38,16 +39,17 @@ static bool keep_call(const struct trace_use *u, struct trace_event *e)
 {
     const struct trace_point *point = u->point;
     struct task *t = current_task();
+    struct trace_ring *ring = &calls_of[u->tracer->session][e->hart];
     u->hits[e->hart]++;
     e->held = false;
-    if (!trace_ring_room(&calls[e->hart])) {
+    if (!trace_ring_room(ring)) {
         u->lost[e->hart]++;
         return false;
     }
     e->held = u->hold;
     if (u->hold && point->parks)
         atomic_or32(&t->attn, ATTN_HOLD); // before anybody can know of it and take it away
-    trace_ring_put(&calls[e->hart], e);
+    trace_ring_put(ring, e);
     return u->hold;
 }
 
@@ -150,7 +152,8 @@ int tracer_new(enum tracer_kind kind, struct tracer **out)
 {
     for (unsigned i = 0; i < TRACERS; i++)
         if (tracers[i].kind == TRACER_FREE) {
-            tracers[i] = (struct tracer){.kind = kind, .id = ++next_id};
+            tracers[i] =
+                (struct tracer){.kind = kind, .session = session_number(), .id = ++next_id};
             *out = &tracers[i];
             return 0;
         }
@@ -252,6 +255,7 @@ void tracer_stop(struct tracer *tr)
 // Events of uses that are gone stay in the rings of calls, but are nobody's any more.
 static void forget_calls(uint32_t of)
 {
+    struct trace_ring *calls = calls_of[session_number()];
     for (uint32_t h = 0; h < hart_count; h++)
         for (uint32_t i = calls[h].head; i != load_acquire(&calls[h].tail); i++) {
             struct trace_event *e = &calls[h].slot[i & (CALL_RING - 1)];
@@ -278,7 +282,7 @@ void tracers_reset(void)
 {
     held_reset();
     for (unsigned i = 0; i < TRACERS; i++)
-        if (tracers[i].kind != TRACER_FREE)
+        if (tracers[i].kind != TRACER_FREE && tracers[i].session == session_number())
             tracer_free(&tracers[i]);
 }
 
@@ -337,7 +341,7 @@ const struct agg_table *tracer_merge(struct tracer *tr)
 
 bool tracer_next_call(struct trace_event *e)
 {
-    struct trace_ring *r = trace_rings_oldest(calls, hart_count);
+    struct trace_ring *r = trace_rings_oldest(calls_of[session_number()], hart_count);
     if (!r)
         return false;
     *e = *trace_ring_peek(r);
@@ -346,20 +350,35 @@ bool tracer_next_call(struct trace_event *e)
     return true;
 }
 
-// Reserved at boot, so that callbacks work when there is no memory left.
+bool tracers_open(unsigned session)
+{
+    size_t n = hart_count;
+    struct trace_ring *calls =
+        kzalloc(n * (sizeof *calls + CALL_RING * sizeof(struct trace_event)));
+    if (!calls)
+        return false;
+    struct trace_event *slots = (struct trace_event *)(calls + n);
+    for (uint32_t h = 0; h < n; h++)
+        trace_ring_init(&calls[h], slots + (size_t)h * CALL_RING, CALL_RING);
+    calls_of[session] = calls;
+    return true;
+}
+
+void tracers_close(unsigned session)
+{
+    kfree(calls_of[session]);
+    calls_of[session] = NULL;
+}
+
 static void tracers_init(void)
 {
     size_t n = hart_count;
     uint64_t *counts = kzalloc((size_t)2 * USES * n * sizeof *counts);
-    struct trace_event *slots = kzalloc(n * CALL_RING * sizeof *slots);
-    calls = kzalloc(n * sizeof *calls);
-    if (!counts || !slots || !calls || SET_COUNT(trace_points) > POINTS)
+    if (!counts || !tracers_open(0) || SET_COUNT(trace_points) > POINTS)
         panic("monitor: no memory for trace points, or more than %d of them", POINTS);
     for (uint32_t i = 0; i < USES; i++) {
         uses[i].hits = counts + 2 * i * n;
         uses[i].lost = uses[i].hits + n;
     }
-    for (uint32_t h = 0; h < n; h++)
-        trace_ring_init(&calls[h], slots + (size_t)h * CALL_RING, CALL_RING);
 }
 INIT(INIT_LATE, tracers_init);

@@ -7,8 +7,8 @@
 // the tables it reads change only while nobody is inside (tracer_stop waits for that). All other
 // functions are for the monitor's task alone.
 //
-// Everything is bounded: TRACERS, USES, and TRACER_MEMORY bytes for all of them. A reset of the
-// session gives all of it back.
+// Everything is bounded: TRACERS, USES, and TRACER_MEMORY bytes for all of them. A session's end or reset
+// gives back what it has.
 #pragma once
 
 #include "trace/aggregate.h"
@@ -22,6 +22,7 @@ enum tracer_kind { TRACER_FREE, TRACER_CALLS, TRACER_COUNTS, TRACER_EVENTS };
 struct tracer {
     enum tracer_kind kind;
     bool running;
+    unsigned session;        // whose: that one is called back, and ends it
     uint64_t id;             // never used again
     uint64_t began, ended;   // ticks
     uint32_t uses;           // bit per slot
@@ -41,7 +42,7 @@ struct trace_use {
     uint64_t *hits, *lost; // per hart
 };
 
-// -ENOSPC: all are used. Not yet listening.
+// For the session that runs. -ENOSPC: all are used. Not yet listening.
 int tracer_new(enum tracer_kind kind, struct tracer **out);
 // For COUNTS, with shape set; for EVENTS: size of each hart's ring, a power of two. -ENOMEM, -ENOSPC
 // (more than TRACER_MEMORY).
@@ -54,7 +55,11 @@ void tracer_start(struct tracer *tr);
 void tracer_stop(struct tracer *tr);
 // Stops it and gives back what it has. What it holds is let go.
 void tracer_free(struct tracer *tr);
-void tracers_reset(void); // all of them
+void tracers_reset(void); // all of the session that runs
+// What a session's callbacks need, reserved so that they work when there is no memory left. False: there is none now.
+// After tracers_reset by the session it may be given back; any context.
+bool tracers_open(unsigned session);
+void tracers_close(unsigned session);
 
 struct tracer *tracer_find(uint64_t id);   // NULL: there is none
 struct tracer *tracer_at(unsigned i);      // of TRACERS; may be TRACER_FREE
@@ -69,7 +74,7 @@ struct tracer_totals trace_point_totals(const struct trace_point *p); // of all 
 // COUNTS: the table of all harts together, valid until the next call for it.
 const struct agg_table *tracer_merge(struct tracer *tr);
 
-// CALLS: the next event, oldest first. It may be of a tracer that is gone: then it was let go.
+// CALLS: the running session's next event, oldest first. It may be of a tracer that is gone: then it was let go.
 bool tracer_next_call(struct trace_event *e);
 // What an event holds goes on. `pass`: the task is not held at the same point again, once.
 void tracer_let_go(const struct trace_event *e, bool pass);

@@ -32,14 +32,32 @@ enum wire_type {
 
 enum wire_channel {
     WIRE_CONTROL = 0,
-    WIRE_TTY = 1,    // both ways: bytes of the user's terminal
-    WIRE_LOG = 2,    // to host: text of the kernel log
+    WIRE_TTY = 1, // both ways: bytes of the user's terminal
+    WIRE_LOG = 2, // to host: text of the kernel log
+    // These three once for each session of the monitor, one behind the other: so parts of what several say
+    // may stand between each other. Here those of session 0.
     WIRE_RPC = 3,    // both ways: messages of rpc.h
     WIRE_REPL = 4,   // to host: text a script prints, UTF-8
     WIRE_EVENTS = 5, // to host: CBOR items; may be dropped
-    WIRE_FS = 6,     // to kernel: file contents the kernel asked for; reserved, rpc carries them
-    WIRE_CHANNELS = 7,
+    WIRE_CHANNELS = 15,
 };
+enum { WIRE_SESSIONS = 4, WIRE_OF_SESSION = 3 };
+_Static_assert(WIRE_RPC + WIRE_SESSIONS * WIRE_OF_SESSION == WIRE_CHANNELS, "channels of sessions");
+
+// WIRE_RPC, WIRE_REPL or WIRE_EVENTS of a session; and back, of one that is not below WIRE_RPC.
+static inline enum wire_channel wire_channel_of(enum wire_channel which, unsigned session)
+{
+    return (enum wire_channel)(which + WIRE_OF_SESSION * session);
+}
+static inline unsigned wire_session(enum wire_channel chan)
+{
+    return (chan - WIRE_RPC) / WIRE_OF_SESSION;
+}
+static inline enum wire_channel wire_which(enum wire_channel chan)
+{
+    return chan < WIRE_RPC ? chan
+                           : (enum wire_channel)(WIRE_RPC + (chan - WIRE_RPC) % WIRE_OF_SESSION);
+}
 
 struct wire_frame {
     enum wire_type type;
@@ -62,15 +80,23 @@ size_t wire_frame_encode(uint8_t *dst, const struct wire_frame *frame);
 // frame's payload points into it. False when it is no frame.
 bool wire_frame_decode(struct wire_frame *frame, uint8_t *raw, size_t n);
 
-// ---- control messages: NOW frames on WIRE_CONTROL; the first payload byte says which
+// ---- control messages: frames on WIRE_CONTROL, NOW but for SESSIONS; the first payload byte says which
 
 enum wire_control {
-    WIRE_BYE = 2,     // to kernel: back to PLAIN
-    WIRE_INT = 3,     // to kernel: interrupt the script; handled in the RX interrupt
-    WIRE_RESET = 4,   // to kernel: drop messages half received, interrupt, start a fresh session
+    WIRE_BYE = 2, // to kernel: back to PLAIN
+    WIRE_INT =
+        3, // to kernel: session:8 (0 when it is missing): interrupt its script, in the RX interrupt
+    WIRE_RESET = 4,   // to kernel: drop messages half received, interrupt, forget all sessions
     WIRE_WELCOME = 5, // to host: answer to HELLO: nonce[5], session:8, then the info map of rpc.h
     WIRE_DROPPED = 6, // to host: u32le events dropped since HELLO
+    WIRE_WANT = 7,    // to kernel: sessions:8, a bit for each that shall be open
+    WIRE_OPEN = 8,    // to host, LAST: open:8, refused:8; answer to WANT
 };
+
+// Sessions. After HELLO and RESET only session 0 is wanted, and it is always there. The host says WANT again and
+// again until OPEN shows what it wants, or refused, since there is no memory, what is missing: each is what holds
+// now, so nothing is done twice. A session that is no longer wanted is interrupted and forgotten; when its bit is
+// gone from OPEN nothing more comes of it: OPEN stands in the order of what it said. Then the bit may be set anew.
 
 // HELLO, to kernel. Sent again and again it is the keep-alive; one with another nonce starts
 // another session. Its raw bytes contain no zero: `salt` is chosen so that the CRC has none, all

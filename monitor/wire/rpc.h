@@ -9,8 +9,9 @@
 //     [RPC_RETURN,   call, result]       host to kernel
 //
 // id and call are unsigned, args and result are maps with text keys. An id is used once; the host
-// starts at a random one per session. One request runs at a time. What it prints goes to channel
-// repl (plain UTF-8 text); all of it is sent before its reply, in the same order.
+// starts at a random one per session. Each session has channels of its own (wire/frame.h), its own Lua
+// state, and runs one request at a time. What it prints goes to its channel repl (plain UTF-8 text); all
+// of it is sent before its reply, in the same order.
 //
 // Nothing is done twice: a request whose id is the running one is dropped, one whose id was the
 // last answered is answered again from the copy (struct rpc_once below). Another request while one
@@ -38,7 +39,7 @@
 //
 // A failure is {ok = false, error = {kind, message, [traceback], [file], [line]}}. kind:
 //     "lua"  "assert" (a check or an assert of the script: exit code 7)  "syntax"  "interrupted"
-//     "limit" (memory, instructions)  "busy"  "request" (the host's mistake)
+//     "limit" (memory, instructions)  "busy" (also: all sessions are in use)  "request" (the host's mistake)
 //     "lost" (kmon's own: the line was given up while the request ran; done or not is not known)
 // `incomplete = true` beside "syntax": more lines would complete it.
 //
@@ -100,4 +101,4 @@ void rpc_once_forget(struct rpc_once *once);
 //     schema    uint, hash of the class tables: completions may be cached
 //     harts     uint
 //     shared    true: not of the kernel, but of a kmon that shares its line
-enum { RPC_VERSION = 1, RPC_WELCOME = 200 };
+enum { RPC_VERSION = 2, RPC_WELCOME = 200 };

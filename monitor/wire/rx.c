@@ -112,11 +112,15 @@ static void take_control(struct wire_rx *rx, const struct wire_frame *frame)
         leave_mux(rx);
         break;
     case WIRE_INT:
-        rx->sink->interrupt(rx->ctx);
+        rx->sink->interrupt(rx->ctx, frame->len > 1 ? frame->payload[1] : 0);
         break;
     case WIRE_RESET:
         rx->sink->reset(rx->ctx);
         send_ack(rx, false);
+        break;
+    case WIRE_WANT:
+        if (frame->len == 2 && rx->sink->want)
+            rx->sink->want(rx->ctx, frame->payload[1]);
         break;
     default:
         rx->bad_frames++;
@@ -132,7 +136,7 @@ static void take_sequenced(struct wire_rx *rx, const struct wire_frame *frame)
         taken = true;
         if (frame->chan == WIRE_TTY)
             rx->sink->tty(rx->ctx, frame->payload, frame->len);
-        else if (frame->chan == WIRE_RPC || frame->chan == WIRE_FS)
+        else if (wire_which(frame->chan) == WIRE_RPC)
             taken = rx->sink->message(rx->ctx, frame->chan, frame->type == WIRE_LAST,
                                       frame->payload, frame->len);
         if (taken)

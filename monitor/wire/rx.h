@@ -15,7 +15,7 @@
 // Called from within wire_rx_byte and wire_rx_tick; must not call back.
 struct wire_sink {
     void (*tty)(void *ctx, const uint8_t *data, size_t n);
-    // Part of a message for rpc (or fs); false: no room, the host shall send it again.
+    // Part of a message for rpc of some session; false: no room, the host shall send it again.
     bool (*message)(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n);
     size_t (*room)(void *ctx); // for the ACK: payload bytes `message` would take
     void (*ack)(void *ctx, const struct wire_ack *ack); // to be sent soon; a later one replaces it
@@ -23,8 +23,9 @@ struct wire_sink {
     // and what waits to be sent is void.
     void (*hello)(void *ctx, const struct wire_hello *hello, bool fresh);
     void (*plain)(void *ctx); // MUX ended
-    void (*interrupt)(void *ctx);
+    void (*interrupt)(void *ctx, unsigned session);
     void (*reset)(void *ctx);
+    void (*want)(void *ctx, uint8_t sessions); // NULL: there is one only
 };
 
 struct wire_rx {

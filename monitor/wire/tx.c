@@ -62,10 +62,10 @@ bool wire_tx_put(struct wire_tx *tx, enum wire_channel chan, bool last, const vo
     return n <= WIRE_PAYLOAD && wire_ring_put(&tx->messages, tag, data, n);
 }
 
-bool wire_tx_event(struct wire_tx *tx, const void *data, size_t n)
+bool wire_tx_event(struct wire_tx *tx, enum wire_channel chan, const void *data, size_t n)
 {
     bool kept =
-        tx->mux && n <= WIRE_PAYLOAD && wire_ring_put(&tx->events, WIRE_EVENTS | 0x80, data, n);
+        tx->mux && n <= WIRE_PAYLOAD && wire_ring_put(&tx->events, (uint8_t)(chan | 0x80), data, n);
 
     if (!kept)
         tx->dropped_events++;

@@ -2,10 +2,11 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale]
+//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full]
 //
 // stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
 // ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
+// full: it has no memory for a second session.
 // It serves one connection and ends with it.
 #include "fake_line.h"
 
@@ -26,17 +27,22 @@ static const struct wire_sink sink;
 static const struct wire_tx_sources sources;
 static struct wire_rx rx;
 static struct wire_tx tx;
-static uint8_t messages_memory[65536], events_memory[1024], message[RPC_MESSAGE],
-    reply_memory[RPC_MESSAGE];
-static size_t message_n, tty_n, line_n;
+static uint8_t messages_memory[65536], events_memory[1024];
+static size_t tty_n, line_n;
 static char tty_out[1 << 20], line[8192];
 static const char *mode = "";
 static int line_fd, shell_in, shell_out;
-static bool interrupted, waiting, bad_line;
+static bool interrupted, bad_line;
 static uint64_t muted_ms, hellos;
-static uint64_t waiting_id, boot = 1;
-static struct rpc_once once;
-static struct cbor_out reply;
+static uint64_t boot = 1;
+static struct session {
+    uint8_t message[RPC_MESSAGE], reply_memory[RPC_MESSAGE];
+    size_t message_n;
+    bool waiting;
+    uint64_t waiting_id;
+    struct rpc_once once;
+    struct cbor_out reply;
+} sessions[WIRE_SESSIONS], *now = sessions; // now: whose message or INT it is
 
 static uint64_t now_ms(void)
 {
@@ -153,7 +159,7 @@ static void send_all(enum wire_channel chan, const uint8_t *data, size_t n)
 {
     do {
         size_t part = n < WIRE_PAYLOAD ? n : WIRE_PAYLOAD;
-        wire_tx_put(&tx, chan, part == n, data, part);
+        wire_tx_put(&tx, wire_channel_of(chan, (unsigned)(now - sessions)), part == n, data, part);
         data += part;
         n -= part;
     } while (n);
@@ -166,53 +172,53 @@ static void print(const char *s)
 
 static void begin_reply(uint64_t id, unsigned pairs)
 {
-    reply = (struct cbor_out){reply_memory, sizeof reply_memory, 0};
-    rpc_begin(&reply, RPC_REPLY, id, NULL);
-    cbor_map(&reply, pairs + 1);
-    cbor_str(&reply, "ok");
-    cbor_bool(&reply, true);
+    now->reply = (struct cbor_out){now->reply_memory, sizeof now->reply_memory, 0};
+    rpc_begin(&now->reply, RPC_REPLY, id, NULL);
+    cbor_map(&now->reply, pairs + 1);
+    cbor_str(&now->reply, "ok");
+    cbor_bool(&now->reply, true);
 }
 
 static void end_reply(void)
 {
-    rpc_once_end(&once);
-    send_all(WIRE_RPC, reply.buf, reply.len);
+    rpc_once_end(&now->once);
+    send_all(WIRE_RPC, now->reply.buf, now->reply.len);
 }
 
 static void text_reply(uint64_t id, const char *key, const char *text)
 {
     begin_reply(id, text ? 1 : 0);
     if (text) {
-        cbor_str(&reply, key);
-        cbor_str(&reply, text);
+        cbor_str(&now->reply, key);
+        cbor_str(&now->reply, text);
     }
     end_reply();
 }
 
 static void fail(uint64_t id, const char *kind, const char *why, const char *file, unsigned at)
 {
-    reply = (struct cbor_out){reply_memory, sizeof reply_memory, 0};
+    now->reply = (struct cbor_out){now->reply_memory, sizeof now->reply_memory, 0};
     if (!file) {
-        rpc_error(&reply, id, kind, why);
+        rpc_error(&now->reply, id, kind, why);
         end_reply();
         return;
     }
-    rpc_begin(&reply, RPC_REPLY, id, NULL);
-    cbor_map(&reply, 2);
-    cbor_str(&reply, "ok");
-    cbor_bool(&reply, false);
-    cbor_str(&reply, "error");
-    cbor_map(&reply, 5);
-    cbor_str(&reply, "kind");
-    cbor_str(&reply, kind);
-    cbor_str(&reply, "message");
-    cbor_str(&reply, why);
-    cbor_str(&reply, "traceback");
-    cbor_str(&reply, "stack traceback:\n\t[C]: in ?");
-    cbor_str(&reply, "file");
-    cbor_str(&reply, file);
-    cbor_str(&reply, "line");
-    cbor_uint(&reply, at);
+    rpc_begin(&now->reply, RPC_REPLY, id, NULL);
+    cbor_map(&now->reply, 2);
+    cbor_str(&now->reply, "ok");
+    cbor_bool(&now->reply, false);
+    cbor_str(&now->reply, "error");
+    cbor_map(&now->reply, 5);
+    cbor_str(&now->reply, "kind");
+    cbor_str(&now->reply, kind);
+    cbor_str(&now->reply, "message");
+    cbor_str(&now->reply, why);
+    cbor_str(&now->reply, "traceback");
+    cbor_str(&now->reply, "stack traceback:\n\t[C]: in ?");
+    cbor_str(&now->reply, "file");
+    cbor_str(&now->reply, file);
+    cbor_str(&now->reply, "line");
+    cbor_uint(&now->reply, at);
     end_reply();
 }
 
@@ -250,8 +256,7 @@ static void reboot(void)
     if (write(line_fd, text, sizeof text - 1) < 0)
         exit(1);
     boot++;
-    message_n = 0;
-    once = (struct rpc_once){0};
+    memset(sessions, 0, sizeof sessions);
     wire_ring_init(&messages, messages_memory, sizeof messages_memory);
     wire_ring_init(&events, events_memory, sizeof events_memory);
     wire_rx_init(&rx, &sink, NULL);
@@ -262,31 +267,31 @@ static void reboot(void)
 static void json_reply(uint64_t id)
 {
     begin_reply(id, 1);
-    cbor_str(&reply, "value");
-    cbor_map(&reply, 4);
-    cbor_str(&reply, "va");
-    cbor_tag(&reply, CBOR_TAG_ADDRESS);
-    cbor_uint(&reply, 0xffffffc080200000);
-    cbor_str(&reply, "list");
-    cbor_array(&reply, 3);
-    cbor_int(&reply, -5);
-    cbor_bool(&reply, true);
-    cbor_null(&reply);
-    cbor_str(&reply, "task");
-    cbor_tag(&reply, CBOR_TAG_HANDLE);
-    cbor_array(&reply, 3);
-    cbor_str(&reply, "Task");
-    cbor_uint(&reply, 12);
-    cbor_str(&reply, "Task#12 sh");
-    cbor_str(&reply, "bytes");
-    cbor_text(&reply, "\xff\x80", 2);
+    cbor_str(&now->reply, "value");
+    cbor_map(&now->reply, 4);
+    cbor_str(&now->reply, "va");
+    cbor_tag(&now->reply, CBOR_TAG_ADDRESS);
+    cbor_uint(&now->reply, 0xffffffc080200000);
+    cbor_str(&now->reply, "list");
+    cbor_array(&now->reply, 3);
+    cbor_int(&now->reply, -5);
+    cbor_bool(&now->reply, true);
+    cbor_null(&now->reply);
+    cbor_str(&now->reply, "task");
+    cbor_tag(&now->reply, CBOR_TAG_HANDLE);
+    cbor_array(&now->reply, 3);
+    cbor_str(&now->reply, "Task");
+    cbor_uint(&now->reply, 12);
+    cbor_str(&now->reply, "Task#12 sh");
+    cbor_str(&now->reply, "bytes");
+    cbor_text(&now->reply, "\xff\x80", 2);
     end_reply();
 }
 
 static void wait_for(uint64_t id)
 {
-    waiting = true;
-    waiting_id = id;
+    now->waiting = true;
+    now->waiting_id = id;
 }
 
 // "OP KEY TEXT": a call with one argument.
@@ -302,10 +307,10 @@ static void evaluate_tap(uint64_t id)
 {
     print("1..2\nok 1 - a\nnot ok 2 - b\n");
     begin_reply(id, 2);
-    cbor_str(&reply, "tests");
-    cbor_uint(&reply, 2);
-    cbor_str(&reply, "failed");
-    cbor_uint(&reply, 1);
+    cbor_str(&now->reply, "tests");
+    cbor_uint(&now->reply, 2);
+    cbor_str(&now->reply, "failed");
+    cbor_uint(&now->reply, 1);
     end_reply();
 }
 
@@ -319,8 +324,8 @@ static void evaluate_condition(uint64_t id, const char *condition)
         return;
     }
     begin_reply(id, 1);
-    cbor_str(&reply, "value");
-    cbor_bool(&reply, ++times >= (unsigned)strtoul(condition + 5, NULL, 10));
+    cbor_str(&now->reply, "value");
+    cbor_bool(&now->reply, ++times >= (unsigned)strtoul(condition + 5, NULL, 10));
     end_reply();
 }
 
@@ -380,14 +385,14 @@ static void evaluate(uint64_t id, struct cbor_in body)
 static void status(uint64_t id)
 {
     begin_reply(id, 4);
-    cbor_str(&reply, "ns");
-    cbor_uint(&reply, 12000000345);
-    cbor_str(&reply, "mode");
-    cbor_str(&reply, "ro");
-    cbor_str(&reply, "harts");
-    cbor_uint(&reply, 4);
-    cbor_str(&reply, "tasks");
-    cbor_uint(&reply, 12);
+    cbor_str(&now->reply, "ns");
+    cbor_uint(&now->reply, 12000000345);
+    cbor_str(&now->reply, "mode");
+    cbor_str(&now->reply, "ro");
+    cbor_str(&now->reply, "harts");
+    cbor_uint(&now->reply, 4);
+    cbor_str(&now->reply, "tasks");
+    cbor_uint(&now->reply, 12);
     end_reply();
 }
 
@@ -397,16 +402,16 @@ static void complete(uint64_t id, struct cbor_in body)
     size_t n;
 
     if (cbor_find_text(body, "line", &typed, &n) && n == 4 && memcmp(typed, "slow", 4) == 0) {
-        rpc_once_end(&once); // never answered
+        rpc_once_end(&now->once); // never answered
         return;
     }
 
     begin_reply(id, 2);
-    cbor_str(&reply, "start");
-    cbor_uint(&reply, 0);
-    cbor_str(&reply, "words");
-    cbor_array(&reply, 1);
-    cbor_str(&reply, "1+1");
+    cbor_str(&now->reply, "start");
+    cbor_uint(&now->reply, 0);
+    cbor_str(&now->reply, "words");
+    cbor_array(&now->reply, 1);
+    cbor_str(&now->reply, "1+1");
     end_reply();
 }
 
@@ -417,9 +422,9 @@ static void take_return(const struct rpc_head *head)
     size_t n = 0, why_n = 0;
     char line_[4096];
 
-    if (!waiting)
+    if (!now->waiting)
         return;
-    waiting = false;
+    now->waiting = false;
     if (!cbor_find_text(head->body, "output", &text, &n) &&
         !cbor_find_text(head->body, "text", &text, &n))
         cbor_find_text(head->body, "data", &text, &n);
@@ -428,22 +433,22 @@ static void take_return(const struct rpc_head *head)
         snprintf(line_, sizeof line_, "failed: %.*s", (int)why_n, why);
     else
         snprintf(line_, sizeof line_, "status %u <%.*s>", (unsigned)status, (int)n, text);
-    text_reply(waiting_id, "text", line_);
+    text_reply(now->waiting_id, "text", line_);
 }
 
 static void take_message(void)
 {
     struct rpc_head head;
 
-    if (!rpc_parse(&head, message, message_n))
+    if (!rpc_parse(&head, now->message, now->message_n))
         exit(9);
     if (head.kind == RPC_RETURN) {
         take_return(&head);
         return;
     }
-    switch (rpc_once_begin(&once, head.id)) {
+    switch (rpc_once_begin(&now->once, head.id)) {
     case RPC_AGAIN:
-        send_all(WIRE_RPC, reply.buf, reply.len);
+        send_all(WIRE_RPC, now->reply.buf, now->reply.len);
         return;
     case RPC_NEW:
         break;
@@ -470,16 +475,16 @@ static void take_message(void)
 static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n)
 {
     (void)ctx;
-    (void)chan;
-    if (message_n + n > sizeof message)
+    now = &sessions[wire_session(chan)];
+    if (now->message_n + n > sizeof now->message)
         exit(9);
-    memcpy(message + message_n, data, n);
-    message_n += n;
+    memcpy(now->message + now->message_n, data, n);
+    now->message_n += n;
     if (strcmp(mode, "mute") == 0 && !muted_ms)
         muted_ms = now_ms();
     if (last) {
         take_message();
-        message_n = 0;
+        now->message_n = 0;
     }
     return true;
 }
@@ -523,18 +528,36 @@ static void on_plain(void *ctx)
     wire_tx_end(&tx);
 }
 
-static void on_interrupt(void *ctx)
+static void on_interrupt(void *ctx, unsigned session)
 {
     (void)ctx;
-    if (waiting && strcmp(mode, "stubborn") == 0)
-        json_reply(waiting_id);
-    else if (waiting)
-        fail(waiting_id, "interrupted", "interrupted", NULL, 0);
-    waiting = false;
+    now = &sessions[session % WIRE_SESSIONS];
+    if (now->waiting && strcmp(mode, "stubborn") == 0)
+        json_reply(now->waiting_id);
+    else if (now->waiting)
+        fail(now->waiting_id, "interrupted", "interrupted", NULL, 0);
+    now->waiting = false;
 }
 
-static const struct wire_sink sink = {on_tty,   on_message, on_room,      on_ack,
-                                      on_hello, on_plain,   on_interrupt, on_interrupt};
+static void on_reset(void *ctx)
+{
+    on_interrupt(ctx, 0);
+}
+
+static void on_want(void *ctx, uint8_t wanted)
+{
+    uint8_t may = strcmp(mode, "full") == 0 ? 1 : 0xff;
+    uint8_t answer[] = {WIRE_OPEN, wanted & may, wanted & (uint8_t)~may};
+
+    (void)ctx;
+    for (unsigned i = 0; i < WIRE_SESSIONS; i++)
+        if (!(wanted >> i & 1))
+            memset(&sessions[i], 0, sizeof sessions[i]);
+    wire_tx_put(&tx, WIRE_CONTROL, true, answer, sizeof answer);
+}
+
+static const struct wire_sink sink = {on_tty,   on_message,   on_room,  on_ack, on_hello,
+                                      on_plain, on_interrupt, on_reset, on_want};
 static const struct wire_tx_sources sources = {pull_tty, pull_nothing};
 
 // A kernel that is plain again would take a frame for keys.

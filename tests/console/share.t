@@ -71,19 +71,27 @@ is((stat $shared)[2] & 0777, 0600, 'the socket is for its owner only');
 # INT: to whom it belongs
 my $hangs = start('eval hang', '-a');
 pause(0.3);
+client('eval "for i = 1, 3 do end"', 0, "hello from a script\n", 'another is answered meanwhile');
+is(text_of('out-a'), '', 'what it prints goes to nobody else');
+my @hang = map { start('eval hang', "-h$_") } 1 .. 3;
+pause(1);
 my $waits = start('eval 1+1', '-b');
-my $other = start('eval "for i = 1, 3 do end"', '-c');
-pause(0.3);
-is(text_of('out-b'), '', 'a request waits for the one that runs');
+my $patient = start('eval 1+1', '-c');
+pause(1);
+is(text_of('out-b'), '', 'without a session that is free, a request waits a moment');
 kill 'INT', $waits;
 ends($waits, 130, '^C at the one that waits ends that one');
 is(text_of('err-b'), "interrupted\n", 'which says so');
-is(waitpid($hangs, POSIX::WNOHANG()), 0, 'not the one that runs');
-kill 'INT', $hangs;
-ends($hangs, 130, '^C at the one that runs ends it');
-ends($other, 0, 'and the next one runs');
-is(text_of('out-c'), "hello from a script\n", 'what it prints goes to it');
-is(text_of('out-a'), '', 'and to nobody else');
+is(waitpid($hangs, POSIX::WNOHANG()), 0, 'not one that runs');
+ends($patient, 6, 'who gets no session');
+my ($named) = text_of('err-c') =~ /\Aall sessions of the monitor are in use: end one of kmon ([\d ]+)\n\z/;
+is(join(' ', sort split ' ', $named // ''), join(' ', sort $hangs, @hang), 'is told what to do') or diag text_of('err-c');
+kill 'INT', $hang[1];
+ends($hang[1], 130, '^C at one that runs ends it');
+client('eval 1+1', 0, "2\n", 'and there is a session for the next one');
+is(waitpid($_, POSIX::WNOHANG()), 0, 'the others run on') for $hangs, $hang[0], $hang[2];
+kill 'INT', $hangs, $hang[0], $hang[2];
+ends($_, 130, 'to their own ^C') for $hangs, $hang[0], $hang[2];
 
 # a client that dies
 $hangs = start('eval hang', '-a');
@@ -159,6 +167,21 @@ pause(0.01) until -S $shared;
 client('eval 1+1', 0, "2\n", '--share beside a verb');
 ends($own, 7, 'whose status is the status');
 ok(!-e $shared, 'and whose end is the end');
+
+# no memory for a second session
+push @fakes, start_fake('full');
+$serving = start("connect unix:$socket serve", '-serve');
+pause(0.01) until -S $shared;
+my $first = start('eval hang', '-a');
+pause(0.3);
+is(client('eval 1+1', 6, '', 'a client for whose session there is no memory'),
+    "the kernel has no memory for another session of the monitor: end a program\n", 'is told so');
+is(waitpid($first, POSIX::WNOHANG()), 0, 'and harms nobody');
+kill 'KILL', $first;
+waitpid $first, 0;
+client('eval 1+1', 0, "2\n", 'the next one gets the session that became free');
+kill 'INT', $serving;
+ends($serving, 130, 'the one that shares is ended');
 
 # what was left behind, what is in the way
 {

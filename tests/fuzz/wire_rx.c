@@ -66,8 +66,20 @@ static void nothing(void *ctx)
     (void)ctx;
 }
 
-static const struct wire_sink sink = {on_tty,   on_message, on_room, on_ack,
-                                      on_hello, on_plain,   nothing, nothing};
+static void on_interrupt(void *ctx, unsigned session)
+{
+    (void)ctx;
+    (void)session;
+}
+
+static void on_want(void *ctx, uint8_t sessions)
+{
+    (void)ctx;
+    (void)sessions;
+}
+
+static const struct wire_sink sink = {on_tty,   on_message,   on_room, on_ack, on_hello,
+                                      on_plain, on_interrupt, nothing, on_want};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

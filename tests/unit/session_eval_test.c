@@ -51,6 +51,11 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_end(ap);
 }
 
+unsigned session_number(void)
+{
+    return 0;
+}
+
 static uint64_t now = 1000000;
 
 uint64_t clock_monotonic_ns(void)
@@ -254,7 +259,7 @@ static int set_up(void **state)
     memset(&limits, 0, sizeof limits);
     for (unsigned i = 0; i < THINGS; i++)
         things[i] = (struct thing){false, i};
-    monitor_mode = MODE_RO;
+    monitor_mode_set("ro");
     *printed = 0;
     limits_enter(&limits, &here - 256 * 1024);
     assert_int_equal(limits_open(&limits, heap, HEAP), 0);

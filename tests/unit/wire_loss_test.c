@@ -72,8 +72,13 @@ static void k_nothing(void *ctx)
 {
     (void)ctx;
 }
-static const struct wire_sink sink = {k_tty,   k_message, k_room,    k_ack,
-                                      k_hello, k_nothing, k_nothing, k_nothing};
+static void k_interrupt(void *ctx, unsigned session)
+{
+    (void)ctx;
+    (void)session;
+}
+static const struct wire_sink sink = {k_tty,     k_message,   k_room,    k_ack, k_hello,
+                                      k_nothing, k_interrupt, k_nothing, NULL};
 
 static size_t k_tty_out(void *ctx, uint8_t *buf, size_t max)
 {
@@ -335,7 +340,7 @@ static void script_and_program_share_the_line(void **state)
     while (wire_tx_put(&tx, WIRE_REPL, true, text, sizeof text))
         ;
     for (int i = 0; i < 5000; i++)
-        wire_tx_event(&tx, "\1", 1);
+        wire_tx_event(&tx, WIRE_EVENTS, "\1", 1);
     assert_true(tx.dropped_events > 0);
     to_host(0, 4000);
     assert_true(repl_n > 1500);

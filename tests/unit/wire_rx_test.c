@@ -17,7 +17,9 @@ static struct {
     size_t tty_n;
     uint8_t message[4096];
     size_t message_n, room;
-    unsigned lasts, hellos, fresh, plains, interrupts, resets, acks;
+    unsigned lasts, hellos, fresh, plains, interrupts, resets, acks, session;
+    uint8_t want;
+    enum wire_channel chan;
     struct wire_ack ack;
 } seen;
 static struct wire_rx rx;
@@ -31,7 +33,7 @@ static void on_tty(void *ctx, const uint8_t *data, size_t n)
 static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n)
 {
     (void)ctx;
-    (void)chan;
+    seen.chan = chan;
     if (n > seen.room)
         return false;
     memcpy(seen.message + seen.message_n, data, n);
@@ -63,18 +65,24 @@ static void on_plain(void *ctx)
     (void)ctx;
     seen.plains++;
 }
-static void on_interrupt(void *ctx)
+static void on_interrupt(void *ctx, unsigned session)
 {
     (void)ctx;
     seen.interrupts++;
+    seen.session = session;
+}
+static void on_want(void *ctx, uint8_t sessions)
+{
+    (void)ctx;
+    seen.want = sessions;
 }
 static void on_reset(void *ctx)
 {
     (void)ctx;
     seen.resets++;
 }
-static const struct wire_sink sink = {on_tty,   on_message, on_room,      on_ack,
-                                      on_hello, on_plain,   on_interrupt, on_reset};
+static const struct wire_sink sink = {on_tty,   on_message,   on_room,  on_ack, on_hello,
+                                      on_plain, on_interrupt, on_reset, on_want};
 
 static int fresh_start(void **state)
 {
@@ -255,6 +263,21 @@ static void messages_wait_for_room(void **state)
     assert_int_equal(seen.lasts, 1);
 }
 
+static void each_session_has_its_channels(void **state)
+{
+    (void)state;
+    say_hello(1, 0);
+    seen.room = 100;
+    for (unsigned s = 0; s < WIRE_SESSIONS; s++) {
+        enum wire_channel chan = wire_channel_of(WIRE_RPC, s);
+        send(WIRE_LAST, chan, (uint8_t)s, "x", 1);
+        assert_true(seen.chan == chan && wire_session(chan) == s && wire_which(chan) == WIRE_RPC);
+        assert_int_equal(wire_session(wire_channel_of(WIRE_EVENTS, s)), s);
+    }
+    send(WIRE_LAST, wire_channel_of(WIRE_REPL, 1), WIRE_SESSIONS, "x", 1); // no messages, but taken
+    assert_true(seen.message_n == WIRE_SESSIONS && seen.ack.next == WIRE_SESSIONS + 1);
+}
+
 static void damage_is_reported_and_followed_by_resync(void **state)
 {
     uint8_t buf[WIRE_FRAME * 2];
@@ -279,12 +302,18 @@ static void control_messages(void **state)
     (void)state;
     say_hello(1, 0);
     send(WIRE_NOW, WIRE_CONTROL, 0, "\3", 1);
-    assert_int_equal(seen.interrupts, 1);
+    assert_true(seen.interrupts == 1 && seen.session == 0);
+    send(WIRE_NOW, WIRE_CONTROL, 0, "\3\2", 2);
+    assert_true(seen.interrupts == 2 && seen.session == 2);
+    send(WIRE_NOW, WIRE_CONTROL, 0, "\7\5", 2);
+    assert_int_equal(seen.want, 5);
     send(WIRE_NOW, WIRE_CONTROL, 0, "\4", 1);
     assert_int_equal(seen.resets, 1);
     send(WIRE_NOW, WIRE_CONTROL, 0, "\x33", 1);
     send(WIRE_NOW, WIRE_CONTROL, 0, "", 0);
     assert_int_equal(rx.bad_frames, 2);
+    send(WIRE_NOW, WIRE_CONTROL, 0, "\7", 1); // of no session
+    assert_int_equal(seen.want, 5);
     send(WIRE_NOW, WIRE_CONTROL, 0, "\2", 1);
     assert_int_equal(seen.plains, 1);
     feed("ls\r", 3, 0);
@@ -356,6 +385,7 @@ int main(void)
         T(random_typing_passes),
         T(frames_are_taken_in_order_only),
         T(messages_wait_for_room),
+        T(each_session_has_its_channels),
         T(damage_is_reported_and_followed_by_resync),
         T(control_messages),
         T(keep_alive_ends_mux),

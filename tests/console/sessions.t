@@ -111,6 +111,15 @@ sub nobody_waits {
     stop('ended', $sleeps, $freezes);
 }
 
+# A rule's harts and what a session is pinned to may be the same: taking the rule away moves no session.
+sub rules {
+    client('eval "k.mode = [[rw]] k.policy = {{task = k.task([[sh]]), harts = 1}}"', 0, '', 'a rule for a hart');
+    my @pids = map { begin($SLEEP, "-later$_") } 1 .. 2;
+    client('eval "k.mode = [[rw]] k.policy = {} return #k.policy"', 0, "0\n", 'is taken away when sessions have begun since');
+    client('eval 1+1', 0, "2\n", 'which go on');
+    stop('and end', @pids);
+}
+
 sub five {
     my @pids = map { begin($_ % 2 ? $SLEEP : $LOOP, "-four$_") } 1 .. 4;
     my $since = time;
@@ -153,6 +162,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     is((run_line('--timeout 60 eval "#k.harts"'))[1], "$harts\n", "$harts harts");
     own_state();
     nobody_waits();
+    rules();
     five();
     death();
     kill 'INT', $serving;

@@ -120,6 +120,13 @@ sub rules {
     stop('and end', @pids);
 }
 
+# A job that sleeps holds a command up, but takes it from nobody.
+sub job_sleeps {
+    write_file("$dir/entered", "k> k.every(0.001, function() k.sleep(200) end) > 0\ntrue\n" . "k> 1+1\n2\n" x 5
+               . "k> (host.sh('exit 3'))\n3\nk> k.stop()\nk> 1+1\n2\n");
+    client("transcript $dir/entered", 0, qr/^ok 9 /m, 'commands beside a job that sleeps');
+}
+
 sub five {
     my @pids = map { begin($_ % 2 ? $SLEEP : $LOOP, "-four$_") } 1 .. 4;
     my $since = time;
@@ -163,6 +170,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     own_state();
     nobody_waits();
     rules();
+    job_sleeps();
     five();
     death();
     kill 'INT', $serving;

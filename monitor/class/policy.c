@@ -71,12 +71,12 @@ struct born {
     struct moved task[32];
 };
 
-// Who was born under the rules has inherited what they say.
+// Who was born under the rules has inherited what they say; but a session is pinned, whatever they say.
 static bool note_born(struct task *t, void *arg)
 {
     struct born *b = arg;
     uint64_t harts = load_relaxed(&t->affinity);
-    for (unsigned i = 0; i < moves; i++)
+    for (unsigned i = 0; i < moves && !session_is_task(t); i++)
         if (moved[i].harts == harts) {
             b->task[b->n++] = (struct moved){t->id, harts, moved[i].was};
             break;

@@ -23,6 +23,27 @@ static void refuse_busy(uint64_t id)
     session_send(buf, o.len);
 }
 
+// Beside the one that runs. Its own once more: the host missed something, perhaps what it is being asked.
+static void take_other_request(struct session *s, uint64_t id)
+{
+    if (rpc_once_begin(&s->once, id) == RPC_BUSY)
+        refuse_busy(id);
+    else if (s->calling)
+        session_send(s->memory->outgoing, s->outgoing_len);
+}
+
+// No request runs: a callback between two does. When it is done the session takes what came meanwhile.
+static void keep_request(struct session *s, uint64_t id, const uint8_t *data, size_t n)
+{
+    struct rpc_head kept;
+    if (!s->kept_len) {
+        memcpy(s->memory->request, data, n);
+        s->kept_len = n;
+    } else if (rpc_parse(&kept, s->memory->request, s->kept_len) && kept.id != id) {
+        refuse_busy(id);
+    }
+}
+
 // Waits for a message while a script runs. > 0: a RETURN, in *head. Otherwise a negative errno.
 static long next_return(struct rpc_head *head, uint32_t ms)
 {
@@ -42,17 +63,10 @@ static long next_return(struct rpc_head *head, uint32_t ms)
             return n;
         if (head->kind != RPC_REQUEST)
             continue;
-        switch (rpc_once_begin(&s->once, head->id)) {
-        case RPC_BUSY:
-            refuse_busy(head->id);
-            break;
-        case RPC_DROP: // the host missed something: perhaps what it is being asked
-            if (s->calling)
-                session_send(s->memory->outgoing, s->outgoing_len);
-            break;
-        default:
-            break;
-        }
+        if (s->once.running)
+            take_other_request(s, head->id);
+        else
+            keep_request(s, head->id, data, (size_t)n);
     }
 }
 

@@ -72,10 +72,10 @@ static void do_request(struct session *s, const struct rpc_head *head)
     s->reply_len = request_run(&s->limits, head, s->memory->reply, RPC_MESSAGE);
 }
 
-static void take_request(struct session *s, const uint8_t *data, size_t n)
+// The message in memory->request.
+static void take_request(struct session *s, size_t n)
 {
     struct rpc_head head;
-    memcpy(s->memory->request, data, n); // the link's buffer is used by the next message
     if (!rpc_parse(&head, s->memory->request, n) || head.kind != RPC_REQUEST)
         return;
     switch (rpc_once_begin(&s->once, head.id)) {
@@ -97,6 +97,7 @@ static void take_request(struct session *s, const uint8_t *data, size_t n)
 static void forget(struct session *s)
 {
     s->lost = false;
+    s->kept_len = 0;
     rpc_once_forget(&s->once);
     link_interrupt_clear(&s->box);
     journal_forget_session();
@@ -144,13 +145,21 @@ static void session(struct fiber *f)
             if (s->number == 0 && link_connected())
                 session_fresh();
         }
+        if (s->kept_len) {
+            size_t kept = s->kept_len;
+            s->kept_len = 0;
+            take_request(s, kept);
+            continue;
+        }
         long n = fiber_await(f, link_recv, &s->box, &data, callbacks_ms());
         if (n == -ECONNRESET)
             s->lost = true;
         else if (n == -EINTR)
             link_interrupt_clear(&s->box);
-        else if (n > 0)
-            take_request(s, data, (size_t)n);
+        else if (n > 0) {
+            memcpy(s->memory->request, data, (size_t)n); // data is the next message's then
+            take_request(s, (size_t)n);
+        }
         if (s->ready && !s->lost && callbacks_ms())
             eval_events(&s->limits, callbacks_run);
     }

@@ -35,6 +35,7 @@ struct session {
     struct session_memory *memory;
     void *heap;
     size_t reply_len, outgoing_len;
+    size_t kept_len; // 0, or of the request that waits for a callback to end, in memory->request
     struct rpc_once once;
     uint64_t next_call;
     bool calling;     // a script waits for the host's answer

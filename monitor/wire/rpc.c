@@ -82,5 +82,5 @@ void rpc_once_end(struct rpc_once *once)
 
 void rpc_once_forget(struct rpc_once *once)
 {
-    once->answered = false;
+    *once = (struct rpc_once){0};
 }

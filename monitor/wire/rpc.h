@@ -90,7 +90,7 @@ enum rpc_verdict {
 // RPC_NEW makes it the running one.
 enum rpc_verdict rpc_once_begin(struct rpc_once *once, uint64_t id);
 void rpc_once_end(struct rpc_once *once);
-// The host said HELLO with another nonce: ids start over. The running request goes on.
+// The host said HELLO with another nonce: ids start over. What ran was given up.
 void rpc_once_forget(struct rpc_once *once);
 
 // ---- what WELCOME says of the kernel: one CBOR map, at most 200 bytes

@@ -112,6 +112,22 @@ sub nobody_waits {
     stop('ended', $sleeps, $freezes);
 }
 
+# A rule's harts and what a session is pinned to may be the same: taking the rule away moves no session.
+sub rules {
+    client('eval "k.mode = [[rw]] k.policy = {{task = k.task([[sh]]), harts = 1}}"', 0, '', 'a rule for a hart');
+    my @pids = map { begin($SLEEP, "-later$_") } 1 .. 2;
+    client('eval "k.mode = [[rw]] k.policy = {} return #k.policy"', 0, "0\n", 'is taken away when sessions have begun since');
+    client('eval 1+1', 0, "2\n", 'which go on');
+    stop('and end', @pids);
+}
+
+# A job that sleeps holds a command up, but takes it from nobody.
+sub job_sleeps {
+    write_file("$dir/entered", "k> k.every(0.001, function() k.sleep(200) end) > 0\ntrue\n" . "k> 1+1\n2\n" x 5
+               . "k> (host.sh('exit 3'))\n3\nk> k.stop()\nk> 1+1\n2\n");
+    client("transcript $dir/entered", 0, qr/^ok 9 /m, 'commands beside a job that sleeps');
+}
+
 sub five {
     my @pids = map { begin($_ % 2 ? $SLEEP : $LOOP, "-four$_") } 1 .. 4;
     my $since = time;
@@ -154,6 +170,8 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     is((run_line('--timeout 60 eval "#k.harts"'))[1], "$harts\n", "$harts harts");
     own_state();
     nobody_waits();
+    rules();
+    job_sleeps();
     five();
     death();
     kill 'INT', $serving;

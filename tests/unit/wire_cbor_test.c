@@ -211,6 +211,8 @@ static void a_request_runs_once(void **state)
     rpc_once_end(&once);
     rpc_once_forget(&once);
     assert_int_equal(rpc_once_begin(&once, 6), RPC_NEW);
+    rpc_once_forget(&once);
+    assert_int_equal(rpc_once_begin(&once, 7), RPC_NEW);
 }
 
 int main(void)

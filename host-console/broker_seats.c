@@ -69,9 +69,13 @@ static void answer_waiting(struct attached *a, const char *kind, const char *why
 {
     struct rpc_head head;
 
-    for (size_t n; (n = first(&a->requests)) != 0; drop_first(&a->requests))
-        if (rpc_parse(&head, a->requests.data + sizeof(uint32_t), n))
+    // The answer may be too much for one that reads nothing: then all of it is gone.
+    for (size_t n; a->fd >= 0 && (n = first(&a->requests)) != 0;) {
+        bool whole = rpc_parse(&head, a->requests.data + sizeof(uint32_t), n);
+        drop_first(&a->requests);
+        if (whole)
             attached_error(a, head.id, kind, why);
+    }
     a->waits_ms = 0;
 }
 
@@ -92,9 +96,8 @@ void seat_leave(struct attached *a)
 
 void seat_interrupt(struct attached *a, enum wire_control how)
 {
-    struct seat *s = seat_of(a);
-
     answer_waiting(a, "interrupted", "interrupted");
+    struct seat *s = seat_of(a);
     if (s && s->busy && how == WIRE_INT)
         console_tell(a->broker->c, WIRE_INT, (uint8_t)a->seat);
     if (how != WIRE_RESET)

@@ -217,7 +217,8 @@ static long add_validate(struct change *c)
 {
     long r = validate(c, true);
     if (r == 0 && !is_own()) {
-        snprintf(c->why, sizeof c->why, "its function is in session %u, which alone can add it", owner);
+        snprintf(c->why, sizeof c->why, "its function is in session %u, which alone can add it",
+                 owner + 1);
         return -EINVAL;
     }
     return r;
@@ -315,7 +316,8 @@ static void claim(lua_State *L)
     if (is_own())
         return;
     if (load_relaxed(&newborn_wait))
-        luaL_error(L, "session %d has constructors in the list: take them out first (x:remove())", (int)owner);
+        luaL_error(L, "session %d has constructors in the list: take them out first (x:remove())",
+                   (int)owner + 1);
     forget_all();
     owner = session_number();
 }
@@ -348,7 +350,7 @@ void constructor_run(lua_State *L, uint64_t id, uint64_t task)
 {
     luaL_checkstack(L, 8, "constructors");
     if (!is_own())
-        luaL_error(L, "its function is in session %d", (int)owner);
+        luaL_error(L, "its function is in session %d", (int)owner + 1);
     push_functions(L);
     lua_rawgeti(L, -1, (lua_Integer)id);
     lua_remove(L, -2);

@@ -2,6 +2,7 @@
 -- What a look into a large system costs: the first page of 10,000 tasks, a loop over them, a completion among them. Under -icount a nanosecond
 -- is an instruction of some hart.
 -- kmon: --icount --timeout 250
+-- build: usual
 local TASKS, PAGE, COMPLETION, LOOP = 10000, 12000000, 20000000, 40000000
 
 -- They are waited for by what they say: virtual time runs ahead whenever the host is waited for.

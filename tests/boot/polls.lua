@@ -3,6 +3,7 @@
 -- on. Under -icount a nanosecond is an instruction.
 -- harts: 1
 -- kmon: --icount
+-- build: usual
 local LONGEST = 200000
 local calls = {"unmap", "exit", "exec", "fork", "move", "protect", "discard", "flags", "shrink", "mincore"}
 local shapes = {"sparse", "wide", "huge", "dense", "big", "many"}

@@ -3,6 +3,7 @@
 -- it was before the first. Under -icount a nanosecond is an instruction.
 -- harts: 1
 -- kmon: --icount --initrd build/tests.cpio
+-- build: usual
 local traced = require "lib.traced"
 local all = k.points():map(function(p) return p.name end):list()
 

@@ -29,8 +29,8 @@ static uint16_t rows, cols;
 static struct spinlock tx_lock = SPINLOCK_INIT("link tx");
 static struct wire_tx tx;
 
-// writable: the sessions clear it, look, and wait in one poll each on one hart, so none takes it from another.
-static struct event writable, clock_moved;
+// writable: each session clears its own, looks, and waits. Of one that all share the first to run would take the others' wake.
+static struct event writable[WIRE_SESSIONS], clock_moved;
 static uint32_t connected;
 
 static uint8_t outbox_memory[TX_RING], event_memory[EVENT_RING];
@@ -38,6 +38,12 @@ static uint8_t outbox_memory[TX_RING], event_memory[EVENT_RING];
 static uint64_t now_ms(void)
 {
     return clock_monotonic_ns() / 1000000;
+}
+
+void link_wake_senders(void)
+{
+    for (int i = 0; i < WIRE_SESSIONS; i++)
+        event_set(&writable[i]);
 }
 
 // ---- from the wire; rx_lock held
@@ -81,7 +87,7 @@ static void connection_changed(bool had_host)
         if (boxes[i])
             link_box_forget(boxes[i], had_host);
     store_relaxed(&wanted, 1);
-    event_set(&writable);
+    link_wake_senders();
     event_set(&clock_moved);
 }
 
@@ -171,7 +177,7 @@ static size_t link_tx_pull(uint8_t *buf, size_t max)
         tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 4;
     spin_unlock(&tx_lock);
     if (room)
-        event_set(&writable);
+        link_wake_senders();
     return n;
 }
 
@@ -197,11 +203,6 @@ void link_connect(unsigned session, struct link_box *b)
     spin_lock(&rx_lock);
     boxes[session] = b;
     spin_unlock(&rx_lock);
-}
-
-void link_wake_senders(void)
-{
-    event_set(&writable);
 }
 
 bool link_connected(void)
@@ -245,13 +246,13 @@ ASYNC(link_send, size_t done; uint32_t change; long r;)
     f->change = load_relaxed(&f->box->changes);
     f->chan = wire_channel_of(f->chan, f->box->session);
     while (f->done < f->len) {
-        event_clear(&writable);
+        event_clear(&writable[f->box->session]);
         if (!link_connected() || load_relaxed(&f->box->changes) != f->change)
             ASYNC_RETURN(-ENOTCONN);
         f->done += put_parts(f->chan, (const uint8_t *)f->data + f->done, f->len - f->done);
         if (f->done == f->len)
             break;
-        AWAIT(f->r, event_wait, &writable, false);
+        AWAIT(f->r, event_wait, &writable[f->box->session], false);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
@@ -343,7 +344,8 @@ static void link_init(void)
     struct wire_ring messages, events;
 
     welcome_init();
-    event_init(&writable);
+    for (int i = 0; i < WIRE_SESSIONS; i++)
+        event_init(&writable[i]);
     event_init(&clock_moved);
     wire_ring_init(&messages, outbox_memory, TX_RING);
     wire_ring_init(&events, event_memory, EVENT_RING);

@@ -15,6 +15,9 @@
 
 enum { CALLBACK_MS = 1000 }; // the longest k.sleep of a callback inside a call
 
+static uint64_t
+    calls; // of all sessions: the host takes a call with the number of its last one for a repetition
+
 static void refuse_busy(uint64_t id)
 {
     uint8_t buf[128]; // on the fiber's stack, as long as it is sent
@@ -154,7 +157,7 @@ static int on_call(lua_State *L, const char *op)
             "waited for",
             op);
     struct cbor_out o = {s->memory->outgoing, RPC_MESSAGE, 0};
-    uint64_t call = ++s->next_call;
+    uint64_t call = ++calls;
     rpc_begin(&o, RPC_CALL, call, op);
     size_t at = cbor_open_map(&o);
     unsigned n = 0;

@@ -168,8 +168,9 @@ bool sessions_tend(uint8_t wanted, uint8_t *open_now, uint8_t *refused)
             close(s);
         if (load_acquire(&s->state) == SESSION_CLOSED && (wanted & bit) && !open(s))
             *refused |= bit;
-        if (load_acquire(&s->state) != SESSION_CLOSED)
-            told |= bit;
+        uint32_t state = load_acquire(&s->state);
+        if (state == SESSION_OPEN || (state != SESSION_CLOSED && !(wanted & bit)))
+            told |= bit; // not one that ends and is wanted again: what is sent to it would be lost
     }
     *open_now = told;
     return told != was;

@@ -37,7 +37,6 @@ struct session {
     size_t reply_len, outgoing_len;
     size_t kept_len; // 0, or of the request that waits for a callback to end, in memory->request
     struct rpc_once once;
-    uint64_t next_call;
     bool calling;     // a script waits for the host's answer
     bool lost;        // the host went away or asked for a reset while a script ran
     bool ready;       // there is a Lua state

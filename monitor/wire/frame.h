@@ -96,7 +96,8 @@ enum wire_control {
 // Sessions. After HELLO and RESET only session 0 is wanted, and it is always there. The host says WANT again and
 // again until OPEN shows what it wants, or refused, since there is no memory, what is missing: each is what holds
 // now, so nothing is done twice. A session that is no longer wanted is interrupted and forgotten; when its bit is
-// gone from OPEN nothing more comes of it: OPEN stands in the order of what it said. Then the bit may be set anew.
+// gone from OPEN nothing more comes of it: OPEN stands in the order of what it said. Then the bit may be set anew. One that
+// has not ended yet and is wanted again is not open before it is a new one.
 
 // HELLO, to kernel. Sent again and again it is the keep-alive; one with another nonce starts
 // another session. Its raw bytes contain no zero: `salt` is chosen so that the CRC has none, all

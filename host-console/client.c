@@ -105,13 +105,14 @@ static bool message_there(struct console *c, void *arg)
     return c->inbox.len != 0 || c->sessions != *(unsigned *)arg;
 }
 
-// Not by way of struct request: one may be under way.
+// Not by way of struct request: one may be under way. Nor into `incoming`: there lies the call that is being served.
 void client_terminal(struct console *c, bool take)
 {
     uint8_t memory[64];
     struct cbor_out o = {memory, sizeof memory, 0};
     uint64_t id = client_next_id();
     struct rpc_head head = {0};
+    struct bytes answer = {0};
     unsigned session = c->sessions, of;
 
     if (!c->shared)
@@ -125,10 +126,10 @@ void client_terminal(struct console *c, bool take)
         enum wait_result r = console_wait(c, message_there, &session, UINT64_MAX);
         if (r != WAIT_OK)
             console_fail_wait(c, r, "another kmon used the guest's shell");
-        if (console_take_message(c, &incoming, &of) &&
-            !rpc_parse(&head, incoming.data, incoming.len))
+        if (console_take_message(c, &answer, &of) && !rpc_parse(&head, answer.data, answer.len))
             head.id = 0;
     }
+    bytes_free(&answer);
 }
 
 static void serve_call(struct console *c, const struct rpc_head *call)

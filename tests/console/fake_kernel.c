@@ -125,7 +125,7 @@ static void on_tty(void *ctx, const uint8_t *data, size_t n)
             run_line();
         } else if (*data == 005 || *data == 021) { // ^E, ^Q
             continue;
-        } else if (*data == 025) { // ^U
+        } else if (*data == 003 || *data == 025) { // ^C, ^U
             line_n = 0;
         } else if (line_n < sizeof line - 1) {
             line[line_n++] = (char)*data;

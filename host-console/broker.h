@@ -40,14 +40,19 @@ struct attached {
 enum { NO_SEAT = -1 };
 
 // A session of the kernel's, by number. It is free when the kernel does not have it open, nor is to.
+// One that its client left stays wanted until all that was sent to it has come there, for WANT
+// overtakes it: else the number's next session would get it.
 struct seat {
-    struct attached *owner; // NULL: it is free, or about to be
-    bool busy;              // a request runs
-    bool gap;               // a frame was lost since it was sent
-    uint64_t owner_id, id;  // of the request: as the client, as the kernel knows it
-    struct bytes request;   // as it was sent
-    uint64_t again_ms;      // when it may be sent once more
-    struct bytes outbox;    // messages for the kernel: u32 length, bytes
+    struct attached *owner;  // NULL: it is free, or about to be
+    bool busy;               // a request runs
+    bool gap;                // a frame was lost since it was sent
+    uint64_t owner_id, id;   // of the request: as the client, as the kernel knows it
+    struct bytes request;    // as it was sent
+    uint64_t again_ms;       // when it may be sent once more
+    struct bytes outbox;     // messages for the kernel: u32 length, bytes
+    bool leaving, in_window; // nobody's; in_window: none of its frames waits in the ring any more
+    uint32_t mark;           // leaving: behind its last frame, in the ring
+    uint8_t seq;             // in_window: behind its last frame, in the sequence
 };
 
 struct broker {

@@ -89,8 +89,9 @@ void seat_leave(struct attached *a)
     s->owner = NULL;
     s->busy = false;
     s->outbox.len = 0;
-    a->broker->wanted &= (uint8_t) ~(1u << a->seat);
-    a->broker->want_ms = 0;
+    s->leaving = true;
+    s->in_window = false;
+    s->mark = a->broker->c->sender.messages.head;
     a->seat = NO_SEAT;
 }
 
@@ -131,6 +132,31 @@ static int free_seat(const struct broker *b)
         if (!((b->wanted | b->open) >> i & 1))
             return i;
     return NO_SEAT;
+}
+
+static void close_session(struct broker *b, unsigned i)
+{
+    b->seats[i].leaving = false;
+    b->wanted &= (uint8_t) ~(1u << i);
+    b->want_ms = 0;
+}
+
+// Frames are acknowledged in order.
+static bool all_arrived(struct seat *s, const struct wire_sender *w)
+{
+    if (!s->in_window && (int32_t)(w->messages.tail - s->mark) >= 0) {
+        s->in_window = true;
+        s->seq = (uint8_t)(w->base + w->filled);
+    }
+    return s->in_window && (uint8_t)(s->seq - w->base - 1) >= WIRE_WINDOW;
+}
+
+// One that is not open yet is waited for: its OPEN, on its way, would be taken for the next one's.
+static void close_what_was_left(struct broker *b)
+{
+    for (unsigned i = 0; i < WIRE_SESSIONS; i++)
+        if (b->seats[i].leaving && is_open(b, i) && all_arrived(&b->seats[i], &b->c->sender))
+            close_session(b, i);
 }
 
 static void seat_clients(struct broker *b)
@@ -197,12 +223,15 @@ void seats_on_open(struct console *c, uint8_t open, uint8_t refused)
     refused &= broker.wanted;
     for (int i = 0; i < WIRE_SESSIONS; i++) {
         struct attached *a = broker.seats[i].owner;
-        if (!(refused >> i & 1) || !a)
+        if (!(refused >> i & 1))
             continue;
-        uint64_t since = a->waits_ms;
-        seat_leave(a);
-        a->waits_ms = since;
-        broker.full_ms = clock_ms() + WANT_MS;
+        if (a) {
+            uint64_t since = a->waits_ms;
+            seat_leave(a);
+            a->waits_ms = since;
+            broker.full_ms = clock_ms() + WANT_MS;
+        }
+        close_session(&broker, (unsigned)i);
     }
 }
 
@@ -216,6 +245,7 @@ void seats_lost(struct broker *b)
                            "the line was given up while this ran: it may have been done or not");
         if (s->owner)
             seat_leave(s->owner);
+        s->leaving = false;
     }
 }
 
@@ -259,6 +289,7 @@ static void send_messages(struct broker *b, unsigned i)
 
 void seats_step(struct broker *b)
 {
+    close_what_was_left(b);
     seat_clients(b);
     refuse_the_patient(b);
     say_what_is_wanted(b);

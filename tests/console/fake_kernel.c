@@ -33,7 +33,7 @@ static char tty_out[1 << 20], line[8192];
 static const char *mode = "";
 static int line_fd, shell_in, shell_out;
 static bool interrupted, bad_line;
-static uint64_t muted_ms, hellos;
+static uint64_t muted_ms, hellos, deaf_until_ms;
 static uint64_t boot = 1;
 static struct session {
     uint8_t message[RPC_MESSAGE], reply_memory[RPC_MESSAGE];
@@ -363,7 +363,10 @@ static void evaluate(uint64_t id, struct cbor_in body)
         evaluate_call(id, code + 5);
     else if (strcmp(code, "hang") == 0)
         wait_for(id);
-    else if (strcmp(code, "length") == 0) {
+    else if (strcmp(code, "deaf") == 0) { // for messages; not for what overtakes them
+        deaf_until_ms = now_ms() + 2000;
+        text_reply(id, "text", NULL);
+    } else if (strcmp(code, "length") == 0) {
         snprintf(code, sizeof code, "%zu", n);
         text_reply(id, "text", code);
     } else if (strcmp(code, "long") == 0) {
@@ -475,6 +478,8 @@ static void take_message(void)
 static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n)
 {
     (void)ctx;
+    if (deaf_until_ms)
+        return false;
     now = &sessions[wire_session(chan)];
     if (now->message_n + n > sizeof now->message)
         exit(9);
@@ -492,7 +497,7 @@ static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8
 static size_t on_room(void *ctx)
 {
     (void)ctx;
-    return 4096;
+    return deaf_until_ms ? 0 : 4096;
 }
 
 static void on_ack(void *ctx, const struct wire_ack *ack)
@@ -599,6 +604,10 @@ static void serve(void)
             take_line(buf, (size_t)n);
         }
         wire_rx_tick(&rx, now_ms());
+        if (deaf_until_ms && now_ms() > deaf_until_ms) {
+            deaf_until_ms = 0;
+            wire_rx_room_grew(&rx);
+        }
     }
 }
 

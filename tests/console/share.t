@@ -112,6 +112,16 @@ kill 'KILL', $call;
 waitpid $call, 0;
 client('eval 1+1', 0, "2\n", 'one killed in the middle of a call');
 
+# what it had asked for is on its way, and overtaken by the end of its session
+write_file("$dir/asks", "k> deaf\nk> hang\n");
+my $asks = start("transcript $dir/asks", '-a');
+shows('out-a', qr/^ok 1/, 'one has its answer from a kernel that is deaf then, and asks again');
+pause(0.5);
+kill 'KILL', $asks;
+waitpid $asks, 0;
+pause(0.5);
+client('eval 1+1', 0, "2\n", 'the next one has an answer, and not the session that ran for the dead one');
+
 # the terminal is everybody's
 {
     my @lines = map { IO::Socket::UNIX->new($shared) or die } 1 .. 2;

@@ -147,8 +147,12 @@ sub five {
 }
 
 sub death {
-    account();
-    my $before = account();
+    my ($before, $last) = (account(), '');
+    for (1 .. 50) { # until what went before is cleared away, and what a look itself needs is there
+        last if $before eq $last;
+        pause(0.1);
+        ($last, $before) = ($before, account());
+    }
     for my $script ($SLEEP, $LOOP, 'k.on("sys.enter", function() end, {pause = true}) k.every(0.01, function() end) k.events("irq") print("runs") '
                     . 't = {} while true do t[#t + 1] = ("x"):rep(100) if #t > 2000 then t = {} end end') {
         my $stays = begin($SLEEP, '-stays');

@@ -149,9 +149,9 @@ traps: all | build/.need-test     ## plant mistakes that were made before, one a
 
 # ---- labs: a student's name decides the machine; see labs/README.md
 lab: | build/.need-run          ## boot a student's machine: LAB=01 STUDENT=name
-	@labs/lab start "$(LAB)" "$(STUDENT)"
+	@ELF=$(ELF) labs/lab start "$(LAB)" "$(STUDENT)"
 grade: | build/.need-run        ## grade the answers and the kernel of a lab: LAB=01 (ANSWERS=FILE)
-	@labs/lab grade "$(LAB)" "$(ANSWERS)"
+	@ELF=$(ELF) labs/lab grade "$(LAB)" "$(ANSWERS)"
 
 # ---- verbs
 QEMU := qemu-system-riscv64 -M virt -smp $(SMP) -m $(MEM) -nographic -global virtio-mmio.force-legacy=false \

@@ -150,6 +150,13 @@ const char *options_built(const char *name)
     return path && access(path, R_OK) == 0 ? path : NULL;
 }
 
+static const char *usual_kernel(void)
+{
+    const char *set = getenv("TIDEPOOL_KERNEL");
+
+    return set && *set ? set : options_built("kernel/tidepool.elf");
+}
+
 const char *options_socket(void)
 {
     const char *set = getenv("TIDEPOOL_LINE");
@@ -167,7 +174,7 @@ static void complete_machine(struct options *o, struct console *c)
 {
     struct machine *m = &o->machine;
 
-    if (!m->kernel && !(m->kernel = options_built("kernel/tidepool.elf")))
+    if (!m->kernel && !(m->kernel = usual_kernel()))
         console_fail(c, EXIT_USAGE, "no kernel beside kmon (say make, or --kernel ELF)");
     if (!m->harts)
         m->harts = m->icount ? 1 : 4;
@@ -271,7 +278,7 @@ void options_parse(struct options *o, struct console *c, int argc, char **argv)
     if (o->on == ON_QEMU)
         complete_machine(o, c);
     else
-        o->machine.kernel = options_built("kernel/tidepool.elf");
+        o->machine.kernel = usual_kernel();
     if (o->on == ON_SHARED && asprintf((char **)&o->address, "unix:%s", options_socket()) < 0)
         abort();
 }

@@ -8,7 +8,7 @@ use Kmon;
 use Screen;
 use Test::More;
 
-my $elf = $ENV{ELF} // 'build/kernel/tidepool.elf';
+my $elf = $ENV{TIDEPOOL_KERNEL} = $ENV{ELF} // 'build/kernel/tidepool.elf'; # no warning of another one on a small screen
 my $shared = "$dir/shared";
 $ENV{TIDEPOOL_LINE} = $shared;
 $ENV{TERM} = 'vt100';
@@ -59,7 +59,7 @@ sub close_top {
 }
 
 for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
-    my $serving = start("qemu --kernel $elf --smp $harts serve", '-serve');
+    my $serving = start("qemu --smp $harts serve", '-serve');
     for (1 .. 3000) { last if -S $shared; pause(0.01) }
     is((run_line('sh true'))[0], 0, "$harts harts");
     my $last = $harts - 1;
@@ -155,7 +155,7 @@ like(`$dir/in_pty 24x80 $kmon connect unix:/no/such top </dev/null`, qr/\Akmon: 
 
 # ---- what looking costs a program, in instructions: under -icount, on one hart, a nanosecond is one
 {
-    my $serving = start("qemu --kernel $elf --icount serve", '-serve');
+    my $serving = start("qemu --icount serve", '-serve');
     for (1 .. 3000) { last if -S $shared; pause(0.01) }
     local $ENV{LIMIT} = 100;
     my $took = sub {

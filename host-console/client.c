@@ -84,6 +84,7 @@ static void send_request(struct console *c, struct request *q)
                      RPC_MESSAGE);
     c->rpc_gap = false;
     interrupted = false;
+    last_call = UINT64_MAX; // a kernel that was booted anew counts anew
     send_message(c, &q->out);
 }
 

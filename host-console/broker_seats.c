@@ -345,9 +345,15 @@ void seats_take(struct broker *b)
         take_message(&b->seats[session], &message);
 }
 
+// NULL also while its session is not open yet: what comes is of the one before, whose events OPEN overtook.
+static struct attached *listener(const struct console *c)
+{
+    return is_open(&broker, c->speaker) ? broker.seats[c->speaker].owner : NULL;
+}
+
 void seats_on_repl(struct console *c, const uint8_t *data, size_t n)
 {
-    struct attached *a = broker.seats[c->speaker].owner;
+    struct attached *a = listener(c);
 
     if (a)
         attached_send(a, WIRE_REPL, true, data, n);
@@ -355,7 +361,7 @@ void seats_on_repl(struct console *c, const uint8_t *data, size_t n)
 
 void seats_on_event(struct console *c, const uint8_t *data, size_t n)
 {
-    struct attached *a = broker.seats[c->speaker].owner;
+    struct attached *a = listener(c);
 
     if (a)
         attached_send(a, WIRE_EVENTS, true, data, n);

@@ -2,11 +2,13 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full]
+//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full |
+//                         ghosts | clings]
 //
 // stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
 // ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
-// full: it has no memory for a second session.
+// full: it has no memory for a second session. ghosts: before a session is open, something comes of the one before. clings: a
+// session never ends.
 // It serves one connection and ends with it.
 #include "fake_line.h"
 
@@ -548,12 +550,31 @@ static void on_reset(void *ctx)
     on_interrupt(ctx, 0);
 }
 
+static void speak_as_ghost(unsigned session)
+{
+    uint8_t buf[64];
+    struct cbor_out o = {buf, sizeof buf, 0};
+
+    now = &sessions[session];
+    print("boo\n");
+    cbor_map(&o, 1);
+    cbor_str(&o, "point");
+    cbor_str(&o, "boo");
+    wire_tx_event(&tx, wire_channel_of(WIRE_EVENTS, session), buf, o.len);
+    flush(); // events may be overtaken
+}
+
 static void on_want(void *ctx, uint8_t wanted)
 {
+    static uint8_t open;
     uint8_t may = strcmp(mode, "full") == 0 ? 1 : 0xff;
-    uint8_t answer[] = {WIRE_OPEN, wanted & may, wanted & (uint8_t)~may};
 
     (void)ctx;
+    for (unsigned i = 0; i < WIRE_SESSIONS && strcmp(mode, "ghosts") == 0; i++)
+        if ((wanted & ~open) >> i & 1)
+            speak_as_ghost(i);
+    open = (wanted & may) | (strcmp(mode, "clings") == 0 ? open : 0);
+    uint8_t answer[] = {WIRE_OPEN, open, wanted & (uint8_t)~may};
     for (unsigned i = 0; i < WIRE_SESSIONS; i++)
         if (!(wanted >> i & 1))
             memset(&sessions[i], 0, sizeof sessions[i]);

@@ -14,8 +14,8 @@ my (@fakes, $serving);
 $ENV{TIDEPOOL_LINE} = $shared;
 
 sub serve {
-    my ($args) = (@_, '');
-    push @fakes, start_fake();
+    my ($args, $mode) = (@_, '');
+    push @fakes, start_fake($mode);
     $serving = start("connect unix:$socket $args serve", '-serve');
     pause(0.01) until -S $shared;
 }
@@ -191,8 +191,13 @@ is(waitpid($first, POSIX::WNOHANG()), 0, 'and harms nobody');
 kill 'KILL', $first;
 waitpid $first, 0;
 client('eval 1+1', 0, "2\n", 'the next one gets the session that became free');
-kill 'INT', $serving;
-ends($serving, 130, 'the one that shares is ended');
+stop();
+
+# what a session said last comes late
+serve('', 'ghosts');
+client('eval 1+1', 0, "2\n", 'what comes before a session is open is not of it: text');
+client('events irq --jsonl', 0, '', 'events');
+stop();
 
 # what was left behind, what is in the way
 {

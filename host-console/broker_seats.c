@@ -185,12 +185,13 @@ static void refuse(struct broker *b, struct attached *a)
         }
     answer_waiting(
         a, "busy",
-        taken && clock_ms() >= b->full_ms
-            ? text
-            : "the kernel has no memory for another session of the monitor: end a program");
+        clock_ms() < b->full_ms
+            ? "the kernel has no memory for another session of the monitor: end a program"
+        : taken ? text
+                : "the sessions of the monitor whose clients have gone do not end");
 }
 
-// One whose client has gone, and that the kernel clears away.
+// One whose client has gone, and that the kernel clears away; unless it hangs.
 static bool a_seat_comes(const struct broker *b)
 {
     for (int i = 0; i < WIRE_SESSIONS; i++)
@@ -203,8 +204,8 @@ static void refuse_the_patient(struct broker *b)
 {
     struct attached *a;
 
-    while (b->c->welcome && !a_seat_comes(b) && (a = longest_waiting(b)) &&
-           clock_ms() > a->waits_ms + PATIENCE_MS)
+    while (b->c->welcome && (a = longest_waiting(b)) &&
+           clock_ms() > a->waits_ms + (a_seat_comes(b) ? 3 * PATIENCE_MS : PATIENCE_MS))
         refuse(b, a);
 }
 

@@ -199,6 +199,19 @@ client('eval 1+1', 0, "2\n", 'what comes before a session is open is not of it: 
 client('events irq --jsonl', 0, '', 'events');
 stop();
 
+# a session that hangs in its end
+serve('', 'clings');
+@hang = map { start('eval hang', "-h$_") } 1 .. 3;
+client('eval 1+1', 0, "2\n", 'one whose session does not end');
+{
+    local $ENV{LIMIT} = 25;
+    my ($named) = client('eval 1+1', 6, '', 'who waits for it') =~ /\Aall sessions of the monitor are in use: end one of kmon ([\d ]+)\n\z/;
+    is(join(' ', sort split ' ', $named // ''), join(' ', sort @hang), 'is told after a while');
+    kill 'KILL', @hang;
+    waitpid $_, 0 for @hang;
+}
+stop();
+
 # what was left behind, what is in the way
 {
     my $stale = IO::Socket::UNIX->new(Local => $shared, Listen => 1) or die;

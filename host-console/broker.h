@@ -73,7 +73,8 @@ struct broker {
 
 // broker_client.c: one client
 void attached_open(struct broker *b, struct attached *a, int fd);
-void attached_close(struct attached *a); // tells broker_gone
+void attached_close(struct attached *a);                   // tells broker_gone
+void attached_refuse(struct attached *a, const char *why); // says why, and closes
 // A frame for it, or in PLAIN the bytes of terminal and log as they are.
 void attached_send(struct attached *a, enum wire_channel chan, bool last, const void *data,
                    size_t n);

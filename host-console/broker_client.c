@@ -113,6 +113,10 @@ static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8
     (void)chan;
     if (a->requests.len > REQUESTS)
         return false;
+    if (a->message.len + n > RPC_MESSAGE) {
+        attached_refuse(a, "a message is longer than 65536 bytes");
+        return false;
+    }
     bytes_add(&a->message, data, n);
     if (last) {
         broker_request(a, a->message.data, a->message.len);
@@ -267,6 +271,15 @@ void attached_close(struct attached *a)
     bytes_free(&a->message);
     bytes_free(&a->requests);
     bytes_free(&a->keys);
+}
+
+void attached_refuse(struct attached *a, const char *why)
+{
+    char line[80];
+
+    attached_text(a, line, (size_t)snprintf(line, sizeof line, "kmon: %s\r\n", why));
+    attached_write(a);
+    attached_close(a);
 }
 
 void attached_write(struct attached *a)

@@ -8,6 +8,9 @@
 #include <string.h>
 
 enum { AGAIN_MS = 1500, WANT_MS = 200, PATIENCE_MS = 5000, LOOK_MS = 50 };
+enum {
+    UNSENT = 2 * RPC_MESSAGE
+}; // waits for the kernel, of one that sends a request and answers each call once: never so much
 
 static void put(struct bytes *queue, const void *data, size_t n)
 {
@@ -61,6 +64,8 @@ void seat_request(struct attached *a, const struct rpc_head *head, const void *m
 
     if (head->kind == RPC_REQUEST && !(s && s->busy && s->owner_id == head->id))
         put(&a->requests, message, n);
+    else if (head->kind == RPC_RETURN && s && s->busy && s->outbox.len > UNSENT)
+        attached_refuse(a, "too many answers");
     else if (head->kind == RPC_RETURN && s && s->busy)
         put(&s->outbox, message, n);
 }
@@ -278,7 +283,7 @@ static void send_messages(struct broker *b, unsigned i)
     size_t n;
 
     // Frames from the kernel were lost: perhaps the reply. It does nothing twice.
-    if (s->busy && s->gap && clock_ms() >= s->again_ms) {
+    if (s->busy && s->gap && !s->outbox.len && clock_ms() >= s->again_ms) {
         put(&s->outbox, s->request.data, s->request.len);
         s->gap = false;
         s->again_ms = clock_ms() + AGAIN_MS;

@@ -364,9 +364,12 @@ static void evaluate(uint64_t id, struct cbor_in body)
         evaluate_call(id, code + 5);
     else if (strcmp(code, "hang") == 0)
         wait_for(id);
-    else if (strcmp(code, "deaf") == 0) { // for messages; not for what overtakes them
+    else if (strncmp(code, "deaf", 4) == 0) { // for messages; not for what overtakes them
         deaf_until_ms = now_ms() + 2000;
-        text_reply(id, "text", NULL);
+        if (strcmp(code, "deaf hang") == 0)
+            wait_for(id);
+        else
+            text_reply(id, "text", NULL);
     } else if (strcmp(code, "length") == 0) {
         snprintf(code, sizeof code, "%zu", n);
         text_reply(id, "text", code);

@@ -178,6 +178,8 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
     struct console *c = a->broker->c;
 
     (void)hello; // it is in a->rx
+    if (fresh)
+        broker_gone(a); // as one that went, and another came
     a->greeted = true;
     broker_size(a);
     if (!c->welcome) {

@@ -108,6 +108,10 @@ void seat_interrupt(struct attached *a, enum wire_control how)
         console_tell(a->broker->c, WIRE_INT, (uint8_t)a->seat);
     if (how != WIRE_RESET)
         return;
+    if (a->wants_shell)
+        attached_error(a, a->wants_shell, "interrupted", "the session was reset");
+    a->wants_shell = 0;
+    broker_release_shell(a);
     if (s && s->busy)
         attached_error(a, s->owner_id, "interrupted", "the session was reset");
     seat_leave(a);

@@ -38,6 +38,20 @@ for (['endless', 'a message that never ends', 'a message is longer than 65536 by
     is("@got[0, 1]", "0 2\n", 'and the next client has its answer') or diag $got[2];
 }
 
+# a client that says HELLO again is another one
+my @hang = map { start('eval hang', "-h$_") } 1 .. 3;
+my $anew = rude('anew');
+shows('out-anew', qr/^anew$/, 'another HELLO on the same socket');
+my @got = run_line('eval 1+1');
+is("@got[0, 1]", "0 2\n", 'gives the session free') or diag $got[2];
+gone($anew, @hang);
+
+my $reset = rude('reset');
+shows('out-reset', qr/^reset$/, 'RESET of one that has the shell');
+@got = run_line('sh "echo word"');
+is("@got[0, 1]", "0 word\n", 'gives the shell free') or diag $got[2];
+gone($reset);
+
 kill 'INT', $serving;
 ends($serving, 130, 'the one that shares is ended');
 gone($fake);

@@ -66,7 +66,7 @@ sub text_of {
 }
 sub shows {
     my ($file, $pattern, $name) = @_;
-    for (1 .. 1000) {
+    for (1 .. 6000) { # never so long, but on a machine that is busy
         last if text_of($file) =~ $pattern;
         pause(0.01);
     }

@@ -149,7 +149,7 @@ static void add_welcome(struct attached *a)
     struct cbor_out o = {payload + WIRE_WELCOME_HEAD, WIRE_PAYLOAD - WIRE_WELCOME_HEAD, c->info_n};
 
     memcpy(payload + 1, a->rx.hello.nonce, WIRE_NONCE);
-    payload[1 + WIRE_NONCE] = a->session;
+    payload[1 + WIRE_NONCE] = a->connection;
     memcpy(payload + WIRE_WELCOME_HEAD, c->info, c->info_n);
     if (c->info_n && (c->info[0] & 0x1f) < 23 && c->info_n + sizeof shared + 1 <= o.cap) {
         o.buf[0]++; // one more pair in the map
@@ -165,7 +165,7 @@ void attached_renew(struct attached *a)
     a->rx.mux = true;
     a->rx.expect = 0;
     a->seq = 0;
-    a->session++;
+    a->connection++;
     a->boot = a->broker->c->boot_id;
     a->message.len = a->requests.len = 0;
     add_welcome(a);

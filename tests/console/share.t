@@ -183,8 +183,8 @@ ok(!-e $shared, 'and whose end is the end');
 push @fakes, start_fake('full');
 $serving = start("connect unix:$socket serve", '-serve');
 pause(0.01) until -S $shared;
-my $first = start('eval hang', '-a');
-pause(0.3);
+my $first = start('eval "say and hang"', '-a');
+shows('out-a', qr/^runs$/, 'one that has the only session');
 is(client('eval 1+1', 6, '', 'a client for whose session there is no memory'),
     "the kernel has no memory for another session of the monitor: end a program\n", 'is told so');
 is(waitpid($first, POSIX::WNOHANG()), 0, 'and harms nobody');

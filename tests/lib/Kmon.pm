@@ -15,7 +15,7 @@ my $fake = "$dir/fake_kernel";
 $ENV{TIDEPOOL_LINE} = "$dir/none";
 $ENV{ASAN_OPTIONS} = 'detect_leaks=0';
 system("gcc -g -Wall -Wextra -Werror -std=gnu11 -fsanitize=address,undefined -Imonitor "
-       . "tests/console/fake_kernel.c tests/console/fake_line.c monitor/wire/*.c -o $fake") == 0
+       . "tests/console/fake_*.c monitor/wire/*.c -o $fake") == 0
     or BAIL_OUT('the fake kernel does not build');
 
 sub pause { select undef, undef, undef, $_[0] }

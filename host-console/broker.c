@@ -126,15 +126,15 @@ static void type_keys(struct broker *b, struct attached *a)
     broker_size(a);
 }
 
-// Another session with the kernel: what ran in the last one is lost, what waits is not. Another
+// Another connection with the kernel: what ran in the last one is lost, what waits is not. Another
 // kernel: nothing that was said to the old one holds.
-static void notice_session(struct broker *b)
+static void notice_connection(struct broker *b)
 {
     struct console *c = b->c;
 
-    if (b->sessions == c->sessions)
+    if (b->connections == c->connections)
         return;
-    b->sessions = c->sessions;
+    b->connections = c->connections;
     seats_lost(b);
     for (int i = 0; i < BROKER_CLIENTS; i++) {
         struct attached *a = &b->clients[i];
@@ -156,7 +156,7 @@ static bool step(struct console *c, void *arg)
     struct broker *b = arg;
 
     (void)c;
-    notice_session(b);
+    notice_connection(b);
     seats_take(b);
     for (int i = 0; i < BROKER_CLIENTS; i++)
         if (b->clients[i].fd >= 0) {

@@ -25,7 +25,7 @@ struct attached {
     struct wire_rx rx; // what it sends
     bool greeted;      // it said HELLO; `rx.mux` once the kernel could be told of
     bool eof;          // it will say no more
-    uint8_t seq, session;
+    uint8_t seq, connection;
     uint64_t boot;         // of the kernel it was last told of
     struct bytes out;      // waits to be written
     size_t lost;           // bytes of terminal and log that it was too slow for
@@ -67,13 +67,14 @@ struct broker {
     struct attached *typist;
     bool line_open;
     uint64_t typed_ms;
-    unsigned sessions; // of the console, as last seen
+    unsigned connections; // of the console, as last seen
     pid_t child;
 };
 
 // broker_client.c: one client
 void attached_open(struct broker *b, struct attached *a, int fd);
-void attached_close(struct attached *a); // tells broker_gone
+void attached_close(struct attached *a);                   // tells broker_gone
+void attached_refuse(struct attached *a, const char *why); // says why, and closes
 // A frame for it, or in PLAIN the bytes of terminal and log as they are.
 void attached_send(struct attached *a, enum wire_channel chan, bool last, const void *data,
                    size_t n);
@@ -90,7 +91,7 @@ void seat_request(struct attached *a, const struct rpc_head *head, const void *m
 void seat_interrupt(struct attached *a, enum wire_control how); // INT or RESET
 void seat_leave(struct attached *a);
 void seats_step(struct broker *b);              // seats clients, starts requests, sends
-void seats_lost(struct broker *b);              // another session with the kernel
+void seats_lost(struct broker *b);              // another connection with the kernel
 void seats_take(struct broker *b);              // what the kernel says on rpc
 uint64_t seats_wake_ms(const struct broker *b); // how long until there is something to do
 void seats_on_open(struct console *c, uint8_t open, uint8_t refused);

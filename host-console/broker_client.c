@@ -113,6 +113,10 @@ static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8
     (void)chan;
     if (a->requests.len > REQUESTS)
         return false;
+    if (a->message.len + n > RPC_MESSAGE) {
+        attached_refuse(a, "a message is longer than 65536 bytes");
+        return false;
+    }
     bytes_add(&a->message, data, n);
     if (last) {
         broker_request(a, a->message.data, a->message.len);
@@ -145,7 +149,7 @@ static void add_welcome(struct attached *a)
     struct cbor_out o = {payload + WIRE_WELCOME_HEAD, WIRE_PAYLOAD - WIRE_WELCOME_HEAD, c->info_n};
 
     memcpy(payload + 1, a->rx.hello.nonce, WIRE_NONCE);
-    payload[1 + WIRE_NONCE] = a->session;
+    payload[1 + WIRE_NONCE] = a->connection;
     memcpy(payload + WIRE_WELCOME_HEAD, c->info, c->info_n);
     if (c->info_n && (c->info[0] & 0x1f) < 23 && c->info_n + sizeof shared + 1 <= o.cap) {
         o.buf[0]++; // one more pair in the map
@@ -161,7 +165,7 @@ void attached_renew(struct attached *a)
     a->rx.mux = true;
     a->rx.expect = 0;
     a->seq = 0;
-    a->session++;
+    a->connection++;
     a->boot = a->broker->c->boot_id;
     a->message.len = a->requests.len = 0;
     add_welcome(a);
@@ -174,6 +178,8 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
     struct console *c = a->broker->c;
 
     (void)hello; // it is in a->rx
+    if (fresh)
+        broker_gone(a); // as one that went, and another came
     a->greeted = true;
     broker_size(a);
     if (!c->welcome) {
@@ -267,6 +273,15 @@ void attached_close(struct attached *a)
     bytes_free(&a->message);
     bytes_free(&a->requests);
     bytes_free(&a->keys);
+}
+
+void attached_refuse(struct attached *a, const char *why)
+{
+    char line[80];
+
+    attached_text(a, line, (size_t)snprintf(line, sizeof line, "kmon: %s\r\n", why));
+    attached_write(a);
+    attached_close(a);
 }
 
 void attached_write(struct attached *a)

@@ -8,6 +8,9 @@
 #include <string.h>
 
 enum { AGAIN_MS = 1500, WANT_MS = 200, PATIENCE_MS = 5000, LOOK_MS = 50 };
+enum {
+    UNSENT = 2 * RPC_MESSAGE
+}; // waits for the kernel, of one that sends a request and answers each call once: never so much
 
 static void put(struct bytes *queue, const void *data, size_t n)
 {
@@ -61,6 +64,8 @@ void seat_request(struct attached *a, const struct rpc_head *head, const void *m
 
     if (head->kind == RPC_REQUEST && !(s && s->busy && s->owner_id == head->id))
         put(&a->requests, message, n);
+    else if (head->kind == RPC_RETURN && s && s->busy && s->outbox.len > UNSENT)
+        attached_refuse(a, "too many answers");
     else if (head->kind == RPC_RETURN && s && s->busy)
         put(&s->outbox, message, n);
 }
@@ -103,6 +108,10 @@ void seat_interrupt(struct attached *a, enum wire_control how)
         console_tell(a->broker->c, WIRE_INT, (uint8_t)a->seat);
     if (how != WIRE_RESET)
         return;
+    if (a->wants_shell)
+        attached_error(a, a->wants_shell, "interrupted", "the session was reset");
+    a->wants_shell = 0;
+    broker_release_shell(a);
     if (s && s->busy)
         attached_error(a, s->owner_id, "interrupted", "the session was reset");
     seat_leave(a);
@@ -185,12 +194,13 @@ static void refuse(struct broker *b, struct attached *a)
         }
     answer_waiting(
         a, "busy",
-        taken && clock_ms() >= b->full_ms
-            ? text
-            : "the kernel has no memory for another session of the monitor: end a program");
+        clock_ms() < b->full_ms
+            ? "the kernel has no memory for another session of the monitor: end a program"
+        : taken ? text
+                : "the sessions of the monitor whose clients have gone do not end");
 }
 
-// One whose client has gone, and that the kernel clears away.
+// One whose client has gone, and that the kernel clears away; unless it hangs.
 static bool a_seat_comes(const struct broker *b)
 {
     for (int i = 0; i < WIRE_SESSIONS; i++)
@@ -203,8 +213,8 @@ static void refuse_the_patient(struct broker *b)
 {
     struct attached *a;
 
-    while (b->c->welcome && !a_seat_comes(b) && (a = longest_waiting(b)) &&
-           clock_ms() > a->waits_ms + PATIENCE_MS)
+    while (b->c->welcome && (a = longest_waiting(b)) &&
+           clock_ms() > a->waits_ms + (a_seat_comes(b) ? 3 * PATIENCE_MS : PATIENCE_MS))
         refuse(b, a);
 }
 
@@ -277,7 +287,7 @@ static void send_messages(struct broker *b, unsigned i)
     size_t n;
 
     // Frames from the kernel were lost: perhaps the reply. It does nothing twice.
-    if (s->busy && s->gap && clock_ms() >= s->again_ms) {
+    if (s->busy && s->gap && !s->outbox.len && clock_ms() >= s->again_ms) {
         put(&s->outbox, s->request.data, s->request.len);
         s->gap = false;
         s->again_ms = clock_ms() + AGAIN_MS;
@@ -345,9 +355,15 @@ void seats_take(struct broker *b)
         take_message(&b->seats[session], &message);
 }
 
+// NULL also while its session is not open yet: what comes is of the one before, whose events OPEN overtook.
+static struct attached *listener(const struct console *c)
+{
+    return is_open(&broker, c->speaker) ? broker.seats[c->speaker].owner : NULL;
+}
+
 void seats_on_repl(struct console *c, const uint8_t *data, size_t n)
 {
-    struct attached *a = broker.seats[c->speaker].owner;
+    struct attached *a = listener(c);
 
     if (a)
         attached_send(a, WIRE_REPL, true, data, n);
@@ -355,7 +371,7 @@ void seats_on_repl(struct console *c, const uint8_t *data, size_t n)
 
 void seats_on_event(struct console *c, const uint8_t *data, size_t n)
 {
-    struct attached *a = broker.seats[c->speaker].owner;
+    struct attached *a = listener(c);
 
     if (a)
         attached_send(a, WIRE_EVENTS, true, data, n);

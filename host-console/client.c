@@ -84,6 +84,7 @@ static void send_request(struct console *c, struct request *q)
                      RPC_MESSAGE);
     c->rpc_gap = false;
     interrupted = false;
+    last_call = UINT64_MAX; // a kernel that was booted anew counts anew
     send_message(c, &q->out);
 }
 
@@ -102,7 +103,7 @@ void client_post(struct console *c, const char *op)
 
 static bool message_there(struct console *c, void *arg)
 {
-    return c->inbox.len != 0 || c->sessions != *(unsigned *)arg;
+    return c->inbox.len != 0 || c->connections != *(unsigned *)arg;
 }
 
 // Not by way of struct request: one may be under way. Nor into `incoming`: there lies the call that is being served.
@@ -113,7 +114,7 @@ void client_terminal(struct console *c, bool take)
     uint64_t id = client_next_id();
     struct rpc_head head = {0};
     struct bytes answer = {0};
-    unsigned session = c->sessions, of;
+    unsigned connection = c->connections, of;
 
     if (!c->shared)
         return;
@@ -122,8 +123,8 @@ void client_terminal(struct console *c, bool take)
     cbor_str(&o, "take");
     cbor_bool(&o, take);
     send_message(c, &o);
-    while (take && head.id != id && session == c->sessions) {
-        enum wait_result r = console_wait(c, message_there, &session, UINT64_MAX);
+    while (take && head.id != id && connection == c->connections) {
+        enum wait_result r = console_wait(c, message_there, &connection, UINT64_MAX);
         if (r != WAIT_OK)
             console_fail_wait(c, r, "another kmon used the guest's shell");
         if (console_take_message(c, &answer, &of) && !rpc_parse(&head, answer.data, answer.len))
@@ -190,12 +191,12 @@ static enum wait_result await_reply(struct console *c, struct request *q, struct
                                     uint64_t until)
 {
     uint64_t again = clock_ms() + AGAIN_MS;
-    unsigned session = c->sessions;
+    unsigned connection = c->connections;
 
     for (;;) {
         uint64_t wake = until < again ? until : again;
-        enum wait_result r = console_wait(c, message_there, &session, wake);
-        if (c->sessions != session) {
+        enum wait_result r = console_wait(c, message_there, &connection, wake);
+        if (c->connections != connection) {
             reply_lost(reply, q->id);
             return WAIT_OK;
         }

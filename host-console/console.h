@@ -59,7 +59,7 @@ struct console {
 
     const char *elf; // the kernel that runs, as far as the host knows; may be NULL
 
-    // the session
+    // the connection: what HELLO begins; it carries the monitor's sessions
     struct wire_demux demux;
     struct wire_sender sender;
     struct wire_hello hello;
@@ -68,15 +68,15 @@ struct console {
     bool has_monitor;   // it said so, or did answer: HELLO is repeated until it does
     unsigned hellos;
     bool welcome, closed, panicked, interrupted;
-    unsigned interrupts; // SIGINTs so far
-    unsigned resizes;    // SIGWINCHs
-    bool size_set;       // hello.rows and .cols are not those of kmon's own terminal
-    unsigned sessions;   // how many began; a request of one before is lost
+    unsigned interrupts;  // SIGINTs so far
+    unsigned resizes;     // SIGWINCHs
+    bool size_set;        // hello.rows and .cols are not those of kmon's own terminal
+    unsigned connections; // how many began; a request of one before is lost
     uint64_t boot_id, schema;
     unsigned harts;
     uint8_t info[WIRE_PAYLOAD]; // the map in WELCOME
     size_t info_n;
-    uint8_t session;                         // from WELCOME
+    uint8_t connection;                      // from WELCOME, which calls it session
     uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
     uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
     uint8_t next_seq;                        // from the kernel

@@ -81,7 +81,7 @@ static void type_line(struct console *c, struct guest_run *run)
     char *end = memchr(run->typing.data, '\r', run->typing.len);
     size_t n = end ? (size_t)(end - run->typing.data) + 1 : 0;
 
-    // Before the session begins keys may have to wait; they are typed when console_wait looks again.
+    // Before the connection begins keys may have to wait; they are typed when console_wait looks again.
     if (n && console_type(c, run->typing.data, n)) {
         bytes_drop(&run->typing, n);
         run->lines++;

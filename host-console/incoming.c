@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What comes off the line: frames of a session, and the text of everybody who speaks none.
+// What comes off the line: frames of a connection, and the text of everybody who speaks none.
 #include "console.h"
 #include "guest.h"
 #include "line.h"
@@ -72,15 +72,15 @@ static void on_lost(void *ctx, size_t n)
 
 // Both sides number from 0. A request that was on its way is lost: whether it was carried out is not
 // known, so it is not sent again.
-static void begin_session(struct console *c, uint8_t session, uint8_t seq)
+static void begin_connection(struct console *c, uint8_t connection, uint8_t seq)
 {
     wire_sender_reset(&c->sender);
-    c->session = session;
+    c->connection = connection;
     c->next_seq = seq;
     c->outside = false;
     c->behind = 0;
     c->hellos = 0;
-    c->sessions++;
+    c->connections++;
     c->rpc_gap = true;
     for (unsigned i = 0; i < WIRE_SESSIONS; i++) {
         c->message[i].parts.len = 0;
@@ -113,7 +113,7 @@ static void notice_gap(struct console *c)
 }
 
 // A WELCOME names the number of the next frame. One that we are past came late, or a frame of another
-// session did, and nothing of this one would be new any more: the second one says which.
+// connection did, and nothing of this one would be new any more: the second one says which.
 static void correct_seq(struct console *c, uint8_t seq)
 {
     uint8_t ahead = (uint8_t)(seq - c->next_seq);
@@ -148,11 +148,11 @@ static void take_welcome(struct console *c, const struct wire_frame *frame)
         warn_of_other_build(c, build, build_n);
     if (c->welcome && boot != c->boot_id && !c->terminal_only)
         console_fail(c, EXIT_PROTOCOL, "the kernel was booted anew");
-    if (c->welcome && frame->payload[1 + WIRE_NONCE] != c->session && !c->terminal_only)
+    if (c->welcome && frame->payload[1 + WIRE_NONCE] != c->connection && !c->terminal_only)
         console_fail(c, EXIT_PROTOCOL, "the kernel gave kmon up after %u s of silence",
                      KEEPALIVE_S);
-    if (!c->welcome || boot != c->boot_id || frame->payload[1 + WIRE_NONCE] != c->session)
-        begin_session(c, frame->payload[1 + WIRE_NONCE], frame->seq);
+    if (!c->welcome || boot != c->boot_id || frame->payload[1 + WIRE_NONCE] != c->connection)
+        begin_connection(c, frame->payload[1 + WIRE_NONCE], frame->seq);
     correct_seq(c, frame->seq);
     c->info_n = frame->len - WIRE_WELCOME_HEAD;
     memcpy(c->info, frame->payload + WIRE_WELCOME_HEAD, c->info_n);
@@ -248,7 +248,7 @@ static void on_frame(void *ctx, const struct wire_frame *frame)
         frame->payload[0] == WIRE_WELCOME)
         take_welcome(c, frame);
     else if (!c->welcome)
-        return; // of a session before this one
+        return; // of a connection before this one
     else if (wire_ack_decode(&ack, frame))
         wire_sender_ack(&c->sender, &ack);
     else if (frame->type == WIRE_DATA || frame->type == WIRE_LAST)

@@ -185,6 +185,11 @@ print {open $f, '>>', $big and $f} 'y' x 20000;
 close $f;
 case("run $big", 2, '', qr/\Akmon: .*a script has at most \d+ bytes\n\z/);
 
+# ---- calls: the number of one may come again
+write_file("$dir/$_", $_) for 'first', 'second';
+write_file("$dir/calls", join '', map { "k> call file name $dir/$_\nstatus 0 <$_>\n" } 'first', 'second');
+case("transcript $dir/calls", 0, qr/^ok 2 /m, '');
+
 # ---- watch, and scripts that change
 case('watch -n 0.01 --until "upto 3" 1+1', 0, "2\n2\n2\n", '');
 case('watch -n 0.01 --until 1+nil error', 1, '', qr/went wrong/);

@@ -14,8 +14,8 @@ my (@fakes, $serving);
 $ENV{TIDEPOOL_LINE} = $shared;
 
 sub serve {
-    my ($args) = (@_, '');
-    push @fakes, start_fake();
+    my ($args, $mode) = (@_, '');
+    push @fakes, start_fake($mode);
     $serving = start("connect unix:$socket $args serve", '-serve');
     pause(0.01) until -S $shared;
 }
@@ -183,16 +183,34 @@ ok(!-e $shared, 'and whose end is the end');
 push @fakes, start_fake('full');
 $serving = start("connect unix:$socket serve", '-serve');
 pause(0.01) until -S $shared;
-my $first = start('eval hang', '-a');
-pause(0.3);
+my $first = start('eval "say and hang"', '-a');
+shows('out-a', qr/^runs$/, 'one that has the only session');
 is(client('eval 1+1', 6, '', 'a client for whose session there is no memory'),
     "the kernel has no memory for another session of the monitor: end a program\n", 'is told so');
 is(waitpid($first, POSIX::WNOHANG()), 0, 'and harms nobody');
 kill 'KILL', $first;
 waitpid $first, 0;
 client('eval 1+1', 0, "2\n", 'the next one gets the session that became free');
-kill 'INT', $serving;
-ends($serving, 130, 'the one that shares is ended');
+stop();
+
+# what a session said last comes late
+serve('', 'ghosts');
+client('eval 1+1', 0, "2\n", 'what comes before a session is open is not of it: text');
+client('events irq --jsonl', 0, '', 'events');
+stop();
+
+# a session that hangs in its end
+serve('', 'clings');
+@hang = map { start('eval hang', "-h$_") } 1 .. 3;
+client('eval 1+1', 0, "2\n", 'one whose session does not end');
+{
+    local $ENV{LIMIT} = 25;
+    my ($named) = client('eval 1+1', 6, '', 'who waits for it') =~ /\Aall sessions of the monitor are in use: end one of kmon ([\d ]+)\n\z/;
+    is(join(' ', sort split ' ', $named // ''), join(' ', sort @hang), 'is told after a while');
+    kill 'KILL', @hang;
+    waitpid $_, 0 for @hang;
+}
+stop();
 
 # what was left behind, what is in the way
 {

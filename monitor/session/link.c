@@ -272,6 +272,13 @@ bool link_event(unsigned session, const void *cbor, size_t len)
     return !full;
 }
 
+void link_forget_events(unsigned session)
+{
+    spin_lock(&tx_lock);
+    wire_tx_forget_events(&tx, wire_channel_of(WIRE_EVENTS, session));
+    spin_unlock(&tx_lock);
+}
+
 bool link_events_waiting(void)
 {
     spin_lock(&tx_lock);

@@ -99,6 +99,7 @@ static void forget(struct session *s)
     s->lost = false;
     s->kept_len = 0;
     rpc_once_forget(&s->once);
+    link_forget_events(s->number);
     link_interrupt_clear(&s->box);
     journal_forget_session();
     s->ready = false;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { OF_NOBODY = WIRE_CHANNELS }; // the channel of events that were forgotten
+
 void wire_tx_init(struct wire_tx *tx, const struct wire_tx_sources *from, void *ctx,
                   struct wire_ring messages, struct wire_ring events)
 {
@@ -72,6 +74,11 @@ bool wire_tx_event(struct wire_tx *tx, enum wire_channel chan, const void *data,
     return kept;
 }
 
+void wire_tx_forget_events(struct wire_tx *tx, enum wire_channel chan)
+{
+    wire_ring_retag(&tx->events, (uint8_t)(chan | 0x80), OF_NOBODY);
+}
+
 static void emit(struct wire_tx *tx, enum wire_type type, enum wire_channel chan, uint8_t seq,
                  const uint8_t *payload, size_t n)
 {
@@ -102,9 +109,11 @@ static bool next_record(struct wire_tx *tx, struct wire_ring *ring)
     uint8_t payload[WIRE_PAYLOAD], tag;
     size_t n;
 
-    if (!wire_ring_peek(ring, &tag, &n))
-        return false;
-    wire_ring_take(ring, payload);
+    do {
+        if (!wire_ring_peek(ring, &tag, &n))
+            return false;
+        wire_ring_take(ring, payload);
+    } while (tag == OF_NOBODY);
     emit(tx, tag & 0x80 ? WIRE_LAST : WIRE_DATA, tag & 15, tx->seq++, payload, n);
     return true;
 }

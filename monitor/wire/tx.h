@@ -52,6 +52,8 @@ void wire_tx_ack(struct wire_tx *tx, const struct wire_ack *ack);
 bool wire_tx_put(struct wire_tx *tx, enum wire_channel chan, bool last, const void *data, size_t n);
 // chan: of some session's events. False: dropped, and counted.
 bool wire_tx_event(struct wire_tx *tx, enum wire_channel chan, const void *data, size_t n);
+// The client they are for has gone: the next one of this channel is not sent what still waits there.
+void wire_tx_forget_events(struct wire_tx *tx, enum wire_channel chan);
 
 // Up to max bytes for the line; 0: nothing to send.
 size_t wire_tx_pull(struct wire_tx *tx, uint8_t *buf, size_t max);

@@ -174,7 +174,7 @@ static size_t link_tx_pull(uint8_t *buf, size_t max)
     uint32_t before = tx.messages.tail;
     size_t n = wire_tx_pull(&tx, buf, max);
     bool room =
-        tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 4;
+        tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 2;
     spin_unlock(&tx_lock);
     if (room)
         link_wake_senders();
@@ -279,10 +279,10 @@ void link_forget_events(unsigned session)
     spin_unlock(&tx_lock);
 }
 
-bool link_events_waiting(void)
+bool link_events_waiting(unsigned session)
 {
     spin_lock(&tx_lock);
-    bool some = tx.events.head != tx.events.tail;
+    bool some = wire_tx_event_waits(&tx, wire_channel_of(WIRE_EVENTS, session));
     spin_unlock(&tx_lock);
     return some;
 }

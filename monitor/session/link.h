@@ -59,8 +59,8 @@ ASYNC_DECL(link_send, struct link_box *box; enum wire_channel chan; const void *
 // An event for the session's WIRE_EVENTS; len <= WIRE_PAYLOAD. Never waits. False: there is no room now;
 // without a host it is dropped. No spinlock held.
 bool link_event(unsigned session, const void *cbor, size_t len);
-bool link_events_waiting(void);            // some have not gone out yet
-void link_forget_events(unsigned session); // that wait: they are the old client's
+bool link_events_waiting(unsigned session); // some of it have not gone out yet
+void link_forget_events(unsigned session);  // that wait: they are the old client's
 
 bool link_connected(void);
 

@@ -345,7 +345,7 @@ static void script_and_program_share_the_line(void **state)
     to_host(0, 4000);
     assert_true(repl_n > 1500);
     assert_true(100000 - tty_out_left > 1500);
-    assert_int_equal(events_n, 0);
+    assert_in_range(events_n, 1, 4);
     to_host(0, 1000000);
     assert_int_equal(tty_out_left, 0);
     assert_true(events_n > 0 && gaps == 0);

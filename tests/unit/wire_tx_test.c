@@ -20,14 +20,15 @@ static uint8_t messages[4096], events[1024];
 static uint8_t came[WIRE_CHANNELS][256];
 static size_t came_n[WIRE_CHANNELS];
 
-static size_t no_text(void *ctx, uint8_t *buf, size_t max)
+static bool talks; // tty and log, without end
+
+static size_t text(void *ctx, uint8_t *buf, size_t max)
 {
     (void)ctx;
-    (void)buf;
-    (void)max;
-    return 0;
+    memset(buf, 't', max);
+    return talks ? max : 0;
 }
-static const struct wire_tx_sources sources = {no_text, no_text};
+static const struct wire_tx_sources sources = {text, text};
 
 static void on_frame(void *ctx, const struct wire_frame *frame)
 {
@@ -59,6 +60,7 @@ static int connected(void **state)
     wire_tx_init(&tx, &sources, NULL, m, e);
     wire_demux_init(&demux, &sink, NULL);
     demux.strict = true;
+    talks = false;
     memset(came_n, 0, sizeof came_n);
     wire_tx_begin(&tx);
     return 0;
@@ -109,12 +111,64 @@ static void forgotten_events_may_be_all_there_is(void **state)
     assert_int_equal(came_n[events_of(3)], 0);
 }
 
+static void who_prints_for_ever_keeps_no_other_out(void **state)
+{
+    uint8_t printed[WIRE_PAYLOAD] = {'p'};
+
+    (void)state;
+    talks = true;
+    for (int i = 0; i < 100; i++)
+        assert_true(wire_tx_event(&tx, events_of(2), "e", 1));
+    for (int i = 0; i < 400; i++) {
+        while (wire_tx_put(&tx, WIRE_REPL, true, printed, sizeof printed))
+            ;
+        line_takes(WIRE_PAYLOAD);
+    }
+    assert_in_range(came_n[WIRE_REPL], 120, 180);
+    assert_in_range(came_n[WIRE_TTY], 120, 180);
+    assert_in_range(came_n[WIRE_LOG], 40, 60);
+    assert_in_range(came_n[events_of(2)], 40, 60);
+}
+
+static void a_reply_finds_room_beside_who_prints(void **state)
+{
+    uint8_t part[WIRE_PAYLOAD] = {0};
+    size_t n = 0;
+
+    (void)state;
+    while (wire_tx_put(&tx, wire_channel_of(WIRE_REPL, 1), true, part, sizeof part))
+        ;
+    while (wire_tx_put(&tx, wire_channel_of(WIRE_RPC, 2), false, part, sizeof part))
+        n += sizeof part;
+    assert_in_range(n, sizeof messages / 4 - 2 * sizeof part, sizeof messages / 4);
+}
+
+static void a_session_waits_only_for_events_of_its_own(void **state)
+{
+    (void)state;
+    assert_false(wire_tx_event_waits(&tx, events_of(0)));
+    assert_true(wire_tx_event(&tx, events_of(0), "a", 1));
+    assert_true(wire_tx_event(&tx, events_of(1), "b", 1));
+    for (unsigned s = 0; s < WIRE_SESSIONS; s++)
+        assert_int_equal(wire_tx_event_waits(&tx, events_of(s)), s < 2);
+    line_takes(10); // the frame of one
+    assert_false(wire_tx_event_waits(&tx, events_of(0)));
+    assert_true(wire_tx_event_waits(&tx, events_of(1)));
+    wire_tx_begin(&tx);
+    assert_false(wire_tx_event_waits(&tx, events_of(1)));
+    // however much others have sent since
+    tx.events.head = tx.events.tail = tx.last_event[0] + 0x90000000;
+    assert_true(wire_tx_event(&tx, events_of(1), "b", 1));
+    assert_false(wire_tx_event_waits(&tx, events_of(0)));
+}
+
 #define T(f) cmocka_unit_test_setup(f, connected)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(events_of_a_client_that_went_reach_no_other),
-        T(forgotten_events_may_be_all_there_is),
+        T(events_of_a_client_that_went_reach_no_other), T(forgotten_events_may_be_all_there_is),
+        T(who_prints_for_ever_keeps_no_other_out),      T(a_reply_finds_room_beside_who_prints),
+        T(a_session_waits_only_for_events_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,12 +53,12 @@ void link_wake_senders(void); // one was forgotten
 ASYNC_DECL(link_recv, struct link_box *box; const uint8_t **data; uint32_t ms;);
 
 // Sends one message on the session's WIRE_RPC, or text on its WIRE_REPL, which arrives in pieces; waits
-// while the queue is full. 0, or -ENOTCONN when no host listens or another one came meanwhile.
+// while the queue is full. 0, or -ENOTCONN when no host listens or link_recv has to tell that another one came.
 ASYNC_DECL(link_send, struct link_box *box; enum wire_channel chan; const void *data; size_t len;);
 
 // An event for the session's WIRE_EVENTS; len <= WIRE_PAYLOAD. Never waits. False: there is no room now;
-// without a host it is dropped. No spinlock held.
-bool link_event(unsigned session, const void *cbor, size_t len);
+// when link_send would be refused it is dropped. By the session's task, no spinlock held.
+bool link_event(const struct link_box *box, const void *cbor, size_t len);
 bool link_events_waiting(unsigned session); // some of it have not gone out yet
 void link_forget_events(unsigned session);  // that wait: they are the old client's
 

@@ -24,7 +24,7 @@ struct link_box {
     unsigned session;
     struct wire_ring inbox; // parts of messages, tag: 0x80 last
     uint32_t begun;         // where in it the newest one does
-    bool dropping, torn;    // the newest one had no room; a part of it was taken out before
+    bool dropping, torn; // the newest one has no room; what was taken out is of one that had none
     uint32_t changes, changes_told;
     uint32_t interrupted;
     struct event readable;

@@ -604,10 +604,8 @@ static void serve(void)
             take_line(buf, (size_t)n);
         }
         wire_rx_tick(&rx, now_ms());
-        if (deaf_until_ms && now_ms() > deaf_until_ms) {
+        if (deaf_until_ms && now_ms() > deaf_until_ms)
             deaf_until_ms = 0;
-            wire_rx_room_grew(&rx);
-        }
     }
 }
 

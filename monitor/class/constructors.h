@@ -27,7 +27,7 @@ struct class_key;
 
 enum { CONSTRUCTORS = 8, CONSTRUCTOR_MS = 500, CONSTRUCTOR_FIRST = 100, CONSTRUCTOR_ERROR = 120 };
 
-// ---- as items of the list. By the monitor's task only, as everything here.
+// ---- as items of the list. By sessions' tasks only, as everything here.
 const struct local_ctor *constructor_find(
     uint64_t id); // >= CONSTRUCTOR_FIRST; NULL: not in the list
 // Those with id >= from, ascending: how many, at most max.

@@ -81,12 +81,6 @@ long fiber_call(struct fiber *f, const struct async_fn *fn, const void *args, si
     return f->result;
 }
 
-bool fiber_is_running(const struct fiber *f)
-{
-    uint64_t at = (uint64_t)__builtin_frame_address(0);
-    return at - (uint64_t)f->stack < FIBER_STACK;
-}
-
 // AWAIT of a function that is known only at run time.
 #define AWAIT_CALL(dst, fnp, args, n)        AWAIT_CALL_X_(__COUNTER__, dst, fnp, args, n)
 #define AWAIT_CALL_X_(id, dst, fnp, args, n) AWAIT_CALL_Y_(id, dst, fnp, args, n)

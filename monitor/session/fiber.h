@@ -42,7 +42,5 @@ long fiber_call(struct fiber *f, const struct async_fn *fn, const void *args, si
     fiber_call(fiber, &callee##_fn, &(struct callee##_args){__VA_ARGS__},                          \
                sizeof(struct callee##_args))
 
-struct fiber *fiber_running(
-    void); // on whose stack this code runs; NULL: on none, or another hart asks
-// Does this code run on a fiber's stack?
-bool fiber_is_running(const struct fiber *f);
+// On whose stack this code runs; NULL: on none. Only the hart they are pinned to may ask.
+struct fiber *fiber_running(void);

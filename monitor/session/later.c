@@ -109,7 +109,7 @@ ASYNC(later_keeper, uint64_t wait; struct deadline d; long r;)
     ASYNC_END;
 }
 
-// ---- asking for it. By the monitor's task only.
+// ---- asking for it. By sessions' tasks only.
 
 static int start(void)
 {

@@ -97,13 +97,13 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
     size_t n = welcome_info(info, sizeof info);
 
     (void)ctx;
+    if (fresh)
+        connection_changed(connected); // first: see client_is_there
     spin_lock(&tx_lock);
     if (fresh)
         wire_tx_begin(&tx);
     wire_tx_welcome(&tx, hello->nonce, info, n);
     spin_unlock(&tx_lock);
-    if (fresh)
-        connection_changed(connected);
     store_relaxed(&connected, 1);
     if (hello->rows != rows || hello->cols != cols) {
         rows = hello->rows;
@@ -116,10 +116,10 @@ static void on_plain(void *ctx)
 {
     (void)ctx;
     store_relaxed(&connected, 0);
+    connection_changed(true);
     spin_lock(&tx_lock);
     wire_tx_end(&tx);
     spin_unlock(&tx_lock);
-    connection_changed(true);
     uart_kick();
 }
 
@@ -174,7 +174,7 @@ static size_t link_tx_pull(uint8_t *buf, size_t max)
     uint32_t before = tx.messages.tail;
     size_t n = wire_tx_pull(&tx, buf, max);
     bool room =
-        tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 4;
+        tx.messages.tail != before && wire_ring_room(&tx.messages, WIRE_PAYLOAD) >= TX_RING / 2;
     spin_unlock(&tx_lock);
     if (room)
         link_wake_senders();
@@ -221,61 +221,77 @@ void link_get_stats(struct link_stats *out)
     out->dropped_events = load_relaxed(&tx.dropped_events);
 }
 
+// The host that the session works for still listens. tx_lock held: so what is put now is either refused or
+// dropped when the next one comes, which is told to the box first.
+static bool client_is_there(const struct link_box *b)
+{
+    return tx.mux && load_relaxed(&b->changes) == b->changes_told;
+}
+
 // As many parts as there is room for; how many bytes that were.
-static size_t put_parts(enum wire_channel chan, const uint8_t *data, size_t len)
+static long put_parts(const struct link_box *b, enum wire_channel chan, const uint8_t *data,
+                      size_t len)
 {
     size_t done = 0;
 
     spin_lock(&tx_lock);
-    do {
+    bool there = client_is_there(b);
+    while (there && done < len) {
         size_t n = len - done < WIRE_PAYLOAD ? len - done : WIRE_PAYLOAD;
         if (!wire_tx_put(&tx, chan, done + n == len, data + done, n))
             break;
         done += n;
-    } while (done < len);
+    }
     spin_unlock(&tx_lock);
     if (done)
         uart_kick();
-    return done;
+    return there ? (long)done : -ENOTCONN;
 }
 
-ASYNC(link_send, size_t done; uint32_t change; long r;)
+ASYNC(link_send, size_t done; long r;)
 {
     ASYNC_BEGIN(link_send);
     f->done = 0;
-    f->change = load_relaxed(&f->box->changes);
     f->chan = wire_channel_of(f->chan, f->box->session);
-    while (f->done < f->len) {
+    for (;;) {
         event_clear(&writable[f->box->session]);
-        if (!link_connected() || load_relaxed(&f->box->changes) != f->change)
-            ASYNC_RETURN(-ENOTCONN);
-        f->done += put_parts(f->chan, (const uint8_t *)f->data + f->done, f->len - f->done);
+        f->r = put_parts(f->box, f->chan, (const uint8_t *)f->data + f->done, f->len - f->done);
+        if (f->r < 0)
+            ASYNC_RETURN(f->r);
+        f->done += (size_t)f->r;
         if (f->done == f->len)
-            break;
+            ASYNC_RETURN(0);
         AWAIT(f->r, event_wait, &writable[f->box->session], false);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
-    ASYNC_RETURN(0);
     ASYNC_FINALLY;
     ASYNC_END;
 }
 
-bool link_event(unsigned session, const void *cbor, size_t len)
+bool link_event(const struct link_box *b, const void *cbor, size_t len)
 {
     spin_lock(&tx_lock);
-    bool full = tx.mux && wire_ring_room(&tx.events, WIRE_PAYLOAD) < len;
-    if (!full)
-        wire_tx_event(&tx, wire_channel_of(WIRE_EVENTS, session), cbor, len);
+    bool there = client_is_there(b);
+    bool full = there && wire_ring_room(&tx.events, WIRE_PAYLOAD) < len;
+    if (there && !full)
+        wire_tx_event(&tx, wire_channel_of(WIRE_EVENTS, b->session), cbor, len);
     spin_unlock(&tx_lock);
     uart_kick();
     return !full;
 }
 
-bool link_events_waiting(void)
+void link_forget_events(unsigned session)
 {
     spin_lock(&tx_lock);
-    bool some = tx.events.head != tx.events.tail;
+    wire_tx_forget_events(&tx, wire_channel_of(WIRE_EVENTS, session));
+    spin_unlock(&tx_lock);
+}
+
+bool link_events_waiting(unsigned session)
+{
+    spin_lock(&tx_lock);
+    bool some = wire_tx_event_waits(&tx, wire_channel_of(WIRE_EVENTS, session));
     spin_unlock(&tx_lock);
     return some;
 }

@@ -24,7 +24,7 @@ struct link_box {
     unsigned session;
     struct wire_ring inbox; // parts of messages, tag: 0x80 last
     uint32_t begun;         // where in it the newest one does
-    bool dropping, torn;    // the newest one had no room; a part of it was taken out before
+    bool dropping, torn; // the newest one has no room; what was taken out is of one that had none
     uint32_t changes, changes_told;
     uint32_t interrupted;
     struct event readable;
@@ -53,13 +53,14 @@ void link_wake_senders(void); // one was forgotten
 ASYNC_DECL(link_recv, struct link_box *box; const uint8_t **data; uint32_t ms;);
 
 // Sends one message on the session's WIRE_RPC, or text on its WIRE_REPL, which arrives in pieces; waits
-// while the queue is full. 0, or -ENOTCONN when no host listens or another one came meanwhile.
+// while the queue is full. 0, or -ENOTCONN when no host listens or link_recv has to tell that another one came.
 ASYNC_DECL(link_send, struct link_box *box; enum wire_channel chan; const void *data; size_t len;);
 
 // An event for the session's WIRE_EVENTS; len <= WIRE_PAYLOAD. Never waits. False: there is no room now;
-// without a host it is dropped. No spinlock held.
-bool link_event(unsigned session, const void *cbor, size_t len);
-bool link_events_waiting(void); // some have not gone out yet
+// when link_send would be refused it is dropped. By the session's task, no spinlock held.
+bool link_event(const struct link_box *box, const void *cbor, size_t len);
+bool link_events_waiting(unsigned session); // some of it have not gone out yet
+void link_forget_events(unsigned session);  // that wait: they are the old client's
 
 bool link_connected(void);
 

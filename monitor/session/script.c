@@ -104,7 +104,7 @@ static void on_write(lua_State *L, const char *text, size_t n)
 {
     struct session *s = session_self();
     session_not_frozen(L, "print");
-    long e = n ? session_await(link_send, &s->box, WIRE_REPL, text, n) : 0;
+    long e = s->lost ? -ENOTCONN : session_await(link_send, &s->box, WIRE_REPL, text, n);
     if (e == -ENOTCONN) {
         s->lost = true;
         limits_interrupt(&s->limits);

@@ -21,12 +21,15 @@ enum { STUBBORN = 20 * 1000 * 1000 }; // ticks a script may go on after it was t
 
 long session_send(const void *message, size_t len)
 {
+    if (session_self()->lost)
+        return -ENOTCONN;
     return session_await(link_send, &session_self()->box, WIRE_RPC, message, len);
 }
 
 bool session_event(const void *cbor, size_t len)
 {
-    return link_event(session_number(), cbor, len);
+    const struct session *s = session_self();
+    return s->lost || link_event(&s->box, cbor, len);
 }
 
 void session_on_yield(void *session)
@@ -89,8 +92,7 @@ static void take_request(struct session *s, size_t n)
     case RPC_BUSY:
         return;
     }
-    if (!s->lost)
-        session_send(s->memory->reply, s->reply_len);
+    session_send(s->memory->reply, s->reply_len);
 }
 
 // Another host, or RESET, or this session's client is gone: nothing of the old one's is left but the journal.
@@ -99,6 +101,7 @@ static void forget(struct session *s)
     s->lost = false;
     s->kept_len = 0;
     rpc_once_forget(&s->once);
+    link_forget_events(s->number);
     link_interrupt_clear(&s->box);
     journal_forget_session();
     s->ready = false;
@@ -114,8 +117,7 @@ static void answer_abandoned(struct session *s)
     rpc_error(&o, s->once.id, "interrupted", "the script did not stop: the session was reset");
     s->reply_len = o.len;
     rpc_once_end(&s->once);
-    if (!s->lost)
-        session_send(s->memory->reply, s->reply_len);
+    session_send(s->memory->reply, s->reply_len);
 }
 
 // True: the session is over. The first one is only told that its client has gone.

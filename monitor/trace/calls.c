@@ -92,12 +92,13 @@ static int k_on(lua_State *L)
     lua_pushinteger(L, (lua_Integer)tr->id);
     return 1;
 }
-MONITOR_API(on, "on", "k.on(point, fn [, {pause=, where={}}]) -> number",
-            "calls fn(event) when the trace point is passed; with pause, what it tells of is held "
-            "until fn returns: the task, or of vq.used the completion",
-            "k.on(\"fault.page\", function(e) print(e.task, e.va) end, {pause = true, where = "
-            "{pid = 5}})",
-            k_on, NULL);
+MONITOR_API(
+    on, "on", "k.on(point, fn [, {pause=, where={}}]) -> number",
+    "calls fn(event) when the trace point is passed; with pause, what it tells of is held "
+    "until fn returns: the task, or of vq.used the completion. Of several pauses one holds it: event.held",
+    "k.on(\"fault.page\", function(e) print(e.task, e.va) end, {pause = true, where = "
+    "{pid = 5}})",
+    k_on, NULL);
 
 static int k_off(lua_State *L)
 {

@@ -176,7 +176,7 @@ static int run(lua_State *L)
     stop(r->id);
     while (more && drain(L, r) && !is_empty(r->id))
         ;
-    while (lua_isnil(L, 2) && link_connected() && link_events_waiting())
+    while (lua_isnil(L, 2) && link_connected() && link_events_waiting(session_number()))
         session_sleep(L, ROOM_MS);
     return 0;
 }

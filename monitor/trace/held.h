@@ -11,7 +11,7 @@
 // Where the point is, by the task itself: takes its pass, if it has one.
 bool held_pass(uint32_t task, const struct trace_point *point, uint64_t arg);
 
-// The monitor's task takes an event into its hand, until tracer_let_go. When it has too much in hand
+// The session that runs takes an event into its hand, until tracer_let_go. When it has too much in hand
 // already the event is let go at once, and is held no more.
 void held_take(struct trace_event *e);
 void held_reset(void); // lets go all that is in hand

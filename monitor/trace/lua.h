@@ -36,7 +36,7 @@ lua_Integer trace_option_ms(lua_State *L, int idx);
 // As Lua sees it: a Task, the name of a call, "func+0x12", a word, a name, else an integer. nil for
 // what is none.
 void trace_push_value(lua_State *L, const struct trace_point *point, unsigned var, uint64_t v);
-// {point, at, hart, task, pid, held, arguments}; those that a held event cannot have yet are nil.
+// {point, at, hart, task, pid, held, arguments}; those that the event of a pause cannot have yet are nil.
 void trace_push_event(lua_State *L, const struct trace_event *e);
 
 // Frees the tracer and raises what -ENOSPC or -ENOMEM means.

@@ -60,6 +60,7 @@ void trace_push_value(lua_State *L, const struct trace_point *point, unsigned va
 void trace_push_event(lua_State *L, const struct trace_event *e)
 {
     const struct trace_point *p = trace_point_at(e->point);
+    bool early = e->held || tracer_uses(e->use)->hold; // told where it may be held, if by another
     lua_createtable(L, 0, 12);
     lua_pushstring(L, p->name);
     lua_setfield(L, -2, "point");
@@ -69,7 +70,7 @@ void trace_push_event(lua_State *L, const struct trace_event *e)
     lua_setfield(L, -2, "held");
     for (unsigned var = 0; var < VARS; var++) {
         const char *name = trace_var_name(p, var);
-        if (!name || (e->held && !trace_known_when_held(p, var)))
+        if (!name || (early && !trace_known_when_held(p, var)))
             continue;
         trace_push_value(L, p, var, trace_var_value(e, var));
         lua_setfield(L, -2, name);

@@ -34,8 +34,8 @@ static struct {
 
 // ---- where the point is
 
-// A use that holds keeps what is told from going on, unless there is no room to tell of it.
-static bool keep_call(const struct trace_use *u, struct trace_event *e)
+// A use that holds keeps what is told from going on, unless another one has, or there is no room to tell of it.
+static bool keep_call(const struct trace_use *u, struct trace_event *e, bool held)
 {
     const struct trace_point *point = u->point;
     struct task *t = current_task();
@@ -46,11 +46,11 @@ static bool keep_call(const struct trace_use *u, struct trace_event *e)
         u->lost[e->hart]++;
         return false;
     }
-    e->held = u->hold;
-    if (u->hold && point->parks)
+    e->held = u->hold && !held;
+    if (e->held && point->parks)
         atomic_or32(&t->attn, ATTN_HOLD); // before anybody can know of it and take it away
     trace_ring_put(ring, e);
-    return u->hold;
+    return e->held;
 }
 
 static void keep_event(const struct trace_use *u, const struct trace_event *e)
@@ -63,13 +63,13 @@ static void keep_event(const struct trace_use *u, const struct trace_event *e)
         u->lost[e->hart]++;
 }
 
-static bool deliver(const struct trace_use *u, struct trace_event *e)
+static bool deliver(const struct trace_use *u, struct trace_event *e, bool held)
 {
     if (!filter_passes(&u->filter, e))
         return false;
     switch (u->tracer->kind) {
     case TRACER_CALLS:
-        return keep_call(u, e);
+        return keep_call(u, e, held);
     case TRACER_COUNTS:
         u->hits[e->hart]++;
         agg_add(&u->tracer->table[e->hart], e);
@@ -97,10 +97,11 @@ static bool come_by(const struct trace_point *point, const uint64_t args[TRACE_A
                             .point = (uint8_t)index,
                             .hart = (uint8_t)hart};
     memcpy(e.arg, args, sizeof e.arg);
-    bool held = false; // by the first that wants it
-    for (uint32_t mask = load_acquire(&masks[index]); mask && !held; mask &= mask - 1) {
+    bool held =
+        false; // by the first that wants it; the others, perhaps another session's, are told
+    for (uint32_t mask = load_acquire(&masks[index]); mask; mask &= mask - 1) {
         e.use = (uint8_t)__builtin_ctz(mask);
-        held = deliver(&uses[e.use], &e);
+        held |= deliver(&uses[e.use], &e, held);
     }
     store_release(&inside[hart].now, 0);
     return held;

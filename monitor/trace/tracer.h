@@ -5,7 +5,7 @@
 // what becomes of an event: Lua is called back later (k.on), it is counted (k.trace), or it is kept
 // (k.events). Where the point is, only C runs, without a lock: what it writes is the hart's own, and
 // the tables it reads change only while nobody is inside (tracer_stop waits for that). All other
-// functions are for the monitor's task alone.
+// functions are for the sessions' tasks alone, which run by turns on one hart.
 //
 // Everything is bounded: TRACERS, USES, and TRACER_MEMORY bytes for all of them. A session's end or reset
 // gives back what it has.

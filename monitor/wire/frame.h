@@ -80,14 +80,14 @@ size_t wire_frame_encode(uint8_t *dst, const struct wire_frame *frame);
 // frame's payload points into it. False when it is no frame.
 bool wire_frame_decode(struct wire_frame *frame, uint8_t *raw, size_t n);
 
-// ---- control messages: frames on WIRE_CONTROL, NOW but for SESSIONS; the first payload byte says which
+// ---- control messages: frames on WIRE_CONTROL, NOW but for OPEN; the first payload byte says which
 
 enum wire_control {
     WIRE_BYE = 2, // to kernel: back to PLAIN
     WIRE_INT =
         3, // to kernel: session:8 (0 when it is missing): interrupt its script, in the RX interrupt
     WIRE_RESET = 4,   // to kernel: drop messages half received, interrupt, forget all sessions
-    WIRE_WELCOME = 5, // to host: answer to HELLO: nonce[5], session:8, then the info map of rpc.h
+    WIRE_WELCOME = 5, // to host: answer to HELLO: nonce[5], count:8, then the info map of rpc.h
     WIRE_DROPPED = 6, // to host: u32le events dropped since HELLO
     WIRE_WANT = 7,    // to kernel: sessions:8, a bit for each that shall be open
     WIRE_OPEN = 8,    // to host, LAST: open:8, refused:8; answer to WANT
@@ -100,7 +100,7 @@ enum wire_control {
 // has not ended yet and is wanted again is not open before it is a new one.
 
 // HELLO, to kernel. Sent again and again it is the keep-alive; one with another nonce starts
-// another session. Its raw bytes contain no zero: `salt` is chosen so that the CRC has none, all
+// another connection. Its raw bytes contain no zero: `salt` is chosen so that the CRC has none, all
 // other fields have the high bit set. So its stuffed form is exactly 00 code HELLO 00, in PLAIN
 // every byte but the variable ones is compared at once, and a user's typing is never withheld.
 // Nor is any byte of the CRC a control character, and hardly ever ASCII: a HELLO that comes before
@@ -125,7 +125,7 @@ size_t wire_hello_encode(uint8_t *dst, const struct wire_hello *hello);
 // False when the frame is no HELLO.
 bool wire_hello_decode(struct wire_hello *hello, const struct wire_frame *frame);
 
-// `session` in WELCOME counts the sessions since boot. When it changes under the same nonce, the
+// `count` in WELCOME is of connections since boot. When it changes under the same nonce, the
 // kernel had given the host up (no HELLO for the keep-alive): both sides number from 0 again.
 
 // Payload of an ACK. Host side: data on rpc may be sent while the rpc bytes in frames not yet

@@ -51,3 +51,14 @@ void wire_ring_take(struct wire_ring *r, void *dst)
         p[i] = r->buf[(r->tail + i) & (r->size - 1)];
     r->tail += (uint32_t)len;
 }
+
+void wire_ring_retag(struct wire_ring *r, uint8_t from, uint8_t to)
+{
+    struct wire_ring at = *r; // the records are the same, only its tail moves
+    uint8_t tag;
+    size_t len;
+
+    for (; wire_ring_peek(&at, &tag, &len); at.tail += WIRE_RECORD_HEAD + (uint32_t)len)
+        if (tag == from)
+            r->buf[at.tail & (r->size - 1)] = to;
+}

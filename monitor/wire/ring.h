@@ -31,3 +31,4 @@ bool wire_ring_put(struct wire_ring *r, uint8_t tag, const void *data, size_t le
 bool wire_ring_peek(const struct wire_ring *r, uint8_t *tag, size_t *len);
 // Copies the oldest record out (dst has room for its length; NULL: dropped) and removes it.
 void wire_ring_take(struct wire_ring *r, void *dst);
+void wire_ring_retag(struct wire_ring *r, uint8_t from, uint8_t to); // all records with that tag

@@ -17,12 +17,6 @@ static void send_ack(struct wire_rx *rx, bool gap)
     rx->sink->ack(rx->ctx, &ack);
 }
 
-void wire_rx_room_grew(struct wire_rx *rx)
-{
-    if (rx->mux)
-        send_ack(rx, false);
-}
-
 static void take_hello(struct wire_rx *rx, const struct wire_hello *hello)
 {
     bool fresh = !rx->mux || memcmp(hello->nonce, rx->hello.nonce, WIRE_NONCE) != 0;

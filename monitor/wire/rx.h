@@ -17,9 +17,10 @@ struct wire_sink {
     void (*tty)(void *ctx, const uint8_t *data, size_t n);
     // Part of a message for rpc of some session; false: no room, the host shall send it again.
     bool (*message)(void *ctx, enum wire_channel chan, bool last, const uint8_t *data, size_t n);
-    size_t (*room)(void *ctx); // for the ACK: payload bytes `message` would take
+    // For the ACK: payload bytes `message` would take. When it grew, the next HELLO's ACK says so.
+    size_t (*room)(void *ctx);
     void (*ack)(void *ctx, const struct wire_ack *ack); // to be sent soon; a later one replaces it
-    // A HELLO: answer with WELCOME. fresh: another session than before; what was half received
+    // A HELLO: answer with WELCOME. fresh: another connection than before; what was half received
     // and what waits to be sent is void.
     void (*hello)(void *ctx, const struct wire_hello *hello, bool fresh);
     void (*plain)(void *ctx); // MUX ended
@@ -36,7 +37,7 @@ struct wire_rx {
     uint8_t expect; // MUX: next sequence number
     uint32_t held;  // bytes in buf
     uint8_t buf[WIRE_FRAME];
-    struct wire_hello hello; // of this session
+    struct wire_hello hello; // of this connection
     uint64_t now_ms;         // of the last byte
     uint64_t heard_ms;       // when a byte came last; in MUX, a frame: who types there is no host
     uint64_t frames, bad_frames;
@@ -52,5 +53,3 @@ enum { WIRE_HOLD_MS = 200, WIRE_HOLD_HELLO_MS = 3000 };
 void wire_rx_tick(struct wire_rx *rx, uint64_t now_ms);
 // When wire_rx_tick is to be called next, UINT64_MAX: not before another byte came.
 uint64_t wire_rx_deadline(const struct wire_rx *rx);
-// Messages were taken out: tells the host of the room.
-void wire_rx_room_grew(struct wire_rx *rx);

@@ -93,7 +93,7 @@ void wire_sender_ack(struct wire_sender *s, const struct wire_ack *ack)
 {
     unsigned done = (uint8_t)(ack->next - s->base);
 
-    // An ACK for what was never sent is from another session or damaged beyond the CRC.
+    // An ACK for what was never sent is from another connection or damaged beyond the CRC.
     if (done > s->filled)
         return;
     s->base = ack->next;

@@ -32,7 +32,7 @@ struct wire_sender {
 };
 
 void wire_sender_init(struct wire_sender *s, struct wire_ring tty, struct wire_ring messages);
-// Another session: everything is forgotten, numbers start at 0, no room until an ACK.
+// Another connection: everything is forgotten, numbers start at 0, no room until an ACK.
 void wire_sender_reset(struct wire_sender *s);
 // A part of at most WIRE_PAYLOAD bytes. False: no space, come back after the next ACK.
 bool wire_sender_put(struct wire_sender *s, enum wire_channel chan, bool last, const void *data,

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+enum { OF_NOBODY = WIRE_CHANNELS }; // the channel of events that were forgotten
+
+enum wire_tx_source { FROM_MESSAGES, FROM_TTY, FROM_LOG, FROM_EVENTS };
+
 void wire_tx_init(struct wire_tx *tx, const struct wire_tx_sources *from, void *ctx,
                   struct wire_ring messages, struct wire_ring events)
 {
@@ -58,8 +62,10 @@ void wire_tx_ack(struct wire_tx *tx, const struct wire_ack *ack)
 bool wire_tx_put(struct wire_tx *tx, enum wire_channel chan, bool last, const void *data, size_t n)
 {
     uint8_t tag = (uint8_t)(chan | (last ? 0x80 : 0));
+    uint32_t kept = wire_which(chan) == WIRE_REPL ? tx->messages.size / 4 : 0;
 
-    return n <= WIRE_PAYLOAD && wire_ring_put(&tx->messages, tag, data, n);
+    return n <= WIRE_PAYLOAD && wire_ring_room(&tx->messages, WIRE_PAYLOAD) >= kept &&
+           wire_ring_put(&tx->messages, tag, data, n);
 }
 
 bool wire_tx_event(struct wire_tx *tx, enum wire_channel chan, const void *data, size_t n)
@@ -67,9 +73,23 @@ bool wire_tx_event(struct wire_tx *tx, enum wire_channel chan, const void *data,
     bool kept =
         tx->mux && n <= WIRE_PAYLOAD && wire_ring_put(&tx->events, (uint8_t)(chan | 0x80), data, n);
 
-    if (!kept)
+    if (kept)
+        tx->last_event[wire_session(chan)] = tx->events.head;
+    else
         tx->dropped_events++;
     return kept;
+}
+
+bool wire_tx_event_waits(const struct wire_tx *tx, enum wire_channel chan)
+{
+    uint32_t behind = tx->events.head - tx->last_event[wire_session(chan)];
+
+    return behind < tx->events.head - tx->events.tail;
+}
+
+void wire_tx_forget_events(struct wire_tx *tx, enum wire_channel chan)
+{
+    wire_ring_retag(&tx->events, (uint8_t)(chan | 0x80), OF_NOBODY);
 }
 
 static void emit(struct wire_tx *tx, enum wire_type type, enum wire_channel chan, uint8_t seq,
@@ -102,9 +122,11 @@ static bool next_record(struct wire_tx *tx, struct wire_ring *ring)
     uint8_t payload[WIRE_PAYLOAD], tag;
     size_t n;
 
-    if (!wire_ring_peek(ring, &tag, &n))
-        return false;
-    wire_ring_take(ring, payload);
+    do {
+        if (!wire_ring_peek(ring, &tag, &n))
+            return false;
+        wire_ring_take(ring, payload);
+    } while (tag == OF_NOBODY);
     emit(tx, tag & 0x80 ? WIRE_LAST : WIRE_DATA, tag & 15, tx->seq++, payload, n);
     return true;
 }
@@ -133,17 +155,33 @@ static bool next_dropped(struct wire_tx *tx)
     return true;
 }
 
+static bool next_from(struct wire_tx *tx, enum wire_tx_source source)
+{
+    switch (source) {
+    case FROM_MESSAGES:
+        return next_record(tx, &tx->messages);
+    case FROM_TTY:
+        return next_text(tx, WIRE_TTY);
+    case FROM_LOG:
+        return next_text(tx, WIRE_LOG);
+    case FROM_EVENTS:
+        return next_record(tx, &tx->events) || next_dropped(tx);
+    }
+    return false;
+}
+
 static bool next_frame(struct wire_tx *tx)
 {
-    if (next_control(tx))
+    // Asked first, by turns: whatever one of them has to say for ever, it keeps no other one out.
+    static const uint8_t first[] = {FROM_MESSAGES, FROM_TTY, FROM_MESSAGES, FROM_TTY,
+                                    FROM_MESSAGES, FROM_TTY, FROM_LOG,      FROM_EVENTS};
+
+    if (next_control(tx) || next_from(tx, first[tx->turn++ % sizeof first]))
         return true;
-    // Neither a script that prints for ever nor a program that does keeps the other one out.
-    tx->tty_turn = !tx->tty_turn;
-    if (tx->tty_turn)
-        return next_text(tx, WIRE_TTY) || next_record(tx, &tx->messages) ||
-               next_text(tx, WIRE_LOG) || next_record(tx, &tx->events) || next_dropped(tx);
-    return next_record(tx, &tx->messages) || next_text(tx, WIRE_TTY) || next_text(tx, WIRE_LOG) ||
-           next_record(tx, &tx->events) || next_dropped(tx);
+    for (unsigned source = FROM_MESSAGES; source <= FROM_EVENTS; source++)
+        if (next_from(tx, source))
+            return true;
+    return false;
 }
 
 // In PLAIN the terminal goes first, but no line of the log is torn by it.

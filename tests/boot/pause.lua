@@ -59,6 +59,20 @@ do
     traced.finish "calls 300"
     is(calls, 0, "when its pause is taken off it goes on, and calls back nobody")
 end
+do
+    local calls, held = {0, 0}, 0
+    local function pause(i)
+        return k.on("sys.enter", function(e)
+            calls[i] = calls[i] + 1
+            if e.held then held = held + 1 end
+        end, {pause = true, where = {pid = pid, call = "getppid"}})
+    end
+    local probes = {pause(1), pause(2)}
+    tell "calls 5"
+    for _, probe in ipairs(probes) do k.off(probe) end
+    is(table.concat(calls, " "), "5 5", "two pauses at one point are both told")
+    is(held, 5, "and one of them holds")
+end
 
 -- ---- what is held changes meanwhile
 

@@ -335,10 +335,8 @@ static void serve(void)
             take_line(buf, (size_t)n);
         }
         wire_rx_tick(&rx, fake_clock_ms());
-        if (fake_deaf_until_ms && fake_clock_ms() > fake_deaf_until_ms) {
+        if (fake_deaf_until_ms && fake_clock_ms() > fake_deaf_until_ms)
             fake_deaf_until_ms = 0;
-            wire_rx_room_grew(&rx);
-        }
     }
 }
 

@@ -208,13 +208,11 @@ static void pump(unsigned rate)
     for (int k = 0; k < 5 && (n = wire_sender_pull(&sender, buf, now)); k++)
         to_kernel(buf, n, rate);
     to_host(rate, 500);
-    if (random() % 3 == 0 && in_kernel) {
+    if (random() % 3 == 0)
         in_kernel -= in_kernel < 700 ? in_kernel : 700;
-        wire_rx_room_grew(&rx);
-    }
     now += 20;
     wire_sender_tick(&sender, now);
-    // The keep-alive repeats the room, should its ACK be lost.
+    // The keep-alive tells of the room there is by then.
     if (now % 1000 == 0) {
         struct wire_hello hello = {{1, 2, 3, 4, 5}, 0, 24, 80};
         to_kernel(buf, wire_hello_encode(buf, &hello), rate);
@@ -345,7 +343,7 @@ static void script_and_program_share_the_line(void **state)
     to_host(0, 4000);
     assert_true(repl_n > 1500);
     assert_true(100000 - tty_out_left > 1500);
-    assert_int_equal(events_n, 0);
+    assert_in_range(events_n, 1, 4);
     to_host(0, 1000000);
     assert_int_equal(tty_out_left, 0);
     assert_true(events_n > 0 && gaps == 0);

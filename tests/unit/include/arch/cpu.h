@@ -38,6 +38,10 @@ struct hart {
     uint64_t sample_at;
     uint64_t user_samples, system_samples;
 };
+// Of a fiber; none runs here.
+struct cpu_context {
+    uint64_t sp;
+};
 extern _Thread_local struct hart hart_self;
 extern struct hart *harts[MAX_HARTS]; // by index; filled at boot, never changes afterwards
 extern uint32_t hart_count;

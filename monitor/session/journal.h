@@ -39,6 +39,8 @@ struct journal_row {
     uint32_t n;         // counted from 1
     uint32_t undone_by; // row, 0: still in force
     uint32_t session;   // whose, counted from 1
+    uint32_t client;    // of that session's, one after the other
+    bool being_undone;  // by somebody who waits meanwhile
     uint64_t ns;
     struct change change;
 };

@@ -410,7 +410,9 @@ static void construct(lua_State *L, struct row *r, uint32_t task)
     r->state.skipped_last = r->state.disabled;
     if (r->state.disabled)
         return;
+    uint64_t was = journal_repeats(id);
     int status = call_within_budget(L, &c);
+    journal_repeats(was);
     bool same = r->id == id; // it may have taken itself out, and put another there
     if (same)
         *(status == LUA_OK ? &r->state.constructed : &r->state.failed) += 1;

@@ -16,6 +16,7 @@ static struct {
     enum monitor_mode mode;
     bool dry;        // inside k.dry: validate, note, do nothing
     uint32_t client; // counts those it has had
+    uint64_t repeats;
 } sessions[WIRE_SESSIONS];
 
 static const char *const mode_names[] = {"ro", "rw", "unsafe"};
@@ -74,15 +75,35 @@ static void refuse(lua_State *L, const struct change *c, long error)
     luaL_error(L, "%s: error %d", c->kind->name, (int)error);
 }
 
+uint64_t journal_repeats(uint64_t who)
+{
+    uint64_t *now = &sessions[session_number()].repeats, was = *now;
+    *now = who;
+    return was;
+}
+
+// The row whose place another of the kind takes; NULL: it gets its own.
+static struct journal_row *repeated(const struct change *c)
+{
+    uint64_t who = sessions[session_number()].repeats;
+    for (uint32_t i = made; who && row(i); i--)
+        if (row(i)->repeats == who && row(i)->change.kind == c->kind && !row(i)->undone_by &&
+            !row(i)->being_undone)
+            return row(i);
+    return NULL;
+}
+
 static uint32_t write_down(const struct change *c)
 {
-    struct journal_row *r = &rows[made % JOURNAL_ROWS];
-    *r = (struct journal_row){.n = made + 1,
+    struct journal_row *again = repeated(c), *r = again ? again : &rows[made % JOURNAL_ROWS];
+    *r = (struct journal_row){.n = again ? again->n : ++made,
                               .session = session_number() + 1,
                               .client = sessions[session_number()].client,
+                              .repeats = sessions[session_number()].repeats,
+                              .times = again ? again->times + 1 : 1,
                               .ns = clock_monotonic_ns(),
                               .change = *c};
-    return ++made;
+    return r->n;
 }
 
 static void need_mode_of(lua_State *L, const struct change *c)
@@ -118,16 +139,17 @@ void change_make(lua_State *L, struct change *c)
     finish(L, c, make(c, &row));
 }
 
-void journal_forget_dry_run(void)
+void journal_forget_script(void)
 {
     sessions[session_number()].dry = false;
+    sessions[session_number()].repeats = 0;
 }
 
 void journal_forget_session(void)
 {
     sessions[session_number()].mode = MODE_RO;
     sessions[session_number()].client++;
-    journal_forget_dry_run();
+    journal_forget_script();
 }
 
 struct journal_row *journal_newest(uint32_t back)
@@ -162,6 +184,10 @@ static int k_journal(lua_State *L)
         set_field(L, "what", r->change.text);
         lua_pushboolean(L, in_force(r));
         lua_setfield(L, -2, "undoable");
+        if (r->times > 1) {
+            lua_pushinteger(L, r->times);
+            lua_setfield(L, -2, "times");
+        }
         if (r->undone_by) {
             lua_pushinteger(L, r->undone_by);
             lua_setfield(L, -2, "undone_by");
@@ -170,9 +196,11 @@ static int k_journal(lua_State *L)
     }
     return 1;
 }
-MONITOR_API(journal, "journal", "k.journal() -> list of {n, session, ns, kind, what, undoable}",
-            "the changes made from here, oldest first, and by which session (k.session.number)",
-            "k.journal()", k_journal, NULL);
+MONITOR_API(
+    journal, "journal", "k.journal() -> list of {n, session, ns, kind, what, undoable}",
+    "the changes made from here, oldest first, and by which session (k.session.number); of what a constructor in "
+    "Lua changes, for each kind, the latest, and how many times it did",
+    "k.journal()", k_journal, NULL);
 
 static bool is_own(const struct journal_row *r)
 {

@@ -476,6 +476,22 @@ TEST(undo_takes_what_the_session_itself_changed)
     says("local j = k.journal() return k.undo(j[#j - 1].n)", "the weight of Thing#12 to 12");
 }
 
+TEST(what_is_repeated_has_one_row_of_a_kind)
+{
+    UNUSED_STATE;
+    says("k.mode = 'rw' k.things()[20].weight = 40 return 1", "1");
+    journal_repeats(7);
+    for (int i = 0; i < 2 * JOURNAL_ROWS; i++)
+        says("k.things()[21].weight = k.things()[21].weight + 1 return 1", "1");
+    says("local j = k.journal() return j[#j].what, j[#j].times", "Thing#21 to 149\t128");
+    journal_repeats(0);
+    says("k.things()[22].weight = 41 return 1", "1");
+    says("local j = k.journal() return j[#j - 2].what, j[#j].times", "Thing#20 to 40\tnil");
+    says("k.undo()", "Thing#22 to 22");
+    says("k.undo()", "Thing#21 to 148");
+    says("k.undo()", "Thing#20 to 20");
+}
+
 static char said[200];
 
 static void undo_the_same(void)
@@ -653,6 +669,7 @@ int main(void)
         T(sequences),
         T(changes_are_validated_written_down_and_undone),
         T(undo_takes_what_the_session_itself_changed),
+        T(what_is_repeated_has_one_row_of_a_kind),
         T(two_undo_one_row),
         T(json),
         T(completion),

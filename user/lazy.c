@@ -7,6 +7,7 @@
 //                                  read N[-N]    read it
 //                                  check N[-N]   count the bytes that are not zero
 //                                  drop N[-N]    give the pages back (MADV_DONTNEED)
+//                                  renew N       have a byte written to it, give it back, again and again, until it is unmapped
 //                                  sequential    say that it will go through them in order
 //                                  fork          a child that only waits, and has all pages, too
 //                                  join          end it
@@ -14,6 +15,7 @@
 //        lazy --every MS [MIB]   touches the next page every MS milliseconds
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -76,6 +78,24 @@ static void do_drop(size_t n, size_t last)
         report("dropped", n, last);
 }
 
+// By the kernel, which says so where this program would be ended.
+static void do_renew(size_t n, size_t last)
+{
+    void *page = (void *)(base + n * PAGE);
+    int fd = open("/dev/zero", O_RDONLY);
+
+    (void)last;
+    printf("lazy: renews page %zu\n", n);
+    fflush(stdout);
+    while (read(fd, page, 1) == 1)
+        if (madvise(page, PAGE, MADV_DONTNEED) < 0) {
+            printf("lazy: page %zu went with what it held\n", n);
+            break;
+        }
+    printf("lazy: page %zu is gone\n", n);
+    close(fd);
+}
+
 static void do_sequential(size_t n, size_t last)
 {
     (void)n, (void)last;
@@ -107,9 +127,9 @@ static const struct verb {
     const char *name;
     void (*fn)(size_t n, size_t last);
 } verbs[] = {
-    {"touch", do_touch}, {"read", do_read}, {"check", do_check},
-    {"drop", do_drop},   {"fork", do_fork}, {"sequential", do_sequential},
-    {"join", do_join},
+    {"touch", do_touch}, {"read", do_read},   {"check", do_check},
+    {"drop", do_drop},   {"fork", do_fork},   {"sequential", do_sequential},
+    {"join", do_join},   {"renew", do_renew},
 };
 
 static void obey(const char *name, size_t n, size_t last)
@@ -123,7 +143,8 @@ static void obey(const char *name, size_t n, size_t last)
             verbs[i].fn(n, last);
             return;
         }
-    printf("lazy: touch N | read N | check N | drop N | sequential | fork | join | quit\n");
+    printf(
+        "lazy: touch N | read N | check N | drop N | renew N | sequential | fork | join | quit\n");
 }
 
 static void obey_input(void)

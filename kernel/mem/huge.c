@@ -70,6 +70,7 @@ static bool map_run(struct space *s, va_t va, pa_t run)
         *slot = pte_make(run, bits);
         trace_entry(s, va & ~(HUGE_SIZE - 1), 0, *slot, HUGE_SIZE);
         count(s, 1);
+        s->fills++;
         space_count_resident(s, PT_ENTRIES);
     }
     spin_unlock(&s->lock);

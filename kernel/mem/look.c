@@ -25,6 +25,11 @@ uint64_t space_present(struct space *s, va_t lo, va_t hi)
     return n;
 }
 
+uint64_t space_touches(const struct space *s)
+{
+    return 1 + load_relaxed(&s->faults) + load_relaxed(&s->fills);
+}
+
 size_t space_mappings(struct space *s, va_t from, struct mapping_info *out, size_t max,
                       bool with_resident)
 {

@@ -313,13 +313,15 @@ static bool remove_step(struct space *s, struct mapping **m, va_t *at, va_t hi)
     return *m != NULL;
 }
 
-static int remove_begin(struct space *s, va_t lo, va_t hi)
+// The first mapping goes at once: behind the look at `touches` no page comes to it.
+static int remove_begin(struct space *s, va_t lo, va_t hi, uint64_t touches, struct mapping **m)
 {
     spin_lock(&s->lock);
-    int e = range_map_isolate(&s->map, lo, hi);
+    int e = touches && touches != space_touches(s) ? -EAGAIN : range_map_isolate(&s->map, lo, hi);
     if (!e) {
         s->zap_lo = lo;
         s->zap_hi = hi;
+        *m = take_first(s, lo, hi);
     }
     spin_unlock(&s->lock);
     return e;
@@ -328,11 +330,12 @@ static int remove_begin(struct space *s, va_t lo, va_t hi)
 ASYNC(space_remove_steps, struct mapping *m; va_t at; long r;)
 {
     ASYNC_BEGIN(space_remove_steps);
-    if (remove_begin(f->s, f->va, f->va + f->len))
-        ASYNC_RETURN(-ENOMEM);
-    SHIELD_BEGIN();
     f->m = NULL;
-    f->at = f->va;
+    f->r = remove_begin(f->s, f->va, f->va + f->len, f->touches, &f->m);
+    if (f->r)
+        ASYNC_RETURN(f->r);
+    SHIELD_BEGIN();
+    f->at = f->m ? f->m->range.lo : f->va;
     while (remove_step(f->s, &f->m, &f->at, f->va + f->len))
         YIELD();
     YIELD(); // one poll's work is done
@@ -351,7 +354,7 @@ ASYNC(space_map, long r;)
         f->r = map_held(f->s, &f->what, f->va);
         if (f->r != -EAGAIN)
             break;
-        AWAIT(f->r, space_remove_steps, f->s, f->what.at, f->what.len);
+        AWAIT(f->r, space_remove_steps, f->s, f->what.at, f->what.len, 0);
         if (f->r < 0)
             break;
     }
@@ -369,7 +372,7 @@ ASYNC(space_unmap, long r;)
     if (f->r < 0)
         ASYNC_RETURN(f->r);
     AWAIT(f->r, mutex_lock, &f->s->mutate, false);
-    AWAIT(f->r, space_remove_steps, f->s, f->va, f->len);
+    AWAIT(f->r, space_remove_steps, f->s, f->va, f->len, 0);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&f->s->mutate, t))

@@ -68,7 +68,7 @@ ASYNC(space_brk, long r; va_t lo; va_t hi;)
     f->hi = page_round_up(f->s->brk);
     spin_unlock(&f->s->lock);
     if (f->r == -EAGAIN) {
-        AWAIT(f->r, space_remove_steps, f->s, f->lo, f->hi - f->lo);
+        AWAIT(f->r, space_remove_steps, f->s, f->lo, f->hi - f->lo, 0);
         if (f->r == 0)
             f->s->brk = f->to;
     }
@@ -317,14 +317,15 @@ ASYNC(space_remap, struct space_remap_args a; bool moves; long r;)
     *f->va = f->a.old;
     f->moves = f->r;
     if (f->a.new_len < f->a.old_len) {
-        AWAIT(f->r, space_remove_steps, f->s, f->a.old + f->a.new_len, f->a.old_len - f->a.new_len);
+        AWAIT(f->r, space_remove_steps, f->s, f->a.old + f->a.new_len, f->a.old_len - f->a.new_len,
+              0);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }
     if (!f->moves)
         ASYNC_RETURN(0);
     if (f->a.how & REMAP_FIXED) {
-        AWAIT(f->r, space_remove_steps, f->s, f->a.to, f->a.new_len);
+        AWAIT(f->r, space_remove_steps, f->s, f->a.to, f->a.new_len, 0);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }

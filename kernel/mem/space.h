@@ -89,6 +89,7 @@ struct space {
     struct list table_list; // of struct page, newest first: a table comes before its parent
     uint64_t peak;          // largest `resident`
     uint64_t faults, cow_copies, major;
+    uint64_t fills;  // 2 MiB pages that were made
     struct list all; // in the list of spaces
 };
 enum { SPACE_MAGIC = 0x5bace5ec };
@@ -140,7 +141,11 @@ ASYNC_DECL(space_unmap, struct space *s; va_t va; uint64_t len;);
 ASYNC_DECL(space_protect, struct space *s; va_t va; uint64_t len; uint32_t prot;);
 // The same by who has s->mutate, of a range that was checked: what was seen of the mappings before is still so.
 ASYNC_DECL(space_protect_steps, struct space *s; va_t va; uint64_t len; uint32_t prot;);
-ASYNC_DECL(space_remove_steps, struct space *s; va_t va; uint64_t len;);
+// touches: 0, or what space_touches said; of a range in one mapping, -EAGAIN when a page may have come since, and nothing
+// is removed.
+ASYNC_DECL(space_remove_steps, struct space *s; va_t va; uint64_t len; uint64_t touches;);
+// Never 0; grows before a page comes that was not there, or that is copied. Any context.
+uint64_t space_touches(const struct space *s);
 // Drops the pages of private mappings (MADV_DONTNEED): they read as fresh afterwards.
 ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);
 // Moves the break; *now is the new one, or the old one when that is impossible. Always 0.

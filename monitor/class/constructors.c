@@ -4,9 +4,8 @@
 // A row that is taken out keeps its number and function until another needs its place: to take it out can be undone.
 #include "class/constructors.h"
 
-#include "async/task.h"
-#include "async/wait_async.h"
 #include "class/classes.h"
+#include "class/newborns.h"
 #include "class/tls_impl.h"
 #include "lib/errno.h"
 #include "lua/limits.h"
@@ -14,7 +13,6 @@
 #include "session/number.h"
 #include "session/prelude.h"
 #include "session/session.h"
-#include "task/newborn.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -45,95 +43,6 @@ static bool is_own(void)
     return owner == session_number();
 }
 
-// ---- the newborn's side
-
-struct waiting {
-    struct list link; // in `waiting` while queued
-    uint32_t task;
-    bool queued, taken; // taken: the monitor has begun with it
-    struct event done;
-};
-static struct spinlock lock = SPINLOCK_INIT("monitor newborns"); // guards these
-static struct list waiting = LIST_INIT(waiting);
-static uint64_t missed; // that were not even begun with
-
-// False: nobody is asked any more.
-static bool line_up(struct waiting *w, uint32_t task)
-{
-    event_init(&w->done);
-    w->task = task;
-    spin_lock(&lock);
-    if ((w->queued = load_relaxed(&newborn_wait) != NULL))
-        list_push_back(&waiting, &w->link);
-    spin_unlock(&lock);
-    return w->queued;
-}
-
-static void leave(struct waiting *w, bool late)
-{
-    spin_lock(&lock);
-    if (w->queued)
-        list_remove(&w->link);
-    w->queued = false;
-    missed += late && !w->taken;
-    spin_unlock(&lock);
-}
-
-ASYNC_IMPL(constructors, newborn, struct waiting w; struct deadline d; long r;)
-{
-    ASYNC_BEGIN(constructors);
-    f->w = (struct waiting){0};
-    f->r = 0;
-    if (!line_up(&f->w, t->id))
-        ASYNC_RETURN(0);
-    AWAIT_WITHIN(f->r, &f->d, CONSTRUCTOR_MS * 1000000ul, event_wait, &f->w.done, false);
-    ASYNC_RETURN(0);
-    ASYNC_FINALLY;
-    leave(&f->w, f->r == -ETIMEDOUT);
-    ASYNC_END;
-}
-
-// The task that waits longest and is not taken; 0: there is none.
-static uint32_t take(void)
-{
-    uint32_t task = 0;
-    spin_lock(&lock);
-    for (struct list *it = waiting.next; it != &waiting && !task; it = it->next) {
-        struct waiting *w = list_entry(it, struct waiting, link);
-        if (!w->taken)
-            task = w->task;
-        w->taken = true;
-    }
-    spin_unlock(&lock);
-    return task;
-}
-
-// Calls event_set for one, or all (0), of those who wait. False: it does not wait (any more).
-static bool let_go(uint32_t task)
-{
-    bool found = false;
-    spin_lock(&lock);
-    for (struct list *it = waiting.next; it != &waiting; it = it->next) {
-        struct waiting *w = list_entry(it, struct waiting, link);
-        if (task && w->task != task)
-            continue;
-        found = true;
-        event_set(&w->done);
-    }
-    spin_unlock(&lock);
-    return found;
-}
-
-static bool still_waits(uint32_t task)
-{
-    bool found = false;
-    spin_lock(&lock);
-    for (struct list *it = waiting.next; it != &waiting && !found; it = it->next)
-        found = list_entry(it, struct waiting, link)->task == task;
-    spin_unlock(&lock);
-    return found;
-}
-
 // ---- the list
 
 static struct row *row_with(uint64_t id)
@@ -162,13 +71,13 @@ size_t constructor_keys(uint64_t owner, uint64_t from, struct class_key *out, si
 const char *constructor_error(uint64_t id, uint64_t *late)
 {
     const struct row *r = row_with(id);
-    *late = r->late + load_relaxed(&missed) - r->missed_before;
+    *late = r->late + newborns_missed() - r->missed_before;
     return r->error;
 }
 
 bool constructors_active(void)
 {
-    return is_own() && load_relaxed(&newborn_wait) != NULL;
+    return is_own() && newborns_asked();
 }
 
 static void put_in_list(struct row *r, bool in_list)
@@ -177,17 +86,14 @@ static void put_in_list(struct row *r, bool in_list)
     r->in_list = in_list;
     for (unsigned i = 0; i < CONSTRUCTORS; i++)
         any = any || rows[i].in_list;
-    store_relaxed(&newborn_wait, any ? &constructors_fn : NULL);
-    if (!any)
-        let_go(0);
+    newborns_ask(any);
 }
 
 static void forget_all(void)
 {
     running = false;
     memset(rows, 0, sizeof rows);
-    store_relaxed(&newborn_wait, NULL);
-    let_go(0);
+    newborns_ask(false);
 }
 
 void constructors_reset(void)
@@ -298,7 +204,7 @@ static struct row *prepare(lua_State *L, const char *name)
     *r = (struct row){0};
     *r = (struct row){.id = next_id++,
                       .state.order = (uint16_t)(last_order() + 1),
-                      .missed_before = load_relaxed(&missed)};
+                      .missed_before = newborns_missed()};
     lua_pushvalue(L, 2);
     lua_getinfo(L, ">S", &ar);
     snprintf(r->name, sizeof r->name, "%s", name);
@@ -315,7 +221,7 @@ static void claim(lua_State *L)
 {
     if (is_own())
         return;
-    if (load_relaxed(&newborn_wait))
+    if (newborns_asked())
         luaL_error(L, "session %d has constructors in the list: take them out first (x:remove())",
                    (int)owner + 1);
     forget_all();
@@ -410,7 +316,9 @@ static void construct(lua_State *L, struct row *r, uint32_t task)
     r->state.skipped_last = r->state.disabled;
     if (r->state.disabled)
         return;
+    uint64_t was = journal_repeats(id);
     int status = call_within_budget(L, &c);
+    journal_repeats(was);
     bool same = r->id == id; // it may have taken itself out, and put another there
     if (same)
         *(status == LUA_OK ? &r->state.constructed : &r->state.failed) += 1;
@@ -434,7 +342,7 @@ static void construct_all(lua_State *L, uint32_t task)
             struct row *r = &rows[i];
             if (!r->in_list || r->state.order != ORDER_FIRST + place)
                 continue;
-            if (still_waits(task))
+            if (newborns_wait_still(task))
                 construct(L, r, task);
             else
                 r->late++;
@@ -449,9 +357,9 @@ void constructors_run(lua_State *L)
     if (running || !is_own())
         return;
     running = true;
-    for (int n = 0; n < AT_ONCE && !session_limits()->stop && (task = take()); n++) {
+    for (int n = 0; n < AT_ONCE && !session_limits()->stop && (task = newborns_take()); n++) {
         construct_all(L, task);
-        let_go(task);
+        newborns_let_go(task);
     }
     running = false;
     if (session_limits()->stop)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Changes to mappings: rights, parts, pages. What cannot come back (a program's own pages) is lost in
-// mode unsafe only. Between the look and the act no mapping changes; but a program that runs meanwhile may touch a page:
-// suspend it where that matters.
+// mode unsafe only. Between the look and the act no mapping changes; a program that runs meanwhile may touch a page, which
+// removing looks out for.
 //
 // Arguments: space, lo, bytes, then what each kind says.
 #include "class/classes.h"
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UNLOAD_MAX = 4096, YIELD_PAGES = 64, SOON_MS = 100, EXPECTED = 8 };
+enum { UNLOAD_MAX = 4096, YIELD_PAGES = 64, SOON_MS = 100, EXPECTED = 8, TRIES = 8 };
 
 static void say(struct change *c, const char *what)
 {
@@ -167,6 +167,12 @@ static long add_apply(struct change *c)
 
 // ---- removing
 
+static void why_own(struct change *c, const struct mapping_census *in)
+{
+    snprintf(c->why, sizeof c->why, "%lu pages of its own would be lost (unsafe mode does it)",
+             (unsigned long)in->own);
+}
+
 static long remove_validate(struct change *c)
 {
     struct mapping_info m;
@@ -178,8 +184,7 @@ static long remove_validate(struct change *c)
     if (in.pinned)
         mapping_why_pinned(in.pinned, c->why, sizeof c->why);
     else if (in.own && monitor_mode() < MODE_UNSAFE)
-        snprintf(c->why, sizeof c->why, "%lu pages of its own would be lost (unsafe mode does it)",
-                 (unsigned long)in.own);
+        why_own(c, &in);
     return c->why[0] ? -EBUSY : 0;
 }
 
@@ -201,18 +206,34 @@ static void undo_of_remove(struct change *c, const struct mapping_info *m, struc
     c->undo_arg[7] = (uintptr_t)ph;
 }
 
-static long remove_apply(struct change *c)
+// What comes between the count and the removal would be lost, and undo would not know: -EAGAIN then.
+static long remove_counted(struct change *c, struct space *s)
 {
     struct mapping_info m;
     struct mapping_census in;
+    uint64_t touches = space_touches(s);
+    mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
+    if (in.own && monitor_mode() < MODE_UNSAFE) {
+        why_own(c, &in);
+        return -EBUSY;
+    }
+    c->undo = NULL;
+    if (!in.own && class_mapping_at(c->arg[0], c->arg[1], &m, NULL) && m.lo <= c->arg[1])
+        undo_of_remove(c, &m, s);
+    return session_await(space_remove_steps, s, c->arg[1], c->arg[2], in.own ? 0 : touches);
+}
+
+static long remove_apply(struct change *c)
+{
     struct space *s = take_space(c);
     if (!s)
         return -EBUSY;
-    mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
-    if (!in.own && class_mapping_at(c->arg[0], c->arg[1], &m, NULL) && m.lo <= c->arg[1])
-        undo_of_remove(c, &m, s);
-    long e = session_await(space_remove_steps, s, c->arg[1], c->arg[2]);
+    long e = -EAGAIN;
+    for (int i = 0; e == -EAGAIN && i < TRIES; i++)
+        e = remove_counted(c, s);
     drop_space(s);
+    if (e == -EAGAIN)
+        snprintf(c->why, sizeof c->why, "pages are touched there all the time: suspend who does");
     return e;
 }
 

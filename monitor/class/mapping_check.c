@@ -48,7 +48,8 @@ void mapping_take_census(uint64_t space, va_t lo, va_t hi, struct mapping_census
         for (size_t i = 0; i < n; i++)
             count_entry(c, &e[i]);
         lo = n ? e[n - 1].va + e[n - 1].pages * PAGE_SIZE : hi;
-        fiber_yield(session_fiber());
+        if (n == BATCH)
+            fiber_yield(session_fiber());
     }
 }
 

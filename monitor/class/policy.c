@@ -26,7 +26,7 @@ struct policy {
     uint64_t harts[POLICY_RULES]; // 0: any
 };
 
-static struct policy kept[KEPT];
+static struct policy kept[KEPT]; // the one in force is among them
 static uint64_t newest, current;
 static struct moved {
     uint32_t task;
@@ -236,7 +236,7 @@ static void read_rule(lua_State *L, struct policy *p)
 
 static int k_policy_set(lua_State *L)
 {
-    struct policy p = {.number = newest + 1};
+    struct policy p = {0};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_Integer n = luaL_len(L, 1);
     if (n > POLICY_RULES)
@@ -247,8 +247,10 @@ static int k_policy_set(lua_State *L)
         read_rule(L, &p);
         lua_pop(L, 1);
     }
-    if (p.n) {
-        newest = p.number;
+    if (p.n) { // from here on no Lua: another session, or the list itself, may have set one while it was read
+        do
+            p.number = ++newest;
+        while (current && p.number % KEPT == current % KEPT); // which may stay in force
         kept[p.number % KEPT] = p;
     }
     change_make(L, &(struct change){.kind = &set_kind, .arg = {p.n ? p.number : 0}});
@@ -257,10 +259,10 @@ static int k_policy_set(lua_State *L)
 
 static int k_policy(lua_State *L)
 {
-    const struct policy *p = policy_of(current);
+    const struct policy p = *policy_of(current); // another session may set one meanwhile
     lua_newtable(L);
-    for (uint32_t i = 0; p && i < p->n; i++) {
-        const struct policy_rule *r = &p->rule[i];
+    for (uint32_t i = 0; i < p.n; i++) {
+        const struct policy_rule *r = &p.rule[i];
         lua_createtable(L, 0, 4);
         if (r->task) {
             class_push(L, class_task, (struct class_key){r->task, 0});
@@ -269,8 +271,8 @@ static int k_policy(lua_State *L)
             class_set_int(L, "pid", r->group);
         }
         class_set_int(L, "weight", r->weight);
-        if (p->harts[i])
-            class_set_int(L, "harts", p->harts[i]);
+        if (p.harts[i])
+            class_set_int(L, "harts", p.harts[i]);
         if (r->deadline)
             class_set_int(L, "deadline_ms", r->deadline / 1000000);
         lua_rawseti(L, -2, (lua_Integer)i + 1);

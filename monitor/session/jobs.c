@@ -5,6 +5,7 @@
 #include "async/timer.h"
 #include "class/class.h"
 #include "class/constructors.h"
+#include "session/journal.h"
 #include "session/number.h"
 #include "trace/calls.h"
 
@@ -102,11 +103,13 @@ void callbacks_run(lua_State *L)
 {
     struct job *jobs = own_jobs();
     luaL_checkstack(L, 8, "jobs");
+    uint64_t was = journal_repeats(0); // of a constructor that sleeps
     constructors_run(L);
     probes_run(L);
     for (int i = 0; i < JOBS; i++)
         if (jobs[i].number && !jobs[i].running && jobs[i].due <= clock_monotonic_ns())
             run(L, &jobs[i]);
+    journal_repeats(was);
 }
 
 static int k_every(lua_State *L)

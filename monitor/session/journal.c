@@ -14,7 +14,9 @@ static struct journal_row rows[JOURNAL_ROWS];
 static uint32_t made; // rows ever written; row n is rows[(n - 1) % JOURNAL_ROWS]
 static struct {
     enum monitor_mode mode;
-    bool dry; // inside k.dry: validate, note, do nothing
+    bool dry;        // inside k.dry: validate, note, do nothing
+    uint32_t client; // counts those it has had
+    uint64_t repeats;
 } sessions[WIRE_SESSIONS];
 
 static const char *const mode_names[] = {"ro", "rw", "unsafe"};
@@ -51,6 +53,11 @@ static struct journal_row *row(uint32_t n)
     return n && n <= made && n + JOURNAL_ROWS > made ? &rows[(n - 1) % JOURNAL_ROWS] : NULL;
 }
 
+static bool in_force(const struct journal_row *r)
+{
+    return r->change.undo && !r->undone_by;
+}
+
 static const char dry_notes; // registry key: the list that k.dry returns
 
 static void note(lua_State *L, const char *text)
@@ -68,47 +75,81 @@ static void refuse(lua_State *L, const struct change *c, long error)
     luaL_error(L, "%s: error %d", c->kind->name, (int)error);
 }
 
-static uint32_t write_down(const struct change *c)
+uint64_t journal_repeats(uint64_t who)
 {
-    struct journal_row *r = &rows[made % JOURNAL_ROWS];
-    *r = (struct journal_row){
-        .n = made + 1, .session = session_number() + 1, .ns = clock_monotonic_ns(), .change = *c};
-    return ++made;
+    uint64_t *now = &sessions[session_number()].repeats, was = *now;
+    *now = who;
+    return was;
 }
 
-// The number of the row; 0 in a dry run.
-static uint32_t make(lua_State *L, struct change *c)
+// The row whose place another of the kind takes; NULL: it gets its own.
+static struct journal_row *repeated(const struct change *c)
 {
-    bool dry = sessions[session_number()].dry;
-    if (!dry)
+    uint64_t who = sessions[session_number()].repeats;
+    for (uint32_t i = made; who && row(i); i--)
+        if (row(i)->repeats == who && row(i)->change.kind == c->kind && !row(i)->undone_by &&
+            !row(i)->being_undone)
+            return row(i);
+    return NULL;
+}
+
+static uint32_t write_down(const struct change *c)
+{
+    struct journal_row *again = repeated(c), *r = again ? again : &rows[made % JOURNAL_ROWS];
+    *r = (struct journal_row){.n = again ? again->n : ++made,
+                              .session = session_number() + 1,
+                              .client = sessions[session_number()].client,
+                              .repeats = sessions[session_number()].repeats,
+                              .times = again ? again->times + 1 : 1,
+                              .ns = clock_monotonic_ns(),
+                              .change = *c};
+    return r->n;
+}
+
+static void need_mode_of(lua_State *L, const struct change *c)
+{
+    if (!sessions[session_number()].dry)
         monitor_need(L, (enum monitor_mode)c->kind->mode, c->kind->name);
+}
+
+// *row: its number, 0 when nothing was done. Raises nothing.
+static long make(struct change *c, uint32_t *row)
+{
     long e = c->kind->validate(c);
-    if (e)
-        refuse(L, c, e);
-    if (dry) {
-        note(L, c->text);
-        return 0;
-    }
+    if (e || sessions[session_number()].dry)
+        return e;
     e = c->kind->apply(c);
-    if (e)
-        refuse(L, c, e);
-    return write_down(c);
+    if (!e)
+        *row = write_down(c);
+    return e;
+}
+
+static void finish(lua_State *L, const struct change *c, long error)
+{
+    if (error)
+        refuse(L, c, error);
+    if (sessions[session_number()].dry)
+        note(L, c->text);
 }
 
 void change_make(lua_State *L, struct change *c)
 {
-    make(L, c);
+    uint32_t row;
+    need_mode_of(L, c);
+    finish(L, c, make(c, &row));
 }
 
-void journal_forget_dry_run(void)
+void journal_forget_script(void)
 {
     sessions[session_number()].dry = false;
+    sessions[session_number()].repeats = 0;
 }
 
 void journal_forget_session(void)
 {
     sessions[session_number()].mode = MODE_RO;
-    journal_forget_dry_run();
+    sessions[session_number()].client++;
+    journal_forget_script();
 }
 
 struct journal_row *journal_newest(uint32_t back)
@@ -141,8 +182,12 @@ static int k_journal(lua_State *L)
         lua_setfield(L, -2, "ns");
         set_field(L, "kind", r->change.kind->name);
         set_field(L, "what", r->change.text);
-        lua_pushboolean(L, r->change.undo != NULL && !r->undone_by);
+        lua_pushboolean(L, in_force(r));
         lua_setfield(L, -2, "undoable");
+        if (r->times > 1) {
+            lua_pushinteger(L, r->times);
+            lua_setfield(L, -2, "times");
+        }
         if (r->undone_by) {
             lua_pushinteger(L, r->undone_by);
             lua_setfield(L, -2, "undone_by");
@@ -151,43 +196,76 @@ static int k_journal(lua_State *L)
     }
     return 1;
 }
-MONITOR_API(journal, "journal", "k.journal() -> list of {n, session, ns, kind, what, undoable}",
-            "the changes made from here, oldest first, and by which session (k.session.number)",
-            "k.journal()", k_journal, NULL);
+MONITOR_API(
+    journal, "journal", "k.journal() -> list of {n, session, ns, kind, what, undoable}",
+    "the changes made from here, oldest first, and by which session (k.session.number); of what a constructor in "
+    "Lua changes, for each kind, the latest, and how many times it did",
+    "k.journal()", k_journal, NULL);
 
-static uint32_t newest_in_force(void)
+static bool is_own(const struct journal_row *r)
 {
-    for (uint32_t i = made; row(i); i--)
-        if (row(i)->change.undo && !row(i)->undone_by)
+    return r->session == session_number() + 1 && r->client == sessions[session_number()].client;
+}
+
+// The newest row in force of this session's client; *others: somebody else has one.
+static uint32_t newest_own(bool *others)
+{
+    *others = false;
+    for (uint32_t i = made; row(i); i--) {
+        if (!in_force(row(i)))
+            continue;
+        if (is_own(row(i)))
             return i;
+        *others = true;
+    }
     return 0;
 }
 
+static struct journal_row *row_to_undo(lua_State *L)
+{
+    bool others;
+    lua_Integer n = luaL_optinteger(L, 1, newest_own(&others));
+    struct journal_row *r = n > 0 && n <= UINT32_MAX ? row((uint32_t)n) : NULL;
+    if (!r && n)
+        luaL_error(L, "the journal has no row %I", (LUAI_UACINT)n);
+    if (!r)
+        luaL_error(L, others ? "there is nothing of this session's to undo; k.undo(n) takes back "
+                               "row n of k.journal(), whoever made it"
+                             : "there is nothing to undo");
+    if (r->undone_by)
+        luaL_error(L, "row %I was undone by row %d", (LUAI_UACINT)n, (int)r->undone_by);
+    if (r->being_undone)
+        luaL_error(L, "row %I is just being undone", (LUAI_UACINT)n);
+    if (!r->change.undo)
+        luaL_error(L, "row %I cannot be undone: %s", (LUAI_UACINT)n, r->change.text);
+    return r;
+}
+
+// An undo may wait, and others run meanwhile: the row is claimed first, and nothing is raised until that is over.
 static int k_undo(lua_State *L)
 {
-    lua_Integer n = luaL_optinteger(L, 1, newest_in_force());
-    struct journal_row *r = n > 0 && n <= UINT32_MAX ? row((uint32_t)n) : NULL;
-    if (!r)
-        return n ? luaL_error(L, "the journal has no row %I", (LUAI_UACINT)n)
-                 : luaL_error(L, "there is nothing to undo");
-    if (r->undone_by)
-        return luaL_error(L, "row %I was undone by row %d", (LUAI_UACINT)n, (int)r->undone_by);
-    if (!r->change.undo)
-        return luaL_error(L, "row %I cannot be undone: %s", (LUAI_UACINT)n, r->change.text);
+    struct journal_row *r = row_to_undo(L);
     struct change c = {.kind = r->change.undo};
+    uint32_t n = r->n, by = 0;
     memcpy(c.arg, r->change.undo_arg, sizeof c.arg);
-    uint32_t by = make(L, &c);
-    if (by) {
-        if ((r = row((uint32_t)n)))
-            r->undone_by = by;
-        row(by)->undone_by = (uint32_t)n; // an undo is not undone by a further undo
+    need_mode_of(L, &c);
+    r->being_undone = true;
+    long e = make(&c, &by);
+    if ((r = row(n))) { // it may have fallen out
+        r->being_undone = false;
+        r->undone_by = by;
     }
+    finish(L, &c, e);
+    if (by)
+        row(by)->undone_by = n; // an undo is not undone by a further undo
     lua_pushstring(L, c.text);
     return 1;
 }
-MONITOR_API(undo, "undo", "k.undo([n]) -> what was done",
-            "takes back row n of the journal, or the newest one still in force", "k.undo()", k_undo,
-            NULL);
+MONITOR_API(
+    undo, "undo", "k.undo([n]) -> what was done",
+    "takes back row n of the journal, whoever made it; without n this session's newest change "
+    "that is in force",
+    "k.undo()", k_undo, NULL);
 
 static int k_dry(lua_State *L)
 {

@@ -39,6 +39,10 @@ struct journal_row {
     uint32_t n;         // counted from 1
     uint32_t undone_by; // row, 0: still in force
     uint32_t session;   // whose, counted from 1
+    uint32_t client;    // of that session's, one after the other
+    bool being_undone;  // by somebody who waits meanwhile
+    uint64_t repeats;   // of journal_repeats(); 0: made once
+    uint32_t times;     // that it was made; the row is the latest
     uint64_t ns;
     struct change change;
 };
@@ -52,8 +56,12 @@ bool monitor_mode_set(const char *name); // false: no such mode
 // For bindings that read where reading has effects.
 void monitor_need(lua_State *L, enum monitor_mode mode, const char *what);
 
-// The state in which k.dry ran is gone.
-void journal_forget_dry_run(void);
+// What the session changes until it says 0 is done again and again by one who has this number, for each newborn: of each kind one
+// row is kept, the latest, else soon there would be no others. Returns what was said before.
+uint64_t journal_repeats(uint64_t who);
+
+// The Lua state of what ran is gone: no dry run, nobody who repeats.
+void journal_forget_script(void);
 // Another host's: as at boot, but for the rows.
 void journal_forget_session(void);
 

@@ -54,7 +54,7 @@ void session_fresh(void)
     s->limits.arg = s;
     s->limits.lock_depth = &hart_self.lock_depth;
     limits_enter(&s->limits, s->fiber.stack);
-    journal_forget_dry_run();
+    journal_forget_script();
     callbacks_reset();
     s->preparing = true;
     s->calling = false;

@@ -5,7 +5,7 @@
 local function born() return host.sh("sleep 0", 60000) end
 local function listed(name) return k.tls("task"):where{name = name}:first() end
 
--- What the constructors themselves change stands in the journal, too.
+-- What the constructors themselves change stands in the journal, too: the latest of each kind.
 local function undo(kind)
     for i = #k.journal(), 1, -1 do
         local row = k.journal()[i]
@@ -38,6 +38,11 @@ local sleeper = eventually(function() return k.tasks():where{name = "sleep"}:fir
 is(sleeper.nice, 7, "with what its constructor changed")
 local row = k.journal()[#k.journal()]
 ok(row.kind == "task.nice" and row.undoable, "which the journal has")
+is(host.sh("for i in $(seq 70); do sleep 0; done", 60000), 0, "many are born")
+local nices = k.journal()
+is(nices[1].what, "add the constructor first", "the journal has not lost what was before them")
+is(#nices, 2, "their changes have one row")
+ok(nices[2].times > 70, "which counts them")
 local once = {}
 for _, c in ipairs(calls) do ok(not once[c[2]], "one call for each") once[c[2]] = true end
 

@@ -62,6 +62,22 @@ fails(function() k.policy = {1} end, "each a table", "a policy is a list of rule
 fails(function() k.policy = {{task = k.task("monitor"), harts = HERE}} end, "the monitor stays where it is",
     "who makes the changes is moved by none")
 is(#k.policy, 4, "the old one is in force")
+k.mode = "ro"
+for _ = 1, 20 do pcall(function() k.policy = {{pid = 1, weight = 2}} end) end
+k.mode = "rw"
+is(#k.policy, 4, "however often another one is refused")
+
+-- One that is set while another is read: each is what it was.
+local function in_between(_, field)
+    if field == "weight" then k.policy = {{pid = 1, weight = 7}, {pid = 2, weight = 7}} end
+end
+k.policy = {setmetatable({pid = 1}, {__index = in_between})}
+is(#k.policy, 1, "one is read while another is set, and comes after it")
+k.undo()
+is(#k.policy, 2, "undone, the other is in force")
+is(k.policy[2].weight, 7, "as it was set")
+k.undo()
+is(#k.policy, 4, "and before it the one before")
 
 -- A deadline: the monitor, which sleeps a millisecond at a time among those that compute for long.
 local function late()

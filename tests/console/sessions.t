@@ -81,6 +81,8 @@ sub own_state {
     client('eval "k.mode = [[rw]] k.task([[sh]]).nice = 1 return #k.jobs(), #k.journal()"', 0, "0\t1\n", 'a change while another is in a dry run');
     client('eval "k.mode = [[rw]] k.task([[sh]]).nice = 2 return k.journal()[2].session == k.session.number"', 0, "true\n",
            'the journal says which session made it');
+    client('eval "k.mode = [[rw]] return k.undo()"', 1, '', "k.undo() takes back nobody else's change");
+    client('eval "k.mode = [[rw]] return k.undo(2)"', 0, qr/nice/, 'k.undo(n) does');
     client('eval "#k.traces(), k.traces()[1].session == k.session.number"', 0, "1\tfalse\n", 'the trace of another is seen');
     client('eval "k.off() return #k.traces()"', 0, "1\n", 'and not ended by k.off()');
     client('eval "k.off(k.traces()[1])"', 1, '', 'nor by name');

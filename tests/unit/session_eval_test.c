@@ -51,9 +51,11 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_end(ap);
 }
 
+static unsigned session;
+
 unsigned session_number(void)
 {
-    return 0;
+    return session;
 }
 
 static uint64_t now = 1000000;
@@ -111,6 +113,8 @@ static void thing_line(char *buf, size_t n, const struct class_key *key, const v
     snprintf(buf, n, "weighs %u", ((const struct thing_view *)copy)->weight);
 }
 
+static void (*meanwhile)(void); // what others do while a change is made
+
 static long weight_validate(struct change *c)
 {
     snprintf(c->text, sizeof c->text, "set the weight of Thing#%lu to %lu",
@@ -131,6 +135,8 @@ static long weight_apply(struct change *c)
     c->undo_arg[0] = c->arg[0];
     c->undo_arg[1] = things[c->arg[0]].weight;
     things[c->arg[0]].weight = (uint32_t)c->arg[1];
+    if (meanwhile) // as if this waited
+        meanwhile();
     return 0;
 }
 
@@ -259,6 +265,8 @@ static int set_up(void **state)
     memset(&limits, 0, sizeof limits);
     for (unsigned i = 0; i < THINGS; i++)
         things[i] = (struct thing){false, i};
+    session = 0;
+    meanwhile = NULL;
     monitor_mode_set("ro");
     *printed = 0;
     limits_enter(&limits, &here - 256 * 1024);
@@ -439,10 +447,82 @@ TEST(changes_are_validated_written_down_and_undone)
     fails("k.undo(1)", "lua", "was undone by row 4");
     fails("k.undo()", "lua", "nothing to undo");
     fails("k.undo(77)", "lua", "no row 77");
+    fails("\n k.undo(77)", "lua", "k:2: the journal has no row 77");
     says("k.journal()", "thing.weight");
     fails("k.dry(function() error('inside') end)", "lua", "inside");
     says("k.things()[1].weight = 9 return k.things()[1].weight", "9");
     fails("k.ns = 1", "lua", "k.ns is read-only");
+}
+
+// All of it on one Lua state: the journal asks for the session's number only.
+TEST(undo_takes_what_the_session_itself_changed)
+{
+    UNUSED_STATE;
+    says("k.mode = 'rw' k.things()[10].weight = 21 return 1", "1");
+    session = 1;
+    fails("k.undo()", "lua",
+          "k:1: there is nothing of this session's to undo; k.undo(n) takes back row n");
+    says("k.mode = 'rw' k.things()[10].weight = 22 k.things()[11].weight = 23 return 1", "1");
+    session = 0;
+    says("k.undo()", "the weight of Thing#10 to 10");
+    assert_int_equal(things[11].weight, 23);
+    says("k.things()[12].weight = 24 return 1", "1");
+    session = 1;
+    says("k.undo()", "the weight of Thing#11 to 11");
+    journal_forget_session(); // the next client's
+    fails("k.undo()", "lua", "nothing of this session's to undo");
+    fails("k.undo(#k.journal() - 1)", "lua", "needs mode rw; the mode is ro");
+    says("k.mode = 'rw' return 1", "1");
+    says("local j = k.journal() return k.undo(j[#j - 1].n)", "the weight of Thing#12 to 12");
+}
+
+TEST(what_is_repeated_has_one_row_of_a_kind)
+{
+    UNUSED_STATE;
+    says("k.mode = 'rw' k.things()[20].weight = 40 return 1", "1");
+    journal_repeats(7);
+    for (int i = 0; i < 2 * JOURNAL_ROWS; i++)
+        says("k.things()[21].weight = k.things()[21].weight + 1 return 1", "1");
+    says("local j = k.journal() return j[#j].what, j[#j].times", "Thing#21 to 149\t128");
+    journal_repeats(0);
+    says("k.things()[22].weight = 41 return 1", "1");
+    says("local j = k.journal() return j[#j - 2].what, j[#j].times", "Thing#20 to 40\tnil");
+    says("k.undo()", "Thing#22 to 22");
+    says("k.undo()", "Thing#21 to 148");
+    says("k.undo()", "Thing#20 to 20");
+}
+
+static char said[200];
+
+static void undo_the_same(void)
+{
+    lua_State *L = limits.L;
+    meanwhile = NULL;
+    session = 1;
+    luaL_loadstring(L, "local j = k.journal() return k.undo(j[#j].n)");
+    lua_pcall(L, 0, 1, 0);
+    snprintf(said, sizeof said, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    session = 0;
+}
+
+TEST(two_undo_one_row)
+{
+    UNUSED_STATE;
+    says("k.mode = 'rw' k.things()[10].weight = 31 return 1", "1");
+    session = 1;
+    says("k.mode = 'rw' return 1", "1");
+    session = 0;
+    meanwhile = undo_the_same;
+    says("k.undo()", "the weight of Thing#10 to 10");
+    check_contains("the other", said, "is just being undone");
+    fails("local j = k.journal() k.undo(j[#j - 1].n)", "lua", "was undone by row");
+    fails("k.things()[10].weight = 1000 k.things()[10].weight = 2000", "lua",
+          "k:1: thing.weight: nothing weighs 2000");
+    things[10].weight = 5000; // what the next one would be undone to
+    says("k.things()[10].weight = 9 return 1", "1");
+    fails("k.undo()", "lua", "k:1: thing.weight: nothing weighs 5000");
+    fails("k.undo()", "lua", "nothing weighs 5000"); // given back: not "being undone"
 }
 
 TEST(json)
@@ -588,6 +668,9 @@ int main(void)
         T(stale_handles),
         T(sequences),
         T(changes_are_validated_written_down_and_undone),
+        T(undo_takes_what_the_session_itself_changed),
+        T(what_is_repeated_has_one_row_of_a_kind),
+        T(two_undo_one_row),
         T(json),
         T(completion),
         T(help),

@@ -59,6 +59,7 @@ static void run_all(void)
 CALLABLE(space_fork, f->a.parent, f->a.out)
 CALLABLE(space_map, f->a.s, f->a.what, f->a.va)
 CALLABLE(space_unmap, f->a.s, f->a.va, f->a.len)
+CALLABLE(space_remove_steps, f->a.s, f->a.va, f->a.len, f->a.touches)
 CALLABLE(space_protect, f->a.s, f->a.va, f->a.len, f->a.prot)
 CALLABLE(space_discard, f->a.s, f->a.va, f->a.len)
 CALLABLE(space_set_flags, f->a.s, f->a.va, f->a.len, f->a.set, f->a.clear)
@@ -653,6 +654,36 @@ static void huge_late(void **state)
     release(s);
     leave_all();
     assert_int_equal(in_use(), before);
+}
+
+// What was counted before may be removed only if no page has come since.
+static void touched_before_it_goes(void **state)
+{
+    (void)state;
+    uint64_t v;
+    host_on_hart(0);
+    struct space *s = space_new();
+    va_t va = map_at(s, 0x40000000, 16, RW, MAPPING_NOHUGE),
+         big = map_at(s, 0x50000000, 512, RW, 0);
+    uint64_t touches = space_touches(s);
+    assert_int_equal(host_user_store(0, s, va + 3 * PAGE_SIZE, 7), 0);
+    assert_int_equal(CALL(space_remove_steps, s, va, 8 * PAGE_SIZE, touches), -EAGAIN);
+    assert_int_equal(host_user_load(0, s, va + 3 * PAGE_SIZE, &v), 0);
+    assert_int_equal(v, 7);
+    assert_int_equal(host_user_load(0, s, va + 12 * PAGE_SIZE, &v), 0); // the frame of zeroes
+    touches = space_touches(s);
+    assert_int_equal(host_user_store(0, s, va + 12 * PAGE_SIZE, 7), 0);
+    assert_int_equal(CALL(space_remove_steps, s, va, 16 * PAGE_SIZE, touches), -EAGAIN);
+    touches = space_touches(s);
+    assert_int_equal(CALL(space_fault, s, big, ACCESS_WRITE), 0);
+    assert_int_equal(s->huge, 1);
+    assert_int_equal(CALL(space_remove_steps, s, big, 512 * PAGE_SIZE, touches), -EAGAIN);
+    touches = space_touches(s);
+    assert_int_equal(CALL(space_remove_steps, s, va, 8 * PAGE_SIZE, touches), 0);
+    assert_int_equal(host_user_load(0, s, va + 3 * PAGE_SIZE, &v), -EFAULT);
+    assert_int_equal(host_user_load(0, s, va + 12 * PAGE_SIZE, &v), 0);
+    assert_int_equal(v, 7);
+    release(s);
 }
 
 // Two touch the same 2 MiB at once: one clears pages, and both have them.
@@ -1434,6 +1465,7 @@ int main(void)
         cmocka_unit_test(huge_pinned),
         cmocka_unit_test(huge_not),
         cmocka_unit_test(huge_late),
+        cmocka_unit_test(touched_before_it_goes),
         cmocka_unit_test(huge_twice),
         cmocka_unit_test(unmap_parts),
         cmocka_unit_test(tables_come_back),

@@ -2,7 +2,7 @@
 // dump: what the kernel's objects say, into a file; and --dump: the same names over that file, offline.
 //
 // The file is JSON, one record a line (dump.lua says which). Offline, `k` is made of it by
-// offline.lua, in Lua on the host, and shown by the kernel's own prelude.
+// offline.lua and answers.lua, in Lua on the host; help, k.diff and what is shown are of the kernel's own prelude.
 #include "dump.h"
 
 #include "client.h"
@@ -26,9 +26,12 @@
 
 TEXT(dump_lua, "host-console/dump.lua");
 TEXT(offline_lua, "host-console/offline.lua");
+TEXT(answers_lua, "host-console/answers.lua");
 TEXT(print_lua, "monitor/session/prelude/print.lua");
 TEXT(seq_lua, "monitor/session/prelude/seq.lua");
 TEXT(show_lua, "monitor/session/prelude/show.lua");
+TEXT(snap_lua, "monitor/session/prelude/snap.lua");
+TEXT(help_lua, "monitor/session/prelude/help.lua");
 
 // ---- dump
 
@@ -141,9 +144,10 @@ static void push(lua_State *L, const json_t *v)
     }
 }
 
-static void push_records(struct console *c, lua_State *L, const char *name)
+// The records of a file onto the stack. NULL, or what is wrong with it, in a piece of static memory.
+static const char *push_records(lua_State *L, FILE *f, const char *name)
 {
-    FILE *f = fopen(name, "r");
+    static char why[512];
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
@@ -151,23 +155,42 @@ static void push_records(struct console *c, lua_State *L, const char *name)
     bool ended = false;
     json_error_t e;
 
-    if (!f)
-        console_fail(c, EXIT_USAGE, "cannot read %s: %s", name, strerror(errno));
+    *why = 0;
     lua_newtable(L);
-    while ((n = getline(&line, &cap, f)) > 0) {
+    while (!*why && (n = getline(&line, &cap, f)) > 0) {
         json_t *v = json_loadb(line, (size_t)n, 0, &e);
         number++;
-        if (!json_is_object(v))
-            console_fail(c, EXIT_USAGE, "%s:%d: this is no dump of kmon's", name, (int)number);
         ended = json_is_true(json_object_get(v, "end"));
-        push(L, v);
-        lua_rawseti(L, -2, number);
+        if (json_is_object(v)) {
+            push(L, v);
+            lua_rawseti(L, -2, number);
+        } else {
+            snprintf(why, sizeof why, "%s:%d: this is no dump of kmon's", name, (int)number);
+        }
         json_decref(v);
     }
     free(line);
+    if (!*why && !ended)
+        snprintf(why, sizeof why, "%s: this is no dump of kmon's, or not all of one", name);
+    return *why ? why : NULL;
+}
+
+// read(name) -> list of records
+static int read_dump(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1), *why;
+    FILE *f = fopen(name, "r");
+
+    if (!f) {
+        lua_pushfstring(L, "cannot read %s: %s", name, strerror(errno));
+        return lua_error(L);
+    }
+    why = push_records(L, f, name);
     fclose(f);
-    if (!ended)
-        console_fail(c, EXIT_USAGE, "%s: this is no dump of kmon's, or not all of one", name);
+    if (!why)
+        return 1;
+    lua_pushstring(L, why);
+    return lua_error(L);
 }
 
 static bool asserted;
@@ -199,6 +222,22 @@ static void load_text(struct console *c, lua_State *L, const char *text, const c
         console_fail(c, EXIT_USAGE, "%s", lua_tostring(L, -1));
 }
 
+static void push_texts(lua_State *L)
+{
+    static const struct {
+        const char *name, *text;
+    } texts[] = {
+        {"answers", answers_lua}, {"print", print_lua}, {"seq", seq_lua},
+        {"show", show_lua},       {"snap", snap_lua},   {"help", help_lua},
+    };
+
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        lua_pushstring(L, texts[i].text);
+        lua_setfield(L, -2, texts[i].name);
+    }
+}
+
 // Leaves the handler at 1, the function that shows results at 2.
 static lua_State *open(struct console *c, const char *name)
 {
@@ -209,13 +248,12 @@ static lua_State *open(struct console *c, const char *name)
     luaL_openlibs(L);
     lua_pushcfunction(L, traceback);
     load_text(c, L, offline_lua, "=offline");
-    push_records(c, L, name);
-    lua_pushstring(L, print_lua);
-    lua_pushstring(L, seq_lua);
-    lua_pushstring(L, show_lua);
+    lua_pushcfunction(L, read_dump);
+    lua_pushstring(L, name);
+    push_texts(L);
     lua_pushcfunction(L, note_assert);
-    if (lua_pcall(L, 5, 1, 0) != LUA_OK)
-        console_fail(c, EXIT_USAGE, "%s: this is no dump of kmon's: %s", name, lua_tostring(L, -1));
+    if (lua_pcall(L, 4, 1, 0) != LUA_OK)
+        console_fail(c, EXIT_USAGE, "%s", lua_tostring(L, -1));
     return L;
 }
 

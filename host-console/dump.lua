@@ -1,15 +1,24 @@
 -- SPDX-License-Identifier: MIT
 -- dump: runs in the kernel and prints everything that can be asked for without an argument, a JSON object a line:
---   {"class": NAME, "fields": [[name, type], ...]}
---   {"key": KEY, "class": NAME, "line": TEXT, "id": N, "fields": {...}, "methods": {name: value}}
---   {"root": NAME, "call": whether it is a function, "value": ...}
--- A table that is shown in columns is {"$rows": [...], "$columns": [...]}. A kernel object inside a value is {"$ref": KEY}.
-local OBJECTS, LEVELS, ITEMS = 4000, 8, 1000
-local METHODS = {"backtrace", "map", "gaps", "ring", "stats", "tree"}
-local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "journal", "points",
-    "account", "memory", "waits", "lint", "locks"}
+--   {"class": NAME, "doc", "place", "example", "fields": [[name, type, doc, writable], ...],
+--       "methods": [[name, signature, doc, example, changes], ...]}      of all classes, first
+--   {"member": NAME, "signature", "doc", "example"}                      of k, without a signature a field
+--   {"root": NAME, "value": ...}                                         what k.NAME is, or k.NAME(): NAME may end in arguments
+--   {"key": KEY, "line": TEXT, "fields": [value, ...], "methods": {name: value}}    the fields in the order of the class
+--   {"table": ADDRESS, "entries": TEXT}                                  a page table (below)
+-- KEY is CLASS#ID, with @OWNER where the class has owners. Inside a value a kernel object is {"$ref": KEY}, a list of them
+-- {"$list": CLASS, "items": [...]}, or with their number, "left", in place of items that are left out; a function is
+-- {"$call": true}, a table that is shown in columns {"$rows": [...], "$columns": [...]}.
+local OBJECTS, LEVELS, ITEMS, ENTRIES = 4000, 8, 1000, 16384
+local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "counts", "properties", "queue", "mappers", "objects"}
+local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "tls hart", "tls task",
+    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "futexes", "pipes", "mounts"}
+local LEFT = {Vnode = true}             -- lists of a file system's thousands
+local LINEAR = 0xffffffc000000000       -- where physical memory is seen (KVA_OFFSET)
+local VALID, RIGHTS, USER = 1, 14, 16   -- bits of an entry
 
-local known, waiting, classes, count, dropped = {}, {}, {}, 0, 0
+local classes, api, identify = schema()
+local methods, known, waiting, count, dropped = {}, {}, {}, 0, 0
 local encode
 
 local escapes = {['"'] = '\\"', ["\\"] = "\\\\"}
@@ -18,27 +27,19 @@ local function text(s)
     return '"' .. s .. '"'
 end
 
-local function is_list(v)
-    local meta = getmetatable(v)
-    return meta == "List" or meta == "Seq"
-end
-
--- The key is what an object calls itself, and a number where several do (mappings of two spaces).
 local function reference(v)
-    local name = tostring(v):match("^%S+")
-    local same = known[name] or {}
-    known[name] = same
-    for i, object in ipairs(same) do
-        if object == v then return '{"$ref":' .. text(name .. "~" .. i) .. "}" end
+    local class, id, owner = identify(v)
+    local key = ("%s#%d"):format(class, id) .. (owner ~= 0 and ("@%d"):format(owner) or "")
+    if not known[key] then
+        if count == OBJECTS then
+            dropped = dropped + 1
+            return text(tostring(v))
+        end
+        count = count + 1
+        known[key] = true
+        waiting[#waiting + 1] = {key, v, class}
     end
-    if count == OBJECTS then
-        dropped = dropped + 1
-        return text(tostring(v))
-    end
-    count = count + 1
-    same[#same + 1] = v
-    waiting[#waiting + 1] = {name .. "~" .. #same, v}
-    return '{"$ref":' .. text(name .. "~" .. #same) .. "}"
+    return '{"$ref":' .. text(key) .. "}"
 end
 
 local function array(next_item, level)
@@ -52,68 +53,138 @@ end
 
 local function map(t, level)
     local out, i, meta = {}, 0, getmetatable(t)
-    if #t > 0 then
+    if #t > 0 and t[0] == nil then
         local items = array(function() i = i + 1 return t[i] end, level)
         if type(meta) ~= "table" or not meta.__columns then return items end
         return '{"$rows":' .. items .. ',"$columns":' .. encode(meta.__columns, level) .. "}"
     end
-    for name, x in pairs(t) do
-        if type(x) ~= "function" then out[#out + 1] = text(tostring(name)) .. ":" .. encode(x, level + 1) end
-    end
+    for name, x in pairs(t) do out[#out + 1] = text(tostring(name)) .. ":" .. encode(x, level + 1) end
     return "{" .. table.concat(out, ",") .. "}"
 end
 
 function encode(v, level)
-    local kind = math.type(v) or type(v)
+    local kind, meta = math.type(v) or type(v), getmetatable(v)
     if kind == "integer" or kind == "boolean" then return tostring(v) end
     if kind == "float" then return v == v and v - v == 0 and ("%.17g"):format(v) or "null" end
     if kind == "string" then return text(v) end
+    if kind == "nil" then return "null" end
+    if kind == "function" then return '{"$call":true}' end
     if level > LEVELS then return text(tostring(v)) end
-    if kind == "userdata" and not is_list(v) then return reference(v) end
-    if kind == "userdata" or kind == "table" and is_list(v) then return array(v, level) end
-    if kind == "table" then return map(v, level) end
-    return "null"
-end
-
-local function class_of(v, name)
-    if classes[name] then return end
-    classes[name] = true
-    local fields = {}
-    for field, kind in help(v):gmatch("\n  %.(%S+)%s+(.-)  ") do
-        fields[#fields + 1] = "[" .. text(field) .. "," .. text(kind) .. "]"
+    if meta == "List" then
+        local class = tostring(v):match("(%w+)$")
+        local items = LEFT[class] and '"left":' .. #v or '"items":' .. array(v, level)
+        return ('{"$list":"%s",%s}'):format(class, items)
     end
-    print('{"class":' .. text(name) .. ',"fields":[' .. table.concat(fields, ",") .. "]}")
+    if meta == "Seq" then return array(v, level) end
+    if kind == "userdata" then return reference(v) end
+    return kind == "table" and map(v, level) or "null"
 end
 
-local function describe(key, v)
-    local line, fields, methods = tostring(v), {}, {}
-    local name, id = line:match("^(%a+)#(%w+)")
-    if not name then return end
-    class_of(v, name)
-    for field, x in pairs(v) do fields[#fields + 1] = text(field) .. ":" .. encode(x, 2) end
-    for _, method in ipairs(METHODS) do
-        local good, x = pcall(function() return v[method](v) end)
-        if good and x ~= nil then methods[#methods + 1] = text(method) .. ":" .. encode(x, 1) end
+-- ---- what help knows
+
+local function record(first, names, x)
+    local out = {first}
+    for _, name in ipairs(names) do
+        if x[name] ~= nil then out[#out + 1] = text(name) .. ":" .. text(x[name]) end
     end
-    print(('{"key":%s,"class":%s,"line":%s,"id":%d,"fields":{%s},"methods":{%s}}'):format(text(key), text(name), text(line),
-        tonumber(id) or 0, table.concat(fields, ","), table.concat(methods, ",")))
+    return table.concat(out, ",")
 end
 
-local function root(name, call, v)
-    print(('{"root":%s,"call":%s,"value":%s}'):format(text(name), tostring(call), encode(v, 1)))
+local function members(list, names)
+    local out = {}
+    for i, x in ipairs(list) do
+        local row = {}
+        for j, name in ipairs(names) do row[j] = encode(x[name], 1) end
+        if row[#row] == "false" then row[#row] = nil end
+        out[i] = "[" .. table.concat(row, ",") .. "]"
+    end
+    return "[" .. table.concat(out, ",") .. "]"
 end
 
-for _, name in ipairs(CALLS) do
-    local good, v = pcall(function() return k[name]() end)
-    if good then root(name, true, v) end
+local function describe_class(c)
+    methods[c.name] = {}
+    for _, m in ipairs(c.methods) do methods[c.name][m.name] = true end
+    print(('{%s,"fields":%s,"methods":%s}'):format(record('"class":' .. text(c.name), {"doc", "place", "example"}, c),
+        members(c.fields, {"name", "type", "doc", "writable"}),
+        members(c.methods, {"name", "signature", "doc", "example", "changes"})))
 end
-root("log", true, k.log(64))
-for name, v in pairs(k) do
-    if type(v) ~= "function" and name ~= "log" then root(name, false, v) end
+
+-- ---- page tables: the entries that are not zero, in order, each as the number in hexadecimal. Before it INDEX= where it does not
+-- follow the one before; behind it *REFERENCES of the frame of a user's page, unless 1; then +N: N more, each of the next frame.
+
+local tables, entries = {}, 0
+local function page_table(pa, level)
+    local bytes = not tables[pa] and entries < ENTRIES and k.peek(LINEAR + pa, 4096)
+    if not bytes then return end
+    tables[pa] = true
+    local out, at, step, last, last_refs, more, below = {}, 0, 0x400 << 9 * level, nil, nil, 0, {}
+    local function flush()
+        if more > 0 then out[#out + 1] = "+" .. more end
+        more = 0
+    end
+    local from = bytes:find("[^\0]")
+    while from do
+        local index = (from - 1) // 8
+        local e = ("<I8"):unpack(bytes, index * 8 + 1)
+        local refs = e & USER ~= 0 and (k.phys:frame(e >> 10 << 12) or {}).refs or 1
+        if index == at and last and e == last + step and refs == last_refs then
+            more = more + 1
+        else
+            flush()
+            out[#out + 1] = (index ~= at and index .. "=" or "") .. ("%x"):format(e) .. (refs ~= 1 and "*" .. refs or "")
+            entries = entries + 1
+        end
+        if e & VALID ~= 0 and e & RIGHTS == 0 and level > 0 then below[#below + 1] = e >> 10 << 12 end
+        at, last, last_refs = index + 1, e, refs
+        from = bytes:find("[^\0]", at * 8 + 1)
+    end
+    flush()
+    print(('{"table":%d,"entries":"%s"}'):format(pa, table.concat(out, " ")))
+    for _, child in ipairs(below) do page_table(child, level - 1) end
+end
+
+-- ---- objects
+
+local function chains(queue)
+    local out = {}
+    for _, row in ipairs(queue:ring()) do
+        local good, chain = pcall(queue.chain, queue, row.head)
+        if good then out[tostring(row.head)] = chain end
+    end
+    return out
+end
+
+local function describe(key, v, class)
+    local line, fields, said = tostring(v), {}, {}
+    for _, x in pairs(v) do fields[#fields + 1] = encode(x, 2) end
+    for _, name in ipairs(METHODS) do
+        local good, x = pcall(methods[class][name] and v[name], v)
+        if good and x ~= nil then said[#said + 1] = text(name) .. ":" .. encode(x, 1) end
+    end
+    if class == "VirtQueue" then said[#said + 1] = '"chain":' .. encode(chains(v), 1) end
+    if class == "PageTable" then page_table(v.root, 2) end
+    print(('{"key":%s,"line":%s,"fields":[%s],"methods":{%s}}'):format(text(key), text(line), table.concat(fields, ","),
+        table.concat(said, ",")))
+end
+
+local function root(name, v) print(('{"root":%s,"value":%s}'):format(text(name), encode(v, 1))) end
+
+for _, c in ipairs(classes) do describe_class(c) end
+for _, a in ipairs(api) do print("{" .. record('"member":' .. text(a.name), {"signature", "doc", "example"}, a) .. "}") end
+local fields = {}
+for _, a in ipairs(api) do if not a.signature and a.name ~= "log" then fields[#fields + 1] = a.name end end
+classes, api = nil, nil     -- the heap of a session is small
+root("log", k.log(64))
+for _, name in ipairs(fields) do root(name, k[name]) end
+for _, call in ipairs(CALLS) do
+    local name, argument = call:match("^(%S+) ?(.*)$")
+    if argument == "true" then argument = true elseif argument == "" then argument = nil end
+    local good, v = pcall(k[name], argument)
+    if good then root(call, v) end
 end
 while #waiting > 0 do
     local object = table.remove(waiting)
-    local good, why = pcall(describe, object[1], object[2])
+    local good, why = pcall(describe, table.unpack(object))
     if not good and not tostring(why):find("stale handle", 1, true) then error(object[1] .. ": " .. why, 0) end
 end
 print(('{"end":true,"objects":%d,"dropped":%d}'):format(count, dropped))

@@ -1,129 +1,219 @@
 -- SPDX-License-Identifier: MIT
--- `k` over a dump, on the host: the same names, read-only. Gets the dump as a list of records (host-console/dump.lua says which)
--- and the prelude's print.lua, seq.lua and show.lua as text. Gives back the function that shows results.
-local records, print_lua, seq_lua, show_lua, asserted = ...
-local objects, roots, fields = {}, {}, {Gone = {}}
+-- `k` over a dump, on the host: the same names, read-only. Gets the function that reads a dump into a list of records
+-- (host-console/dump.lua says which), the dump's name, files of the prelude and answers.lua as text by their names, and a
+-- function to call when an assertion fails. Gives back the function that shows results.
+local read, file, texts, asserted = ...
 
-local function check(good, i) if not good then error(("record %d is none of kmon's"):format(i), 0) end end
+-- An object is an empty table. its record: {dump, class, id, owner, line, fields, methods}; its class is as in monitor.classes().
+local record = setmetatable({}, {__mode = "k"})
+local dumps = setmetatable({}, {__mode = "k"})      -- the `k` of a dump -> the dump
+local function read_only() error("a dump is read-only", 2) end
+
+local monitor, p, answers = {list = {}, asserted = asserted}, {}, {}
+function monitor.write(s) io.write(s) end
+function monitor.class(v)
+    local r = record[v]
+    if r and r.class.fields then return r.class.name, r.id, r.owner end
+end
+local value, list
+
+-- ---- what the records say
+
+local function check(good, i) if not good then error(("record %d: this is no dump of kmon's"):format(i), 0) end end
 local function is(kind, ...)
     for i = 1, select("#", ...) do if type((select(i, ...))) ~= kind then return false end end
     return true
 end
-for i, r in ipairs(records) do
-    if r.key then
-        check(is("string", r.key, r.class, r.line) and is("table", r.fields, r.methods), i)
-        objects[r.key] = r
-    elseif r.root then
-        check(is("string", r.root), i)
-        roots[r.root] = r
-    elseif r.class then
-        check(is("string", r.class) and is("table", r.fields), i)
-        for _, f in ipairs(r.fields) do check(is("table", f) and is("string", f[1], f[2]), i) end
-        fields[r.class] = r.fields
-    end
-end
 
-local proxies, value, list = {}, nil, nil
-local record = setmetatable({}, {__mode = "k"})     -- proxy -> its record
-
-local monitor = {list = {}, write = function(s) io.write(s) end, asserted = asserted}
-function monitor.class(v) return record[v] and record[v].class end
-function monitor.classes()
+-- Of rows, tables with these names.
+local function named(rows, i, ...)
     local out = {}
-    for name, list_of in pairs(fields) do
-        local class = {name = name, fields = {}}
-        for i, f in ipairs(list_of) do class.fields[i] = {name = f[1], type = f[2]} end
-        out[#out + 1] = class
+    check(is("table", rows), i)
+    for n, row in ipairs(rows) do
+        check(is("table", row) and is("string", row[1]), i)
+        out[n] = {}
+        for at, name in ipairs{...} do out[n][name] = row[at] end
     end
     return out
 end
-function monitor.copy(v)
-    local out = {}
-    for name, x in pairs(record[v].fields) do out[name] = value(x) end
-    return out
-end
-local p = {}
-for name, source in pairs{print = print_lua, seq = seq_lua} do assert(load(source, "=" .. name))(monitor, p) end
-p.is_snap = function() return false end     -- a dump has no values of other times
-assert(load(show_lua, "=show"))(monitor, p)
 
-local function read_only() error("a dump is read-only", 2) end
+local add = {}
+function add.class(d, r, i)
+    check(is("string", r.class), i)
+    local c = {name = r.class, doc = r.doc, place = r.place, example = r.example, at = {}, method = {}}
+    c.fields = named(r.fields, i, "name", "type", "doc", "writable")
+    c.methods = named(r.methods, i, "name", "signature", "doc", "example", "changes")
+    for n, f in ipairs(c.fields) do c.at[f.name] = n end
+    for _, m in ipairs(c.methods) do
+        c.method[m.name] = m
+        m.fn = answers.method(c, m)
+    end
+    d.classes[#d.classes + 1] = c
+    d.class[c.name] = c
+end
+function add.member(d, r, i)
+    check(is("string", r.member), i)
+    local a = {name = r.member, signature = r.signature, doc = r.doc, example = r.example}
+    a.fn = answers.member(d, a)
+    d.api[#d.api + 1] = a
+    d.member[a.name] = a
+end
+function add.root(d, r, i)
+    check(is("string", r.root), i)
+    d.roots[r.root] = r
+end
+function add.key(d, r, i)
+    check(is("string", r.key, r.line) and is("table", r.fields, r.methods), i)
+    local class, id, owner = r.key:match("^(%a+)#(%-?%d+)@?(%-?%d*)$")
+    check(d.class[class], i)
+    d.objects[r.key] = {dump = d, class = d.class[class], key = r.key, id = math.tointeger(id), line = r.line, fields = r.fields,
+        methods = r.methods, owner = math.tointeger(owner) or 0}
+end
+function add.table(d, r, i)
+    check(math.type(r.table) == "integer" and is("string", r.entries), i)
+    d.tables[r.table] = r.entries
+end
+
+local function load_dump(name)
+    local d = {classes = {}, class = {}, api = {}, member = {}, roots = {}, objects = {}, tables = {}, proxies = {}}
+    for i, r in ipairs(read(name)) do
+        for kind, f in pairs(add) do if r[kind] then f(d, r, i) break end end
+    end
+    return d
+end
+
+-- ---- objects
 
 local Object = {__newindex = read_only}
 function Object.__tostring(o) return record[o].line end
+function Object.__eq(a, b)
+    a, b = record[a], record[b]
+    return a ~= nil and b ~= nil and a.key == b.key
+end
 function Object.__index(o, name)
     local r = record[o]
-    if r.fields[name] ~= nil then return value(r.fields[name]) end
-    if r.methods[name] ~= nil then return function() return value(r.methods[name]) end end
-    for _, f in ipairs(fields[r.class] or {}) do if f[1] == name then return nil end end
-    error(("%s has no field '%s' in the dump"):format(r.class, tostring(name)), 2)
+    local at, m = r.class.at[name], r.class.method[name]
+    if at then return value(r.dump, r.fields[at]) end
+    if m then return m.fn end
+    if not r.class.fields then error(r.line .. " had gone when the dump came to it", 2) end
+    error(("%s has no field '%s' in the dump"):format(r.class.name, tostring(name)), 2)
 end
 function Object.__pairs(o)
-    local names, i = fields[record[o].class] or {}, 0
+    local i = 0
     return function()
         i = i + 1
-        if names[i] then return names[i][1], value(record[o].fields[names[i][1]]) end
+        local f = record[o].class.fields[i]
+        if f then return f.name, o[f.name] end
     end
 end
 
-local function object(key)
-    if not proxies[key] then
-        proxies[key] = setmetatable({}, Object)
-        record[proxies[key]] = objects[key] or {class = "Gone", line = key .. " (gone)", fields = {}, methods = {}}
-    end
-    return proxies[key]
+-- The object of a record that an answer made: its fields are values.
+local function object(r)
+    local o = setmetatable({}, Object)
+    record[o] = r
+    return o
+end
+
+local function proxy(d, key)
+    d.proxies[key] = d.proxies[key] or object(d.objects[key] or
+        {class = {name = "Gone", at = {}, method = {}}, key = key, line = key .. " (gone)", fields = {}, methods = {}})
+    return d.proxies[key]
 end
 
 -- Of kernel objects: a sequence, also indexable by id.
-function list(items)
+function list(d, class, items, left)
+    local function all()
+        if left then error(("the dump does not keep these %d: ask a running kernel"):format(left), 0) end
+        return items
+    end
     local s = p.seq(function()
         local i = 0
-        return function() i = i + 1 return items[i] and value(items[i]) end
+        return function() i = i + 1 return value(d, all()[i]) end
     end)
-    local base = {__call = function(_, _, last)
+    local base = {__newindex = read_only, __metatable = "Seq"}
+    function base.__call(_, _, last)
         local at = 0
-        for i, x in ipairs(items) do if last ~= nil and value(x) == last then at = i end end
-        return items[at + 1] and value(items[at + 1])
-    end, __len = function() return #items end, __newindex = read_only, __metatable = "Seq"}
+        for i, x in ipairs(all()) do if last ~= nil and rawequal(value(d, x), last) then at = i end end
+        return value(d, items[at + 1])
+    end
+    function base.__len() return left or #items end
+    function base.__tostring() return "list of " .. class end
+    function base.__pairs()
+        local i = 0
+        return function()
+            i = i + 1
+            local x = value(d, all()[i])
+            if x then return record[x].id, x end
+        end
+    end
     function base.__index(_, name)
         if math.type(name) == "integer" then
-            for _, x in ipairs(items) do if record[value(x)].id == name then return value(x) end end
-            return nil
+            for _, x in ipairs(all()) do if record[value(d, x)].id == name then return value(d, x) end end
+            error(("there is no %s#%d in the dump"):format(class, name), 2)
         end
-        return p.methods[name] or error("a sequence has no method '" .. tostring(name) .. "'", 2)
+        return p.methods[name] or error("a list has no method '" .. tostring(name) .. "'", 2)
     end
     return debug.setmetatable(s, base)
 end
 
-function value(v)
-    if type(v) ~= "table" then return v end
-    if v["$ref"] then return object(v["$ref"]) end
-    if v[1] ~= nil and type(v[1]) == "table" and v[1]["$ref"] then return list(v) end
+-- For `for a, b in list:each("a", "b")`.
+function monitor.list.each(s, ...)
+    local names, it = {...}, p.each(s)
+    return function()
+        local x, out = it(), {}
+        if x == nil then return nil end
+        for i, name in ipairs(names) do out[i] = x[name] end
+        return table.unpack(out, 1, #names)
+    end
+end
+
+-- What the dump says, as Lua sees it, under the name `called`. What an answer made is that already.
+function value(d, v, called)
+    if type(v) ~= "table" or record[v] or getmetatable(v) then return v end
+    if v["$ref"] then return proxy(d, v["$ref"]) end
+    if v["$list"] then return list(d, v["$list"], v.items, v.left) end
+    if v["$call"] then return answers.nothing(called) end
     local out = {}
-    for name, x in pairs(v["$rows"] or v) do out[name] = value(x) end
+    for name, x in pairs(v["$rows"] or v) do out[math.tointeger(name) or name] = value(d, x, name) end
     return v["$rows"] and setmetatable(out, {__columns = v["$columns"]}) or out
 end
 
-local function find(root, field, wanted)
-    for x in list(roots[root] and roots[root].value or {}) do
-        if record[x].fields[field] == wanted then return x end
+-- ---- k
+
+local function open_dump(name)
+    local d = load_dump(name)
+    local function get(_, member)
+        local a = d.member[member]
+        if not a then error(("k has no member '%s' in the dump"):format(tostring(member)), 2) end
+        if a.signature then return a.fn end
+        return a.fn()
     end
-    return nil, ("none with %s %s in the dump"):format(field, tostring(wanted))
+    d.k = setmetatable({}, {__index = get, __newindex = read_only, __metatable = "k",
+        __tostring = function() return "k: a dump of the kernel" end,
+        __pairs = function()
+            local i = 0
+            return function()
+                i = i + 1
+                if d.api[i] then return d.api[i].name, d.k[d.api[i].name] end
+            end
+        end})
+    dumps[d.k] = d
+    return d
 end
 
-k = setmetatable({}, {__newindex = read_only, __tostring = function() return "k: a dump of the kernel" end,
-    __index = function(_, name)
-        local r = roots[name]
-        if not r then error(("k has no member '%s' in the dump"):format(tostring(name)), 2) end
-        if r.call then return function() return value(r.value) end end
-        return value(r.value)
-    end,
-    __pairs = function() return function(_, name)
-        local r
-        name, r = next(roots, name)
-        return name, name and k[name]
-    end end})
-rawset(k, "task", function(x) return find("tasks", type(x) == "string" and "name" or "id", x) end)
-rawset(k, "pid", function(x) return find("tasks", "pid", x) end)
-rawset(k, "queue", function(x) return find("queues", "name", x) end)
+assert(load(texts.answers, "=answers"))(answers, p, record, dumps, value, object)
+local main = open_dump(file)
+function monitor.classes() return main.classes end
+function monitor.api() return table.move(main.api, 1, #main.api, 1, {}) end     -- who gets it sorts it
+function monitor.copy(v)
+    local out = {}
+    for name, x in pairs(v) do out[name] = x end
+    return out
+end
+k = main.k
+for _, name in ipairs{"print", "seq", "show", "snap", "help"} do
+    assert(load(texts[name], "=" .. name))(monitor, p)
+end
+-- Another dump, to be compared: k.diff(dump("before.json"), k).
+function dump(other) return open_dump(other).k end
 return p.show

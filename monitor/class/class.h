@@ -90,6 +90,7 @@ struct class
     void (*line)(char *buf, size_t n, const struct class_key *key, const void *copy);
     const struct class_field *fields;   // up to an item without a name
     const struct class_method *methods; // the same; may be NULL
+    const char *changing; // which methods change the kernel, as in "suspend resume"; NULL: none
 };
 SET_DECLARE(classes, struct class);
 

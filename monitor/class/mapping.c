@@ -239,4 +239,5 @@ CLASS(mapping, .name = "Mapping", .doc = "a range of a space with one set of rig
       .place = "struct mapping, kernel/mem/space.h", .example = "k.pid(1).space:map():first()",
       .display = "map", .gone = "was unmapped or merged", .hex = 1,
       .size = sizeof(struct mapping_view), .copy = mapping_copy, .keys = mapping_keys,
-      .line = mapping_line, .fields = mapping_fields, .methods = mapping_methods);
+      .line = mapping_line, .fields = mapping_fields, .methods = mapping_methods,
+      .changing = "protect split remove unload");

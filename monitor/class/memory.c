@@ -210,8 +210,8 @@ static const struct class_method methods[] = {
 
 CLASS(memory, .name = "Memory", .doc = "the machine's memory, as frames",
       .place = "struct frame_stats, kernel/page/frame.h", .example = "k.phys",
-      .size = sizeof(struct memory_view), .copy = memory_copy, .fields = fields,
-      .methods = methods);
+      .size = sizeof(struct memory_view), .copy = memory_copy, .fields = fields, .methods = methods,
+      .changing = "lose");
 
 static int k_phys(lua_State *L)
 {

@@ -79,6 +79,18 @@ void class_push_display(lua_State *L, const struct class *c)
     lua_setfield(L, -2, "columns");
 }
 
+// Whether the name is a word of the class's list.
+static bool changes(const struct class *c, const char *name)
+{
+    size_t n = strlen(name), len;
+    for (const char *word = c->changing; word && *word; word += len + (word[len] == ' ')) {
+        len = strcspn(word, " ");
+        if (len == n && memcmp(word, name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
 // classes() -> list of {name, doc, place, example, display, fields, methods}
 static int classes(lua_State *L)
 {
@@ -97,6 +109,8 @@ static int classes(lua_State *L)
         int k = 0;
         for (const struct class_method *m = c->methods; m && m->name; m++) {
             push_method(L, m->name, m->signature, m->doc, m->example, m->fn);
+            lua_pushboolean(L, changes(c, m->name));
+            lua_setfield(L, -2, "changes");
             lua_rawseti(L, -2, ++k);
         }
         for (const struct class_method *m = class_common_methods; m->name; m++) {

@@ -161,7 +161,7 @@ CLASS(
     .place = "struct local_ctor, kernel/lib/local.h; in Lua: monitor/class/constructors.h",
     .example = "k.tls(\"task\"):first()", .gone = "has lost its owner",
     .size = sizeof(struct tls_view), .copy = tls_copy, .keys = tls_keys, .line = tls_line,
-    .fields = fields, .methods = methods);
+    .fields = fields, .methods = methods, .changing = "run_again remove");
 
 void class_push_tls_of_hart(lua_State *L, uint64_t hart)
 {

@@ -114,6 +114,21 @@ for _, class in ipairs(classes) do
 end
 is(table.concat(without, " "), "Lock", "each class has an object now, but that nobody has a lock")
 
+-- ---- which methods change something: a dump refuses these. In mode ro so does the kernel.
+
+local wrong, refused = {}, 0
+for _, class in ipairs(classes) do
+    for _, m in ipairs(class.name ~= "Trace" and class.methods or {}) do    -- one's own traces end in every mode
+        local good, why = pcall(load("return " .. m.example))
+        local needs = not good and tostring(why):find(" needs mode ", 1, true) ~= nil
+        if m.changes then refused = refused + (needs and 1 or 0) end
+        if needs and not m.changes or good and m.changes then wrong[#wrong + 1] = class.name .. ":" .. m.name end
+        if m.changes and not help(class.name .. ":" .. m.name):find("(changes the kernel)", 1, true) then wrong[#wrong + 1] = "help of " .. m.name end
+    end
+end
+is(table.concat(wrong, " "), "", "methods that change something say so, and no others")
+ok(refused >= 15, "and most were refused now, as the mode is ro")
+
 local untold = {}
 for _, a in ipairs(reflect.api()) do
     local text = help(a.signature and "k." .. a.name or a.name)
@@ -148,7 +163,7 @@ table.sort(mounts) table.sort(said)
 is(table.concat(mounts, "; "), table.concat(said, "; "), "mounts: /proc/mounts")
 
 -- interrupts: each source, and its count at each hart
-local wrong = {}
+wrong = {}
 for source, rest in lines("cat /proc/interrupts"):gmatch("\n *(%d+):([ %d]+)PLIC") do
     local i, sum = k.irqs()[tonumber(source)], 0
     for n in rest:gmatch("%d+") do sum = sum + n end

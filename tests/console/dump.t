@@ -15,6 +15,17 @@ $ENV{TIDEPOOL_LINE} = $shared;
 my @same = ('#k.harts', 'k.task("sh"):backtrace()', 'k.task("sh").space:map()', 'k.pid(1).space:map()', 'k.queue("vda.0"):ring()', 'k.pid(1).name',
     'k.task("sh").space', 'k.mode', 'k.syscalls()', 'k.devices()', ':map sh',
     'k.tasks():where{kind = "user"}:map(function(t) return t.name .. t.pid end)', 'k.tasks():sort("id", true):first().id');
+my $sh = 'k.task("sh")';
+my $pt = "$sh.space.pt";
+# From the classes, by the prelude, from page tables; and lists.
+push @same, 'help()', 'help("task.state")', 'help(k.tasks)', "help($sh.suspend)", "help($sh)", "help($sh.signals)", "k.diff($sh, k.pid(1))",
+    "k.diff($sh:snap(), $sh)", 'k.snapshot{a = k.pid(1)}.a.name', "$pt:walk(0x10000).steps", "$pt:walk($sh.space.mmap_top - 1).pa",
+    "$pt:walk($sh.space.mmap_top - 1).bits", "$pt:walk(0x3000).stops", "$pt:walk(0x3000)", "k.pid(1).space.pt:walk(k.pid(1).space:map():first().lo | 5).pa",
+    'k.pt:walk(0xffffffc080200000)', 'k.pt:walk(0xffffffc080200004).steps', 'k.pt:walk(0xffffffc09f600123)', "$pt:leaves{}", "$pt:leaves{lo = 0x11234, hi = 0x14000}",
+    "k.pid(1).space.pt:leaves{lo = 0x14000}", "$sh.space:find(0x10008)", "$sh.space:find(0x3000)", "$sh.space:map():first():cells()",
+    "$sh.space:map():map(function(m) return m:cells(7)[1] end)", 'k.pte(0x20000cf7)', 'k.pte(0)', 'k.log:tail(2)', 'k.log(3)', 'k.tls("hart")', 'k.memory(true).total',
+    'k.virtio.vda.q[0].name', 'k.mounts()', 'tostring(k.mounts():first().vnodes)', "$sh:registers()", 'k.devices():first():properties()', "#$sh.signals",
+    'k.pid(1) == k.tasks()[k.pid(1).id]', 'k.pid(1).space == k.spaces():first()', "$sh.signals:each(\"number\", \"name\")()";
 for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     my $serving = start("qemu --kernel $elf --smp $harts serve", '-serve');
     for (1 .. 3000) { last if -S $shared; pause(0.01) }
@@ -27,6 +38,17 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
         my @kept = run_line("--dump $snap eval '$_'");
         is("$kept[0] $kept[1]", "0 $live[1]", "$_ is what it was");
         isnt($kept[1], '', 'and not nothing');
+    }
+    cmp_ok(-s $snap, '<', 200_000, 'it is small');
+    if ($harts == 1) {
+        run_line("sh 'mkfifo /tmp/fifo; cat /tmp/fifo & sleep 0.1'");
+        run_line("dump -o $dir/later.json");
+        @got = run_line("--dump $snap eval 'k.diff(k, dump(\"$dir/later.json\"))'");
+        like($got[1], qr/^Task#\d+ +- +Task#\d+ as it was/m, 'a task that is new in another dump');
+        like($got[1], qr/^Space#\d+\.faults +\d+ +\d+$/m, 'a field that changed');
+        unlike($got[1], qr/\.parent /, 'and none that did not');
+        @got = run_line("--dump $snap eval 'k.diff(k, dump(\"$snap\"))'");
+        is($got[1], "{}\n", 'nothing differs from itself');
     }
     kill 'INT', $serving;
     waitpid $serving, 0;
@@ -42,7 +64,16 @@ refused(q(eval 'k.task("sh").priority = 1'), 1, qr/\Ak:1: a dump is read-only\n/
 refused(q(eval 'k.mode = "rw"'), 1, qr/\Ak:1: a dump is read-only\n/);
 refused(q(eval 'k.frob'), 1, qr/\Ak:1: k has no member 'frob' in the dump\n/);
 refused(q(eval 'k.task("sh").nme'), 1, qr/\Ak:1: Task has no field 'nme' in the dump\n/);
-refused(q(eval 'k.task("sh"):suspend()'), 1, qr/\Ak:1: Task has no field 'suspend' in the dump\n/);
+refused(q(eval 'k.task("sh"):suspend()'), 1, qr/\ATask:suspend changes the kernel: a dump is read-only\n/);
+refused(q(eval 'k.task("sh").space.pt:set(0x10000, "v")'), 1, qr/\APageTable:set changes the kernel: a dump is read-only\n/);
+refused(qq(eval '$_->[1]'), 1, qr/\A\Q$_->[0]\E cannot be told from a dump, which is read-only and of one moment: ask a running kernel\n/)
+    for ['Memory:frame', 'k.phys:frame(0x80200000)'], ['k.sym', 'k.sym("space_fault")'], ['k.peek', 'k.peek(1)'], ['k.undo', 'k.undo()'],
+    ['k.lint', 'k.lint{leaks = true}'], ['inject', 'k.fault.inject("a")'], ['Space:gaps', 'k.pid(1).space:gaps(1)'];
+refused(q(eval 'k.mounts():first().vnodes:first()'), 1, qr/\Athe dump does not keep these \d+: ask a running kernel\n/);
+refused(q(eval 'k.pt:leaves{}'), 1, qr/\Aonly the tables of spaces list their leaves\n/);
+refused(q(eval 'k.pt:walk("x")'), 1, qr/bad argument #1: number expected, got string\n/);
+refused(q(eval 'k.task("nobody")'), 1, qr/\Athere is no task nobody in the dump\n/);
+refused(q(eval 'dump("none.json")'), 1, qr/\Acannot read none.json: /);
 refused(q(eval '1 +'), 1, qr/\Ak:1: /);
 refused(q(eval 'assert(false)'), 7, qr/assertion failed/);
 refused('eval --json 1', 2, qr/\Akmon: [^\n]*no option of eval goes with --dump\n\z/);

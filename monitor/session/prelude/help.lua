@@ -19,8 +19,10 @@ local function overview()
     return concat(out, "\n")
 end
 
+local function changes(m) return m.changes and " (changes the kernel)" or "" end
+
 local function help_method(m, owner)
-    local out = {m.signature or owner .. "." .. m.name, "  " .. m.doc}
+    local out = {m.signature or owner .. "." .. m.name, "  " .. m.doc .. changes(m)}
     if m.example then out[#out + 1] = "  for example: " .. m.example end
     return concat(out, "\n")
 end
@@ -40,7 +42,7 @@ local function help_class(c)
             f.writable and " (writable)" or "")
     end
     for _, m in ipairs(c.methods) do
-        out[#out + 1] = ("  %-31s %s"):format(m.signature, m.doc)
+        out[#out + 1] = ("  %-31s %s%s"):format(m.signature, m.doc, changes(m))
     end
     return concat(out, "\n")
 end
@@ -95,6 +97,8 @@ end
 
 p.help = help_request
 
+-- What help knows, as tables, and the function that says class, id and owner of an object: kmon dump takes them along.
+function schema() return monitor.classes(), monitor.api(), monitor.class end
 
 local scalar = {address = "integer", nanoseconds = "integer", integer = "integer", string = "string",
     boolean = "boolean"}

@@ -39,7 +39,8 @@ end
 local function is_row(v)
     if type(v) ~= "table" then return false end
     for key, x in pairs(v) do
-        if type(key) ~= "string" or type(x) == "table" or type(x) == "function" then return false end
+        local one = is_seq(x) or monitor.class(x) or p.is_snap(x)      -- shown by its line, though it may be a table
+        if type(key) ~= "string" or type(x) == "table" and not one or type(x) == "function" then return false end
     end
     return next(v) ~= nil
 end

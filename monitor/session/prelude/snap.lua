@@ -48,8 +48,11 @@ local function keys(a, b)
     return list
 end
 
+-- Offline, in kmon --dump, objects and sequences are tables too.
+local function has_parts(v) return type(v) == "table" and not is_seq(v) and not monitor.class(v) end
+
 local function compare(rows, path, a, b, depth)
-    if type(a) == "table" and type(b) == "table" and not is_seq(a) and not is_seq(b) and depth < 8 then
+    if has_parts(a) and has_parts(b) and depth < 8 then
         for _, key in ipairs(keys(a, b)) do
             local at = path == "" and tostring(key) or type(key) == "number" and path .. "[" .. key .. "]" or
                 path .. "." .. tostring(key)

@@ -34,12 +34,15 @@ static void say_wait(const char *key, int ep, int ms)
         say(key, "%lu=0x%x", (unsigned long)ev.data.u64, ev.events);
 }
 
+static pid_t
+    parent; // by number: of a child that was left behind it is process 1, whom SIGUSR1 asks to halt
+
 // A child that runs the statements once its parent sleeps.
 #define THEN(...)                                                                                  \
     ({                                                                                             \
         pid_t child_ = fork();                                                                     \
         if (child_ == 0) {                                                                         \
-            until_state(getppid(), 'S');                                                           \
+            until_state(parent, 'S');                                                              \
             __VA_ARGS__;                                                                           \
             _exit(0);                                                                              \
         }                                                                                          \
@@ -80,7 +83,7 @@ static void test_time(void)
     pid = THEN(put(event, 1));
     say_wait("with a far end", ep, INT32_MAX);
     say_end("who wrote then", pid);
-    pid = THEN(get_count(event); until_state(getppid(), 'S'); put(event, 1));
+    pid = THEN(get_count(event); until_state(parent, 'S'); put(event, 1));
     struct pollfd p = {ep, 0, 0};
     VALUE("poll for no event of it", poll(&p, 1, 5));
     waitpid(pid, NULL, 0);
@@ -115,16 +118,16 @@ static void test_signals(void)
     sigaddset(&usr1, SIGUSR1);
     sigaction(SIGUSR1, &action, NULL);
     add(ep, event, EPOLLIN, 1);
-    pid_t pid = THEN(kill(getppid(), SIGUSR1));
+    pid_t pid = THEN(kill(parent, SIGUSR1));
     say_wait("a signal ends it, restart or not", ep, -1);
     say_end("who signalled", pid);
-    pid = THEN(kill(getppid(), SIGUSR1));
+    pid = THEN(kill(parent, SIGUSR1));
     say_wait("and one with an end", ep, 100000);
     say_end("who signalled then", pid);
     say("handled", "%d", calls);
 
     signal_mask(SIG_BLOCK, SIGUSR1);
-    pid = THEN(kill(getppid(), SIGUSR1); put(event, 1));
+    pid = THEN(kill(parent, SIGUSR1); put(event, 1));
     say_wait("a blocked one does not", ep, -1);
     say_end("who signalled and wrote", pid);
     VALUE("unblocked for a wait that has something", epoll_pwait(ep, &ev, 1, -1, &none));
@@ -136,7 +139,7 @@ static void test_signals(void)
     sigprocmask(SIG_SETMASK, NULL, &now);
     say("blocked as before", "%d", sigismember(&now, SIGUSR1));
     signal_mask(SIG_UNBLOCK, SIGUSR1);
-    pid = THEN(kill(getppid(), SIGUSR1); put(event, 1));
+    pid = THEN(kill(parent, SIGUSR1); put(event, 1));
     VALUE("blocked for a wait", epoll_pwait(ep, &ev, 1, -1, &usr1));
     say("handled after it", "%d", calls);
     say_end("who did so", pid);
@@ -347,6 +350,7 @@ static void test_race(void)
 
 int main(void)
 {
+    parent = getpid();
     test_time();
     test_signals();
     test_changes();

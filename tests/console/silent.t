@@ -53,12 +53,14 @@ sub bytes_at {
 # Polls and ticks of the monitor's tasks, once they wait.
 sub tasks_now {
     my %all;
+    ask('stop');    # or a task may go from under the walk
     for (my $link = unpack 'Q', bytes_at($head, 8); $link != $head;) {
         my $task = $link - $at{all_next};
         $link = unpack 'Q', bytes_at($link, 8);
         my $name = unpack 'Z*', bytes_at($task + $at{name}, 16);
         $all{$name} = join ' polls, ', map { unpack 'Q', bytes_at($task + $at{$_}, 8) } 'polls', 'ticks';
     }
+    ask('cont');
     return map { "$_: " . ($all{$_} // 'none') } 'monitor', 'link-clock';
 }
 sub tasks {

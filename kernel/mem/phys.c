@@ -184,6 +184,13 @@ void phys_dirty(struct phys *ph, struct page *pg)
     spin_unlock(&ph->lock);
 }
 
+void phys_stored(struct phys *ph, struct page *pg)
+{
+    phys_dirty(ph, pg);
+    if (ph->kind == PHYS_FILE && ph->ops->stored)
+        ph->ops->stored(ph);
+}
+
 void phys_wrote(struct phys *ph, struct page *pg, uint64_t end)
 {
     spin_lock(&ph->lock);

@@ -263,8 +263,8 @@ static void pages_put(struct phys *ph)
     vnode_put(ph->owner);
 }
 
-const struct phys_ops fat_phys_ops = {&fat_fill_fn, &fat_write_fn, pages_get, pages_put,
-                                      pages_try_get};
+const struct phys_ops fat_phys_ops = {&fat_fill_fn, &fat_write_fn, pages_get,
+                                      pages_put,    pages_try_get, vnode_phys_stored};
 
 // ---- growing
 

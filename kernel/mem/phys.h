@@ -137,7 +137,11 @@ void phys_wrote(struct phys *ph, struct page *pg, uint64_t end);
 // Sets the size, takes pages beyond it out of every page table (also private copies of them) and
 // drops them, and zeroes the tail of the last one. The owner serialises writers.
 ASYNC_DECL(phys_truncate, struct phys *ph; uint64_t size;);
-void phys_grow(struct phys *ph, uint64_t size); // plain: only ever larger
+// Plain: only ever larger. What a mapping stored behind the old end does not become contents.
+void phys_grow(struct phys *ph, uint64_t size);
+// Zeroes what lies behind the end in its page, if that is in the cache (a fill zeroes it too): before bytes further
+// behind are written. The owner serialises writers.
+void phys_zero_tail(struct phys *ph);
 
 // Writes back dirty pages with lo <= index < hi and waits for them. 0 or the first error these writes
 // met. UINT64_MAX: to the end.

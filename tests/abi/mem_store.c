@@ -98,6 +98,97 @@ static void test_times(int fd)
     close(zero);
 }
 
+// ---- behind the end
+
+enum { END = PAGE + 10 };
+
+static void grow_to_page(int fd)
+{
+    ftruncate(fd, 2 * PAGE);
+}
+
+static void grow_beyond(int fd)
+{
+    ftruncate(fd, 3 * PAGE);
+}
+
+static void allocate(int fd)
+{
+    fallocate(fd, 0, 0, 3 * PAGE);
+}
+
+static void write_beyond(int fd)
+{
+    pwrite(fd, "w", 1, 2 * PAGE + 5);
+}
+
+static void write_in_page(int fd)
+{
+    pwrite(fd, "w", 1, END + 1000);
+}
+
+static void write_at_end(int fd)
+{
+    pwrite(fd, "w", 1, END);
+    ftruncate(fd, 2 * PAGE);
+}
+
+static void shrink_and_grow(int fd)
+{
+    ftruncate(fd, END - 3);
+    ftruncate(fd, 2 * PAGE);
+}
+
+static const struct growth {
+    const char *key;
+    void (*grow)(int fd);
+} growths[] = {
+    {"ftruncate, in its page", grow_to_page},
+    {"ftruncate, beyond", grow_beyond},
+    {"fallocate", allocate},
+    {"a write beyond", write_beyond},
+    {"a write in its page", write_in_page},
+    {"a write at the end, and ftruncate", write_at_end},
+    {"a shorter file", shrink_and_grow},
+};
+
+// The bytes [1, 900) behind the end: how many are not zero, as a read and as the mapping has them.
+static void count_stale(const char *key, int fd, const char *shared)
+{
+    char bytes[900];
+    unsigned read_stale = 0, mapped_stale = 0;
+    ssize_t n = pread(fd, bytes, sizeof bytes, END);
+
+    for (ssize_t i = 1; i < n; i++) {
+        read_stale += bytes[i] != 0;
+        mapped_stale += shared[END + i] != 0;
+    }
+    say(key, "%ld bytes, %u %u stale", (long)n, read_stale, mapped_stale);
+}
+
+// cached: the page stays in memory; else it goes, with the bytes behind the end, and comes again.
+static void test_growth(int fd, const struct growth *g, bool cached)
+{
+    char key[90];
+
+    ftruncate(fd, 0);
+    ftruncate(fd, END);
+    char *shared = map(fd, 3);
+    memset(shared + END, 's', 2 * PAGE - END);
+    if (!cached) {
+        munmap(shared, 3 * PAGE);
+        fsync(fd);
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
+    g->grow(fd);
+    if (!cached)
+        shared = map(fd, 3);
+    snprintf(key, sizeof key, "behind the end%s, grown by %s%s", cached ? "" : ", written back",
+             g->key, on_disk ? ", on disk" : "");
+    count_stale(key, fd, shared);
+    munmap(shared, 3 * PAGE);
+}
+
 int main(void)
 {
     for (on_disk = false;; on_disk = true) { // the second time on the FAT32 disk where there is one
@@ -105,6 +196,8 @@ int main(void)
             chdir("/mnt");
         int fd = file_of_pages(4);
         test_times(fd);
+        for (unsigned i = 0; i < 2 * COUNT(growths); i++)
+            test_growth(fd, &growths[i / 2], i % 2);
         close(fd);
         unlink("mem_store.tmp");
         if (on_disk)

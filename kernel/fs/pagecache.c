@@ -81,6 +81,8 @@ static void wrote(struct vnode *v, struct page *pg, uint64_t end)
 static long try_write_locked(struct vnode *v, struct space *space, va_t va, size_t n, uint64_t pos)
 {
     size_t done = 0;
+    if (unlikely(pos > v->size))
+        phys_zero_tail(v->pages);
     while (done < n) {
         size_t off = (pos + done) & PAGE_MASK, part = min_size(PAGE_SIZE - off, n - done);
         struct page *pg = phys_page_now(v->pages, (pos + done) >> PAGE_SHIFT);
@@ -172,6 +174,8 @@ ASYNC(pagecache_fill, struct page *page; size_t off; size_t part; uint32_t pages
 {
     ASYNC_BEGIN(pagecache_fill);
     f->pages = 0;
+    if (f->pos > f->v->size)
+        phys_zero_tail(f->v->pages);
     while (f->buf->left) {
         if (phys_dirty_excess(f->v->pages))
             AWAIT(f->r, phys_throttle, 0);

@@ -15,7 +15,8 @@ enum { TMPFS_MAGIC = 0x01021994 };
 static const struct vnode_ops tmpfs_ops;
 static const struct file_ops tmpfs_dir_file_ops = {.seek = tmpfs_dir_seek};
 
-static const struct phys_ops tmpfs_phys_ops = {.get = vnode_phys_get, .put = vnode_phys_put};
+static const struct phys_ops tmpfs_phys_ops = {
+    .get = vnode_phys_get, .put = vnode_phys_put, .stored = vnode_phys_stored};
 
 static char *strdup_kernel(const char *text)
 {

@@ -85,7 +85,9 @@ int64_t vnode_now_ns(void)
 
 void vnode_touch(struct vnode *v)
 {
-    v->mtime_ns = v->ctime_ns = vnode_now_ns();
+    int64_t now = vnode_now_ns();
+    store_relaxed(&v->mtime_ns, now);
+    store_relaxed(&v->ctime_ns, now);
 }
 
 static const struct file_ops *device_file_ops(uint64_t dev)
@@ -191,6 +193,11 @@ void vnode_phys_get(struct phys *ph)
 void vnode_phys_put(struct phys *ph)
 {
     vnode_put(ph->owner);
+}
+
+void vnode_phys_stored(struct phys *ph)
+{
+    vnode_touch(ph->owner);
 }
 
 bool dir_emit_dots(struct dir_sink *sink, struct vnode *dir, uint64_t parent_ino)

@@ -50,7 +50,7 @@ struct vnode {
     uint64_t size;   // bytes; a page cache file: changed by vnode_set_size only
     uint64_t blocks; // 512-byte units in use; 0: computed from size by getattr
     uint64_t rdev;   // device nodes
-    int64_t atime_ns, mtime_ns, ctime_ns; // since 1970
+    int64_t atime_ns, mtime_ns, ctime_ns; // since 1970; a fault sets the last two without the lock
     struct phys *pages;                   // page cache of a regular file, embedded in the file
                                           // system's own struct around the vnode; NULL: none
     struct mutex lock;
@@ -272,10 +272,11 @@ void super_free(struct super *super);
 
 // ---- vnodes
 
-// phys_ops.get, .put and .try_get of an object embedded beside a vnode (phys.owner is the vnode).
+// phys_ops.get, .put, .try_get and .stored of an object embedded beside a vnode (phys.owner is the vnode).
 void vnode_phys_get(struct phys *ph);
 void vnode_phys_put(struct phys *ph);
 bool vnode_phys_try_get(struct phys *ph);
+void vnode_phys_stored(struct phys *ph);
 
 // v: zeroed memory from the heap (vnode first, or free_vnode given). One reference. Device nodes,
 // FIFOs and symlinks get their file_ops here; times are set to now; nlink 1 (directories 2).

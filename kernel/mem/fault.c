@@ -91,7 +91,7 @@ static __attribute__((noinline)) int fault_object(struct space *s, struct mappin
     pa_t pa = page_pa(pg);
     if (m->flags & MAPPING_SHARED) {
         if (access == ACCESS_WRITE)
-            phys_dirty(m->phys, pg);
+            phys_stored(m->phys, pg);
         else if (m->phys->kind == PHYS_FILE)
             bits &= ~(uint64_t)(PTE_W | PTE_D); // the first write marks the page dirty
     } else if (access == ACCESS_WRITE) {
@@ -172,7 +172,7 @@ static __attribute__((noinline)) int fault_present(struct space *s, struct mappi
         return fault_copy(s, m, va, slot);
     uint64_t bits = mapping_bits_for(m, pg);
     if (access == ACCESS_WRITE) {
-        phys_dirty(m->phys, pg);
+        phys_stored(m->phys, pg);
         bits = m->pte_bits;
     }
     grant(s, slot, va, pte_make(pte_pa(e), bits));

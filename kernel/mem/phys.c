@@ -184,6 +184,13 @@ void phys_dirty(struct phys *ph, struct page *pg)
     spin_unlock(&ph->lock);
 }
 
+void phys_stored(struct phys *ph, struct page *pg)
+{
+    phys_dirty(ph, pg);
+    if (ph->kind == PHYS_FILE && ph->ops->stored)
+        ph->ops->stored(ph);
+}
+
 void phys_wrote(struct phys *ph, struct page *pg, uint64_t end)
 {
     spin_lock(&ph->lock);
@@ -193,8 +200,20 @@ void phys_wrote(struct phys *ph, struct page *pg, uint64_t end)
     spin_unlock(&ph->lock);
 }
 
+void phys_zero_tail(struct phys *ph)
+{
+    uint64_t size = load_relaxed(&ph->size);
+    struct page *pg = size & PAGE_MASK ? phys_page_try(ph, size >> PAGE_SHIFT) : NULL;
+    if (!pg)
+        return;
+    memset((char *)page_kva(pg) + (size & PAGE_MASK), 0, PAGE_SIZE - (size & PAGE_MASK));
+    phys_dirty(ph, pg);
+    page_put(pg);
+}
+
 void phys_grow(struct phys *ph, uint64_t size)
 {
+    phys_zero_tail(ph);
     spin_lock(&ph->lock);
     if (size > ph->size)
         ph->size = size;

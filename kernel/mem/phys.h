@@ -41,6 +41,9 @@ struct phys_ops {
     void (*put)(struct phys *ph);
     // As get, but false when the vnode's last reference has gone. NULL: phys_sync_all passes it by.
     bool (*try_get)(struct phys *ph);
+    // A program stored through a mapping into a page that could not be written there before. Plain, in a fault.
+    // NULL: nobody is told.
+    void (*stored)(struct phys *ph);
 };
 
 // How somebody goes through an object: each open file has one, and the object one for those who have
@@ -124,16 +127,21 @@ void phys_will_need(struct phys *ph, uint64_t lo, uint64_t hi);
 // *next is where to go on; false: there is nothing more.
 bool phys_forget_some(struct phys *ph, uint64_t *next, uint64_t hi, unsigned max);
 
-// The referenced page's contents were changed. Any context. phys_wrote: up to byte `end` of the object, which
-// grows to that in the same step: a page that is dirty before its bytes count may be written back without them,
-// and be clean.
+// The referenced page's contents were changed. Any context. phys_stored: by a program, through a mapping; the
+// owner is told. phys_wrote: up to byte `end` of the object, which grows to that in the same step: a page that is
+// dirty before its bytes count may be written back without them, and be clean.
 void phys_dirty(struct phys *ph, struct page *pg);
+void phys_stored(struct phys *ph, struct page *pg);
 void phys_wrote(struct phys *ph, struct page *pg, uint64_t end);
 
 // Sets the size, takes pages beyond it out of every page table (also private copies of them) and
 // drops them, and zeroes the tail of the last one. The owner serialises writers.
 ASYNC_DECL(phys_truncate, struct phys *ph; uint64_t size;);
-void phys_grow(struct phys *ph, uint64_t size); // plain: only ever larger
+// Plain: only ever larger. What a mapping stored behind the old end does not become contents.
+void phys_grow(struct phys *ph, uint64_t size);
+// Zeroes what lies behind the end in its page, if that is in the cache (a fill zeroes it too): before bytes further
+// behind are written. The owner serialises writers.
+void phys_zero_tail(struct phys *ph);
 
 // Writes back dirty pages with lo <= index < hi and waits for them. 0 or the first error these writes
 // met. UINT64_MAX: to the end.

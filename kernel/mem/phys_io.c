@@ -243,16 +243,6 @@ ASYNC(wait_read, struct waiter w; bool busy;)
     ASYNC_END;
 }
 
-// What lies behind the new end in its last page is zeroed, now and before the file grows again.
-static void zero_tail(struct phys *ph, uint64_t size)
-{
-    struct page *pg = size & PAGE_MASK ? phys_page_try(ph, size >> PAGE_SHIFT) : NULL;
-    if (!pg)
-        return;
-    memset((char *)page_kva(pg) + (size & PAGE_MASK), 0, PAGE_SIZE - (size & PAGE_MASK));
-    page_put(pg);
-}
-
 ASYNC(phys_truncate, uint64_t old; long r;)
 {
     ASYNC_BEGIN(phys_truncate);
@@ -265,7 +255,7 @@ ASYNC(phys_truncate, uint64_t old; long r;)
         AWAIT(f->r, rmap_unmap_from, f->ph, page_round_up(f->size) >> PAGE_SHIFT);
         if (f->size & PAGE_MASK) // a read of it may have begun when more of it counted
             AWAIT(f->r, wait_read, f->ph, f->size >> PAGE_SHIFT);
-        zero_tail(f->ph, f->size);
+        phys_zero_tail(f->ph);
         AWAIT(f->r, drop_from, f->ph, page_round_up(f->size) >> PAGE_SHIFT);
         SHIELD_END();
     }

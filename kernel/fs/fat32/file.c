@@ -263,8 +263,8 @@ static void pages_put(struct phys *ph)
     vnode_put(ph->owner);
 }
 
-const struct phys_ops fat_phys_ops = {&fat_fill_fn, &fat_write_fn, pages_get, pages_put,
-                                      pages_try_get};
+const struct phys_ops fat_phys_ops = {&fat_fill_fn, &fat_write_fn, pages_get,
+                                      pages_put,    pages_try_get, vnode_phys_stored};
 
 // ---- growing
 
@@ -291,7 +291,7 @@ ASYNC(fat_grow_chain, uint32_t want; long r;)
     ASYNC_END;
 }
 
-// The last sector of the file holds bytes behind the end that are none of its: they are zero in the
+// The last sector of the file holds bytes behind the end that are none of its: they are made zero in the
 // page, which becomes dirty, so they will be on disk before anything behind them counts.
 ASYNC_DECL(fat_clean_tail, struct vnode *v;);
 ASYNC(fat_clean_tail, struct page *page; long r;)
@@ -301,7 +301,7 @@ ASYNC(fat_clean_tail, struct page *page; long r;)
     AWAIT(f->r, phys_page, f->v->pages, f->v->size / PAGE_SIZE, PHYS_READ, NULL, 1, &f->page);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    phys_dirty(f->v->pages, f->page);
+    phys_zero_tail(f->v->pages);
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     if (f->page)
@@ -327,18 +327,19 @@ ASYNC(fat_set_aside, long r;)
         AWAIT(f->r, fat_grow_chain, fat_inode_of(f->v), f->end);
         SHIELD_END();
     }
-    if (f->r == 0 && f->v->size % FAT_SECTOR && f->end > page_round_up(f->v->size))
-        AWAIT(f->r, fat_clean_tail, f->v);
     fat_inode_dirty(fat_inode_of(f->v));
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
 
+// A write that begins in the page of the end has that page, as it was filled for the old size.
 ASYNC_IMPL(fat_reserve, vnode_reserve, long r;)
 {
     ASYNC_BEGIN(fat_reserve);
     AWAIT(f->r, fat_set_aside, f->v, f->end);
+    if (f->r == 0 && f->v->size % FAT_SECTOR && f->end > page_round_up(f->v->size))
+        AWAIT(f->r, fat_clean_tail, f->v);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -381,8 +382,6 @@ ASYNC(fat_shrink, struct page *page; long r;)
     AWAIT(f->r, vnode_set_size, f->v, f->size);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (f->page)
-        phys_dirty(f->v->pages, f->page);
     AWAIT(f->r, mutex_lock, &fat_inode_of(f->v)->io, false);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
@@ -435,6 +434,8 @@ ASYNC_IMPL(fat_setattr, vnode_setattr, long r;)
     SHIELD_BEGIN();
     if (f->attr->size > f->v->size) {
         AWAIT(f->r, fat_set_aside, f->v, f->attr->size);
+        if (f->r == 0 && f->v->size % FAT_SECTOR)
+            AWAIT(f->r, fat_clean_tail, f->v);
         if (f->r == 0)
             AWAIT(f->r, vnode_set_size, f->v, f->attr->size);
     } else if (f->attr->size < f->v->size) {

@@ -30,6 +30,10 @@ sub measure {
 # are compared with what one process needs.
 my %alone = (par2_getppid => 'null_getppid', par2_pipe_self => 'pipe_self_1', par2_open_close => 'open_close',
     par2_mmap256 => 'mmap256_touch_page');
+# A round of sched_yield_2proc is two yields and two switches, as only one of the two processes counts, and the limit is for one
+# yield with one switch. So did the prototype count that the goal comes from: a round of its own took 464 with one space and is
+# given as 229, half of it without the 3 instructions of the loop around the call.
+my %operations = (sched_yield_2proc => 2);
 my $TICK = 100;    # the clock's, in instructions: nanosleep_late is one reading of it
 
 my %one = measure(1);
@@ -40,13 +44,14 @@ while (<$in>) {
     my ($name, $stock, $limit, $last, $mark) = split;
     my $now = $one{$name};
     my $tick = $name eq 'nanosleep_late' ? $TICK : 0;
+    my $each = ($now // 0) / ($operations{$name} // 1);
     if (!defined $now) {
         push @missing, $name if $last ne '-';
     } else {
         push @ratios, $now / $stock;
-        push @slow, "$name: $now, limit $limit" if $now > $limit && ($mark // '') ne 'missed';
+        push @slow, "$name: $each, limit $limit" if $each > $limit && ($mark // '') ne 'missed';
         push @grown, "$name: $now, last $last" if $last ne '-' && $now > $last * ($ENV{LAST} // 103) / 100 + $tick;
-        print "# $name: $now, limit $limit: still missed\n" if $now > $limit && ($mark // '') eq 'missed';
+        print "# $name: $each, limit $limit: still missed\n" if $each > $limit && ($mark // '') eq 'missed';
         $last = sprintf '%.1f', $now if $ENV{RECORD} && $name !~ /^par2/;
         printf "# %-20s %10.1f  %.2f of stock\n", $name, $now, $now / $stock if $ENV{SHOW};
     }

@@ -40,6 +40,18 @@ k.mode = "ro"
 fails(function() init:suspend() end, "needs mode rw", "ro changes nothing")
 is(k.dry(function() init:suspend() end)[1], "suspend Task#" .. init.id .. " init", "a dry run says what would be done")
 is(init.suspended, false, "and does not do it")
+local limits = k.session
+local tried = k.dry(function()
+    k.mode = "unsafe"
+    init:signal("TERM")
+    k.session = {heap = limits.heap - 4096, budget = limits.budget - 1}
+end)
+is(k.mode, "ro", "nor sets the mode")
+is(tried[1], "make the mode unsafe", "but says so")
+like(tried[2], "^send TERM to Task#%d+ init", "and tries the rest in that mode")
+is(k.session.heap .. " " .. k.session.budget, limits.heap .. " " .. limits.budget, "nor the limits: " .. tried[3])
+fails(function() k.dry(function() k.mode = "rw" error("oh") end) end, "oh", "nor when it fails")
+is(k.mode, "ro", "is the mode another")
 k.mode = "rw"
 fails(function() k.task("reaper"):suspend() end, "no user border", "a kernel task cannot be suspended")
 

@@ -22,6 +22,15 @@ fails(function() return k.tsks() end, "did you mean 'tasks'?", "k's members, too
 is(#k.pid(1).space:map(), k.pid(1).space.mappings, "every mapping is listed")
 is(k.pid(1).space:find(0x100), nil, "nothing is mapped at 0x100")
 like(k.pid(1).space.pt:walk(0x100).stops, "^level %d: the entry is empty", "the walk says where it stops")
+for _, va in ipairs{0x4000010000, (1 << 62) + 0x10000, 0xffffffbfffffffff, math.mininteger} do
+    local why = ("0x%x is no Sv39 address"):format(va)
+    is(table.concat({tostring(k.pid(1).space.pt:walk(va)), select(2, k.pid(1).space.pt:walk(va))}, " "), "nil " .. why, why)
+    is(select(2, k.pt:walk(va)), why, "nor one of the kernel's")
+    is(select(2, k.pid(1).space:find(va)), why, "nothing can be there")
+end
+for _, va in ipairs{0x3fffffffff, 0xffffffc000000000, -1} do
+    ok(k.pid(1).space.pt:walk(va), ("0x%x is an address"):format(va))
+end
 like(k.pt:walk(0xffffffc080200000).bits, "x%-rv$", "kernel text is executable and not writable")
 is(select(2, k.peek(0x1000)), "fault 0x1000", "a bad read is an answer, not a fault")
 is(#k.peek(0xffffffc080200000, 16), 16, "kernel memory can be read")

@@ -298,11 +298,38 @@ static void push_space(lua_State *L, const struct class_key *key, const void *co
         lua_pushnil(L);
 }
 
+// Of the kernel's table, which never changes after boot; other roots have its upper half, too.
+static uint64_t count_tables(const pte_t *table, unsigned level)
+{
+    uint64_t n = 1;
+    for (unsigned i = 0; level && i < PT_ENTRIES; i++)
+        if (table[i] & PTE_V && !pte_is_leaf(table[i]))
+            n += count_tables(pte_table(table[i]), level - 1);
+    return n;
+}
+
+static void push_tables(lua_State *L, const struct class_key *key, const void *copy)
+{
+    const struct table_view *v = copy;
+    uint64_t n = key->id ? v->tables : count_tables(kernel_root, PT_LEVELS - 1);
+    lua_pushinteger(L, (lua_Integer)n);
+}
+
+static void push_resident(lua_State *L, const struct class_key *key, const void *copy)
+{
+    const struct table_view *v = copy;
+    if (key->id)
+        lua_pushinteger(L, (lua_Integer)v->resident);
+    else
+        lua_pushnil(L);
+}
+
 static const struct class_field table_fields[] = {
     FIELD_ADDRESS(struct table_view, root, "physical address of the root"),
     FIELD_ADDRESS(struct table_view, satp, "what the register holds when it is in use"),
-    FIELD(struct table_view, tables, "frames of tables, root included"),
-    FIELD(struct table_view, resident, "user frames it maps"),
+    FIELD_OTHER("tables", "integer", "frames of tables, root included", push_tables),
+    FIELD_OTHER("resident", "integer",
+                "user frames it maps; nil for the kernel's, which maps all memory", push_resident),
     FIELD_OTHER("space", "Space", "whose table it is; nil for the kernel's", push_space),
     {0},
 };

@@ -78,11 +78,20 @@ local function made(r, class, id, line, fields)
         methods = {}, line = ("%s#0x%x %s"):format(class, id, line)}
 end
 
+-- Else nil and why: bits 63 to 39 are as bit 38 is.
+local function is_va(va)
+    local high = va >> 38
+    if high == 0 or high == (1 << 26) - 1 then return true end
+    return nil, ("0x%x is no Sv39 address"):format(va)
+end
+
 local Class = {PageTable = {}, Space = {}, Mapping = {}, VirtQueue = {}}
 
 function Class.PageTable.walk(r, o, va)
     local d, steps, e = r.dump, {}, nil
     va = integer(va, 1)
+    local good, why = is_va(va)
+    if not good then return nil, why end
     local at, level, stops = o.root, LEVELS, nil
     repeat
         level = level - 1
@@ -110,6 +119,8 @@ end
 
 function Class.Space.find(_, o, va)
     va = integer(va, 1)
+    local good, why = is_va(va)
+    if not good then return nil, why end
     for m in o:map() do if m.lo <= va and va < m.hi then return m end end
     return nil, "nothing is mapped there"
 end

@@ -6,7 +6,7 @@ local pid, address = ...
 assert(pid and address, "usage: walk.lua PID ADDRESS")
 local va = assert(math.tointeger(tonumber(address)), "not an address: " .. address)
 local pt = pid == "0" and k.pt or k.pid(tonumber(pid)).space.pt
-local w = pt:walk(va)
+local w = assert(pt:walk(va))
 
 print(("%x = table indexes %d, %d, %d, byte %d"):format(va, va >> 30 & 511, va >> 21 & 511,
     va >> 12 & 511, va & 4095))

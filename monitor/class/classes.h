@@ -111,6 +111,8 @@ void pte_push_bits(lua_State *L, uint64_t entry);
 uint64_t pte_check_bits(lua_State *L, int idx);
 void class_set_hex(lua_State *L, const char *name,
                    uint64_t v); // t[name] = "89ab" of the table on top
+// False: bits 63 to 39 of va are not all as bit 38 is, and the hardware faults; nil and why are pushed.
+bool class_is_va(lua_State *L, uint64_t va);
 struct pt_step;
 // The kernel's table for space 0. How many steps; 0: the space is gone.
 unsigned page_table_walk(uint64_t space, uint64_t va, struct pt_step *steps);

@@ -106,11 +106,25 @@ unsigned page_table_walk(uint64_t space, va_t va, struct pt_step *steps)
     return n;
 }
 
+bool class_is_va(lua_State *L, va_t va)
+{
+    char text[48];
+    if ((va_t)((int64_t)(va << 25) >> 25) == va)
+        return true;
+    snprintf(text, sizeof text, "0x%lx is no Sv39 address", (unsigned long)va);
+    lua_pushnil(L);
+    lua_pushstring(L, text);
+    return false;
+}
+
 static int table_walk(lua_State *L)
 {
     struct table_view v;
     struct class_key key = class_self(L, 1, class_page_table, &v);
-    class_push(L, class_walk, (struct class_key){(uint64_t)luaL_checkinteger(L, 2), key.id});
+    va_t va = (va_t)luaL_checkinteger(L, 2);
+    if (!class_is_va(L, va))
+        return 2;
+    class_push(L, class_walk, (struct class_key){va, key.id});
     return 1;
 }
 
@@ -146,6 +160,8 @@ static int table_leaves(lua_State *L)
     struct class_key key = class_self(L, 1, class_page_table, &v);
     va_t at = bound(L, "lo", 0), hi = bound(L, "hi", USER_TOP);
     size_t n = LEAVES_BATCH, all = 0;
+    if (hi > USER_TOP)
+        hi = USER_TOP;
     if (!key.id)
         return luaL_error(L, "only the tables of spaces list their leaves");
     lua_newtable(L);
@@ -282,17 +298,45 @@ static void push_space(lua_State *L, const struct class_key *key, const void *co
         lua_pushnil(L);
 }
 
+// Of the kernel's table, which never changes after boot; other roots have its upper half, too.
+static uint64_t count_tables(const pte_t *table, unsigned level)
+{
+    uint64_t n = 1;
+    for (unsigned i = 0; level && i < PT_ENTRIES; i++)
+        if (table[i] & PTE_V && !pte_is_leaf(table[i]))
+            n += count_tables(pte_table(table[i]), level - 1);
+    return n;
+}
+
+static void push_tables(lua_State *L, const struct class_key *key, const void *copy)
+{
+    const struct table_view *v = copy;
+    uint64_t n = key->id ? v->tables : count_tables(kernel_root, PT_LEVELS - 1);
+    lua_pushinteger(L, (lua_Integer)n);
+}
+
+static void push_resident(lua_State *L, const struct class_key *key, const void *copy)
+{
+    const struct table_view *v = copy;
+    if (key->id)
+        lua_pushinteger(L, (lua_Integer)v->resident);
+    else
+        lua_pushnil(L);
+}
+
 static const struct class_field table_fields[] = {
     FIELD_ADDRESS(struct table_view, root, "physical address of the root"),
     FIELD_ADDRESS(struct table_view, satp, "what the register holds when it is in use"),
-    FIELD(struct table_view, tables, "frames of tables, root included"),
-    FIELD(struct table_view, resident, "user frames it maps"),
+    FIELD_OTHER("tables", "integer", "frames of tables, root included", push_tables),
+    FIELD_OTHER("resident", "integer",
+                "user frames it maps; nil for the kernel's, which maps all memory", push_resident),
     FIELD_OTHER("space", "Space", "whose table it is; nil for the kernel's", push_space),
     {0},
 };
 
 static const struct class_method table_methods[] = {
-    {"walk", "pt:walk(va) -> Walk", "the way from the root to va, or to where it stops",
+    {"walk", "pt:walk(va) -> Walk",
+     "the way from the root to va, or to where it stops; nil when va is no Sv39 address",
      "k.pid(1).space.pt:walk(0x10000)", table_walk},
     {"leaves", "pt:leaves{lo=, hi=} -> list of {va, pa, bits, pages, refs}",
      "the entries that have a frame, or 512 in a run, whose first one's references they show; at most 4096",

@@ -87,6 +87,8 @@ static int space_find_method(lua_State *L)
     struct mapping_info m;
     struct class_key key = class_self(L, 1, class_space, &v);
     uint64_t va = (uint64_t)luaL_checkinteger(L, 2);
+    if (!class_is_va(L, va))
+        return 2;
     if (class_mapping_at(key.id, va, &m, NULL) && m.lo <= va) {
         class_push(L, class_mapping, (struct class_key){m.lo, key.id});
         return 1;

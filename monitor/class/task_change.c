@@ -228,18 +228,34 @@ static long nice_apply(struct change *c)
 
 // ---- a time at which it is ended. arg: task, ns since boot (0: none)
 
+#define DEADLINE_NS                                                                                \
+    (365ul * 24 * 3600 * 1000000000) // the furthest away: what is later is a mistake
+
+static void check_deadline(struct change *c, const struct task *t)
+{
+    int64_t when = (int64_t)c->arg[1], now = (int64_t)clock_monotonic_ns();
+    if (when < 0)
+        snprintf(c->why, sizeof c->why, "a time is not negative: %ld (0: none; k.ns is now)",
+                 (long)when);
+    else if (!when || is_inits(c, t))
+        return;
+    else if (when <= now)
+        snprintf(c->why, sizeof c->why, "that time is over; k.ns is now");
+    else if ((uint64_t)(when - now) > DEADLINE_NS)
+        snprintf(c->why, sizeof c->why, "that is more than a year away: nanoseconds, k.ns is now");
+}
+
 static long deadline_validate(struct change *c)
 {
     struct task *t = find_user(c);
     if (!t)
         return -EINVAL;
     if (c->arg[1])
-        snprintf(c->text, sizeof c->text, "end Task#%u %s at %lu ms", t->id,
-                 t->thread->process->comm, (unsigned long)c->arg[1] / 1000000);
+        snprintf(c->text, sizeof c->text, "end Task#%u %s at %ld ms", t->id,
+                 t->thread->process->comm, (long)c->arg[1] / 1000000);
     else
         snprintf(c->text, sizeof c->text, "let Task#%u %s live", t->id, t->thread->process->comm);
-    if (c->arg[1] && !is_inits(c, t) && c->arg[1] <= clock_monotonic_ns())
-        snprintf(c->why, sizeof c->why, "that time is over; k.ns is now");
+    check_deadline(c, t);
     task_put(t);
     return c->why[0] ? -EINVAL : 0;
 }

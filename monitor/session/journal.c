@@ -14,8 +14,9 @@ static struct journal_row rows[JOURNAL_ROWS];
 static uint32_t made; // rows ever written; row n is rows[(n - 1) % JOURNAL_ROWS]
 static struct {
     enum monitor_mode mode;
-    bool dry;        // inside k.dry: validate, note, do nothing
-    uint32_t client; // counts those it has had
+    bool dry;                 // inside k.dry: validate, note, do nothing
+    enum monitor_mode before; // k.dry, whose function may set the mode for what it tries
+    uint32_t client;          // counts those it has had
     uint64_t repeats;
 } sessions[WIRE_SESSIONS];
 
@@ -66,6 +67,14 @@ static void note(lua_State *L, const char *text)
     lua_pushstring(L, text);
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);
     lua_pop(L, 1);
+}
+
+bool change_is_dry(lua_State *L, const char *text)
+{
+    if (!sessions[session_number()].dry)
+        return false;
+    note(L, text);
+    return true;
 }
 
 static void refuse(lua_State *L, const struct change *c, long error)
@@ -128,8 +137,7 @@ static void finish(lua_State *L, const struct change *c, long error)
 {
     if (error)
         refuse(L, c, error);
-    if (sessions[session_number()].dry)
-        note(L, c->text);
+    change_is_dry(L, c->text);
 }
 
 void change_make(lua_State *L, struct change *c)
@@ -139,17 +147,24 @@ void change_make(lua_State *L, struct change *c)
     finish(L, c, make(c, &row));
 }
 
+static void end_dry_run(void)
+{
+    if (sessions[session_number()].dry)
+        sessions[session_number()].mode = sessions[session_number()].before;
+    sessions[session_number()].dry = false;
+}
+
 void journal_forget_script(void)
 {
-    sessions[session_number()].dry = false;
+    end_dry_run();
     sessions[session_number()].repeats = 0;
 }
 
 void journal_forget_session(void)
 {
+    journal_forget_script();
     sessions[session_number()].mode = MODE_RO;
     sessions[session_number()].client++;
-    journal_forget_script();
 }
 
 struct journal_row *journal_newest(uint32_t back)
@@ -278,15 +293,17 @@ static int k_dry(lua_State *L)
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &dry_notes);
     lua_insert(L, 1);
+    sessions[session_number()].before = monitor_mode();
     *dry = true;
     int status = lua_pcall(L, 0, 0, 0);
-    *dry = false;
+    end_dry_run();
     if (status != LUA_OK)
         return lua_error(L);
     return 1;
 }
 MONITOR_API(dry, "dry", "k.dry(fn) -> list of text",
-            "runs fn with changes validated and listed, but not made",
+            "runs fn with changes validated and listed, but not made; what it makes of the mode is "
+            "listed, holds in fn and ends with it",
             "k.dry(function() k.task(3):suspend() end)", k_dry, NULL);
 
 static int k_mode(lua_State *L)
@@ -295,10 +312,14 @@ static int k_mode(lua_State *L)
     return 1;
 }
 
+// A dry run sets it, too, as validators ask for it, and puts it back in the end.
 static int k_mode_set(lua_State *L)
 {
+    char text[40];
     if (!monitor_mode_set(luaL_checkstring(L, 1)))
         return luaL_error(L, "no mode '%s': there are ro, rw and unsafe", lua_tostring(L, 1));
+    snprintf(text, sizeof text, "make the mode %s", monitor_mode_name());
+    change_is_dry(L, text);
     return 0;
 }
 MONITOR_API(mode, "mode", NULL, "what changes are allowed: ro, rw, unsafe", "k.mode = \"rw\"",

@@ -49,6 +49,8 @@ struct journal_row {
 
 // Mode, validation, dry run, application, journal; raises a Lua error when refused.
 void change_make(lua_State *L, struct change *c);
+// For what is a session's own and no change of the kernel. True: this is a dry run, which notes the text; do nothing.
+bool change_is_dry(lua_State *L, const char *text);
 
 enum monitor_mode monitor_mode(void); // of the session that runs
 const char *monitor_mode_name(void);

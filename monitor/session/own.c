@@ -2,9 +2,11 @@
 // k.session: what a session takes, and what it may take. Until it is begun anew (:reset, another host).
 #include "class/class.h"
 #include "lua/limits.h"
+#include "session/journal.h"
 #include "session/session.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { ROOM = 64 * 1024, BUDGET_LEAST = 1000000 };
@@ -49,8 +51,14 @@ static int k_session_set(lua_State *L)
     }
     // Room for a command that sets it higher again.
     uint64_t heap = limit_in(L, "heap", l->heap, l->arena.used + ROOM, l->arena.size);
-    l->usual = limit_in(L, "budget", l->usual, BUDGET_LEAST, BUDGET_MOST);
+    uint64_t budget = limit_in(L, "budget", l->usual, BUDGET_LEAST, BUDGET_MOST);
+    char text[100];
+    snprintf(text, sizeof text, "make the limits of this session: heap %lu, budget %lu",
+             (unsigned long)heap, (unsigned long)budget);
+    if (change_is_dry(L, text))
+        return 0;
     l->heap = heap;
+    l->usual = budget;
     return 0;
 }
 MONITOR_API(

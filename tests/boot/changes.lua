@@ -137,6 +137,9 @@ local when = k.ns + 3600000000000
 before = change("deadline", function() sleeps[2].deadline = when end, deadline)
 undone("deadline", before, deadline)
 refused(function() sleeps[2].deadline = 1 end, "that time is over", "a deadline that is over", deadline)
+refused(function() sleeps[2].deadline = -1 end, "a time is not negative: -1", "a deadline before the machine was there", deadline)
+refused(function() sleeps[2].deadline = math.mininteger end, "a time is not negative", "nor the least", deadline)
+refused(function() sleeps[2].deadline = math.maxinteger end, "more than a year away", "a deadline that nobody will see", deadline)
 sleeps[2].deadline = k.ns + 50000000
 eventually(function() return not pcall(function() return sleeps[2].state end) end, 10, "deadline: it is ended then")
 is(sleeps[3].state, "waiting", "and no other")

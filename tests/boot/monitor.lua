@@ -22,11 +22,26 @@ fails(function() return k.tsks() end, "did you mean 'tasks'?", "k's members, too
 is(#k.pid(1).space:map(), k.pid(1).space.mappings, "every mapping is listed")
 is(k.pid(1).space:find(0x100), nil, "nothing is mapped at 0x100")
 like(k.pid(1).space.pt:walk(0x100).stops, "^level %d: the entry is empty", "the walk says where it stops")
+for _, va in ipairs{0x4000010000, (1 << 62) + 0x10000, 0xffffffbfffffffff, math.mininteger} do
+    local why = ("0x%x is no Sv39 address"):format(va)
+    is(table.concat({tostring(k.pid(1).space.pt:walk(va)), select(2, k.pid(1).space.pt:walk(va))}, " "), "nil " .. why, why)
+    is(select(2, k.pt:walk(va)), why, "nor one of the kernel's")
+    is(select(2, k.pid(1).space:find(va)), why, "nothing can be there")
+end
+for _, va in ipairs{0x3fffffffff, 0xffffffc000000000, -1} do
+    ok(k.pid(1).space.pt:walk(va), ("0x%x is an address"):format(va))
+end
 like(k.pt:walk(0xffffffc080200000).bits, "x%-rv$", "kernel text is executable and not writable")
 is(select(2, k.peek(0x1000)), "fault 0x1000", "a bad read is an answer, not a fault")
 is(#k.peek(0xffffffc080200000, 16), 16, "kernel memory can be read")
 ok(#k.syscalls() > 100, "system calls are listed")
 ok(k.memory().free > 0, "frames are counted")
+ok(k.pt.tables >= #k.pt:walk(0xffffffc080200000).steps, "the kernel's table has tables: " .. k.pt.tables)
+is(k.pt.resident, nil, "and no user frames to be counted")
+is(k.pid(1).space.pt.tables, k.pid(1).space.tables, "a space's has as many as the space says")
+local entries = 0
+for h in k.harts do entries = entries + h.user_entries end
+ok(entries > 0, "user mode was entered: " .. entries)
 fails(function() return ("x"):rep(1e9) end, "not enough memory", "a script's memory is bounded")
 is(#(""):rep(1 << 62), 0, "an endless repetition of nothing ends")
 fails(function() return table.unpack({}, 1, 1e8) end, "too many results", "so is its stack")
@@ -40,6 +55,18 @@ k.mode = "ro"
 fails(function() init:suspend() end, "needs mode rw", "ro changes nothing")
 is(k.dry(function() init:suspend() end)[1], "suspend Task#" .. init.id .. " init", "a dry run says what would be done")
 is(init.suspended, false, "and does not do it")
+local limits = k.session
+local tried = k.dry(function()
+    k.mode = "unsafe"
+    init:signal("TERM")
+    k.session = {heap = limits.heap - 4096, budget = limits.budget - 1}
+end)
+is(k.mode, "ro", "nor sets the mode")
+is(tried[1], "make the mode unsafe", "but says so")
+like(tried[2], "^send TERM to Task#%d+ init", "and tries the rest in that mode")
+is(k.session.heap .. " " .. k.session.budget, limits.heap .. " " .. limits.budget, "nor the limits: " .. tried[3])
+fails(function() k.dry(function() k.mode = "rw" error("oh") end) end, "oh", "nor when it fails")
+is(k.mode, "ro", "is the mode another")
 k.mode = "rw"
 fails(function() k.task("reaper"):suspend() end, "no user border", "a kernel task cannot be suspended")
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-enum { PROMPT_MS = 500, COMPLETE_MS = 150, HISTORY = 1000 };
+enum { PROMPT_MS = 500, COMPLETE_MS = 150, HISTORY = 1000, BEGUN = 4096 };
 
 static struct console *con;
 static EditLine *el;
@@ -27,7 +27,9 @@ static History *history_;
 static HistEvent event;
 static char history_file[512];
 static bool key_ready, leaving, abandoned, machine_gone;
-static struct bytes kept; // of the user's terminal
+static bool typing;        // a line stands on the screen, perhaps unfinished
+static struct bytes kept;  // of the user's terminal
+static struct bytes begun; // a line that a script has not ended
 
 // ---- what arrives while the prompt stands
 
@@ -39,16 +41,73 @@ static void keep_tty(struct console *c, const uint8_t *data, size_t n)
         bytes_drop(&kept, kept.len - 128 * 1024);
 }
 
+// Where the cursor stands in what was typed, in columns from the first one of the prompt.
+static size_t columns_typed(void)
+{
+    const LineInfo *line = el_line(el);
+    size_t columns = strlen(prompt_text()), r;
+    mbstate_t state = {0};
+    wchar_t wc;
+
+    for (const char *s = line->buffer; s < line->cursor; s += r) {
+        r = mbrtowc(&wc, s, (size_t)(line->cursor - s), &state);
+        if (r == 0 || r > (size_t)(line->cursor - s))
+            r = 1;
+        else
+            columns += wcwidth(wc) > 0 ? (size_t)wcwidth(wc) : 0;
+    }
+    return columns;
+}
+
+// What was typed may take several rows.
+static void erase_typed(void)
+{
+    uint16_t rows = 0, columns = 0;
+
+    terminal_size(&rows, &columns);
+    size_t up = columns ? columns_typed() / columns : 0;
+    if (up)
+        printf("\33[%zuA", up);
+    fputs("\r\33[J", stdout);
+}
+
 static void above_prompt(struct console *c, const uint8_t *data, size_t n)
 {
-    fputs("\r\33[K", stdout);
+    if (typing)
+        erase_typed();
     fwrite(data, 1, n, stdout);
     if (n && data[n - 1] != '\n')
         putchar('\n');
     fflush(stdout);
     record_aside(c, data, n);
-    if (el)
+    if (typing)
         el_set(el, EL_REFRESH);
+}
+
+// What scripts print beside the prompt comes in parts that end anywhere: whole lines of it.
+static void scripts_above_prompt(struct console *c, const uint8_t *data, size_t n)
+{
+    const uint8_t *end = memrchr(data, '\n', n);
+    size_t whole = end ? (size_t)(end - data) + 1 : begun.len + n > BEGUN ? n : 0;
+
+    bytes_add(&begun, data, whole);
+    if (whole) {
+        if (typing)
+            erase_typed();
+        prompt_print(c, (const uint8_t *)begun.data, begun.len);
+        if (!end)
+            putchar('\n');
+        if (typing)
+            el_set(el, EL_REFRESH);
+        begun.len = 0;
+    }
+    bytes_add(&begun, data + whole, n - whole);
+}
+
+static void end_begun(struct console *c)
+{
+    if (begun.len)
+        scripts_above_prompt(c, (const uint8_t *)"\n", 1);
 }
 
 // ---- keys
@@ -266,13 +325,21 @@ static void print_aside(struct console *c, const uint8_t *data, size_t n)
 
 static void answer_begins(struct console *c)
 {
+    end_begun(c);
     c->on_log = c->on_text = print_aside;
+    c->on_repl = prompt_print;
+}
+
+static void prompt_stands(struct console *c)
+{
+    c->on_log = c->on_text = above_prompt;
+    c->on_repl = scripts_above_prompt;
 }
 
 static void take_line(const char *line, size_t n)
 {
     prompt_take(con, line, n, answer_begins);
-    con->on_log = con->on_text = above_prompt;
+    prompt_stands(con);
 }
 
 static void read_lines(void)
@@ -284,7 +351,9 @@ static void read_lines(void)
         if (!prompt_is_open())
             prompt_refresh(con, PROMPT_MS);
         abandoned = false;
+        typing = true;
         line = el_gets(el, &n);
+        typing = false;
         if (abandoned) {
             prompt_give_up(con);
             continue;
@@ -311,8 +380,7 @@ void repl_run(struct console *c)
     con = c;
     prompt_give_up(c);
     c->on_tty = keep_tty;
-    c->on_log = c->on_text = above_prompt;
-    c->on_repl = prompt_print;
+    prompt_stands(c);
     c->on_stdin = key_came;
     terminal_restore();
     printf("\r\n%s\n", greeting);
@@ -324,6 +392,7 @@ void repl_run(struct console *c)
     read_lines();
     el_set(el, EL_PREP_TERM, 0);
     putchar('\n');
+    end_begun(c);
     fwrite(kept.data ? kept.data : "", 1, kept.len, stdout);
     record_terminal(c, kept.data, kept.len);
     kept.len = 0;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static uint64_t later_ms;
+
 void fake_print(const char *s)
 {
     fake_send(WIRE_REPL, (const uint8_t *)s, strlen(s));
@@ -178,7 +180,10 @@ static void evaluate(uint64_t id, struct cbor_in body)
         evaluate_call(id, code + 5);
     else if (strcmp(code, "hang") == 0)
         wait_for(id);
-    else if (strcmp(code, "say and hang") == 0) {
+    else if (strcmp(code, "later") == 0) {
+        later_ms = fake_clock_ms() + 1000;
+        text_reply(id, "text", "soon");
+    } else if (strcmp(code, "say and hang") == 0) {
         fake_print("runs\n");
         wait_for(id);
     } else if (strncmp(code, "deaf", 4) == 0) { // for messages; not for what overtakes them
@@ -300,4 +305,14 @@ void fake_interrupt(void)
     else if (fake_now->waiting)
         fail(fake_now->waiting_id, "interrupted", "interrupted", NULL, 0);
     fake_now->waiting = false;
+}
+
+// What a job prints, in parts as the link makes them.
+void fake_tick(void)
+{
+    if (!later_ms || fake_clock_ms() < later_ms)
+        return;
+    later_ms = 0;
+    fake_print("SPAWN Ta");
+    fake_print("sk#35 sleep\nEXIT Task#35\n");
 }

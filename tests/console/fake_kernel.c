@@ -335,6 +335,7 @@ static void serve(void)
             take_line(buf, (size_t)n);
         }
         wire_rx_tick(&rx, fake_clock_ms());
+        fake_tick();
         if (fake_deaf_until_ms && fake_clock_ms() > fake_deaf_until_ms)
             fake_deaf_until_ms = 0;
     }

@@ -30,4 +30,5 @@ void fake_reboot(void);
 // fake_answers.c
 void fake_answer(void); // to fake_now's message, which is whole
 void fake_interrupt(void);
+void fake_tick(void); // prints what comes later than an answer
 void fake_print(const char *s);

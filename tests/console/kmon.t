@@ -2,8 +2,10 @@
 # kmon against a kernel that is none (fake_kernel.c): what it prints, and what it ends with.
 use strict;
 use warnings;
+use IPC::Open2;
 use lib 'tests/lib';
 use Kmon;
+use Screen;
 use Test::More;
 
 sub case {
@@ -337,5 +339,41 @@ prompt("\x1d:bt 3 --lua\r:bt\r:nothing\r\x1dpoweroff\r",
        qr/k\.task\(3\):backtrace\(\).*usage: :bt TASK.*no shorthand :nothing/s, 'shorthands');
 open my $h, '<', "$dir/tidepool/history" or die;
 like(join('', <$h>), qr/for/, 'the history is kept');
+
+# What is typed while a job prints: the print stands above it, and the line is whole, with the cursor where it was.
+system("gcc -Wall -Wextra -Werror tests/console/in_pty.c -o $dir/in_pty -lutil") == 0 or BAIL_OUT('in_pty does not build');
+sub interrupted_line {
+    my ($columns, $typed, $shown, $name) = @_;
+    my $fake_pid = start_fake();
+    local $ENV{XDG_STATE_HOME} = $dir;
+    local $ENV{TERM} = 'vt100';
+    my $screen = Screen->new(40, $columns);
+    my $pid = open2(my $from, my $to, "$dir/in_pty", "40x$columns", $kmon, 'connect', "unix:$socket", 'tty');
+    my $see = sub {
+        my ($pattern) = @_;
+        for (1 .. 100) {
+            return 1 if $screen->text =~ $pattern;
+            my $in = '';
+            vec($in, fileno $from, 1) = 1;
+            select $in, undef, undef, 0.2 or next;
+            sysread $from, my $data, 65536 or last;
+            $screen->take($data);
+        }
+        return 0;
+    };
+    $see->(qr/~ #/);
+    syswrite $to, "\x1dlater\r";
+    $see->(qr/soon.*> $|soon\n.*>/s);
+    syswrite $to, $typed;
+    $see->(qr/EXIT Task#35\n[^\n]*>.*\n/s);
+    syswrite $to, 'Z';
+    $see->(qr/Z/);
+    like($screen->text, $shown, $name);
+    kill 'KILL', $fake_pid, $pid;
+    waitpid $_, 0 for $fake_pid, $pid;
+}
+interrupted_line(80, '1 + ', qr/^soon\nSPAWN Task#35 sleep\nEXIT Task#35\nk\[ro h4 t12\]> 1 \+ Z\n/m, 'a print stands above what is typed');
+interrupted_line(30, 'x' x 40 . "\x02", qr/^soon\nSPAWN Task#35 sleep\nEXIT Task#35\nk\[ro h4 t12\]> x{16}\nx{23}Zx\n/m,
+                 'also of more than one row, with the cursor within');
 
 done_testing;

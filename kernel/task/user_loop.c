@@ -206,7 +206,6 @@ enter:
         }
         space_activate(f->th->space);
         fpu_enter(&f->th->fpu);
-        hart_self.user_entries++;
         cause = user_enter(&f->th->tf); // which keeps no register: t and f are not worth spilling
         t = current_task();
         f = (void *)t->top;

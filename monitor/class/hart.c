@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 struct hart_view {
-    uint64_t hart_id, current, steals, ipis_sent, ipis_taken, idle_ns, switches, user_entries;
+    uint64_t hart_id, current, steals, ipis_sent, ipis_taken, idle_ns, switches;
     uint64_t started_ns;
     uint32_t index, queued;
     bool online, idle;
@@ -30,7 +30,6 @@ static long hart_copy(const struct class_key *key, void *out)
         .ipis_taken = h->ipis_taken,
         .idle_ns = executor_idle_ns((uint32_t)key->id),
         .switches = h->switches,
-        .user_entries = h->user_entries,
         .started_ns = *HART_VAR(h, hart_started_ns),
         .index = (uint32_t)key->id,
         .queued = run_queue_length((uint32_t)key->id),
@@ -87,7 +86,6 @@ static const struct class_field fields[] = {
     FIELD_OTHER("current", "Task", "the task it polls now, or nil", push_current),
     FIELD(struct hart_view, queued, "tasks in its run queue"),
     FIELD(struct hart_view, switches, "polls of tasks so far"),
-    FIELD(struct hart_view, user_entries, "times user mode was entered by the slow path"),
     FIELD(struct hart_view, steals, "tasks taken from other harts' queues"),
     FIELD(struct hart_view, ipis_sent, "interrupts sent to other harts"),
     FIELD(struct hart_view, ipis_taken, "interrupts taken from other harts"),

@@ -39,9 +39,6 @@ ok(k.memory().free > 0, "frames are counted")
 ok(k.pt.tables >= #k.pt:walk(0xffffffc080200000).steps, "the kernel's table has tables: " .. k.pt.tables)
 is(k.pt.resident, nil, "and no user frames to be counted")
 is(k.pid(1).space.pt.tables, k.pid(1).space.tables, "a space's has as many as the space says")
-local entries = 0
-for h in k.harts do entries = entries + h.user_entries end
-ok(entries > 0, "user mode was entered: " .. entries)
 fails(function() return ("x"):rep(1e9) end, "not enough memory", "a script's memory is bounded")
 is(#(""):rep(1 << 62), 0, "an endless repetition of nothing ends")
 fails(function() return table.unpack({}, 1, 1e8) end, "too many results", "so is its stack")

@@ -943,7 +943,8 @@ static void file_put(struct phys *ph)
     file_refs--;
 }
 
-static const struct phys_ops file_ops = {&disk_fill_fn, &disk_write_fn, file_get, file_put, NULL};
+static const struct phys_ops file_ops = {&disk_fill_fn, &disk_write_fn, file_get,
+                                         file_put,      NULL,           NULL};
 
 static va_t map_file(struct space *s, struct phys *ph, uint64_t pages, uint32_t prot,
                      uint32_t flags)

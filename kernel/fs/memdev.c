@@ -54,7 +54,9 @@ static long zero_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
     if (len > ZERO_MAX)
         return syscall_go_async();
     long r = user_zero_out(thread_current()->space, va, len);
-    return r < 0 ? r : (long)len;
+    if (likely(r == 0))
+        return (long)len;
+    return r == -EFAULT ? syscall_go_async() : r; // the async one counts what fits
 }
 
 ASYNC_IMPL(zero_read, file_read, size_t moved; long r;)

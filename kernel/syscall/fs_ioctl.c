@@ -77,15 +77,19 @@ static long try_getrandom(va_t va, size_t len, uint32_t flags)
     random_bytes(buf, len);
     long r = user_copy_out(thread_current()->space, va, buf, len);
     memset(buf, 0, sizeof buf);
-    return r < 0 ? r : (long)len;
+    if (likely(r == 0))
+        return (long)len;
+    return r == -EFAULT ? syscall_go_async() : r; // the async one counts what fits
 }
 
-ASYNC_SYSCALL(sys_getrandom, size_t done; size_t n; long r; uint8_t buf[RANDOM_PLAIN];)
+ASYNC_SYSCALL(sys_getrandom, struct iobuf to; size_t n; long r; uint8_t chunk[RANDOM_PLAIN];)
 {
     ASYNC_BEGIN(sys_getrandom);
-    f->done = 0;
     if (f->a[1] > INT32_MAX)
         f->a[1] = INT32_MAX;
+    if (!user_range_ok(f->a[0], f->a[1]))
+        ASYNC_RETURN(-EFAULT);
+    iobuf_user(&f->to, t->thread->space, f->a[0], f->a[1]);
     while (!random_ready() && !(f->a[2] & GRND_INSECURE)) {
         if (f->a[2] & GRND_NONBLOCK)
             ASYNC_RETURN(-EAGAIN);
@@ -93,22 +97,21 @@ ASYNC_SYSCALL(sys_getrandom, size_t done; size_t n; long r; uint8_t buf[RANDOM_P
         if (f->r < 0)
             ASYNC_RETURN(-ERESTARTSYS);
     }
-    while (f->done < f->a[1]) {
-        f->n = f->a[1] - f->done < RANDOM_PLAIN ? f->a[1] - f->done : RANDOM_PLAIN;
-        random_bytes(f->buf, f->n);
-        AWAIT(f->r, user_write, t->thread->space, f->a[0] + f->done, f->buf, f->n);
-        if (f->r < 0)
-            ASYNC_RETURN(f->done ? (long)f->done : f->r);
-        f->done += f->n;
-        if (f->done % (16 * RANDOM_PLAIN) == 0) {
+    while (f->to.left) {
+        f->n = f->to.left < RANDOM_PLAIN ? f->to.left : RANDOM_PLAIN;
+        random_bytes(f->chunk, f->n);
+        AWAIT(f->r, iobuf_out_all, &f->to, f->chunk, f->n);
+        if (f->r < (long)f->n)
+            ASYNC_RETURN(f->to.done ? (long)f->to.done : f->r);
+        if (f->to.done % (16 * RANDOM_PLAIN) == 0) {
             if (task_interrupted(t))
                 break;
             YIELD();
         }
     }
-    ASYNC_RETURN((long)f->done);
+    ASYNC_RETURN((long)f->to.done);
     ASYNC_FINALLY;
-    memset(f->buf, 0, sizeof f->buf);
+    memset(f->chunk, 0, sizeof f->chunk);
     ASYNC_END;
 }
 SYSCALL_TRY(278, getrandom, 3);

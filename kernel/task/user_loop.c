@@ -117,7 +117,8 @@ static inline long light_wait_over(struct task *t, struct thread *th, bool leave
     }
 
 // A call whose plain part found a user page absent, or that has not run yet: commits what is
-// absent and runs it again, or goes on with the async handler.
+// absent and runs it again, or goes on with the async handler. That one also says what a call
+// returns when some of its memory cannot be had: a transfer counts what lies before.
 ASYNC(syscall_run, long r; const struct syscall_entry *e;)
 {
     ASYNC_BEGIN(syscall_run);
@@ -146,6 +147,8 @@ ASYNC(syscall_run, long r; const struct syscall_entry *e;)
         }
         f->absent = false;
         AWAIT(f->r, space_commit, f->th->space, t->commit.va, t->commit.len, t->commit.access);
+        if (f->r < 0 && f->e->async)
+            break;
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }

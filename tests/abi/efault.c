@@ -143,8 +143,7 @@ static void test_crossing(void)
     VALUE("structure that crosses the edge", SYS(fstat, 1, two + PAGE - 8));
     int zero = open("/dev/zero", O_RDONLY);
     two[PAGE - 1] = 1;
-    long n = read(zero, two + PAGE - 10, 20);
-    YES("read across the edge gives no more than fits", n <= 10);
+    VALUE("read across the edge", read(zero, two + PAGE - 64, 128));
     uint8_t *ro = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     VALUE("read into a read-only page", read(zero, ro, 8));
     VALUE("read into text", read(zero, (void *)(uintptr_t)test_crossing, 8));

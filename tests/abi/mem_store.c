@@ -189,6 +189,41 @@ static void test_growth(int fd, const struct growth *g, bool cached)
     munmap(shared, 3 * PAGE);
 }
 
+// Does the disk's sector that begins with `text` go on, behind the end at len, with anything but zeros?
+static const char *found_on_disk(const char *text, size_t len)
+{
+    static char part[128 * 512];
+    int disk = open("/dev/vda", O_RDONLY);
+
+    for (ssize_t n; (n = read(disk, part, sizeof part)) > 0;)
+        for (const char *sector = part; sector < part + n; sector += 512)
+            if (!memcmp(sector, text, len)) {
+                close(disk);
+                for (size_t i = len; i < 512; i++)
+                    if (sector[i])
+                        return "yes";
+                return "no";
+            }
+    close(disk);
+    return "no such sector";
+}
+
+// Read from the disk itself. On a machine that has none of the tests' the answer is what it should be.
+static void test_write_back(int fd)
+{
+    static const char text[] = "mem_store: the bytes of a file whose page has more";
+    size_t len = sizeof text - 1;
+
+    ftruncate(fd, 0);
+    pwrite(fd, text, len, 0);
+    char *shared = map(fd, 1);
+    memset(shared + len, 's', PAGE - len);
+    fsync(fd);
+    say("written out from behind the end", "%s",
+        access("/mnt/README.TXT", F_OK) ? "no" : found_on_disk(text, len));
+    munmap(shared, PAGE);
+}
+
 int main(void)
 {
     for (on_disk = false;; on_disk = true) { // the second time on the FAT32 disk where there is one
@@ -198,6 +233,8 @@ int main(void)
         test_times(fd);
         for (unsigned i = 0; i < 2 * COUNT(growths); i++)
             test_growth(fd, &growths[i / 2], i % 2);
+        if (on_disk)
+            test_write_back(fd);
         close(fd);
         unlink("mem_store.tmp");
         if (on_disk)

@@ -47,6 +47,8 @@ struct transfer {
     enum block_op op;
     struct block_request *req;  // being filled
     struct block_request *sent; // submitted, newest first, linked through `arg`
+    pa_t tail; // the sector at tail_at is written from this frame, not from its page; 0: none
+    uint64_t tail_at;
 };
 
 static int transfer_submit(struct transfer *x)
@@ -71,6 +73,8 @@ static int transfer_add(struct transfer *x, uint64_t sector, uint32_t bytes)
     struct block_request *req = x->req;
     uint64_t at = x->from;
     pa_t pa = x->pages ? page_pa(x->pages[at / PAGE_SIZE - x->index]) : frame_zero;
+    if (unlikely(x->tail && at >= x->tail_at))
+        pa = x->tail;
     if (req && (req->sector + req->bytes / SECTOR_SIZE != sector ||
                 req->segment_count == req->bdev->max_segments)) {
         int e = transfer_submit(x);
@@ -100,6 +104,8 @@ static int transfer_walk(struct transfer *x, uint32_t *index)
         while (x->from < end) {
             uint64_t page_end = page_round_down(x->from) + PAGE_SIZE;
             uint64_t stop = page_end < end ? page_end : end;
+            if (unlikely(x->tail && x->from < x->tail_at && stop > x->tail_at))
+                stop = x->tail_at;
             int e = transfer_add(x, sector + (x->from - start) / FAT_SECTOR,
                                  (uint32_t)(stop - x->from));
             if (e)
@@ -218,13 +224,36 @@ ASYNC(fat_write_beyond, uint64_t from; uint64_t to; long r;)
     ASYNC_END;
 }
 
+// What a mapping stored behind the end is not to reach the disk (POSIX, mmap), where another system, or this one, would find
+// it in the last sector. It cannot be zeroed in the page: a write may have put its bytes there that do not count yet. So
+// that sector is written from a copy. False: no memory for it.
+static bool hide_behind(struct transfer *x, uint64_t size)
+{
+    uint64_t rest = size % FAT_SECTOR, at = size - rest;
+    if (!rest || at < x->from || at >= x->to)
+        return true;
+    const char *page = page_kva(x->pages[at / PAGE_SIZE - x->index]),
+               *sector = page + at % PAGE_SIZE;
+    if (likely(!memcmp(sector + rest, pa_to_kva(frame_zero), FAT_SECTOR - rest)))
+        return true;
+    pa_t tail = frame_alloc(0);
+    if (!tail)
+        return false;
+    char *copy = (char *)pa_to_kva(tail) + at % PAGE_SIZE;
+    memcpy(copy, sector, rest);
+    memset(copy + rest, 0, FAT_SECTOR - rest);
+    x->tail = tail;
+    x->tail_at = at;
+    return true;
+}
+
 ASYNC_IMPL(fat_write, phys_write, struct transfer x; long r;)
 {
     ASYNC_BEGIN(fat_write);
     {
         struct fat_inode *ip = inode_of_pages(f->ph);
         uint64_t start = f->index * PAGE_SIZE, end = start + f->count * PAGE_SIZE;
-        uint64_t size = sector_up(load_relaxed(&f->ph->size));
+        uint64_t bytes = load_relaxed(&f->ph->size), size = sector_up(bytes);
         end = size < end ? size : end;
         f->x = (struct transfer){.ip = ip,
                                  .from = start,
@@ -232,6 +261,8 @@ ASYNC_IMPL(fat_write, phys_write, struct transfer x; long r;)
                                  .index = f->index,
                                  .pages = f->pages,
                                  .op = BLOCK_WRITE};
+        if (!hide_behind(&f->x, bytes))
+            ASYNC_RETURN(-ENOMEM);
     }
     if (f->x.from >= f->x.to)
         ASYNC_RETURN(0); // truncated meanwhile
@@ -245,6 +276,8 @@ ASYNC_IMPL(fat_write, phys_write, struct transfer x; long r;)
     fat_inode_dirty(f->x.ip);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
+    if (f->x.tail)
+        frame_unref(f->x.tail);
     ASYNC_END;
 }
 

@@ -7,17 +7,23 @@
 // seed): a child that leaves most calls out gets deeper into the rest (Groce and others, Swarm Testing, 2012), and a driver
 // that watches what the kernel covers (tests/boot/fuzz.lua) keeps the swarms that found something.
 //
+// `fuzz --calls` prints the numbers of the calls that it makes, and of those that it does not, with the reason.
+//
 // Nothing is expected of a call but that the machine goes on and that all children can be killed. Absolute names are only
 // opened to read, and are of no directory where something made would stay in memory; signals are only sent within the
-// child's group. When it ends, all descendants have: orphans come to the supervisor.
+// child's group. What a child mounts is unmounted after it. The clock and the machine's name are left as they come.
+// When it ends, all descendants have: orphans come to the supervisor.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +31,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -118,11 +125,21 @@ static uint64_t size(void)
                   1ul << 63);
 }
 
-static uint64_t name(void)
+static uint64_t known_name(void)
 {
     static const char *const names[] = {"a", "b",   "c",   "d",      "d/x", "d/y", "d/d", "l",
                                         ".", "a/b", "./a", "d/../a", "p",   "",    "m/f"};
-    return below(12) ? (uint64_t)names[below(sizeof names / sizeof *names)] : buffer();
+    return (uint64_t)names[below(sizeof names / sizeof *names)];
+}
+
+static uint64_t name(void)
+{
+    return below(12) ? known_name() : buffer();
+}
+
+static uint64_t nowhere(void)
+{
+    return ONE_OF(0, MINUS(1), 1ul << 63, 0xffffffc080200000, 0x4000000000 - 8);
 }
 
 static uint64_t moment(void) // a struct timespec, mostly near
@@ -157,6 +174,15 @@ static uint64_t flags(void)
     return f;
 }
 
+static uint64_t capabilities(void) // a header; what follows may serve as the sets
+{
+    struct __user_cap_header_struct *h = (void *)(desk + 1536);
+    *h = (struct __user_cap_header_struct){
+        (uint32_t)ONE_OF(_LINUX_CAPABILITY_VERSION_1, _LINUX_CAPABILITY_VERSION_3, 0),
+        below(4) ? 0 : pids[below(PIDS)]};
+    return (uint64_t)h;
+}
+
 static uint64_t argument(char kind)
 {
     switch (kind) {
@@ -170,6 +196,12 @@ static uint64_t argument(char kind)
         return size();
     case 's':
         return name();
+    case 'N': // never a text that came about by chance: that might be "/"
+        return below(12) ? known_name() : nowhere();
+    case 'h': // of capabilities
+        return below(4) ? capabilities() : buffer();
+    case 'G': // a group, but none that is new
+        return below(2) ? (uint64_t)getpgrp() : ONE_OF(1u << 30, MINUS(1));
     case 'g':
         return flags();
     case 'a': // in the arena
@@ -251,6 +283,57 @@ static void fork_child(void)
     remember(pid);
 }
 
+// Another process, by the call that takes a structure; or a thread that ends at once, as its stack is where nothing is.
+static void fork_by_structure(void)
+{
+    struct clone_args *args = (void *)(desk + 2048);
+    if (depth >= 2)
+        return;
+    *args = (struct clone_args){
+        .flags =
+            next() & (CLONE_FS | CLONE_FILES | CLONE_PARENT | CLONE_PIDFD | CLONE_PARENT_SETTID |
+                      CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_CLEAR_SIGHAND),
+        .pidfd = buffer(),
+        .child_tid = buffer(),
+        .parent_tid = buffer(),
+        .exit_signal = below(4) ? SIGCHLD : argument('S'),
+    };
+    if (below(4) == 0)
+        args->flags |= flags();
+    if (below(8) == 0 || args->flags & CLONE_VM)
+        args->stack = nowhere(), args->stack_size = size();
+    if (below(8) == 0)
+        args->set_tid = buffer(), args->set_tid_size = below(4);
+    long pid = syscall(SYS_clone3, below(8) ? (uint64_t)args : nowhere(),
+                       below(8) ? sizeof *args : size());
+    if (pid == 0) {
+        depth++;
+        make_calls((int)below(30));
+        syscall(SYS_exit_group, 0);
+    }
+    remember(pid);
+}
+
+// A place that is found again to unmount it; "." may be a directory that others use.
+static uint64_t mount_point(void)
+{
+    return below(12) ? (uint64_t)(below(2) ? "d" : "d/d") : nowhere();
+}
+
+static void mount_something(void)
+{
+    static const char *const types[] = {"tmpfs", "proc", "vfat", "devtmpfs", "devpts", "none"};
+    static const char *const sources[] = {"none", "/dev/vda", "/dev/null", "a", "m/f"};
+    syscall(
+        SYS_mount,
+        below(12) ? (uint64_t)sources[below(sizeof sources / sizeof *sources)] : nowhere(),
+        mount_point(), below(12) ? (uint64_t)types[below(sizeof types / sizeof *types)] : nowhere(),
+        below(4) ? next() & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_REMOUNT) : flags(),
+        below(4)   ? 0
+        : below(2) ? (uint64_t) "size=64k,mode=0700"
+                   : buffer());
+}
+
 static int cloned(void *arg)
 {
     char *const args[] = {"hello", NULL};
@@ -314,6 +397,18 @@ static const struct call *choose_call(void)
     return &calls[below(KINDS)];
 }
 
+// After these little is left to the rest of a child.
+static bool is_final(int nr)
+{
+    static const int finals[] = {SYS_exit,     SYS_exit_group, SYS_rt_sigreturn, SYS_close_range,
+                                 SYS_chroot,   SYS_setuid,     SYS_setreuid,     SYS_setresuid,
+                                 SYS_setfsuid, SYS_capset};
+    for (unsigned i = 0; i < sizeof finals / sizeof *finals; i++)
+        if (finals[i] == nr)
+            return true;
+    return false;
+}
+
 static void make_call(void)
 {
     const struct call *c = choose_call();
@@ -334,8 +429,13 @@ static void make_call(void)
         open_to_read();
     else if (c->nr == RING)
         submit_nonsense();
-    else if ((c->nr != SYS_exit && c->nr != SYS_rt_sigreturn && c->nr != SYS_close_range) ||
-             below(20) == 0)
+    else if (c->nr == CLONE3)
+        fork_by_structure();
+    else if (c->nr == MOUNT)
+        mount_something();
+    else if (c->nr == UMOUNT)
+        syscall(SYS_umount2, mount_point(), below(2) ? 0 : below(16));
+    else if (!is_final(c->nr) || below(20) == 0)
         syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -414,6 +514,33 @@ static void report_stuck(int sig)
     _exit(write(1, text, sizeof text - 1) < 0 ? 2 : 3);
 }
 
+// How many mounts there are, and where the last one is.
+static int count_mounts(char last[PAGE])
+{
+    static char line[3 * PAGE];
+    FILE *in = fopen("/proc/mounts", "r");
+    int n = 0;
+
+    for (; in && fgets(line, sizeof line, in); n++) {
+        for (int i = 0; i < 4; i++) // type, options and two numbers come behind
+            *strrchr(line, ' ') = 0;
+        snprintf(last, PAGE, "%s", strrchr(line, ' ') + 1);
+    }
+    if (in)
+        fclose(in);
+    return n;
+}
+
+static int unmount_to(int before)
+{
+    char last[PAGE];
+
+    while (count_mounts(last) > before)
+        if (umount2(last, 0) < 0)
+            return printf("fuzz: %s stays mounted: %s\n", last, strerror(errno));
+    return 0;
+}
+
 // One child at most 100 ms; its group ends with it.
 static int run_child(void)
 {
@@ -438,11 +565,27 @@ static int run_child(void)
     return 0;
 }
 
+static int list_calls(void)
+{
+    for (unsigned i = 0; i < KINDS; i++)
+        if (calls[i].nr >= 0)
+            printf("%d\n", calls[i].nr);
+    for (unsigned i = 0; i < sizeof within / sizeof *within; i++)
+        printf("%d\n", within[i]);
+    for (unsigned i = 0; i < sizeof left_out / sizeof *left_out; i++)
+        printf("%d is left out: %s\n", left_out[i].nr, left_out[i].why);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--calls") == 0)
+        return list_calls();
+
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1,
              most = argc > 2 ? strtoull(argv[2], NULL, 0) : 10000;
-    char place[] = "/tmp/fuzz.XXXXXX", command[64];
+    char place[] = "/tmp/fuzz.XXXXXX", command[64], last[PAGE];
+    int mounts = count_mounts(last);
     uint64_t children = 0;
     sigset_t child;
 
@@ -469,6 +612,8 @@ int main(int argc, char **argv)
             perror("fuzz: no child");
             return 1;
         }
+        if (unmount_to(mounts) != 0)
+            return 1;
     }
     printf("fuzz: %lu calls in %lu children\n", (unsigned long)*made, (unsigned long)children);
     snprintf(command, sizeof command, "cd / && rm -rf %s", place);

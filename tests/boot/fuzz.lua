@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Random system calls leave a kernel that lives and owes nothing. Arguments: CALLS (8000) and SEED (1).
+-- Random system calls leave a kernel that lives and owes nothing. Arguments: CALLS (8000), SEED (1), and `covered` where the
+-- kernel must say what was covered. Every call that it serves is made, or left out for a reason.
 --
 -- A step is `fuzz SEED CALLS SWARM`. In a kernel built with COVER=1 what it covers guides: a swarm (the choice and the weights of
 -- calls) whose step reached places that none before had reached is kept; three steps in four take one of the kept, the newest
@@ -44,6 +45,15 @@ local function run(command)
     if status ~= 0 then ok(false, ("%s: status %d: %s"):format(command, status, out)) end
 end
 
+local status, listed = host.sh("fuzz --calls")
+local known, unknown = {}, {}
+for nr in listed:gmatch("%f[^\n\0]%d+") do known[tonumber(nr)] = true end
+for _, call in ipairs(k.syscalls()) do
+    if not known[call.nr] then unknown[#unknown + 1] = call.name end
+end
+ok(status == 0 and #unknown == 0, "every call is made, or left out for a reason")
+if #unknown > 0 then diag("neither: " .. table.concat(unknown, " ")) end
+
 run(("fuzz %d %d"):format(seed, each)) -- what is filled for good, is filled once
 local before = baseline.settled()
 for i = 1, steps do
@@ -58,5 +68,6 @@ for i = 1, steps do
     end
     if covered then note(swarm, command) end
 end
+if covered or args[3] == "covered" then ok(places > 0 and #kept > 0, "places were covered, and swarms kept") end
 ok(true, ("%d calls in %d steps; %d places, %d swarms kept"):format(steps * each, steps, places, #kept))
 done()

@@ -52,6 +52,13 @@ local function columns(rows, names)
     return setmetatable(rows, {__columns = out})
 end
 
+-- The record with those of its integers shown as addresses.
+local function addressed(row, ...)
+    local names = {}
+    for _, name in ipairs{...} do names[name] = true end
+    return setmetatable(row, {__addresses = names})
+end
+
 -- fn(va, entry, references, pages) for each entry of [lo, hi) that has a frame, in order, until it gives true.
 local function each_leaf(d, pa, level, base, lo, hi, fn)
     local t, bytes = page_table(d, pa, level), PAGE << 9 * level
@@ -97,7 +104,7 @@ function Class.PageTable.walk(r, o, va)
         level = level - 1
         local index = va >> 12 + 9 * level & 511
         e = (page_table(d, at, level)[index] or {0})[1]
-        steps[#steps + 1] = {level = level, table = ("%x"):format(at), index = index, entry = ("%x"):format(e), bits = bits(e)}
+        steps[#steps + 1] = addressed({level = level, table = at, index = index, entry = e, bits = bits(e)}, "table", "entry")
         at = frame(e)
     until level == 0 or e & VALID == 0 or is_leaf(e)
     local pa = e & VALID ~= 0 and at | va & (PAGE << 9 * level) - 1 or nil
@@ -111,7 +118,7 @@ function Class.PageTable.leaves(r, o, range)
     if r.id == 0 then error("only the tables of spaces list their leaves", 0) end
     local rows = {}
     each_leaf(r.dump, o.root, LEVELS - 1, 0, range.lo or 0, math.min(range.hi or HALF, HALF), function(va, e, refs, pages)
-        rows[#rows + 1] = {va = ("%x"):format(va), pa = ("%x"):format(frame(e)), pages = pages, bits = bits(e), refs = refs}
+        rows[#rows + 1] = addressed({va = va, pa = frame(e), pages = pages, bits = bits(e), refs = refs}, "va", "pa")
         return #rows == LEAVES
     end)
     return columns(rows, "va> pa> bits pages> refs>")
@@ -194,8 +201,8 @@ end
 
 function Member.pte(_, e)
     e = integer(e, 1)
-    return {pa = ("%x"):format(frame(e)), bits = bits(e),
-        is = e & VALID == 0 and (e == 0 and "empty" or "not valid, keeps a frame") or is_leaf(e) and "leaf" or "points to a table"}
+    local is = e & VALID == 0 and (e == 0 and "empty" or "not valid, keeps a frame") or is_leaf(e) and "leaf" or "points to a table"
+    return addressed({pa = frame(e), bits = bits(e), is = is}, "pa")
 end
 
 -- Objects of a whole dump, for k.diff of two.

@@ -8,7 +8,8 @@
 --   {"table": ADDRESS, "entries": TEXT}                                  a page table (below)
 -- KEY is CLASS#ID, with @OWNER where the class has owners. Inside a value a kernel object is {"$ref": KEY}, a list of them
 -- {"$list": CLASS, "items": [...]}, or with their number, "left", in place of items that are left out; a function is
--- {"$call": true}, a table that is shown in columns {"$rows": [...], "$columns": [...]}.
+-- {"$call": true}, a table that is shown in columns {"$rows": [...], "$columns": [...], "$addresses": [...]}, the names of integers of
+-- its rows that are addresses.
 local OBJECTS, LEVELS, ITEMS, ENTRIES = 4000, 8, 1000, 16384
 local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "counts", "properties", "queue", "mappers", "objects"}
 local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "tls hart", "tls task",
@@ -51,12 +52,20 @@ local function array(next_item, level)
     return "[" .. table.concat(out, ",") .. "]"
 end
 
+local function addresses(row)
+    local meta, out = getmetatable(row), {}
+    for name in pairs(type(meta) == "table" and meta.__addresses or {}) do
+        if math.type(row[name]) == "integer" then out[#out + 1] = text(name) end
+    end
+    return "[" .. table.concat(out, ",") .. "]"
+end
+
 local function map(t, level)
     local out, i, meta = {}, 0, getmetatable(t)
     if #t > 0 and t[0] == nil then
         local items = array(function() i = i + 1 return t[i] end, level)
         if type(meta) ~= "table" or not meta.__columns then return items end
-        return '{"$rows":' .. items .. ',"$columns":' .. encode(meta.__columns, level) .. "}"
+        return ('{"$rows":%s,"$columns":%s,"$addresses":%s}'):format(items, encode(meta.__columns, level), addresses(t[1]))
     end
     for name, x in pairs(t) do out[#out + 1] = text(tostring(name)) .. ":" .. encode(x, level + 1) end
     return "{" .. table.concat(out, ",") .. "}"

@@ -175,7 +175,11 @@ function value(d, v, called)
     if v["$call"] then return answers.nothing(called) end
     local out = {}
     for name, x in pairs(v["$rows"] or v) do out[math.tointeger(name) or name] = value(d, x, name) end
-    return v["$rows"] and setmetatable(out, {__columns = v["$columns"]}) or out
+    if not v["$rows"] then return out end
+    local meta = {__addresses = {}}
+    for _, name in ipairs(v["$addresses"] or {}) do meta.__addresses[name] = true end
+    for _, row in ipairs(out) do if next(meta.__addresses) then setmetatable(row, meta) end end
+    return setmetatable(out, {__columns = v["$columns"]})
 end
 
 -- ---- k

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One table; $1 and $2 are the words behind the name, a name in quotes.
+// One table; $1 and $2 are the words behind the name, a name in quotes; &2 is one that is an address.
 #include "shorthand.h"
 
 #include "console.h"
@@ -14,7 +14,7 @@ static const struct {
     {"ps", "", "k.tasks()"},
     {"bt", "TASK", "k.task($1):backtrace()"},
     {"map", "TASK", "k.task($1).space:map()"},
-    {"walk", "TASK ADDRESS", "k.task($1).space.pt:walk($2)"},
+    {"walk", "TASK ADDRESS", "k.task($1).space.pt:walk(&2)"},
     {"queues", "", "k.queues()"},
     {"ring", "QUEUE", "k.queue($1):ring()"},
     {"tls", "", "k.tls()"},
@@ -36,7 +36,9 @@ static char *list(void)
         abort();
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         fprintf(f, "  :%-8s%-14s%s\n", words[i].name, words[i].arguments, words[i].lua);
-    fputs("  with --lua they print the Lua instead of running it", f);
+    fputs("  an ADDRESS is hexadecimal, as listings show it, with 0x or without\n"
+          "  with --lua they print the Lua instead of running it",
+          f);
     fclose(f);
     return out;
 }
@@ -63,6 +65,15 @@ static void put_word(FILE *f, const char *word)
     fputc('"', f);
 }
 
+// Hexadecimal digits are that, also when all are decimal ones: listings show 10000-191000 and no 0x.
+static void put_address(FILE *f, const char *word)
+{
+    if (word[strspn(word, "0123456789abcdefABCDEF")] == 0)
+        fprintf(f, "0x%s", word);
+    else
+        put_word(f, word);
+}
+
 static char *fill(const char *lua, char *const *given)
 {
     char *out = NULL;
@@ -74,6 +85,8 @@ static char *fill(const char *lua, char *const *given)
     for (; *lua; lua++) {
         if (*lua == '$')
             put_word(f, given[*++lua - '1']);
+        else if (*lua == '&')
+            put_address(f, given[*++lua - '1']);
         else
             fputc(*lua, f);
     }

@@ -13,7 +13,7 @@ for q in k.queues() do
             print(("  [%3d] %s for %d us: %s"):format(r.head, r.state, r.us, waiter))
             local ok, chain = pcall(q.chain, q, r.head)
             for _, d in ipairs(ok and chain or {}) do
-                print(("          %12s %6d bytes, %s"):format(d.pa, d.bytes, d.direction))
+                print(("          %#12x %6d bytes, %s"):format(d.pa, d.bytes, d.direction))
             end
         end
     end

@@ -101,6 +101,10 @@ void page_flags_text(char out[PAGE_FLAGS_TEXT], uint16_t flags);
 int class_memory_leaks(lua_State *L); // methods of Memory
 int class_memory_lose(lua_State *L);
 
+// t[name] = v of the record on top, and says so in its metatable: {__addresses = {[name] = true, ...}}, which all such records
+// share. Who shows them (session/prelude) or sends them (session/value.c) knows by that which of their integers are addresses.
+void class_set_address(lua_State *L, const char *name, uint64_t v);
+
 int class_signal_number(const char *name); // 0: there is none; with or without SIG
 void class_signal_name(char out[16], int sig);
 
@@ -109,8 +113,6 @@ enum { PTE_LETTERS = 9 };
 void pte_bits_text(char out[PTE_LETTERS + 1], uint64_t entry);
 void pte_push_bits(lua_State *L, uint64_t entry);
 uint64_t pte_check_bits(lua_State *L, int idx);
-void class_set_hex(lua_State *L, const char *name,
-                   uint64_t v); // t[name] = "89ab" of the table on top
 // False: bits 63 to 39 of va are not all as bit 38 is, and the hardware faults; nil and why are pushed.
 bool class_is_va(lua_State *L, uint64_t va);
 struct pt_step;

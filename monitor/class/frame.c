@@ -115,7 +115,7 @@ static void look_at_entry(void *arg, uint32_t space, const struct pte_info *e)
         return;
     class_push(o->L, class_space, (struct class_key){space, 0});
     lua_setfield(o->L, -2, "space");
-    class_set_hex(o->L, "va", e->va + (o->pa - at));
+    class_set_address(o->L, "va", e->va + (o->pa - at));
     pte_push_bits(o->L, e->entry);
     lua_setfield(o->L, -2, "bits");
     end_owner(o);

@@ -52,14 +52,6 @@ pte_t pte_check_bits(lua_State *L, int idx)
     return bits;
 }
 
-void class_set_hex(lua_State *L, const char *name, uint64_t v)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%lx", (unsigned long)v);
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
 // ---- the table
 
 struct table_view {
@@ -131,8 +123,8 @@ static int table_walk(lua_State *L)
 static void push_leaf(lua_State *L, const struct pte_info *e)
 {
     lua_createtable(L, 0, 5);
-    class_set_hex(L, "va", e->va);
-    class_set_hex(L, "pa", pte_pa(e->entry));
+    class_set_address(L, "va", e->va);
+    class_set_address(L, "pa", pte_pa(e->entry));
     lua_pushinteger(L, (lua_Integer)e->pages);
     lua_setfield(L, -2, "pages");
     pte_push_bits(L, e->entry);
@@ -366,7 +358,7 @@ static int k_pte(lua_State *L)
 {
     pte_t e = (pte_t)luaL_checkinteger(L, 1);
     lua_createtable(L, 0, 4);
-    class_set_hex(L, "pa", pte_pa(e));
+    class_set_address(L, "pa", pte_pa(e));
     pte_push_bits(L, e);
     lua_setfield(L, -2, "bits");
     lua_pushstring(L, !(e & PTE_V)     ? e ? "not valid, keeps a frame" : "empty"

@@ -117,7 +117,7 @@ static void push_page(lua_State *L, const struct phys_page_info *p)
     page_flags_text(flags, (uint16_t)p->flags);
     lua_createtable(L, 0, 4);
     class_set_int(L, "index", p->index);
-    class_set_hex(L, "pa", p->pa);
+    class_set_address(L, "pa", p->pa);
     class_set_int(L, "refs", p->refs);
     class_set_text(L, "flags", flags);
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);

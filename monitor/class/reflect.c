@@ -177,6 +177,26 @@ void class_push_reflection(lua_State *L)
     lua_setfield(L, -2, "list");
 }
 
+void class_set_address(lua_State *L, const char *name, uint64_t v)
+{
+    static const char of_records; // registry key
+    lua_pushinteger(L, (lua_Integer)v);
+    lua_setfield(L, -2, name);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &of_records) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 1);
+        lua_newtable(L);
+        lua_setfield(L, -2, "__addresses");
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &of_records);
+    }
+    lua_getfield(L, -1, "__addresses");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+    lua_setmetatable(L, -2);
+}
+
 void class_set_columns(lua_State *L, const char *columns)
 {
     lua_createtable(L, 0, 1);

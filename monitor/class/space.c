@@ -100,14 +100,9 @@ static int space_find_method(lua_State *L)
 
 static void push_gap(lua_State *L, uint64_t lo, uint64_t hi)
 {
-    char text[24];
     lua_createtable(L, 0, 3);
-    snprintf(text, sizeof text, "%lx", (unsigned long)lo);
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, "from");
-    snprintf(text, sizeof text, "%lx", (unsigned long)hi);
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, "to");
+    class_set_address(L, "from", lo);
+    class_set_address(L, "to", hi);
     lua_pushinteger(L, (lua_Integer)(hi - lo));
     lua_setfield(L, -2, "bytes");
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);

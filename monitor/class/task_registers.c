@@ -62,7 +62,7 @@ int class_task_registers(lua_State *L)
     for (int i = 0; i < REGISTERS; i++) {
         lua_createtable(L, 0, 2);
         class_set_text(L, "name", names[i]);
-        class_set_hex(L, "value", x[i]);
+        class_set_address(L, "value", x[i]);
         lua_rawseti(L, -2, i + 1);
     }
     class_set_columns(L, "name value>");

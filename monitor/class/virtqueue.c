@@ -150,11 +150,8 @@ static int queue_chain(lua_State *L)
         return luaL_error(L, "descriptor %I heads no chain in flight", (LUAI_UACINT)head);
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
-        char pa[24];
-        snprintf(pa, sizeof pa, "%lx", (unsigned long)desc[i].addr);
         lua_createtable(L, 0, 3);
-        lua_pushstring(L, pa);
-        lua_setfield(L, -2, "pa");
+        class_set_address(L, "pa", desc[i].addr);
         class_set_int(L, "bytes", desc[i].len);
         lua_pushstring(L, desc[i].flags & VIRTQ_DESC_WRITE ? "device writes" : "device reads");
         lua_setfield(L, -2, "direction");

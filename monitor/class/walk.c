@@ -51,10 +51,10 @@ static void push_steps(lua_State *L, const struct class_key *key, const void *co
         lua_createtable(L, 0, 5);
         lua_pushinteger(L, PT_LEVELS - 1 - (int)i);
         lua_setfield(L, -2, "level");
-        class_set_hex(L, "table", v->step[i].table);
+        class_set_address(L, "table", v->step[i].table);
         lua_pushinteger(L, v->step[i].index);
         lua_setfield(L, -2, "index");
-        class_set_hex(L, "entry", v->step[i].entry);
+        class_set_address(L, "entry", v->step[i].entry);
         pte_push_bits(L, v->step[i].entry);
         lua_setfield(L, -2, "bits");
         lua_rawseti(L, -2, (int)i + 1);

@@ -89,6 +89,32 @@ static void encode_array(lua_State *L, int idx, struct cbor_out *o, unsigned lev
     }
 }
 
+// Pushes which integers of the record at idx are addresses (class/classes.h), or nil.
+static void push_addresses(lua_State *L, int idx)
+{
+    if (!lua_getmetatable(L, idx)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushliteral(L, "__addresses");
+    if (lua_rawget(L, -2) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+    lua_remove(L, -2);
+}
+
+// Of the record that has the key and value on top.
+static bool is_address(lua_State *L, int addresses)
+{
+    if (!lua_istable(L, addresses) || !lua_isinteger(L, -1))
+        return false;
+    lua_pushvalue(L, -2);
+    bool is = lua_rawget(L, addresses) != LUA_TNIL;
+    lua_pop(L, 1);
+    return is;
+}
+
 static void encode_table(lua_State *L, int idx, struct cbor_out *o, unsigned level)
 {
     if (is_array(L, idx)) {
@@ -97,14 +123,22 @@ static void encode_table(lua_State *L, int idx, struct cbor_out *o, unsigned lev
     }
     size_t at = cbor_open_map(o);
     unsigned n = 0;
+    push_addresses(L, idx);
+    int addresses = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, idx) && n < 65535; lua_pop(L, 1), n++) {
         lua_pushvalue(L, -2); // lua_tolstring would change the key in place
         size_t len;
         const char *s = luaL_tolstring(L, -1, &len);
         cbor_text(o, s, len);
         lua_pop(L, 2);
-        encode(L, lua_gettop(L), o, level + 1);
+        if (is_address(L, addresses)) {
+            cbor_tag(o, CBOR_TAG_ADDRESS);
+            cbor_uint(o, (uint64_t)lua_tointeger(L, -1));
+        } else {
+            encode(L, lua_gettop(L), o, level + 1);
+        }
     }
+    lua_settop(L, addresses - 1);
     cbor_close(o, at, n);
 }
 

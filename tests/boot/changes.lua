@@ -111,7 +111,7 @@ local function s11()
     for _, r in ipairs(spin:registers()) do if r.name == "t6" then return r.value end end
 end
 before = change("register", function() spin:set_register("t6", 0x1234) end, s11)
-is(s11(), "1234", "register: the value")
+is(s11(), 0x1234, "register: the value")
 undone("register", before, s11)
 refused(function() spin:set_register("pc", 0x10001) end, "odd address", "an odd pc", s11)
 spin:set_register("pc", 0xffffffc080200000)

@@ -260,7 +260,7 @@ is(three.object.dirty, 0, "after sync none is")
 is(three.object.written, 3, "three were written")
 is(#three.object:frames(), 3, "its pages are listed")
 local page = three.object:frames()[2]
-local frame = k.phys:frame(tonumber(page.pa, 16))
+local frame = k.phys:frame(page.pa)
 is(frame.kind, "cache", "one is a frame of the page cache")
 is(frame.object, three.object, "of that object")
 is(frame.index, 1, "the second")
@@ -271,7 +271,7 @@ is(frame.refs, 1, "by one reference")
 local function owners_fit(space, most)
     local checked, wrong = 0, nil
     for _, leaf in ipairs(space.pt:leaves{}) do
-        local f = k.phys:frame(tonumber(leaf.pa, 16))
+        local f = k.phys:frame(leaf.pa)
         if leaf.pages == 1 and not f.zero and f.kind ~= "kernel" and f.pins == 0 and checked < most then
             checked = checked + 1
             if #f:owners() ~= f.refs then wrong = wrong or ("%s: %d owners"):format(f, #f:owners()) end
@@ -285,7 +285,7 @@ local walk = crowd.space.pt:walk(waits[1].address)
 local own = k.phys:frame(walk.pa):owners()
 is(#own, 1, "the page of the futex is crowd's alone")
 is(own[1].space, crowd.space, "by an entry of its table")
-is(tonumber(own[1].va, 16), waits[1].address & ~4095, "at its address")
+is(own[1].va, waits[1].address & ~4095, "at its address")
 is(k.phys:frame(crowd.space.pt.root):owners()[1].space, crowd.space, "the root of its table is its space's")
 local shown = cat.space:map():first()
 ok(shown.object.vnode.path:find("busybox"), "the first mapping shows " .. shown.object.vnode.path)

@@ -121,7 +121,7 @@ local looks = {
     function(t) for _ in pairs(t) do end end,
     function(t) t:backtrace() end,
     function(t) for f in t.files do tostring(f) end end,
-    function(t) k.phys:frame(tonumber(one_of(t.space.pt:leaves{}).pa, 16)):owners() end,
+    function(t) k.phys:frame(one_of(t.space.pt:leaves{}).pa):owners() end,
     function() for l in k.locks() do tostring(l) end end,
     function() for x in k.timers() do tostring(x) end end,
     function() for f in k.futexes() do tostring(f) end end,

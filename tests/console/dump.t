@@ -22,6 +22,7 @@ push @same, 'help()', 'help("task.state")', 'help(k.tasks)', "help($sh.suspend)"
     "k.diff($sh:snap(), $sh)", 'k.snapshot{a = k.pid(1)}.a.name', "$pt:walk(0x10000).steps", "$pt:walk($sh.space.mmap_top - 1).pa",
     "$pt:walk($sh.space.mmap_top - 1).bits", "$pt:walk(0x3000).stops", "$pt:walk(0x3000)", "k.pid(1).space.pt:walk(k.pid(1).space:map():first().lo | 5).pa",
     'k.pt:walk(0xffffffc080200000)', 'k.pt:walk(0xffffffc080200004).steps', 'k.pt:walk(0xffffffc09f600123)', "$pt:leaves{}", "$pt:leaves{lo = 0x11234, hi = 0x14000}",
+    "$pt:leaves{}[1]", "$sh.space:gaps()", "$sh.space:gaps()[1]", "$pt:walk(1 << 40)", "$sh.space:find(1 << 40)",
     "k.pid(1).space.pt:leaves{lo = 0x14000}", "$sh.space:find(0x10008)", "$sh.space:find(0x3000)", "$sh.space:map():first():cells()",
     "$sh.space:map():map(function(m) return m:cells(7)[1] end)", 'k.pte(0x20000cf7)', 'k.pte(0)', 'k.log:tail(2)', 'k.log(3)', 'k.tls("hart")', 'k.memory(true).total',
     'k.virtio.vda.q[0].name', 'k.mounts()', 'tostring(k.mounts():first().vnodes)', "$sh:registers()", 'k.devices():first():properties()', "#$sh.signals",

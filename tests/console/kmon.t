@@ -240,7 +240,8 @@ transcript("k> 1+1\n2*2\n", 7, qr/^not ok 1/, qr/\A\z/, 'a pattern that does not
 transcript("k> 1+1\n...\n*2*\n...\n", 0, qr/^ok 1/, qr/\A\z/, 'wildcards');
 transcript("k> for i = 1, 3 do\n ..> end\nhello *\n", 0, qr/^ok 1/, qr/\A\z/, 'an entry of two lines');
 transcript("k> for i = 1, 3 do\n", 7, qr/^not ok 1.*\n# the entry is not complete/, qr/\A\z/, 'an entry without its end');
-transcript("k> k?\nhelp: it helps\nk> :bt 3 --lua\nk.task(3):backtrace()\n", 0, qr/^ok 2/m, qr/\A\z/, 'help and shorthands');
+transcript("k> k?\nhelp: it helps\nk> :bt 3 --lua\nk.task(3):backtrace()\n" .
+    qq(k> :walk sh 10000 --lua\nk.task("sh").space.pt:walk(0x10000)\n), 0, qr/^ok 3/m, qr/\A\z/, 'help and shorthands');
 transcript("# nothing\n", 7, qr/\A1\.\.0\n\z/, qr/enters nothing/, 'nothing entered');
 transcript("out\nk> 1+1\n", 2, qr/\A\z/, qr/\Akmon: \S+:1: output before anything was entered\n\z/, 'output first');
 transcript("k> die\n", 6, qr/\A\z/, qr/\Akmon: the line ended/, 'the line ends');

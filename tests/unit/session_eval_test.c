@@ -543,6 +543,13 @@ TEST(json)
         cbor_find(ask("{k.things(), {1, 2.5}, true, a = nil}", EVAL_JSON), "value", &value));
     assert_true(cbor_next(&value, &it) && it.type == CBOR_ARRAY && it.n == 3);
     assert_true(cbor_next(&value, &it) && it.type == CBOR_ARRAY && it.n == THINGS);
+    assert_true(
+        cbor_find(ask("setmetatable({pa = -4096, n = 1}, {__addresses = {pa = true}})", EVAL_JSON),
+                  "value", &value));
+    assert_true(cbor_find(value, "pa", &item));
+    assert_true(cbor_next(&item, &it) && it.type == CBOR_TAG && it.n == CBOR_TAG_ADDRESS);
+    assert_true(cbor_next(&item, &it) && it.type == CBOR_UINT && it.n == (uint64_t)-4096);
+    assert_true(cbor_find_uint(value, "n", &n) && n == 1);
     in = ask("string.rep('x', 70000)", EVAL_JSON);
     assert_true(cbor_find(in, "error", &value));
     assert_string_equal(string_of(value, "kind"), "limit");

@@ -18,6 +18,13 @@ function assert(v, ...)
     raise(message, type(message) == "string" and 2 or 0)
 end
 
+-- Whether that integer of a record is an address, by its metatable (class/classes.h).
+function p.is_address(row, name)
+    local meta = getmetatable(row)
+    local names = type(meta) == "table" and rawget(meta, "__addresses")
+    return names and names[name] and math.type(row[name]) == "integer"
+end
+
 -- rows: list of tables. columns: list of names, each perhaps "name>" for right alignment.
 function tabulate(rows, columns)
     local width, right, lines = {}, {}, {}
@@ -30,8 +37,9 @@ function tabulate(rows, columns)
     for r, row in ipairs(rows) do
         cells[r] = {}
         for c, name in ipairs(columns) do
-            local v = row[(name:gsub(">$", ""))]
-            local text = v == nil and "-" or tostring(v)
+            local key = name:gsub(">$", "")
+            local v = row[key]
+            local text = v == nil and "-" or p.is_address(row, key) and ("0x%x"):format(v) or tostring(v)
             cells[r][c] = text
             width[c] = math.max(width[c], utf8.len(text) or #text)
         end

@@ -86,7 +86,7 @@ local function show_table(t, depth, seen)
     for _, key in ipairs(names) do
         local name = type(key) == "string" and key:match("^[%a_][%w_]*$") or
             "[" .. show_nested(key, depth + 1, seen) .. "]"
-        add(name .. " = " .. show_nested(t[key], depth + 1, seen))
+        add(name .. " = " .. (p.is_address(t, key) and ("0x%x"):format(t[key]) or show_nested(t[key], depth + 1, seen)))
     end
     seen[t] = nil
     if all > SHOWN then parts[#parts + 1] = ("... and %d more"):format(all - SHOWN) end

@@ -255,40 +255,51 @@ long pipe_try_write(struct file *file, va_t va, size_t len, uint64_t pos)
 
 // ---- async
 
-// Moves what can be moved now, page by page. Bytes, or -ECOMMIT / -EFAULT when nothing moved.
-static long read_some(struct pipe *p, struct iobuf *buf)
+// These move what can be moved now, a page of the ring after the other, and of each all or, as in
+// Linux, nothing: where the user's memory cuts a copy short buf stays before that page, *stop stands at
+// the address that stopped it. Bytes, or -ECOMMIT / -EFAULT when nothing moved.
+static long read_some(struct pipe *p, struct iobuf *buf, struct iobuf *stop)
 {
     long moved = 0;
     while (buf->left && fill_of(p)) {
-        uint64_t n = min(fill_of(p), in_page(p->tail));
+        uint64_t n = min(min(fill_of(p), in_page(p->tail)), buf->left);
+        struct iobuf before = *buf;
         long r = iobuf_out(buf, p->page[page_index(p->tail)] + p->tail % PAGE_SIZE, n);
-        if (r < 0)
-            return moved ? moved : r;
-        consume(p, (uint64_t)r);
+        if (unlikely(r != (long)n)) {
+            *stop = *buf;
+            *buf = before;
+            return moved ? moved : r < 0 ? r : -ECOMMIT;
+        }
+        consume(p, n);
         moved += r;
     }
     return moved;
 }
 
-static long write_some(struct pipe *p, struct iobuf *buf)
+static long write_some(struct pipe *p, struct iobuf *buf, struct iobuf *stop)
 {
     long moved = 0;
     while (buf->left && fill_of(p) < PIPE_BYTES) {
         uint64_t i = page_index(p->head);
         if (!p->page[i] && !add_page(p, i))
             return moved ? moved : -ENOMEM;
-        uint64_t n = min(PIPE_BYTES - fill_of(p), in_page(p->head));
+        uint64_t n = min(min(PIPE_BYTES - fill_of(p), in_page(p->head)), buf->left);
+        struct iobuf before = *buf;
         long r = iobuf_in(buf, p->page[i] + p->head % PAGE_SIZE, n);
-        if (r < 0)
-            return moved ? moved : r;
-        p->head += (uint64_t)r;
+        if (unlikely(r != (long)n)) {
+            *stop = *buf;
+            *buf = before;
+            return moved ? moved : r < 0 ? r : -ECOMMIT;
+        }
+        p->head += n;
         moved += r;
     }
     return moved;
 }
 
 // What an absent page of the user's cuts short goes on once it is there.
-ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long moved; long r;)
+ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct iobuf stop; struct pipe *p; long moved;
+           long r;)
 {
     ASYNC_BEGIN(pipe_read);
     f->p = pipe_of(f->file);
@@ -312,7 +323,7 @@ ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long moved; lo
             SUSPEND("pipe readable");
             spin_lock(&f->p->lock);
         }
-        f->r = read_some(f->p, f->buf);
+        f->r = read_some(f->p, f->buf, &f->stop);
         if (f->r > 0) {
             f->moved += f->r;
             pipe_wake_writers(f->p, (uint64_t)f->r);
@@ -320,7 +331,7 @@ ASYNC_IMPL(pipe_read, file_read, struct waiter w; struct pipe *p; long moved; lo
         if (f->r < 0 ? f->r != -ECOMMIT : !f->buf->left || !fill_of(f->p))
             break;
         spin_unlock(&f->p->lock);
-        AWAIT(f->r, iobuf_commit, f->buf, true);
+        AWAIT(f->r, iobuf_commit, &f->stop, true);
         spin_lock(&f->p->lock);
         if (f->r < 0)
             break;
@@ -355,16 +366,14 @@ static bool add_pages(struct pipe *p, uint64_t n)
     return (p->page[first] || add_page(p, first)) && (p->page[last] || add_page(p, last));
 }
 
-// A small write goes in whole or not at all: what an absent page cut short is taken back, and
-// *absent then stands at that page.
-static long write_or_undo(struct pipe *p, struct iobuf *buf, bool whole, struct iobuf *absent)
+// A small write goes in whole or not at all: what an absent page cut short is taken back.
+static long write_or_undo(struct pipe *p, struct iobuf *buf, bool whole, struct iobuf *stop)
 {
     struct iobuf before = *buf;
     uint64_t head = p->head;
     if (whole && !add_pages(p, buf->left))
         return -ENOMEM; // no page of the user's is absent: to commit and come again would not end
-    long r = write_some(p, buf);
-    *absent = *buf;
+    long r = write_some(p, buf, stop);
     if (whole && buf->left && r >= 0) {
         *buf = before;
         p->head = head;
@@ -373,7 +382,7 @@ static long write_or_undo(struct pipe *p, struct iobuf *buf, bool whole, struct 
     return r;
 }
 
-ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf absent; struct pipe *p;
+ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf stop; struct pipe *p;
            size_t total; size_t moved; long r;)
 {
     ASYNC_BEGIN(pipe_write);
@@ -394,13 +403,13 @@ ASYNC_IMPL(pipe_write, file_write, struct waiter w; struct iobuf absent; struct 
             spin_lock(&f->p->lock);
             continue;
         }
-        f->r = write_or_undo(f->p, f->buf, f->total <= PIPE_BUF, &f->absent);
+        f->r = write_or_undo(f->p, f->buf, f->total <= PIPE_BUF, &f->stop);
         if (f->r > 0) {
             f->moved += (size_t)f->r;
             pipe_wake_readers(f->p);
         } else if (f->r == -ECOMMIT) {
             spin_unlock(&f->p->lock);
-            AWAIT(f->r, iobuf_commit, &f->absent, false);
+            AWAIT(f->r, iobuf_commit, &f->stop, false);
             spin_lock(&f->p->lock);
         }
         if (f->r < 0)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A buffer that runs into nothing: files and devices move what fits and say so, and the position and
-// the size are those of such a transfer.
+// the size are those of such a transfer; pipes move whole pages of theirs, and lose nothing.
 //
 // What fits is a multiple of 64: Linux on RISC-V counts in such steps what a fault cuts short.
 // partial DIR: the disk's part in DIR, for recording where there is no such disk.
 #include "abi.h"
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -199,6 +200,119 @@ static void test_devices(void)
     }
 }
 
+// ---- pipes
+
+static char pattern[2 * PAGE + 1808], back[3 * PAGE];
+
+// r is what a read to p returned, of a pipe that held `size` bytes: what is left follows right behind it.
+static void tell_pipe_read(const char *key, const struct buffer *b, int fds[2], long r,
+                           const char *p, size_t size)
+{
+    size_t n = r < 0 ? 0 : (size_t)r;
+    int error = errno;
+    long left = n < size ? read(fds[0], back, sizeof back) : 0;
+
+    errno = error;
+    tell(key, b, r, ", left %ld, lost %s", left,
+         n <= size && left == (long)(size - n) && !memcmp(p, pattern, n) &&
+                 !memcmp(back, pattern + n, size - n)
+             ? "nothing"
+             : "something");
+}
+
+static void pipe_read(const char *key, const struct buffer *b, size_t size, size_t len)
+{
+    int fds[2];
+    char *p = b->make(b->fit);
+
+    if (pipe2(fds, O_NONBLOCK) < 0 || write(fds[1], pattern, size) != (ssize_t)size)
+        say("harness", "no pipe: %s", errno_name(errno));
+    long n = read(fds[0], p, len);
+    tell_pipe_read(key, b, fds, n, p, size);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void tell_pipe_write(const char *key, const struct buffer *b, int fds[2], long r)
+{
+    int left = 0, error = errno;
+
+    ioctl(fds[0], FIONREAD, &left);
+    long n = left ? read(fds[0], back, sizeof back) : 0;
+    errno = error;
+    tell(key, b, r, ", in it %d, right %s", left,
+         n == left && run_of(back, 'b', (size_t)n) == (size_t)n ? "yes" : "no");
+}
+
+static void pipe_write(const char *key, const struct buffer *b, size_t len)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_NONBLOCK) < 0)
+        say("harness", "no pipe: %s", errno_name(errno));
+    tell_pipe_write(key, b, fds, write(fds[1], b->make(b->fit), len));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void pipe_vectors(const struct buffer *b)
+{
+    char *good = present(64), *p = b->make(b->fit);
+    struct iovec vec[] = {{good, 64}, {p, LONG}};
+    int fds[2];
+
+    if (pipe2(fds, O_NONBLOCK) < 0)
+        say("harness", "no pipe: %s", errno_name(errno));
+    tell_pipe_write("writev", b, fds, writev(fds[1], vec, 2));
+    if (write(fds[1], pattern, sizeof pattern) != sizeof pattern)
+        say("harness", "no room: %s", errno_name(errno));
+    long n = readv(fds[0], vec, 2);
+    tell("readv", b, n, ", left %ld", (long)read(fds[0], back, sizeof back));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+// Who waits for the bytes has looked at none of its memory before.
+static void pipe_read_waiting(const struct buffer *b)
+{
+    char *p = b->make(b->fit);
+    int fds[2], status = 0, left = -1;
+
+    if (pipe(fds) < 0)
+        say("harness", "no pipe: %s", errno_name(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        long n = read(fds[0], p, LONG);
+        _exit(n < 0 ? errno : (int)n);
+    }
+    usleep(50000);
+    write(fds[1], pattern, 192);
+    waitpid(pid, &status, 0);
+    ioctl(fds[0], FIONREAD, &left);
+    tell("read that waits", b, 0, ", it ends with %d, left %d", WEXITSTATUS(status), left);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void test_pipes(void)
+{
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = (char)(i * 7 % 251);
+    for (const struct buffer *b = buffers; b < buffers + COUNT(buffers); b++) {
+        pipe_read("read", b, sizeof pattern, LONG);
+        pipe_read("read of a page and more", b, sizeof pattern, PAGE + 128);
+        pipe_read("read of what little there is", b, 192, LONG);
+        pipe_read("read of little", b, sizeof pattern, 192);
+        pipe_write("write", b, LONG);
+        pipe_write("write of a page and more", b, PAGE + 128);
+        pipe_write("write of a page", b, PAGE);
+        pipe_write("write of little", b, 192);
+        pipe_write("write of much", b, LARGE);
+        pipe_vectors(b);
+        pipe_read_waiting(b);
+    }
+}
+
 static void go(const char *dir)
 {
     char name[64];
@@ -224,5 +338,7 @@ int main(int argc, char **argv)
     test_files();
     place = "device"; // with buffers that are the disk's
     test_devices();
+    place = "pipe";
+    test_pipes();
     return 0;
 }

@@ -222,3 +222,26 @@ struct task *task_find(uint32_t id)
     spin_unlock(&task_list_lock);
     return t;
 }
+
+const struct task *task_next_unlocked(const struct task *t)
+{
+    struct list *it = t ? t->all.next : all_tasks.next;
+    return it == &all_tasks ? NULL : listed(it);
+}
+
+const char *task_state_name(uint32_t state, uint32_t attn)
+{
+    if (state & TASK_DEAD)
+        return "dead";
+    if (state & TASK_NEW)
+        return "new";
+    if (state & TASK_RUNNING)
+        return "running";
+    if (attn & ATTN_SUSPEND)
+        return "suspended";
+    if (attn & ATTN_STOP)
+        return "stopped";
+    if (attn & ATTN_HOLD)
+        return "held";
+    return state & TASK_QUEUED ? "ready" : "waiting";
+}

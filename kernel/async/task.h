@@ -229,6 +229,11 @@ void deadline_disarm(struct task *t, struct deadline *d);
 extern struct spinlock task_list_lock;
 void task_foreach(uint32_t from_id, bool (*fn)(struct task *, void *), void *arg);
 struct task *task_find(uint32_t id); // referenced, or NULL
+// The task behind t (NULL: the first), NULL at the end. Panic only: no lock, and what it finds may be broken.
+const struct task *task_next_unlocked(const struct task *t);
+
+// "waiting", "ready", "running", ...: of a task's state and attn.
+const char *task_state_name(uint32_t state, uint32_t attn);
 
 // The async backtrace of a borrowed, parked or own task: copies out up to max steps, leaf first.
 // A light wait is the first step, without a frame.

@@ -53,6 +53,18 @@ size_t dt_memory(struct dt_range *out, size_t max)
     return n;
 }
 
+bool dt_is_ram(pa_t lo, pa_t hi)
+{
+    static struct dt_range ram[32];
+    static size_t n;
+    if (!n)
+        n = dt_memory(ram, 32);
+    for (size_t i = 0; i < n; i++)
+        if (ram[i].lo <= lo && hi <= ram[i].hi)
+            return true;
+    return false;
+}
+
 size_t dt_reserved(struct dt_range *out, size_t max)
 {
     size_t n = 0;

@@ -23,6 +23,8 @@ void dt_init(pa_t pa);
 // RAM banks; what is reserved (reserved-memory, memreserve, blob, initrd). Return how many.
 size_t dt_memory(struct dt_range *out, size_t max);
 size_t dt_reserved(struct dt_range *out, size_t max);
+// Are lo .. hi-1 in one bank? Any context.
+bool dt_is_ram(pa_t lo, pa_t hi);
 
 struct dt_hart {
     uint64_t id;

@@ -54,3 +54,8 @@ size_t log_tail(struct log_line *out, size_t max)
     spin_unlock(&lock);
     return n;
 }
+
+const struct log_line *log_newest_unlocked(size_t back)
+{
+    return back < written && back < LINES ? &ring[(written - 1 - back) % LINES] : NULL;
+}

@@ -31,9 +31,10 @@ struct log_line {
 // Copies up to max newest lines, oldest first; returns how many.
 size_t log_tail(struct log_line *out, size_t max);
 
-// What panic ends with, if set: after the backtraces, the other harts stopped, output polled by
-// panic_puts. It takes no lock and may not return.
-extern void (*panic_hook)(void);
+// The newest line (0), the one before it (1), ...; NULL: no more. Panic only: no lock.
+const struct log_line *log_newest_unlocked(size_t back);
+
+// How a panic sends its text: by polling, without a lock.
 extern void (*panic_puts)(const char *text);
 
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

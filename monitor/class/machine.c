@@ -149,18 +149,6 @@ MONITOR_API(sym, "sym", "k.sym(name or address) -> address or name", "functions 
 
 // ---- reading memory
 
-static bool is_ram(pa_t lo, pa_t hi)
-{
-    static struct dt_range ram[32];
-    static size_t n;
-    if (!n)
-        n = dt_memory(ram, 32);
-    for (size_t i = 0; i < n; i++)
-        if (ram[i].lo <= lo && hi <= ram[i].hi)
-            return true;
-    return false;
-}
-
 // RAM is safe to read (where it is not the kernel's, the fault is caught); a device register may not be, since reading can have effects.
 static const char *refuse(uint64_t address, uint64_t n)
 {
@@ -169,7 +157,7 @@ static const char *refuse(uint64_t address, uint64_t n)
     if (address < KVA_OFFSET || monitor_mode() == MODE_UNSAFE)
         return NULL; // user and unmapped addresses fault, which is caught
     pa_t pa = address - KVA_OFFSET;
-    return is_ram(pa, pa + n) ? NULL : "not RAM (unsafe mode reads it all the same)";
+    return dt_is_ram(pa, pa + n) ? NULL : "not RAM (unsafe mode reads it all the same)";
 }
 
 // k.peek(address, n) -> bytes as a string; nil, message

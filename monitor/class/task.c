@@ -30,23 +30,6 @@ struct task_view {
     bool suspended;
 };
 
-static const char *state_of(uint32_t state, uint32_t attn)
-{
-    if (state & TASK_DEAD)
-        return "dead";
-    if (state & TASK_NEW)
-        return "new";
-    if (state & TASK_RUNNING)
-        return "running";
-    if (attn & ATTN_SUSPEND)
-        return "suspended";
-    if (attn & ATTN_STOP)
-        return "stopped";
-    if (attn & ATTN_HOLD)
-        return "held";
-    return state & TASK_QUEUED ? "ready" : "waiting";
-}
-
 // "event" alone says little: then also whose it is, the nearest function that is not a wait itself.
 static void look_at_leaf(struct task *t, struct task_view *v)
 {
@@ -114,7 +97,7 @@ static long task_copy(const struct class_key *key, void *out)
     struct task_view *v = out;
     *v = (struct task_view){
         .kind = "kernel",
-        .state = state_of(state, attn),
+        .state = task_state_name(state, attn),
         .since = ticks_to_ns(load_relaxed(&t->since)),
         .polls = t->polls,
         .stime = t->thread ? 0 : ticks_to_ns(task_ticks(t)),

@@ -9,6 +9,7 @@
 #include "class/class.h"
 #include "lib/init.h"
 #include "lib/log.h"
+#include "lib/panic.h"
 #include "page/frame.h"
 #include "session/journal.h"
 #include "session/session.h"
@@ -16,8 +17,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-enum { PANIC_ROWS = 8 };
 
 static struct session sessions[WIRE_SESSIONS];
 
@@ -178,21 +177,17 @@ bool sessions_tend(uint8_t wanted, uint8_t *open_now, uint8_t *refused)
 
 // ---- boot, panic
 
-// The last of a panic's text: what was changed from here.
-static void tell_journal(void)
+static void tell_changes(uint32_t max)
 {
     struct journal_row *r;
-    char line[160];
-    for (uint32_t i = 0; (r = journal_newest(i)) && i < PANIC_ROWS; i++) {
-        snprintf(line, sizeof line, "  change %u by session %u: %s%s\r\n", r->n, r->session,
-                 r->change.text, r->undone_by ? " (undone)" : "");
-        panic_puts(line);
-    }
+    for (uint32_t i = 0; i < max && (r = journal_newest(i)); i++)
+        panic_say("  change %u by session %u: %s%s\r\n", r->n, r->session, r->change.text,
+                  r->undone_by ? " (undone)" : "");
 }
 
 static void sessions_init(void)
 {
-    panic_hook = tell_journal;
+    panic_changes = tell_changes;
     for (unsigned i = 0; i < WIRE_SESSIONS; i++) {
         sessions[i].number = i;
         fiber_init(&sessions[i].fiber);

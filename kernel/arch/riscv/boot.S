@@ -91,6 +91,6 @@ boot_root:          .space 4096
 boot_stack_guard:   .space 4096
                     .space 32768
 boot_stack_top:
-    .globl emergency_stack_top
-                    .space 8192
+    .globl emergency_stack, emergency_stack_top
+emergency_stack:    .space 8192
 emergency_stack_top:

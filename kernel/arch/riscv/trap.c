@@ -18,6 +18,7 @@ struct fixup {
     uint64_t pc, target;
 };
 extern const struct fixup __start_fixups[], __stop_fixups[];
+extern char emergency_stack[], emergency_stack_top[];
 
 enum { CAUSE_INTERRUPT_BIT = 63 };
 
@@ -93,8 +94,13 @@ void trap_kernel_exception(struct trap_frame *tf, uint64_t cause, uint64_t stval
           tf->x[2], tf->x[10]);
 }
 
+// On the emergency stack. A fault in the panic is the kernel's too, and happens on that one.
 void trap_stack_overflow(uint64_t sp, uint64_t pc, uint64_t stval)
 {
-    panic("kernel stack overflow: sp 0x%lx outside 0x%lx-0x%lx, pc 0x%lx, address 0x%lx", sp,
-          hart_self.stack_lo, hart_self.stack_hi, pc, stval);
+    uint64_t lo = hart_self.stack_lo, hi = hart_self.stack_hi;
+    csr_write(sscratch, 0);
+    hart_self.stack_lo = (uint64_t)emergency_stack;
+    hart_self.stack_hi = (uint64_t)emergency_stack_top;
+    panic("kernel stack overflow: sp 0x%lx outside 0x%lx-0x%lx, pc 0x%lx, address 0x%lx", sp, lo,
+          hi, pc, stval);
 }

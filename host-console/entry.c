@@ -35,7 +35,7 @@ enum entry_state entry_line(struct console *c, struct entry *e, const char *line
     char *text;
 
     if (first && line[0] == ':') {
-        if (!shorthand(line, n, said))
+        if (shorthand(line, n, said) != SHORTHAND_RUN)
             return ENTRY_SAID;
         text = *said;
     } else if (first && line[n - 1] == '?') {

@@ -23,28 +23,57 @@ static struct reply evaluate(struct console *c, const char *mode, const char *so
     return client_finish(c, &q, "the script ran");
 }
 
-static int show_json(struct cbor_in result)
+static void put_json(struct cbor_in *at)
 {
-    struct cbor_in at;
-    json_t *value = cbor_find(result, "value", &at) ? report_json(&at) : json_null();
+    json_t *value = at ? report_json(at) : json_null();
     char *line = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 
     puts(line ? line : "null");
     free(line);
     json_decref(value);
+}
+
+// A line for each value.
+static int show_json(struct cbor_in result)
+{
+    struct cbor_in at;
+    struct cbor_item more;
+
+    put_json(cbor_find(result, "value", &at) ? &at : NULL);
+    if (cbor_find(result, "more", &at) && cbor_next(&at, &more) && more.type == CBOR_ARRAY)
+        while (more.n-- && !at.bad)
+            put_json(&at);
     return EXIT_OK;
+}
+
+// What "k.tasks?" asks, as at the prompt.
+static struct reply ask_help(struct console *c, const char *source)
+{
+    struct request q;
+
+    request_begin(&q, "help");
+    request_text(&q, "text", source, strlen(source) - 1);
+    return client_finish(c, &q, "help was asked");
+}
+
+static bool is_question(const char *source)
+{
+    size_t n = strlen(source);
+
+    return n > 0 && source[n - 1] == '?';
 }
 
 // Evaluates and prints. The exit code.
 static int show(struct console *c, const char *source, bool json)
 {
-    struct reply reply = evaluate(c, json ? "json" : "text", source);
+    bool help = is_question(source);
+    struct reply reply = help ? ask_help(c, source) : evaluate(c, json ? "json" : "text", source);
     const char *text;
     size_t n;
 
     if (!reply.ok)
         return report_failure(c, reply.result);
-    if (json)
+    if (json && !help)
         return show_json(reply.result);
     if (cbor_find_text(reply.result, "text", &text, &n)) {
         report_text(text, n);
@@ -57,12 +86,18 @@ static int show(struct console *c, const char *source, bool json)
 // ":ps" stands for Lua here as at the prompt.
 static const char *source_of(struct console *c, const char *text)
 {
+    enum shorthand what;
     char *lua;
 
     if (*text != ':' || text[1] == ':')
         return text;
-    if (!shorthand(text, strlen(text), &lua))
+    what = shorthand(text, strlen(text), &lua);
+    if (what == SHORTHAND_WRONG)
         console_fail(c, EXIT_USAGE, "%s", lua);
+    if (what == SHORTHAND_SAY) {
+        puts(lua);
+        exit(EXIT_OK); // no kernel is needed for it
+    }
     return lua;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One table; $1 and $2 are the words behind the name, a name in quotes; &2 is one that is an address.
+// One table; $1 and $2 are the words behind the name, a name in quotes; &2 is one that is an address. Names of tasks may have
+// spaces: words that are too many belong to the task, which is the first argument.
 #include "shorthand.h"
 
 #include "console.h"
@@ -13,8 +14,12 @@ static const struct {
 } words[] = {
     {"ps", "", "k.tasks()"},
     {"bt", "TASK", "k.task($1):backtrace()"},
-    {"map", "TASK", "k.task($1).space:map()"},
-    {"walk", "TASK ADDRESS", "k.task($1).space.pt:walk(&2)"},
+    {"map", "TASK",
+     "local t = k.task($1) if not t.space then error(tostring(t) .. \" has no address space\", 0) "
+     "end return t.space:map()"},
+    {"walk", "TASK ADDRESS",
+     "local t = k.task($1) if not t.space then error(tostring(t) .. \" has no address space\", 0) "
+     "end return t.space.pt:walk(&2)"},
     {"queues", "", "k.queues()"},
     {"ring", "QUEUE", "k.queue($1):ring()"},
     {"tls", "", "k.tls()"},
@@ -99,34 +104,57 @@ const char *shorthand_name(unsigned i)
     return i < sizeof words / sizeof *words ? words[i].name : NULL;
 }
 
-bool shorthand(const char *line, size_t n, char **text)
+// The last of the words in a text; the text is without it then.
+static char *cut_last(char *text)
 {
-    char copy[256], *given[3] = {0}, *save = NULL, *name, *w;
-    unsigned count = 0;
-    bool run = true;
+    char *space = strrchr(text, ' ');
+
+    if (!space)
+        return NULL;
+    *space = 0;
+    return space + 1;
+}
+
+// `rest` as the arguments of the i-th; false: they are too few or too many.
+static bool take_arguments(size_t i, char *rest, char *given[2])
+{
+    unsigned wanted = count_words(words[i].arguments), count = count_words(rest);
+
+    given[0] = rest;
+    given[1] = wanted == 2 && count >= 2 ? cut_last(rest) : NULL;
+    if (count == wanted)
+        return true;
+    return count > wanted && strncmp(words[i].arguments, "TASK", 4) == 0 &&
+           !(*rest >= '0' && *rest <= '9');
+}
+
+enum shorthand shorthand(const char *line, size_t n, char **text)
+{
+    char copy[256], rest[256] = "", *given[2], *save = NULL, *name, *w;
+    enum shorthand what = SHORTHAND_RUN;
 
     snprintf(copy, sizeof copy, "%.*s", (int)(n - 1), line + 1);
     name = strtok_r(copy, " ", &save);
     while ((w = strtok_r(NULL, " ", &save))) {
         if (strcmp(w, "--lua") == 0)
-            run = false;
-        else if (count++ < 3)
-            given[count - 1] = w;
+            what = SHORTHAND_SAY;
+        else // no longer than copy, which they are of
+            strcat(strcat(rest, *rest ? " " : ""), w);
     }
     if (name && strcmp(name, "help") == 0) {
         *text = list();
-        return false;
+        return SHORTHAND_SAY;
     }
     for (size_t i = 0; name && i < sizeof words / sizeof *words; i++) {
         if (strcmp(words[i].name, name) != 0)
             continue;
-        if (count == count_words(words[i].arguments)) {
+        if (take_arguments(i, rest, given)) {
             *text = fill(words[i].lua, given);
-            return run;
+            return what;
         }
         *text = format_text("usage: :%s %s", name, words[i].arguments);
-        return false;
+        return SHORTHAND_WRONG;
     }
     *text = format_text("no shorthand :%s (:help lists them)", name ? name : "");
-    return false;
+    return SHORTHAND_WRONG;
 }

@@ -238,12 +238,18 @@ static void put_results(lua_State *L, struct job *j, int first)
         lua_insert(L, first);
         lua_call(L, n, 1);
     }
-    cbor_map(o, 1u + json + text);
+    cbor_map(o, 1u + json + text + (json && n > 1));
     cbor_str(o, "ok");
     cbor_bool(o, true);
     if (json) {
         cbor_str(o, "value");
         value_encode(L, n ? first : lua_gettop(L) + 1, o);
+        if (n > 1) {
+            cbor_str(o, "more");
+            cbor_array(o, (unsigned)n - 1);
+        }
+        for (int i = 1; i < n; i++)
+            value_encode(L, first + i, o);
     } else if (text) {
         size_t len;
         const char *s = lua_tolstring(L, -1, &len);

@@ -29,6 +29,13 @@ local function complete(line)
     return set
 end
 
+is(table.concat(select(2, reflect.complete('k.task("s', 9)), " "):match("%f[%w]select%f[%W]"), nil, "nothing of Lua is offered within quotes")
+ok(complete('k.task("s').sh, "but the names of tasks to k.task")
+ok(complete([[k.queue("vda]])["vda.0"], "and those of queues to k.queue")
+is(next(complete('print("s')), nil, "else nothing")
+ok(complete('print("s", sel').select, "and behind them what there was")
+ok(help():find("stubs()", 1, true) and help("stubs"):find("LuaCATS", 1, true) and help(_G.stubs):find("LuaCATS", 1, true), "help tells of stubs")
+
 local function check_texts(class)
     local wrong = {}
     local function need(good, what) if not good then wrong[#wrong + 1] = what end end

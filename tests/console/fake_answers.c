@@ -81,6 +81,18 @@ static void call(const char *op, const char *key, const char *text)
     fake_send(WIRE_RPC, o.buf, o.len);
 }
 
+static void json_replies(uint64_t id)
+{
+    begin_reply(id, 2);
+    cbor_str(&fake_now->reply, "value");
+    cbor_uint(&fake_now->reply, 1);
+    cbor_str(&fake_now->reply, "more");
+    cbor_array(&fake_now->reply, 2);
+    cbor_str(&fake_now->reply, "two");
+    cbor_null(&fake_now->reply);
+    end_reply();
+}
+
 static void json_reply(uint64_t id)
 {
     begin_reply(id, 1);
@@ -160,6 +172,8 @@ static void evaluate(uint64_t id, struct cbor_in body)
         wait_for(id);
     else if (strncmp(code, "return not not (", 16) == 0)
         evaluate_condition(id, code + 16);
+    else if (strcmp(code, "three") == 0)
+        json_replies(id);
     else if (how_n == 4 && memcmp(how, "json", 4) == 0)
         json_reply(id);
     else if (strcmp(code, "1+1") == 0)

@@ -172,6 +172,16 @@ case('eval assert', 7, '', "assertion failed!\n");
 case('eval x --json', 0,
      qq({"va":"0xffffffc080200000","list":[-5,true,null],"task":{"class":"Task","id":12,"text":"Task#12 sh"},)
      . qq("bytes":"\xc3\xbf\xc2\x80"}\n), '');
+case('eval three --json', 0, qq(1\n"two"\nnull\n), '');
+case('eval "k.tasks?"', 0, "help: it helps\n", '');
+case('eval :help', 0, qr/^  :ps +k\.tasks\(\)$/m, '');
+case("eval ':ps --lua'", 0, "k.tasks()\n", '');
+case("eval ':bt 3 --lua'", 0, "k.task(3):backtrace()\n", '');
+case("eval ':bt memory  reaper --lua'", 0, qq(k.task("memory reaper"):backtrace()\n), '');
+case("eval ':walk memory reaper 0x4000 --lua'", 0, qr/k\.task\("memory reaper"\).*:walk\(0x4000\)\n/, '');
+case("eval ':bt 3 4'", 2, '', "kmon: usage: :bt TASK\n");
+case("eval ':ring a b'", 2, '', "kmon: usage: :ring QUEUE\n");
+case("eval ':walk sh'", 2, '', "kmon: usage: :walk TASK ADDRESS\n");
 case('run tests/console/two-lines.lua a b', 0, "hello from a script\n", '');
 case('exec - </dev/null', 0, "hello from a script\n", '');
 case("exec - <<X\nerror\nX", 1, '', qr/went wrong/);

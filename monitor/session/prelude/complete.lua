@@ -114,8 +114,44 @@ end
 local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto",
     "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"}
 
+-- The quote that is open at the end of text: where it stands. Nothing of Lua is completed behind it.
+local function open_quote(text)
+    local at, i = nil, 1
+    while i <= #text do
+        local c = text:sub(i, i)
+        if at and c == "\\" then
+            i = i + 1
+        elseif at then
+            if c == text:sub(at, at) then at = nil end
+        elseif c == '"' or c == "'" then
+            at = i
+        end
+        i = i + 1
+    end
+    return at
+end
+
+-- What a name in quotes may be.
+local named = {task = "tasks", queue = "queues"}
+
+local function complete_string(before, quote)
+    local typed, words, seen = before:sub(quote + 1), {}, {}
+    local list = named[before:sub(1, quote - 1):match("%f[%w_]k%.(%l+)%s*%(?%s*$")]
+    if list then
+        for name in k[list]():each("name") do
+            if name:sub(1, #typed) == typed and not seen[name] then
+                words[#words + 1], seen[name] = name, true
+            end
+        end
+    end
+    sort(words)
+    return quote, words
+end
+
 local function complete(line, cursor)
     local before = line:sub(1, cursor)
+    local quote = open_quote(before)
+    if quote then return complete_string(before, quote) end
     local prefix = before:match("[%a_][%w_]*$") or ""
     local head = before:sub(1, #before - #prefix)
     local sep = head:match("[.:]$")

@@ -15,6 +15,7 @@ local function overview()
     for _, c in ipairs(monitor.classes()) do
         out[#out + 1] = ("  %-12s %s"):format(c.name, c.doc)
     end
+    out[#out + 1] = "stubs() gives annotations of all this for editors."
     out[#out + 1] = "help(k.tasks), help(\"Task\"), help(x) say more."
     return concat(out, "\n")
 end
@@ -47,7 +48,14 @@ local function help_class(c)
     return concat(out, "\n")
 end
 
+local own = {
+    stubs = "stubs() -> string\n  LuaCATS annotations of k and the classes, for the completion of editors\n" ..
+        "  for example: kmon eval 'stubs()' >tidepool.lua",
+    help = "help([x])\n  of a name, a function, an object, or of all",
+}
+
 local function help_name(text)
+    if own[text] then return own[text] end
     local owner, name = text:match("^([%w_]+)[.:]([%w_]+)$")
     for _, a in ipairs(monitor.api()) do
         if a.name == text or (owner == "k" and a.name == name) then return help_method(a, "k") end
@@ -62,6 +70,7 @@ local function help_name(text)
 end
 
 local function help_function(f)
+    for name, text in pairs(own) do if _G[name] == f then return text end end
     for _, a in ipairs(monitor.api()) do if a.fn == f then return help_method(a, "k") end end
     for _, c in ipairs(monitor.classes()) do
         for _, m in ipairs(c.methods) do if m.fn == f then return help_method(m) end end

@@ -261,6 +261,8 @@ ASYNC(host_write, struct page *page; size_t done; size_t part; long r;)
         AWAIT_VIA(f->r, vnode_reserve, f->v->ops->reserve, f->v, f->pos + f->n);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    if (f->pos > f->v->size)
+        phys_zero_tail(f->v->pages);
     while (f->done < f->n) {
         f->part = part_of_page(f->pos, f->n - f->done);
         AWAIT(f->r, phys_page, f->v->pages, f->pos / PAGE_SIZE, PHYS_READ, NULL, 1, &f->page);
@@ -268,14 +270,12 @@ ASYNC(host_write, struct page *page; size_t done; size_t part; long r;)
             ASYNC_RETURN(f->r);
         memcpy((char *)page_kva(f->page) + f->pos % PAGE_SIZE, (const char *)f->data + f->done,
                f->part);
-        phys_dirty(f->v->pages, f->page);
-        page_put(f->page);
         f->done += f->part;
         f->pos += f->part;
-        if (f->pos > f->v->size) {
-            phys_grow(f->v->pages, f->pos);
+        phys_wrote(f->v->pages, f->page, f->pos);
+        page_put(f->page);
+        if (f->pos > f->v->size)
             f->v->size = f->pos;
-        }
     }
     vnode_touch(f->v);
     ASYNC_RETURN((long)f->done);

@@ -44,6 +44,7 @@ enum mapping_flag {
     MAPPING_WIPE = 1024,       // MADV_WIPEONFORK: a forked space gets it empty
     MAPPING_RANDOM = 2048,     // MADV_RANDOM: nothing is read ahead
     MAPPING_SEQUENTIAL = 4096, // MADV_SEQUENTIAL: more is
+    MAPPING_WRITER = 8192,     // made by a file open for writing: nobody may run that meanwhile
 };
 
 struct mapping {

@@ -91,7 +91,20 @@ static int map_file(struct file *file, uint64_t flags, struct space_map *w)
     int e = file_mmap_object(file, w->prot, (uint32_t)flags, &w->phys);
     if (!e && w->flags & MAPPING_SHARED && (!file->writable || sealed))
         w->flags |= MAPPING_DENY_WRITE;
+    if (!e && w->phys && file_counts_as_writer(file)) {
+        atomic_add32(&w->phys->writers, 1); // until it is mapped: the file may be closed meanwhile
+        w->flags |= MAPPING_WRITER;
+    }
     return e;
+}
+
+static void request_done(struct space_map *w)
+{
+    if (!w->phys)
+        return;
+    if (w->flags & MAPPING_WRITER)
+        atomic_add32(&w->phys->writers, -1u);
+    phys_put(w->phys);
 }
 
 // Checks the arguments and finds the object: w->phys is referenced (or NULL) on success.
@@ -136,8 +149,7 @@ long try_mmap(uint64_t at, uint64_t len, uint64_t prot, uint64_t flags, uint64_t
     if (e)
         return e;
     e = space_map_now(my_space(), &w, &va);
-    if (w.phys)
-        phys_put(w.phys);
+    request_done(&w);
     return e == -EAGAIN ? syscall_go_async() : e ? e : (long)va;
 }
 
@@ -157,8 +169,7 @@ ASYNC_SYSCALL(sys_mmap, struct space_map w; va_t va; long r;)
         AWAIT(f->r, space_populate, t->thread->space, f->va, f->w.len);
     ASYNC_RETURN((long)f->va);
     ASYNC_FINALLY;
-    if (f->w.phys)
-        phys_put(f->w.phys);
+    request_done(&f->w);
     ASYNC_END;
 }
 SYSCALL_TRY(222, mmap, 6);

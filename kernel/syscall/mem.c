@@ -68,12 +68,20 @@ static int map_flags(uint64_t flags, struct space_map *w)
     return 0;
 }
 
+// How many bytes the caller may have locked.
+static uint64_t lock_limit(void)
+{
+    uint64_t limit = process_current()->rlimit[RLIMIT_MEMLOCK].cur;
+    return limit == UINT64_MAX || caller_can(CAP_IPC_LOCK) ? UINT64_MAX : limit;
+}
+
 // RLIMIT_MEMLOCK: -EPERM when nothing may be locked, -EAGAIN when that much more may not.
 static int may_lock(struct space *s, uint64_t flags, uint64_t len)
 {
-    const struct process *p = process_current();
-    uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
-    if (!(flags & MAP_LOCKED || s->lock_future) || caller_can(CAP_IPC_LOCK))
+    if (!(flags & MAP_LOCKED || s->lock_future))
+        return 0;
+    uint64_t limit = lock_limit();
+    if (limit == UINT64_MAX)
         return 0;
     if (!limit && flags & MAP_LOCKED)
         return -EPERM;
@@ -233,16 +241,22 @@ SYSCALL_TRY(226, mprotect, 3);
 
 // ---- brk, mremap
 
+static uint64_t brk_lock_limit(void)
+{
+    return unlikely(my_space()->lock_future) ? lock_limit() : UINT64_MAX;
+}
+
 long try_brk(va_t to)
 {
     va_t now;
-    return space_brk_now(my_space(), to, &now) == -EAGAIN ? syscall_go_async() : (long)now;
+    int e = space_brk_now(my_space(), to, brk_lock_limit(), &now);
+    return e == -EAGAIN ? syscall_go_async() : (long)now;
 }
 
 ASYNC_SYSCALL(sys_brk, va_t now; long r;)
 {
     ASYNC_BEGIN(sys_brk);
-    AWAIT(f->r, space_brk, t->thread->space, f->a[0], &f->now);
+    AWAIT(f->r, space_brk, t->thread->space, f->a[0], brk_lock_limit(), &f->now);
     ASYNC_RETURN((long)f->now);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -255,7 +269,7 @@ ASYNC_SYSCALL(sys_mremap, va_t va; long r;)
     if (f->a[3] >> 32)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, space_remap, t->thread->space, f->a[0], f->a[1], f->a[2], (uint32_t)f->a[3],
-          f->a[4], &f->va);
+          f->a[4], lock_limit(), &f->va);
     ASYNC_RETURN(f->r < 0 ? f->r : (long)f->va);
     ASYNC_FINALLY;
     ASYNC_END;

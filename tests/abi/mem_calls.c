@@ -178,6 +178,27 @@ static void test_locks(void)
         VALUE("lock too much", mlock(p, 2 * PAGE));
         OK("lock the same again", mlock(q, 3 * PAGE));
         VALUE("map too much locked", (long)mmap(NULL, 2 * PAGE, RW, ANON | MAP_LOCKED, -1, 0));
+        uint8_t *end = map(16, RW, MAP_PRIVATE), *place = map(16, RW, MAP_PRIVATE);
+        munlock(q, 3 * PAGE);
+        OK("lock what may grow", mlock(end, 3 * PAGE));
+        munmap(end + 3 * PAGE, 13 * PAGE);
+        VALUE("grow it too much", (long)mremap(end, 3 * PAGE, 8 * PAGE, MREMAP_MAYMOVE));
+        VALUE("in its place", (long)mremap(end, 3 * PAGE, 8 * PAGE, 0));
+        VALUE("at another",
+              (long)mremap(end, 3 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place));
+        YES("move it",
+            mremap(end, 3 * PAGE, 3 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place);
+        munmap(place + 3 * PAGE, PAGE);
+        YES("grow it less", mremap(place, 3 * PAGE, 4 * PAGE, 0) == place);
+        VALUE("grow it once more", (long)mremap(place, 4 * PAGE, 5 * PAGE, MREMAP_MAYMOVE));
+        munmap(place, 4 * PAGE);
+        OK("lock what comes", mlockall(MCL_FUTURE));
+        long was = syscall(SYS_brk, 0);
+        VALUE("break too far", syscall(SYS_brk, was + 16 * PAGE) - was);
+        VALUE("break as far as that", syscall(SYS_brk, was + 4 * PAGE) - was);
+        VALUE("and back", syscall(SYS_brk, was) - was);
+        munlockall();
+        OK("lock some again", mlock(q, 3 * PAGE));
         VALUE("lock all", mlockall(MCL_CURRENT));
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_MEMLOCK, &none);

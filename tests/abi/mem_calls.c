@@ -257,6 +257,17 @@ static void test_memfd(void)
     int fd = memfd_create("name", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     YES("memfd", fd >= 0);
+    char path[40];
+    char place[64] = "";
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    readlink(path, place, sizeof place - 1);
+    say("its place", "%s", place);
+    int again = open(path, O_RDONLY);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", again);
+    memset(place, 0, sizeof place);
+    readlink(path, place, sizeof place - 1);
+    say("opened again", "%s", place);
+    close(again);
     VALUE("cloexec", fcntl(fd, F_GETFD));
     VALUE("odd flags of memfd", memfd_create("x", 0x4000000));
     VALUE("no name", memfd_create(NULL, 0));

@@ -30,6 +30,13 @@ enum {
     MAP_FIXED_NOREPLACE = 0x100000,
 };
 enum {
+    PROT_RWX = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC,
+    PROT_SEM = 8, // is taken, and means nothing
+    PROT_GROWSDOWN = 0x1000000,
+    PROT_GROWSUP = 0x2000000,
+    PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP,
+};
+enum {
     MAP_IGNORED = MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK,
     MAP_KNOWN = MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |
                 MAP_POPULATE | MAP_STACK | MAP_FIXED_NOREPLACE | MAP_IGNORED,
@@ -119,7 +126,7 @@ static void request_done(struct space_map *w)
 static int map_request(const uint64_t a[6], struct space_map *w)
 {
     uint64_t flags = a[3];
-    *w = (struct space_map){.at = a[0], .prot = (uint32_t)a[2], .offset = a[5]};
+    *w = (struct space_map){.at = a[0], .prot = a[2] & PROT_RWX, .offset = a[5]};
     if (a[5] & PAGE_MASK)
         return -EINVAL;
     struct file *file = NULL;
@@ -128,8 +135,6 @@ static int map_request(const uint64_t a[6], struct space_map *w)
     int e = a[1] ? map_flags(flags, w) : -EINVAL;
     if (!e && (a[1] > USER_TOP || (file && a[5] > INT64_MAX - a[1])))
         e = a[1] > USER_TOP ? -ENOMEM : -EOVERFLOW;
-    if (!e && a[2] & ~7ul)
-        e = -EINVAL;
     w->len = page_round_up(a[1]);
     if (!e)
         e = may_lock(my_space(), flags, w->len);
@@ -210,13 +215,29 @@ SYSCALL_TRY(215, munmap, 2);
 // 1: nothing to do.
 static int check_protect(uint64_t va, uint64_t len, uint64_t prot)
 {
-    if (va & PAGE_MASK)
+    if (va & PAGE_MASK || (prot & PROT_GROWS) == PROT_GROWS)
         return -EINVAL;
     if (!len)
         return 1;
     if (va >= USER_TOP || len > USER_TOP - va)
         return -ENOMEM;
-    return prot & ~7ul ? -EINVAL : 0;
+    return prot & ~(uint64_t)(PROT_RWX | PROT_SEM | PROT_GROWS) ? -EINVAL : 0;
+}
+
+// PROT_GROWSDOWN: from where the stack begins that ends in the range. Nothing grows up here.
+static int stretch(uint64_t *va, uint64_t *len, uint64_t prot)
+{
+    struct mapping_info m;
+    if (likely(!(prot & PROT_GROWS)))
+        return 0;
+    if (!space_mappings(my_space(), *va, &m, 1, false) ||
+        m.lo >= (prot & PROT_GROWSDOWN ? *va + *len : *va + 1))
+        return -ENOMEM;
+    if (prot & PROT_GROWSUP || !(m.flags & MAPPING_STACK))
+        return -EINVAL;
+    *len += *va - m.lo;
+    *va = m.lo;
+    return 0;
 }
 
 long try_mprotect(uint64_t va, uint64_t len, uint64_t prot)
@@ -224,15 +245,19 @@ long try_mprotect(uint64_t va, uint64_t len, uint64_t prot)
     int e = check_protect(va, len, prot);
     if (e)
         return e > 0 ? 0 : e;
-    e = space_protect_now(my_space(), va, page_round_up(len), (uint32_t)prot);
+    e = stretch(&va, &len, prot);
+    if (!e)
+        e = space_protect_now(my_space(), va, page_round_up(len), prot & PROT_RWX);
     return e == -EAGAIN ? syscall_go_async() : e;
 }
 
 ASYNC_SYSCALL(sys_mprotect, long r;)
 {
     ASYNC_BEGIN(sys_mprotect);
-    AWAIT(f->r, space_protect, t->thread->space, f->a[0], page_round_up(f->a[1]),
-          (uint32_t)f->a[2]);
+    f->r = stretch(&f->a[0], &f->a[1], f->a[2]);
+    if (!f->r)
+        AWAIT(f->r, space_protect, t->thread->space, f->a[0], page_round_up(f->a[1]),
+              f->a[2] & PROT_RWX);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;

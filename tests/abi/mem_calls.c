@@ -314,6 +314,44 @@ static void test_memfd(void)
         VALUE("seals of a pipe", fcntl(pipes[0], F_GET_SEALS));
 }
 
+// Whether a byte there can be read: 1 or EFAULT.
+static long pipe_takes(const uint8_t *at)
+{
+    int fds[2];
+
+    if (pipe(fds) < 0)
+        return -2;
+    long n = write(fds[1], at, 1);
+    int e = errno;
+    close(fds[0]);
+    close(fds[1]);
+    errno = e;
+    return n;
+}
+
+static void test_rights(void)
+{
+    uint8_t *p = map(2, RW, MAP_PRIVATE);
+    uint8_t *down = mmap(NULL, 8 * PAGE, RW, ANON | MAP_GROWSDOWN, -1, 0);
+
+    VALUE("mprotect, semaphores", mprotect(p, PAGE, PROT_READ | 8));
+    VALUE("mprotect, odd rights", mprotect(p, PAGE, PROT_READ | 16));
+    VALUE("odd rights of no bytes", mprotect(p, 0, PROT_READ | 16));
+    VALUE("downwards, not a stack", mprotect(p, PAGE, PROT_READ | PROT_GROWSDOWN));
+    VALUE("upwards", mprotect(p, PAGE, PROT_READ | PROT_GROWSUP));
+    VALUE("both ways", mprotect(p, 0, PROT_READ | PROT_GROWSUP | PROT_GROWSDOWN));
+    VALUE("downwards from a stack", mprotect(down + 4 * PAGE, PAGE, PROT_NONE | PROT_GROWSDOWN));
+    VALUE("its lowest page", pipe_takes(down));
+    VALUE("its fourth", pipe_takes(down + 4 * PAGE));
+    VALUE("its fifth", pipe_takes(down + 5 * PAGE));
+    munmap(p, PAGE);
+    VALUE("downwards over a hole", mprotect(p, 2 * PAGE, PROT_READ | PROT_GROWSDOWN));
+    VALUE("upwards over a hole", mprotect(p, 2 * PAGE, PROT_READ | PROT_GROWSUP));
+    VALUE("downwards from nothing", mprotect(p, PAGE, PROT_READ | PROT_GROWSDOWN));
+    YES("mmap, odd rights", mmap(NULL, PAGE, PROT_READ | 8 | 16 | PROT_GROWSUP | PROT_GROWSDOWN,
+                                 ANON, -1, 0) != MAP_FAILED);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "limited") == 0) {
@@ -325,5 +363,6 @@ int main(int argc, char **argv)
     test_locks();
     test_limits();
     test_memfd();
+    test_rights();
     return 0;
 }

@@ -28,8 +28,6 @@ struct file *file_new(struct vnode *v, const struct path *path, uint32_t flags)
     if (path)
         file->path = *path;
     mutex_init(&file->pos_lock, "file position");
-    if (file->writable)
-        atomic_add32(&v->writers, 1);
     return file;
 }
 
@@ -40,8 +38,8 @@ void file_release(struct file *file)
     locks_release(file, file);
     if (file->ops->release)
         file->ops->release(file);
-    if (file->writable)
-        atomic_add32(&file->vnode->writers, -1u);
+    if (file_counts_as_writer(file))
+        vnode_write_end(file->vnode);
     if (file->path.dentry)
         path_put(&file->path);
     else

@@ -31,12 +31,18 @@ struct file {
     bool readable, writable;
 };
 
-// One reference, path and vnode taken over from the caller (on failure they stay the caller's).
+// One reference, path and vnode taken over from the caller (on failure they stay the caller's), and with a path
+// the caller's vnode_write_begin, if it is open for writing.
 struct file *file_new(struct vnode *v, const struct path *path, uint32_t flags);
 static inline struct file *file_get(struct file *file)
 {
     atomic_add32(&file->refs, 1);
     return file;
+}
+// It keeps its vnode from being run. One that was never opened by name, a memfd, does not, as on Linux.
+static inline bool file_counts_as_writer(const struct file *file)
+{
+    return file->writable && file->path.dentry;
 }
 void file_release(struct file *file);
 static inline void file_put(struct file *file)

@@ -7,11 +7,13 @@
 #include "lib/log.h"
 #include "mem/phys.h"
 
+#include <stdio.h>
+
 static struct super *memfd_super;
 
-struct file *memfd_new(uint32_t flags)
+struct file *memfd_new(const char *name, uint32_t flags)
 {
-    struct vnode *v = tmpfs_add_unnamed(memfd_super, S_IFREG | 0777);
+    struct vnode *v = tmpfs_add_unnamed(memfd_super, S_IFREG | 0777, name);
     if (!v)
         return NULL;
     if (flags & MFD_NOEXEC_SEAL) {
@@ -24,6 +26,14 @@ struct file *memfd_new(uint32_t flags)
     if (!file)
         vnode_put(v);
     return file;
+}
+
+char *memfd_place(const struct vnode *v, char *buf, size_t size)
+{
+    if (v->super != memfd_super)
+        return NULL;
+    int n = snprintf(buf, size, "/memfd:%s (deleted)", tmpfs_unnamed(v));
+    return n >= 0 && (size_t)n < size ? buf : NULL;
 }
 
 long memfd_seals(const struct file *file)

@@ -13,7 +13,9 @@ enum {
 };
 
 // An open file of no bytes, referenced. NULL: no memory.
-struct file *memfd_new(uint32_t flags);
+struct file *memfd_new(const char *name, uint32_t flags);
+// The place that /proc shows of it, "/memfd:NAME (deleted)", into buf; NULL: it is none, or it does not fit.
+char *memfd_place(const struct vnode *v, char *buf, size_t size);
 // F_SEAL_* of the file; -EINVAL: it cannot have any.
 long memfd_seals(const struct file *file);
 // Adds seals. 0, -EINVAL, -EPERM (sealed against that, or not open for writing), -EBUSY (somebody

@@ -21,6 +21,11 @@ static uint32_t wanted_access(uint32_t flags)
     return want[flags & O_ACCMODE] | (flags & O_TRUNC ? W_OK : 0);
 }
 
+static bool opens_for_writing(uint32_t flags)
+{
+    return !(flags & O_PATH) && (wanted_access(flags) & W_OK);
+}
+
 // May `flags` open what is at `at`? created: by this very call, so its mode does not matter.
 static int may_open(const struct path *at, uint32_t flags, bool created)
 {
@@ -42,8 +47,6 @@ static int may_open(const struct path *at, uint32_t flags, bool created)
         return -EACCES;
     if ((flags & O_NOATIME) && !vnode_owner(v))
         return -EPERM;
-    if ((want & W_OK) && S_ISREG(v->mode) && load_relaxed(&v->deny_write))
-        return -ETXTBSY;
     return 0;
 }
 
@@ -60,11 +63,16 @@ long vfs_open_fast(struct fs_context *fs, const struct path *start, const char *
     const struct file_ops *ops = vnode_file_ops(w.at.dentry->vnode);
     if (r == 0 && ops->open)
         r = -EAGAIN;
+    bool writes = opens_for_writing(flags);
+    if (r == 0 && writes)
+        r = vnode_write_begin(w.at.dentry->vnode);
     if (r == 0) {
         *out = file_new(w.at.dentry->vnode, &w.at, flags);
         if (*out)
             return 0;
         r = -ENOMEM;
+        if (writes)
+            vnode_write_end(w.at.dentry->vnode);
     }
     path_put(&w.at);
     return r;
@@ -72,15 +80,19 @@ long vfs_open_fast(struct fs_context *fs, const struct path *start, const char *
 
 // at's references are taken over in any case.
 ASYNC_DECL(open_at, struct path at; uint32_t flags; bool created; struct file **out;);
-ASYNC(open_at, struct file *file; struct vnode *v; struct vattr attr; bool owned; long r;)
+ASYNC(open_at, struct file *file; struct vnode *v; struct vattr attr; bool owned; bool writes; long r;)
 {
     ASYNC_BEGIN(open_at);
     f->file = NULL;
     f->owned = true;
+    f->writes = false;
     f->v = f->at.dentry->vnode;
     f->r = may_open(&f->at, f->flags, f->created);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
+    if (opens_for_writing(f->flags) && (f->r = vnode_write_begin(f->v)) < 0)
+        ASYNC_RETURN(f->r);
+    f->writes = opens_for_writing(f->flags);
     if ((f->flags & O_TRUNC) && S_ISREG(f->v->mode) && !f->created && f->v->size) {
         AWAIT(f->r, vnode_truncate, f->v, 0);
         if (f->r < 0)
@@ -90,6 +102,8 @@ ASYNC(open_at, struct file *file; struct vnode *v; struct vattr attr; bool owned
     if (!f->file)
         ASYNC_RETURN(-ENOMEM);
     f->owned = false;
+    if (f->file->writable)
+        f->writes = false;
     if (f->file->ops->open) {
         f->file->flags |= f->flags & O_NOCTTY; // a terminal asks
         AWAIT_VIA(f->r, file_open, f->file->ops->open, f->file);
@@ -101,6 +115,8 @@ ASYNC(open_at, struct file *file; struct vnode *v; struct vattr attr; bool owned
     f->file = NULL;
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
+    if (f->writes)
+        vnode_write_end(f->v);
     if (f->file)
         file_put(f->file);
     else if (f->owned)

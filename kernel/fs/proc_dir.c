@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A process's directory in /proc: its files, its links, its descriptors.
 #include "fs/dentry.h"
+#include "fs/memfd.h"
 #include "fs/procfs.h"
 #include "page/heap.h"
 
@@ -218,6 +219,8 @@ static struct file *file_of(const struct proc_node *node)
 // Files without a name are shown by what they are, pipes by number.
 static long describe_file(const struct file *file, char *buf, size_t size)
 {
+    if (memfd_place(file->vnode, buf, size))
+        return (long)strlen(buf);
     if (!file->path.dentry) {
         int n = file->ops->name ? snprintf(buf, size, "anon_inode:%s", file->ops->name)
                                 : snprintf(buf, size, "%s:[%lu]",
@@ -235,6 +238,8 @@ static long describe_file(const struct file *file, char *buf, size_t size)
 
 static long path_into(const struct path *p, char *buf, size_t size)
 {
+    if (memfd_place(p->dentry->vnode, buf, size))
+        return (long)strlen(buf);
     char *text = path_text(p, NULL, buf, size, NULL);
     if (!text)
         return -ENAMETOOLONG;

@@ -53,6 +53,7 @@ static void tmpfs_free_vnode(struct vnode *v)
         kfree(node->bucket);
     else if (S_ISLNK(v->mode))
         kfree(node->target);
+    kfree(v->priv);
     if (fs)
         atomic_add64(&fs->nodes, -1ull);
     kfree(node);
@@ -160,13 +161,22 @@ struct super *tmpfs_super(const struct filesystem *type, const char *source, uin
     return super;
 }
 
-struct vnode *tmpfs_add_unnamed(struct super *super, uint32_t mode)
+struct vnode *tmpfs_add_unnamed(struct super *super, uint32_t mode, const char *name)
 {
     struct tmpfs_node *node = tmpfs_node_new(super, mode);
     if (!node)
         return NULL;
     node->v.nlink = 0;
+    if (!(node->v.priv = strdup_kernel(name))) {
+        vnode_put(&node->v);
+        return NULL;
+    }
     return &node->v;
+}
+
+const char *tmpfs_unnamed(const struct vnode *v)
+{
+    return v->priv;
 }
 
 struct vnode *tmpfs_add(struct vnode *dir, const char *name, uint32_t mode, uint64_t rdev,

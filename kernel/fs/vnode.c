@@ -185,6 +185,51 @@ bool vnode_phys_try_get(struct phys *ph)
     return try_get(ph->owner);
 }
 
+// ---- writing or running
+
+// step: 1 or -1. False: the others are in.
+static bool count_in(struct vnode *v, int32_t step)
+{
+    uint32_t *word = (uint32_t *)&v->writers, now = load_relaxed(word), was;
+    do {
+        was = now;
+        if ((int32_t)was * step < 0)
+            return false;
+    } while ((now = atomic_cas32(word, was, was + (uint32_t)step)) != was);
+    return true;
+}
+
+int vnode_write_begin(struct vnode *v)
+{
+    return count_in(v, 1) ? 0 : -ETXTBSY;
+}
+
+void vnode_write_end(struct vnode *v)
+{
+    atomic_add32((uint32_t *)&v->writers, -1u);
+}
+
+// Count first, then look for mappings: none can come any more but from one that is there.
+int vnode_run_begin(struct vnode *v)
+{
+    if (!count_in(v, -1))
+        return -ETXTBSY;
+    if (!v->pages || !load_acquire(&v->pages->writers))
+        return 0;
+    vnode_run_end(v);
+    return -ETXTBSY;
+}
+
+void vnode_run_again(struct vnode *v)
+{
+    atomic_add32((uint32_t *)&v->writers, -1u);
+}
+
+void vnode_run_end(struct vnode *v)
+{
+    atomic_add32((uint32_t *)&v->writers, 1);
+}
+
 void vnode_phys_get(struct phys *ph)
 {
     vnode_get(ph->owner);

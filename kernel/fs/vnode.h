@@ -54,9 +54,8 @@ struct vnode {
     struct phys *pages;                   // page cache of a regular file, embedded in the file
                                           // system's own struct around the vnode; NULL: none
     struct mutex lock;
-    uint32_t writers;        // open for writing; executing files: see deny_write
+    int32_t writers;         // > 0: open for writing; < 0: run as a program. See vnode_write_begin
     uint32_t seals;          // F_SEAL_*; files in memory only. Set under lock
-    uint32_t deny_write;     // running as a program: open for write is ETXTBSY
     struct list in_super;    // super->vnodes, under super->lock
     struct list hash;        // by (super, ino); see vnode_find
     struct list reap;        // the reaper's queue
@@ -293,6 +292,17 @@ static inline void vnode_put(struct vnode *v)
     if (atomic_add32(&v->refs, -1u) == 1)
         vnode_release(v);
 }
+
+// Who writes a file and who runs it keep each other out (ETXTBSY). vnode.writers counts above 0 those that have it
+// open for writing or truncate it, below 0 the processes that run it, execs under way among them. It is one
+// atomic word, changed without any lock: of two who come at once one has it, whatever the other holds. A
+// mapping made through a file that was open for writing counts in phys.writers, and whoever makes it holds the
+// file or a count there until it is in.
+int vnode_write_begin(struct vnode *v); // 0 or -ETXTBSY
+void vnode_write_end(struct vnode *v);
+int vnode_run_begin(struct vnode *v);  // 0 or -ETXTBSY
+void vnode_run_again(struct vnode *v); // once more, by whom it runs already
+void vnode_run_end(struct vnode *v);
 
 // Identity, for file systems whose vnodes are made from disk: one vnode per (super, ino).
 // vnode_find: >= 0 and *out referenced or NULL; waits while a dying one of that number is evicted.

@@ -39,13 +39,19 @@ ASYNC(space_survey, va_t at;)
     ASYNC_END;
 }
 
-uint64_t space_flagged(struct space *s, va_t lo, va_t hi, uint32_t flags)
+uint64_t space_flagged_locked(struct space *s, va_t lo, va_t hi, uint32_t flags)
 {
     uint64_t sum = 0;
-    spin_lock(&s->lock);
     for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r))
         if (mapping_of(r)->flags & flags)
             sum += (r->hi < hi ? r->hi : hi) - (r->lo > lo ? r->lo : lo);
+    return sum;
+}
+
+uint64_t space_flagged(struct space *s, va_t lo, va_t hi, uint32_t flags)
+{
+    spin_lock(&s->lock);
+    uint64_t sum = space_flagged_locked(s, lo, hi, flags);
     spin_unlock(&s->lock);
     return sum;
 }

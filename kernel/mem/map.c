@@ -39,6 +39,8 @@ static void mapping_bind(struct mapping *m, struct space *s)
     m->space = s;
     if (writes_object(m))
         atomic_add32(&ph->shared_writable, 1);
+    if (m->flags & MAPPING_WRITER)
+        atomic_add32(&ph->writers, 1);
     spin_lock(&ph->lock);
     list_push_back(&ph->mappings, &m->in_phys);
     spin_unlock(&ph->lock);
@@ -50,6 +52,8 @@ void mapping_release(struct range *r)
     if (m->phys) {
         if (writes_object(m))
             atomic_add32(&m->phys->shared_writable, (uint32_t)-1);
+        if (m->flags & MAPPING_WRITER)
+            atomic_add32(&m->phys->writers, -1u);
         spin_lock(&m->phys->lock);
         list_remove(&m->in_phys);
         spin_unlock(&m->phys->lock);

@@ -67,6 +67,7 @@ struct phys {
     uint64_t size;        // bytes; a mapping's pages at or beyond round_up(size) are SIGBUS
     uint64_t pages, dirty, writing; // counts
     uint32_t shared_writable;       // MAP_SHARED mappings that may write
+    uint32_t writers;               // mappings by files open for writing: see vnode_write_begin
     struct readahead ahead;         // of faults
     uint32_t *
         reading_ahead; // tasks that read ahead from its store, which outlives it; phys_init: NULL, one for all

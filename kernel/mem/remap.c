@@ -6,11 +6,20 @@
 
 enum { RW = ACCESS_READ | ACCESS_WRITE };
 
+// May what has these flags grow by `more` bytes? lock held.
+static bool may_lock(struct space *s, uint32_t flags, uint64_t more, uint64_t limit)
+{
+    if (likely(!(flags & MAPPING_LOCKED)) || limit == UINT64_MAX || !more)
+        return true;
+    uint64_t locked = space_flagged_locked(s, 0, USER_TOP, MAPPING_LOCKED);
+    return locked <= limit && more <= limit - locked;
+}
+
 // ---- the break
 
 // lock and mutate held. The heap is one mapping from brk_start; it grows while what lies above is
 // free. -ENOMEM: refused. -EAGAIN: the part to remove is too large for one poll.
-static int brk_locked(struct space *s, va_t to)
+static int brk_locked(struct space *s, va_t to, uint64_t lock_limit)
 {
     va_t start = page_round_up(s->brk_start), old = page_round_up(s->brk), want = page_round_up(to);
     if (to < s->brk_start || to > USER_TOP)
@@ -23,7 +32,7 @@ static int brk_locked(struct space *s, va_t to)
         uint64_t more = want - old;
         uint32_t flags = MAPPING_HEAP | (s->lock_future ? MAPPING_LOCKED : 0);
         if (!range_map_is_free(&s->map, old, want) || more >> PAGE_SHIFT > frame_total() ||
-            !space_has_room(s, more, ACCESS_WRITE, flags))
+            !may_lock(s, flags, more, lock_limit) || !space_has_room(s, more, ACCESS_WRITE, flags))
             return -ENOMEM;
         struct range *r = old > start ? range_map_find(&s->map, old - 1) : NULL;
         if (r && mapping_of(r)->flags == flags && mapping_of(r)->prot == RW && r->hi == old) {
@@ -45,13 +54,13 @@ static int brk_locked(struct space *s, va_t to)
     return 0;
 }
 
-int space_brk_now(struct space *s, va_t to, va_t *now)
+int space_brk_now(struct space *s, va_t to, uint64_t lock_limit, va_t *now)
 {
     struct task *t = current_task();
     if (!mutex_trylock(&s->mutate, t))
         return -EAGAIN;
     spin_lock(&s->lock);
-    int e = brk_locked(s, to);
+    int e = brk_locked(s, to, lock_limit);
     *now = s->brk;
     spin_unlock(&s->lock);
     mutex_unlock(&s->mutate, t);
@@ -63,7 +72,7 @@ ASYNC(space_brk, long r; va_t lo; va_t hi;)
     ASYNC_BEGIN(space_brk);
     AWAIT(f->r, mutex_lock, &f->s->mutate, false);
     spin_lock(&f->s->lock);
-    f->r = brk_locked(f->s, f->to);
+    f->r = brk_locked(f->s, f->to, f->lock_limit);
     f->lo = page_round_up(f->to);
     f->hi = page_round_up(f->s->brk);
     spin_unlock(&f->s->lock);
@@ -194,6 +203,8 @@ static int remap_in_place(struct space *s, const struct space_remap_args *a)
     uint64_t more = a->how & REMAP_DONTUNMAP  ? a->new_len
                     : a->new_len > a->old_len ? a->new_len - a->old_len
                                               : 0;
+    if (a->new_len > a->old_len && !may_lock(s, m->flags, more, a->lock_limit))
+        return -EAGAIN;
     if (!space_has_room(s, more, m->prot, m->flags))
         return -ENOMEM;
     if (a->how & (REMAP_FIXED | REMAP_DONTUNMAP))
@@ -304,7 +315,8 @@ ASYNC(space_remap, struct space_remap_args a; bool moves; long r;)
 {
     ASYNC_BEGIN(space_remap);
     f->a = (struct space_remap_args){
-        f->s, f->old, page_round_up(f->old_len), page_round_up(f->new_len), f->how, f->to, f->va};
+        f->s,          f->old, page_round_up(f->old_len), page_round_up(f->new_len), f->how, f->to,
+        f->lock_limit, f->va};
     f->r = check_remap(&f->a);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

@@ -44,6 +44,7 @@ enum mapping_flag {
     MAPPING_WIPE = 1024,       // MADV_WIPEONFORK: a forked space gets it empty
     MAPPING_RANDOM = 2048,     // MADV_RANDOM: nothing is read ahead
     MAPPING_SEQUENTIAL = 4096, // MADV_SEQUENTIAL: more is
+    MAPPING_WRITER = 8192,     // made by a file open for writing: nobody may run that meanwhile
 };
 
 struct mapping {
@@ -149,14 +150,15 @@ uint64_t space_touches(const struct space *s);
 // Drops the pages of private mappings (MADV_DONTNEED): they read as fresh afterwards.
 ASYNC_DECL(space_discard, struct space *s; va_t va; uint64_t len;);
 // Moves the break; *now is the new one, or the old one when that is impossible. Always 0.
-ASYNC_DECL(space_brk, struct space *s; va_t to; va_t *now;);
+// lock_limit: bytes that the caller may have locked; a break that is locked as it grows does not grow beyond that.
+ASYNC_DECL(space_brk, struct space *s; va_t to; uint64_t lock_limit; va_t *now;);
 // mremap(2): *va is where the mapping is afterwards. old and to are aligned, lengths are rounded up.
 // -EFAULT: the old range is not inside one mapping.
 // An old length of 0 maps the same part of a shared object once more. DONTUNMAP leaves the old
-// mapping, empty.
+// mapping, empty. -EAGAIN: what is locked would grow beyond lock_limit.
 enum { REMAP_MAYMOVE = 1, REMAP_FIXED = 2, REMAP_DONTUNMAP = 4 };
 ASYNC_DECL(space_remap, struct space *s; va_t old; uint64_t old_len; uint64_t new_len;
-           uint32_t how; va_t to; va_t *va;);
+           uint32_t how; va_t to; uint64_t lock_limit; va_t *va;);
 
 // What a range is made of.
 struct space_survey {
@@ -187,7 +189,7 @@ ASYNC_DECL(space_wipe_objects, struct space *s; va_t va; uint64_t len;);
 int space_map_now(struct space *s, const struct space_map *what, va_t *va);
 int space_unmap_now(struct space *s, va_t va, uint64_t len);
 int space_protect_now(struct space *s, va_t va, uint64_t len, uint32_t prot);
-int space_brk_now(struct space *s, va_t to, va_t *now);
+int space_brk_now(struct space *s, va_t to, uint64_t lock_limit, va_t *now);
 
 // ---- faults
 

@@ -57,6 +57,11 @@ void zap_finish(struct zap *z); // flush and free; before the lock is dropped
 
 void space_hold_drop(struct space *s);
 
+// ---- advise.c
+
+// space_flagged with s->lock held.
+uint64_t space_flagged_locked(struct space *s, va_t lo, va_t hi, uint32_t flags);
+
 // ---- tables.c
 
 // A root with the kernel's half in place. NULL: no memory.

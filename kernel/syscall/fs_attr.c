@@ -8,10 +8,11 @@
 
 // ---- size
 
-ASYNC_SYSCALL(sys_truncate, struct target target; struct vnode * v; long r;)
+ASYNC_SYSCALL(sys_truncate, struct target target; struct vnode * v; bool writes; long r;)
 {
     ASYNC_BEGIN(sys_truncate);
     f->target = (struct target){.found = false};
+    f->writes = false;
     if ((int64_t)f->a[1] < 0)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, target_find, AT_FDCWD, f->a[0], WALK_FOLLOW, &f->target);
@@ -23,12 +24,15 @@ ASYNC_SYSCALL(sys_truncate, struct target target; struct vnode * v; long r;)
     f->r = vnode_permission(f->v, W_OK);
     if (f->r == 0)
         f->r = path_writable(&f->target.at);
-    if (f->r == 0 && load_relaxed(&f->v->deny_write))
-        f->r = -ETXTBSY;
+    if (f->r == 0)
+        f->r = vnode_write_begin(f->v);
+    f->writes = f->r == 0;
     if (f->r == 0)
         AWAIT(f->r, vnode_truncate, f->v, f->a[1]);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
+    if (f->writes)
+        vnode_write_end(f->v);
     target_put(&f->target);
     ASYNC_END;
 }

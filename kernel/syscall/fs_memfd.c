@@ -16,7 +16,7 @@ static long sys_memfd_create(va_t name, uint64_t flags)
     long r = user_string_in(thread_current()->space, text, name, sizeof text);
     if (r < 0)
         return r == -ENAMETOOLONG ? -EINVAL : r;
-    struct file *file = memfd_new((uint32_t)flags);
+    struct file *file = memfd_new(text, (uint32_t)flags);
     if (!file)
         return -ENOMEM;
     r = fd_install(thread_current()->files, file, 0, process_current()->rlimit[RLIMIT_NOFILE].cur,

@@ -30,6 +30,13 @@ enum {
     MAP_FIXED_NOREPLACE = 0x100000,
 };
 enum {
+    PROT_RWX = ACCESS_READ | ACCESS_WRITE | ACCESS_EXEC,
+    PROT_SEM = 8, // is taken, and means nothing
+    PROT_GROWSDOWN = 0x1000000,
+    PROT_GROWSUP = 0x2000000,
+    PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP,
+};
+enum {
     MAP_IGNORED = MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK,
     MAP_KNOWN = MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE |
                 MAP_POPULATE | MAP_STACK | MAP_FIXED_NOREPLACE | MAP_IGNORED,
@@ -68,12 +75,20 @@ static int map_flags(uint64_t flags, struct space_map *w)
     return 0;
 }
 
+// How many bytes the caller may have locked.
+static uint64_t lock_limit(void)
+{
+    uint64_t limit = process_current()->rlimit[RLIMIT_MEMLOCK].cur;
+    return limit == UINT64_MAX || caller_can(CAP_IPC_LOCK) ? UINT64_MAX : limit;
+}
+
 // RLIMIT_MEMLOCK: -EPERM when nothing may be locked, -EAGAIN when that much more may not.
 static int may_lock(struct space *s, uint64_t flags, uint64_t len)
 {
-    const struct process *p = process_current();
-    uint64_t limit = p->rlimit[RLIMIT_MEMLOCK].cur;
-    if (!(flags & MAP_LOCKED || s->lock_future) || caller_can(CAP_IPC_LOCK))
+    if (!(flags & MAP_LOCKED || s->lock_future))
+        return 0;
+    uint64_t limit = lock_limit();
+    if (limit == UINT64_MAX)
         return 0;
     if (!limit && flags & MAP_LOCKED)
         return -EPERM;
@@ -91,14 +106,27 @@ static int map_file(struct file *file, uint64_t flags, struct space_map *w)
     int e = file_mmap_object(file, w->prot, (uint32_t)flags, &w->phys);
     if (!e && w->flags & MAPPING_SHARED && (!file->writable || sealed))
         w->flags |= MAPPING_DENY_WRITE;
+    if (!e && w->phys && file_counts_as_writer(file)) {
+        atomic_add32(&w->phys->writers, 1); // until it is mapped: the file may be closed meanwhile
+        w->flags |= MAPPING_WRITER;
+    }
     return e;
+}
+
+static void request_done(struct space_map *w)
+{
+    if (!w->phys)
+        return;
+    if (w->flags & MAPPING_WRITER)
+        atomic_add32(&w->phys->writers, -1u);
+    phys_put(w->phys);
 }
 
 // Checks the arguments and finds the object: w->phys is referenced (or NULL) on success.
 static int map_request(const uint64_t a[6], struct space_map *w)
 {
     uint64_t flags = a[3];
-    *w = (struct space_map){.at = a[0], .prot = (uint32_t)a[2], .offset = a[5]};
+    *w = (struct space_map){.at = a[0], .prot = a[2] & PROT_RWX, .offset = a[5]};
     if (a[5] & PAGE_MASK)
         return -EINVAL;
     struct file *file = NULL;
@@ -107,8 +135,6 @@ static int map_request(const uint64_t a[6], struct space_map *w)
     int e = a[1] ? map_flags(flags, w) : -EINVAL;
     if (!e && (a[1] > USER_TOP || (file && a[5] > INT64_MAX - a[1])))
         e = a[1] > USER_TOP ? -ENOMEM : -EOVERFLOW;
-    if (!e && a[2] & ~7ul)
-        e = -EINVAL;
     w->len = page_round_up(a[1]);
     if (!e)
         e = may_lock(my_space(), flags, w->len);
@@ -136,8 +162,7 @@ long try_mmap(uint64_t at, uint64_t len, uint64_t prot, uint64_t flags, uint64_t
     if (e)
         return e;
     e = space_map_now(my_space(), &w, &va);
-    if (w.phys)
-        phys_put(w.phys);
+    request_done(&w);
     return e == -EAGAIN ? syscall_go_async() : e ? e : (long)va;
 }
 
@@ -157,8 +182,7 @@ ASYNC_SYSCALL(sys_mmap, struct space_map w; va_t va; long r;)
         AWAIT(f->r, space_populate, t->thread->space, f->va, f->w.len);
     ASYNC_RETURN((long)f->va);
     ASYNC_FINALLY;
-    if (f->w.phys)
-        phys_put(f->w.phys);
+    request_done(&f->w);
     ASYNC_END;
 }
 SYSCALL_TRY(222, mmap, 6);
@@ -191,13 +215,29 @@ SYSCALL_TRY(215, munmap, 2);
 // 1: nothing to do.
 static int check_protect(uint64_t va, uint64_t len, uint64_t prot)
 {
-    if (va & PAGE_MASK)
+    if (va & PAGE_MASK || (prot & PROT_GROWS) == PROT_GROWS)
         return -EINVAL;
     if (!len)
         return 1;
     if (va >= USER_TOP || len > USER_TOP - va)
         return -ENOMEM;
-    return prot & ~7ul ? -EINVAL : 0;
+    return prot & ~(uint64_t)(PROT_RWX | PROT_SEM | PROT_GROWS) ? -EINVAL : 0;
+}
+
+// PROT_GROWSDOWN: from where the stack begins that ends in the range. Nothing grows up here.
+static int stretch(uint64_t *va, uint64_t *len, uint64_t prot)
+{
+    struct mapping_info m;
+    if (likely(!(prot & PROT_GROWS)))
+        return 0;
+    if (!space_mappings(my_space(), *va, &m, 1, false) ||
+        m.lo >= (prot & PROT_GROWSDOWN ? *va + *len : *va + 1))
+        return -ENOMEM;
+    if (prot & PROT_GROWSUP || !(m.flags & MAPPING_STACK))
+        return -EINVAL;
+    *len += *va - m.lo;
+    *va = m.lo;
+    return 0;
 }
 
 long try_mprotect(uint64_t va, uint64_t len, uint64_t prot)
@@ -205,15 +245,19 @@ long try_mprotect(uint64_t va, uint64_t len, uint64_t prot)
     int e = check_protect(va, len, prot);
     if (e)
         return e > 0 ? 0 : e;
-    e = space_protect_now(my_space(), va, page_round_up(len), (uint32_t)prot);
+    e = stretch(&va, &len, prot);
+    if (!e)
+        e = space_protect_now(my_space(), va, page_round_up(len), prot & PROT_RWX);
     return e == -EAGAIN ? syscall_go_async() : e;
 }
 
 ASYNC_SYSCALL(sys_mprotect, long r;)
 {
     ASYNC_BEGIN(sys_mprotect);
-    AWAIT(f->r, space_protect, t->thread->space, f->a[0], page_round_up(f->a[1]),
-          (uint32_t)f->a[2]);
+    f->r = stretch(&f->a[0], &f->a[1], f->a[2]);
+    if (!f->r)
+        AWAIT(f->r, space_protect, t->thread->space, f->a[0], page_round_up(f->a[1]),
+              f->a[2] & PROT_RWX);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -222,16 +266,22 @@ SYSCALL_TRY(226, mprotect, 3);
 
 // ---- brk, mremap
 
+static uint64_t brk_lock_limit(void)
+{
+    return unlikely(my_space()->lock_future) ? lock_limit() : UINT64_MAX;
+}
+
 long try_brk(va_t to)
 {
     va_t now;
-    return space_brk_now(my_space(), to, &now) == -EAGAIN ? syscall_go_async() : (long)now;
+    int e = space_brk_now(my_space(), to, brk_lock_limit(), &now);
+    return e == -EAGAIN ? syscall_go_async() : (long)now;
 }
 
 ASYNC_SYSCALL(sys_brk, va_t now; long r;)
 {
     ASYNC_BEGIN(sys_brk);
-    AWAIT(f->r, space_brk, t->thread->space, f->a[0], &f->now);
+    AWAIT(f->r, space_brk, t->thread->space, f->a[0], brk_lock_limit(), &f->now);
     ASYNC_RETURN((long)f->now);
     ASYNC_FINALLY;
     ASYNC_END;
@@ -244,7 +294,7 @@ ASYNC_SYSCALL(sys_mremap, va_t va; long r;)
     if (f->a[3] >> 32)
         ASYNC_RETURN(-EINVAL);
     AWAIT(f->r, space_remap, t->thread->space, f->a[0], f->a[1], f->a[2], (uint32_t)f->a[3],
-          f->a[4], &f->va);
+          f->a[4], lock_limit(), &f->va);
     ASYNC_RETURN(f->r < 0 ? f->r : (long)f->va);
     ASYNC_FINALLY;
     ASYNC_END;

@@ -18,6 +18,8 @@ _Static_assert(sizeof(struct sigevent_k) == 64, "sigevent");
 static long timer_clock(uint32_t clock, struct ptimer_spec *spec)
 {
     uint64_t now;
+    if (clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM)
+        return -EOPNOTSUPP; // nothing here wakes a machine that sleeps
     long e = clock_read(clock, &now);
     if (e)
         return e;

@@ -283,10 +283,8 @@ ASYNC(elf_load_interp, long r; struct file *file; va_t bias; va_t end;)
 {
     ASYNC_BEGIN(elf_load_interp);
     f->file = NULL;
-    AWAIT(f->r, file_open_kernel, f->elf->interp, O_RDONLY, 0, &f->file);
+    AWAIT(f->r, exec_file_open, f->elf->interp, &f->file);
     if (f->r < 0)
-        ASYNC_RETURN(f->r);
-    if ((f->r = exec_check_file(f->file)))
         ASYNC_RETURN(f->r);
     AWAIT(f->r, elf_read, f->file, f->elf);
     if (f->r < 0)
@@ -299,7 +297,7 @@ ASYNC(elf_load_interp, long r; struct file *file; va_t bias; va_t end;)
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
     if (f->file)
-        file_put(f->file);
+        exec_file_put(f->file);
     ASYNC_END;
 }
 

@@ -26,14 +26,37 @@
 
 // ---- the file
 
-int exec_check_file(struct file *file)
+static int check_file(struct file *file)
 {
     struct vnode *v = file->vnode;
     if (!S_ISREG(v->mode))
         return -EACCES;
     if (file->path.mount && (file->path.mount->flags & MS_NOEXEC))
         return -EACCES;
-    return vnode_permission(v, X_OK);
+    int e = vnode_permission(v, X_OK);
+    return e ? e : vnode_run_begin(v);
+}
+
+ASYNC(exec_file_open, struct file *file; long r;)
+{
+    ASYNC_BEGIN(exec_file_open);
+    AWAIT(f->r, file_open_kernel, f->path, O_RDONLY, 0, &f->file);
+    if (f->r < 0)
+        ASYNC_RETURN(f->r);
+    f->r = check_file(f->file);
+    if (f->r < 0)
+        file_put(f->file);
+    else
+        *f->out = f->file;
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+void exec_file_put(struct file *file)
+{
+    vnode_run_end(file->vnode);
+    file_put(file);
 }
 
 // Splits "#! interpreter [argument]" in place. -ENOEXEC when there is no interpreter.
@@ -80,17 +103,15 @@ ASYNC(exec_open, long r; int depth;)
 {
     ASYNC_BEGIN(exec_open);
     for (f->depth = 0; f->depth <= SCRIPT_DEPTH; f->depth++) {
-        AWAIT(f->r, file_open_kernel, f->x->path, O_RDONLY, 0, &f->x->file);
+        AWAIT(f->r, exec_file_open, f->x->path, &f->x->file);
         if (f->r < 0)
-            ASYNC_RETURN(f->r);
-        if ((f->r = exec_check_file(f->x->file)))
             ASYNC_RETURN(f->r);
         AWAIT(f->r, file_read_kernel, f->x->file, 0, f->x->line, SCRIPT_LINE);
         if (f->r < 2)
             ASYNC_RETURN(f->r < 0 ? f->r : -ENOEXEC);
         if (f->x->line[0] != '#' || f->x->line[1] != '!')
             ASYNC_RETURN(0);
-        file_put(f->x->file);
+        exec_file_put(f->x->file);
         f->x->file = NULL;
         if ((f->r = enter_script(f->x, f->r)))
             ASYNC_RETURN(f->r);
@@ -167,6 +188,7 @@ static void set_identity(struct thread *th, struct exec *x)
     old = p->exe;
     p->exe = x->file->path;
     path_get(&p->exe);
+    vnode_run_again(x->file->vnode);
     memset(p->comm, 0, sizeof p->comm);
     strlcpy(p->comm, base ? base + 1 : x->path, sizeof p->comm);
     cred_commit_locked(th, x->cred);
@@ -188,8 +210,7 @@ static void set_identity(struct thread *th, struct exec *x)
     cred_put(was);
     memset(th->task.name, 0, sizeof th->task.name);
     strlcpy(th->task.name, p->comm, sizeof th->task.name);
-    if (old.dentry)
-        path_put(&old);
+    process_exe_put(&old);
 }
 
 static void start_image(struct thread *th, const struct exec *x)
@@ -312,7 +333,7 @@ static void exec_free(struct exec *x)
     if (!x)
         return;
     if (x->file)
-        file_put(x->file);
+        exec_file_put(x->file);
     if (x->image.space)
         space_unref(x->image.space);
     cred_put(x->cred);

@@ -19,8 +19,10 @@ struct image {
     va_t vdso; // its ELF header
 };
 
-// 0: may be executed by the caller. -EACCES: no regular file, no permission, a noexec mount.
-int exec_check_file(struct file *file);
+// Opens a file that the caller may execute; nobody can write it until exec_file_put. 0; -EACCES: no regular file, no
+// permission, a noexec mount; -ETXTBSY: somebody writes it; or why it cannot be opened.
+ASYNC_DECL(exec_file_open, const char *path; struct file **out;);
+void exec_file_put(struct file *file);
 
 // Loads an ELF file (and the interpreter it names) into a new space. 0; -ENOEXEC: not ELF for this
 // machine, or damaged; -ELIBBAD: its interpreter is; -ENOENT, -EACCES, -EIO, -ENOMEM. On failure

@@ -116,8 +116,26 @@ void process_drop_exe(struct process *p)
     struct path exe = p->exe;
     p->exe = (struct path){0};
     spin_unlock(&p->lock);
-    if (exe.dentry)
-        path_put(&exe);
+    process_exe_put(&exe);
+}
+
+void process_exe_put(const struct path *exe)
+{
+    if (!exe->dentry)
+        return;
+    vnode_run_end(exe->dentry->vnode); // a dentry that is referenced keeps its vnode
+    path_put(exe);
+}
+
+static void inherit_exe(struct process *p, struct process *parent)
+{
+    spin_lock(&parent->lock);
+    p->exe = parent->exe;
+    if (p->exe.dentry) {
+        path_get(&p->exe);
+        vnode_run_again(p->exe.dentry->vnode);
+    }
+    spin_unlock(&parent->lock);
 }
 
 bool process_exe(struct process *p, struct path *out)
@@ -139,7 +157,7 @@ struct process *process_new(struct process *parent, struct sighand *sighand)
         cred_show(p, cred_current());
         memcpy(p->rlimit, parent->rlimit, sizeof p->rlimit);
         memcpy(p->comm, parent->comm, sizeof p->comm);
-        process_exe(parent, &p->exe);
+        inherit_exe(p, parent);
         p->dumpable = parent->dumpable;
         p->no_new_privs = parent->no_new_privs;
         p->personality = parent->personality;

@@ -130,7 +130,9 @@ struct process {
     struct sigpending pending; // sent to the process as a whole
     struct waitq child_exit;   // waiters in wait4; process_tree_lock guards
     struct space *space;       // of the running image; NULL in a zombie
-    struct path exe; // of the running image, referenced; no dentry before the first exec; lock
+    // Of the running image, referenced and kept from writers (vnode.writers); no dentry before the
+    // first exec; lock.
+    struct path exe;
     char comm[16];
     struct credentials cred; // who others take it for: a copy of its first thread's, no groups
     struct rlimit_k rlimit[RLIM_COUNT];
@@ -243,6 +245,8 @@ extern struct spinlock process_tree_lock;
 // A reference to the program that p runs; false if there is none (*out has no dentry then).
 bool process_exe(struct process *p, struct path *out);
 void process_drop_exe(struct process *p);
+// What a process ran, if anything: it may be written again.
+void process_exe_put(const struct path *exe);
 void process_get(struct process *p);
 void process_put(struct process *p);
 // ---- credentials (task/credentials.c)

@@ -69,6 +69,7 @@ static long vnode_copy(const struct class_key *key, void *out)
     struct vnode_view *v = out;
     if (!vnode)
         return -ENOENT;
+    int32_t users = load_relaxed(&vnode->writers);
     *v = (struct vnode_view){
         .type = type_of(vnode->mode),
         .ino = vnode->ino,
@@ -78,8 +79,8 @@ static long vnode_copy(const struct class_key *key, void *out)
         .uid = vnode->uid,
         .gid = vnode->gid,
         .refs = load_relaxed(&vnode->refs) - 1, // ours
-        .writers = load_relaxed(&vnode->writers),
-        .running = load_relaxed(&vnode->deny_write),
+        .writers = users > 0 ? (uint32_t)users : 0,
+        .running = users < 0 ? -(uint32_t)users : 0,
         .locked = load_relaxed(&vnode->lock.holder) != NULL,
         .has_pages = vnode->pages != NULL,
     };
@@ -153,8 +154,8 @@ static const struct class_field fields[] = {
     FIELD(struct vnode_view, gid, "group"),
     FIELD(struct vnode_view, size, "bytes"),
     FIELD(struct vnode_view, refs, "names, open files and mappings that hold it"),
-    FIELD(struct vnode_view, writers, "open files that may write"),
-    FIELD(struct vnode_view, running, "programs that run from it"),
+    FIELD(struct vnode_view, writers, "open files that may write, named ones"),
+    FIELD(struct vnode_view, running, "processes that run it"),
     FIELD(struct vnode_view, locked, "somebody holds its lock now"),
     FIELD_OTHER("object", "Phys", "its page cache; nil: it has none", push_object),
     FIELD_OTHER("pipe", "Pipe", "of a FIFO that is open; else nil", push_pipe),

@@ -178,6 +178,27 @@ static void test_locks(void)
         VALUE("lock too much", mlock(p, 2 * PAGE));
         OK("lock the same again", mlock(q, 3 * PAGE));
         VALUE("map too much locked", (long)mmap(NULL, 2 * PAGE, RW, ANON | MAP_LOCKED, -1, 0));
+        uint8_t *end = map(16, RW, MAP_PRIVATE), *place = map(16, RW, MAP_PRIVATE);
+        munlock(q, 3 * PAGE);
+        OK("lock what may grow", mlock(end, 3 * PAGE));
+        munmap(end + 3 * PAGE, 13 * PAGE);
+        VALUE("grow it too much", (long)mremap(end, 3 * PAGE, 8 * PAGE, MREMAP_MAYMOVE));
+        VALUE("in its place", (long)mremap(end, 3 * PAGE, 8 * PAGE, 0));
+        VALUE("at another",
+              (long)mremap(end, 3 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place));
+        YES("move it",
+            mremap(end, 3 * PAGE, 3 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place);
+        munmap(place + 3 * PAGE, PAGE);
+        YES("grow it less", mremap(place, 3 * PAGE, 4 * PAGE, 0) == place);
+        VALUE("grow it once more", (long)mremap(place, 4 * PAGE, 5 * PAGE, MREMAP_MAYMOVE));
+        munmap(place, 4 * PAGE);
+        OK("lock what comes", mlockall(MCL_FUTURE));
+        long was = syscall(SYS_brk, 0);
+        VALUE("break too far", syscall(SYS_brk, was + 16 * PAGE) - was);
+        VALUE("break as far as that", syscall(SYS_brk, was + 4 * PAGE) - was);
+        VALUE("and back", syscall(SYS_brk, was) - was);
+        munlockall();
+        OK("lock some again", mlock(q, 3 * PAGE));
         VALUE("lock all", mlockall(MCL_CURRENT));
         struct rlimit none = {0, 0};
         setrlimit(RLIMIT_MEMLOCK, &none);
@@ -236,6 +257,17 @@ static void test_memfd(void)
     int fd = memfd_create("name", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     YES("memfd", fd >= 0);
+    char path[40];
+    char place[64] = "";
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    readlink(path, place, sizeof place - 1);
+    say("its place", "%s", place);
+    int again = open(path, O_RDONLY);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", again);
+    memset(place, 0, sizeof place);
+    readlink(path, place, sizeof place - 1);
+    say("opened again", "%s", place);
+    close(again);
     VALUE("cloexec", fcntl(fd, F_GETFD));
     VALUE("odd flags of memfd", memfd_create("x", 0x4000000));
     VALUE("no name", memfd_create(NULL, 0));
@@ -282,6 +314,44 @@ static void test_memfd(void)
         VALUE("seals of a pipe", fcntl(pipes[0], F_GET_SEALS));
 }
 
+// Whether a byte there can be read: 1 or EFAULT.
+static long pipe_takes(const uint8_t *at)
+{
+    int fds[2];
+
+    if (pipe(fds) < 0)
+        return -2;
+    long n = write(fds[1], at, 1);
+    int e = errno;
+    close(fds[0]);
+    close(fds[1]);
+    errno = e;
+    return n;
+}
+
+static void test_rights(void)
+{
+    uint8_t *p = map(2, RW, MAP_PRIVATE);
+    uint8_t *down = mmap(NULL, 8 * PAGE, RW, ANON | MAP_GROWSDOWN, -1, 0);
+
+    VALUE("mprotect, semaphores", mprotect(p, PAGE, PROT_READ | 8));
+    VALUE("mprotect, odd rights", mprotect(p, PAGE, PROT_READ | 16));
+    VALUE("odd rights of no bytes", mprotect(p, 0, PROT_READ | 16));
+    VALUE("downwards, not a stack", mprotect(p, PAGE, PROT_READ | PROT_GROWSDOWN));
+    VALUE("upwards", mprotect(p, PAGE, PROT_READ | PROT_GROWSUP));
+    VALUE("both ways", mprotect(p, 0, PROT_READ | PROT_GROWSUP | PROT_GROWSDOWN));
+    VALUE("downwards from a stack", mprotect(down + 4 * PAGE, PAGE, PROT_NONE | PROT_GROWSDOWN));
+    VALUE("its lowest page", pipe_takes(down));
+    VALUE("its fourth", pipe_takes(down + 4 * PAGE));
+    VALUE("its fifth", pipe_takes(down + 5 * PAGE));
+    munmap(p, PAGE);
+    VALUE("downwards over a hole", mprotect(p, 2 * PAGE, PROT_READ | PROT_GROWSDOWN));
+    VALUE("upwards over a hole", mprotect(p, 2 * PAGE, PROT_READ | PROT_GROWSUP));
+    VALUE("downwards from nothing", mprotect(p, PAGE, PROT_READ | PROT_GROWSDOWN));
+    YES("mmap, odd rights", mmap(NULL, PAGE, PROT_READ | 8 | 16 | PROT_GROWSUP | PROT_GROWSDOWN,
+                                 ANON, -1, 0) != MAP_FAILED);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "limited") == 0) {
@@ -293,5 +363,6 @@ int main(int argc, char **argv)
     test_locks();
     test_limits();
     test_memfd();
+    test_rights();
     return 0;
 }

@@ -124,6 +124,8 @@ static void test_errors(void)
     struct itimerspec odd = {{0, 0}, {0, 1000000000}};
 
     VALUE("no such clock", make(77, SIGEV_SIGNAL, SIGUSR1, &id));
+    VALUE("a clock that wakes the machine", make(CLOCK_REALTIME_ALARM, SIGEV_SIGNAL, SIGUSR1, &id));
+    VALUE("another", make(CLOCK_BOOTTIME_ALARM, SIGEV_NONE, 0, &id));
     VALUE("a raw clock", make(CLOCK_MONOTONIC_RAW, SIGEV_SIGNAL, SIGUSR1, &id));
     VALUE("no such signal", make(CLOCK_MONOTONIC, SIGEV_SIGNAL, 65, &id));
     VALUE("signal 0", make(CLOCK_MONOTONIC, SIGEV_SIGNAL, 0, &id));

@@ -64,7 +64,8 @@ CALLABLE(space_protect, f->a.s, f->a.va, f->a.len, f->a.prot)
 CALLABLE(space_discard, f->a.s, f->a.va, f->a.len)
 CALLABLE(space_set_flags, f->a.s, f->a.va, f->a.len, f->a.set, f->a.clear)
 CALLABLE(space_release, f->a.s)
-CALLABLE(space_remap, f->a.s, f->a.old, f->a.old_len, f->a.new_len, f->a.how, f->a.to, f->a.va)
+CALLABLE(space_remap, f->a.s, f->a.old, f->a.old_len, f->a.new_len, f->a.how, f->a.to,
+         f->a.lock_limit, f->a.va)
 CALLABLE(space_fault, f->a.s, f->a.va, f->a.access)
 CALLABLE(space_commit, f->a.s, f->a.va, f->a.len, f->a.access)
 CALLABLE(user_pin, f->a.s, f->a.va, f->a.len, f->a.access, f->a.out)
@@ -518,7 +519,7 @@ static void huge_moves(void **state)
     huge_holds(0, 0);
     host_on_hart(0);
     assert_int_equal(CALL(space_remap, hm.s, hm.va, 520 * PAGE_SIZE, 520 * PAGE_SIZE,
-                          REMAP_MAYMOVE | REMAP_FIXED, hm.va + 1023 * PAGE_SIZE, &to),
+                          REMAP_MAYMOVE | REMAP_FIXED, hm.va + 1023 * PAGE_SIZE, UINT64_MAX, &to),
                      0);
     assert_int_equal(load_on(1, hm.s, huge_at(1), &v), -EFAULT);
     hm.huge += 1023 * PAGE_SIZE;
@@ -1312,7 +1313,7 @@ static void op_remap(int w, int lo, int n)
     va_t va;
     long r = CALL(space_remap, world[w].s, base + (va_t)lo * PAGE_SIZE, (uint64_t)n * PAGE_SIZE,
                   (uint64_t)n * PAGE_SIZE, REMAP_MAYMOVE | REMAP_FIXED, base + (va_t)to * PAGE_SIZE,
-                  &va);
+                  UINT64_MAX, &va);
     if (overlap)
         assert_int_equal(r, world[w].page[lo].mapped ? -EINVAL : -EFAULT);
     else if (!one)

@@ -337,13 +337,39 @@ static void opening(void **state)
     assert_int_equal(v_open("/o", O_RDONLY | O_TMPFILE_BIT | O_DIRECTORY, 0, &file), -EOPNOTSUPP);
     assert_int_equal(v_open("/o/f", O_WRONLY | O_TRUNC, 0, &file), 0);
     assert_int_equal(file->vnode->size, 0);
-    file->vnode->deny_write = 1;
-    struct file *second;
-    assert_int_equal(v_open("/o/f", O_WRONLY, 0, &second), -ETXTBSY);
-    file->vnode->deny_write = 0;
     file_put(file);
     assert_int_equal(v_open("/o/f", O_PATH | O_RDWR, 0, &file), 0);
     assert_false(file->readable || file->writable);
+    file_put(file);
+}
+
+static void writing_or_running(void **state)
+{
+    (void)state;
+    struct file *file, *second;
+    assert_int_equal(touch("/o/p"), 0);
+    assert_int_equal(v_open("/o/p", O_RDONLY, 0, &file), 0);
+    struct vnode *v = file->vnode;
+    assert_int_equal(vnode_run_begin(v), 0);
+    assert_int_equal(v_open("/o/p", O_WRONLY, 0, &second), -ETXTBSY);
+    assert_int_equal(v_open("/o/p", O_RDONLY | O_TRUNC, 0, &second), -ETXTBSY);
+    assert_int_equal(v_open("/o/p", O_CREAT | O_RDWR, 0644, &second), -ETXTBSY);
+    assert_int_equal(vnode_write_begin(v), -ETXTBSY);
+    assert_int_equal(vnode_run_begin(v), 0);
+    vnode_run_end(v);
+    assert_int_equal(v_open("/o/p", O_WRONLY, 0, &second), -ETXTBSY);
+    vnode_run_end(v);
+    assert_int_equal(v_open("/o/p", O_RDONLY | O_TRUNC, 0, &second), 0); // writes now, not later
+    assert_int_equal(vnode_run_begin(v), 0);
+    vnode_run_end(v);
+    file_put(second);
+    assert_int_equal(v_open("/o/p", O_WRONLY, 0, &second), 0);
+    assert_int_equal(vnode_run_begin(v), -ETXTBSY);
+    file_put(second);
+    v->pages->writers = 1; // a mapping that has outlived its file
+    assert_int_equal(vnode_run_begin(v), -ETXTBSY);
+    v->pages->writers = 0;
+    assert_int_equal(v->writers, 0);
     file_put(file);
 }
 
@@ -360,6 +386,7 @@ int main(void)
         cmocka_unit_test(renaming),
         cmocka_unit_test(mounting),
         cmocka_unit_test(opening),
+        cmocka_unit_test(writing_or_running),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -321,7 +321,7 @@ host.sh("sync; echo 3 >/proc/sys/vm/drop_caches 2>/dev/null; true")
 queue.held = true
 host.spawn("dd if=/dev/zero of=/mnt/three bs=4096 count=3 conv=fsync 2>/dev/null & dd if=/dev/zero of=/mnt/three bs=1 count=1 2>/dev/null &")
 local lock = eventually(function()
-    for l in k.locks() do if l.waiters > 0 and l.holder then return l end end
+    return k.locks():where(function(l) return l.waiters > 0 and l.holder end):first()   -- a lock may be free by the time it is asked
 end, 20, "a program holds a lock, and another waits for it")
 if lock then
     is(lock.holder.name, "dd", "locks: who holds it")

@@ -76,7 +76,7 @@ struct console {
     unsigned harts;
     uint8_t info[WIRE_PAYLOAD]; // the map in WELCOME
     size_t info_n;
-    uint8_t connection;                      // from WELCOME, which calls it session
+    uint8_t connection;                      // its number, from WELCOME
     uint64_t started_ms, hello_ms, heard_ms; // of the last HELLO sent, byte received
     uint64_t deadline_ms;                    // of the verb; UINT64_MAX: none
     uint8_t next_seq;                        // from the kernel

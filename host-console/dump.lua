@@ -31,11 +31,9 @@ end
 local function reference(v)
     local class, id, owner = identify(v)
     local key = ("%s#%d"):format(class, id) .. (owner ~= 0 and ("@%d"):format(owner) or "")
-    if not known[key] then
-        if count == OBJECTS then
-            dropped = dropped + 1
-            return text(tostring(v))
-        end
+    if not known[key] and count == OBJECTS then
+        dropped = dropped + 1
+    elseif not known[key] then
         count = count + 1
         known[key] = true
         waiting[#waiting + 1] = {key, v, class}

@@ -95,7 +95,7 @@ function Object.__index(o, name)
     local at, m = r.class.at[name], r.class.method[name]
     if at then return value(r.dump, r.fields[at]) end
     if m then return m.fn end
-    if not r.class.fields then error(r.line .. " had gone when the dump came to it", 2) end
+    if not r.class.fields then error(r.line .. ": it had gone, or there were too many objects; ask a running kernel", 2) end
     error(("%s has no field '%s' in the dump"):format(r.class.name, tostring(name)), 2)
 end
 function Object.__pairs(o)
@@ -116,7 +116,8 @@ end
 
 local function proxy(d, key)
     d.proxies[key] = d.proxies[key] or object(d.objects[key] or
-        {class = {name = "Gone", at = {}, method = {}}, key = key, line = key .. " (gone)", fields = {}, methods = {}})
+        {class = {name = "Gone", at = {}, method = {}}, key = key, line = key .. " is not in the dump", fields = {}, methods = {},
+        id = math.tointeger(key:match("#(%-?%d+)"))})
     return d.proxies[key]
 end
 

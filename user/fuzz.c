@@ -270,17 +270,22 @@ static void remember(long pid)
 
 static void make_calls(int n);
 
-static void fork_child(void)
+// Behind a clone, in both: pid is 0 in the child, which makes some calls and ends.
+static void born(long pid)
 {
-    if (depth >= 2)
-        return;
-    long pid = syscall(SYS_clone, SIGCHLD | (below(4) ? 0 : CLONE_FILES | CLONE_FS), 0, 0, 0, 0);
     if (pid == 0) {
         depth++;
         make_calls((int)below(30));
         syscall(SYS_exit_group, 0);
     }
     remember(pid);
+}
+
+static void fork_child(void)
+{
+    if (depth >= 2)
+        return;
+    born(syscall(SYS_clone, SIGCHLD | (below(4) ? 0 : CLONE_FILES | CLONE_FS), 0, 0, 0, 0));
 }
 
 // Another process, by the call that takes a structure; or a thread that ends at once, as its stack is where nothing is.
@@ -304,14 +309,8 @@ static void fork_by_structure(void)
         args->stack = nowhere(), args->stack_size = size();
     if (below(8) == 0)
         args->set_tid = buffer(), args->set_tid_size = below(4);
-    long pid = syscall(SYS_clone3, below(8) ? (uint64_t)args : nowhere(),
-                       below(8) ? sizeof *args : size());
-    if (pid == 0) {
-        depth++;
-        make_calls((int)below(30));
-        syscall(SYS_exit_group, 0);
-    }
-    remember(pid);
+    born(syscall(SYS_clone3, below(8) ? (uint64_t)args : nowhere(),
+                 below(8) ? sizeof *args : size()));
 }
 
 // A place that is found again to unmount it; "." may be a directory that others use.

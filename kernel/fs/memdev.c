@@ -54,9 +54,7 @@ static long zero_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
     if (len > ZERO_MAX)
         return syscall_go_async();
     long r = user_zero_out(thread_current()->space, va, len);
-    if (likely(r == 0))
-        return (long)len;
-    return r == -EFAULT ? syscall_go_async() : r; // the async one counts what fits
+    return likely(r == 0) ? (long)len : syscall_cut_short(r);
 }
 
 ASYNC_IMPL(zero_read, file_read, size_t moved; long r;)

@@ -43,13 +43,6 @@ static inline void has_read(struct file *file, uint64_t pos, size_t n)
         current_task()->local |= LOCAL_YIELD;
 }
 
-// A copy of a try failed. What lies before a bad address counts, and the async ones count it: they
-// begin anew, with the same bytes.
-static cold long cut_short(long r)
-{
-    return r == -EFAULT ? syscall_go_async() : r;
-}
-
 static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t pos)
 {
     struct vnode *v = file->data;
@@ -68,7 +61,7 @@ static long pagecache_try_read(struct file *file, va_t va, size_t len, uint64_t 
         long r = user_copy_out(space, va + done, (char *)page_kva(pg) + off, part);
         page_put(pg);
         if (r < 0)
-            return cut_short(r);
+            return syscall_cut_short(r);
         done += part;
     }
     has_read(file, pos, n);
@@ -100,7 +93,7 @@ static long try_write_locked(struct vnode *v, struct space *space, va_t va, size
             wrote(v, pg, pos + done + part);
         page_put(pg);
         if (r < 0)
-            return cut_short(r);
+            return syscall_cut_short(r);
         done += part;
     }
     vnode_touch(v);

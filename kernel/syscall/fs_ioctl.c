@@ -77,9 +77,7 @@ static long try_getrandom(va_t va, size_t len, uint32_t flags)
     random_bytes(buf, len);
     long r = user_copy_out(thread_current()->space, va, buf, len);
     memset(buf, 0, sizeof buf);
-    if (likely(r == 0))
-        return (long)len;
-    return r == -EFAULT ? syscall_go_async() : r; // the async one counts what fits
+    return likely(r == 0) ? (long)len : syscall_cut_short(r);
 }
 
 ASYNC_SYSCALL(sys_getrandom, struct iobuf to; size_t n; long r; uint8_t chunk[RANDOM_PLAIN];)

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "async/async.h"
+#include "lib/errno.h"
 
 enum { SYSCALL_MAX = 512 };
 
@@ -65,6 +66,13 @@ static inline long syscall_go_async(void)
 {
     current_task()->local |= LOCAL_ASYNC;
     return 0;
+}
+
+// For a try_ handler whose copy failed with r. What lies before a bad address counts, and the async one counts it: it begins
+// anew, with the same bytes.
+static inline long syscall_cut_short(long r)
+{
+    return r == -EFAULT ? syscall_go_async() : r;
 }
 
 // The same, but the wait has begun: the caller, whose task t is, has entered a wait queue with a waiter in thread.light, and

@@ -11,9 +11,8 @@
 // - harts have none: they are all born at boot, before there is a session;
 // - there is no instance in C: what fn makes it keeps itself.
 // - one session has constructors at a time: their functions are in its Lua state, and end with it.
-// fn gets the Task, and may do what the session's mode allows; its changes are in the journal, of each
-//   kind the latest. A mistake in it is
-// printed once, with its place, counted (failed) and kept (error): the newborn is born without.
+// fn gets the Task, and may do what the session's mode allows; its changes are in the journal, of each kind the latest. A
+// mistake in it is printed once, with its place, counted (failed) and kept (error): the newborn is born without.
 //
 // Everything is bounded: CONSTRUCTORS, instructions of each call, newborns attended to in one go.
 #pragma once

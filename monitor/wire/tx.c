@@ -26,7 +26,7 @@ void wire_tx_begin(struct wire_tx *tx)
 {
     drop_waiting(tx);
     tx->mux = true;
-    tx->session++;
+    tx->connections++;
     tx->seq = 0;
 }
 
@@ -43,7 +43,7 @@ void wire_tx_welcome(struct wire_tx *tx, const uint8_t nonce[WIRE_NONCE], const 
         return;
     tx->welcome[0] = WIRE_WELCOME;
     memcpy(tx->welcome + 1, nonce, WIRE_NONCE);
-    tx->welcome[1 + WIRE_NONCE] = tx->session;
+    tx->welcome[1 + WIRE_NONCE] = tx->connections;
     if (n)
         memcpy(tx->welcome + WIRE_WELCOME_HEAD, info, n);
     tx->welcome_len = (uint8_t)(WIRE_WELCOME_HEAD + n);

@@ -23,10 +23,10 @@ struct wire_tx {
     const struct wire_tx_sources *from;
     void *ctx;
     bool mux;
-    uint8_t session; // how often MUX was entered
-    uint8_t seq;     // of the next sequenced frame
-    uint8_t turn;    // whose it is to be asked first
-    bool log_open;   // PLAIN: the last byte of the log did not end a line
+    uint8_t connections; // how often MUX was entered
+    uint8_t seq;         // of the next sequenced frame
+    uint8_t turn;        // whose it is to be asked first
+    bool log_open;       // PLAIN: the last byte of the log did not end a line
     bool ack_due, welcome_due;
     struct wire_ack ack;
     uint8_t welcome[WIRE_PAYLOAD];

@@ -259,13 +259,19 @@ static lua_State *open(struct console *c, const char *name)
 
 static int eval_offline(lua_State *L, const char *source)
 {
-    char *text = NULL;
+    enum shorthand what = SHORTHAND_RUN;
+    char *text;
 
-    if (*source == ':' && !shorthand(source, strlen(source), &text)) {
-        fprintf(stderr, "kmon: %s\n", text);
-        return EXIT_USAGE;
+    if (*source == ':') {
+        what = shorthand(source, strlen(source), &text);
+        source = text;
     }
-    lua_pushfstring(L, "return %s", text ? text : source);
+    if (what != SHORTHAND_RUN) {
+        fprintf(what == SHORTHAND_SAY ? stdout : stderr, "%s%s\n",
+                what == SHORTHAND_SAY ? "" : "kmon: ", source);
+        return what == SHORTHAND_SAY ? EXIT_OK : EXIT_USAGE;
+    }
+    lua_pushfstring(L, "return %s", source);
     if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=k") != LUA_OK &&
         luaL_loadbuffer(L, source, strlen(source), "=k") != LUA_OK)
         return failed(L);

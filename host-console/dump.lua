@@ -53,7 +53,7 @@ end
 local function addresses(row)
     local meta, out = getmetatable(row), {}
     for name in pairs(type(meta) == "table" and meta.__addresses or {}) do
-        if math.type(row[name]) == "integer" then out[#out + 1] = text(name) end
+        if math.type(rawget(row, name)) == "integer" then out[#out + 1] = text(name) end
     end
     return "[" .. table.concat(out, ",") .. "]"
 end

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sources: monitor/lua/arena.c monitor/lua/limits.c monitor/class/class.c monitor/class/list.c
-// sources: monitor/class/api.c monitor/class/reflect.c monitor/class/snap.c monitor/session/eval.c
+// sources: monitor/class/api.c monitor/class/reflect.c monitor/class/snap.c monitor/class/record.c
+// sources: monitor/class/options.c monitor/session/eval.c
 // sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude_text.S monitor/session/prelude.c
 // sources: monitor/wire/cbor.c
 // sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c
@@ -351,7 +352,15 @@ TEST(errors_say_what_and_where)
     UNUSED_STATE;
     uint64_t line;
     fails("error('boom')", "lua", "k:1: boom");
-    fails("error({1})", "lua", "table:");
+    fails("error({1})", "lua", "{1}");
+    fails("error{code = 5, why = 'broken', {1, 2}}", "lua", "{{1, 2}, code = 5, why = \"broken\"}");
+    fails("error(setmetatable({}, {__tostring = function() return 'as it says' end}))", "lua",
+          "as it says");
+    fails("\nk.mode = 'x'", "lua", "k:2: no mode 'x'");
+    fails("k.things()[1].weight = 3.5", "lua", "k:1: Thing.weight: integer expected, got 3.5");
+    fails("k.things()[1].weight = '3'", "lua", "k:1: Thing.weight: integer expected, got string");
+    fails("k.mode = nil", "lua", "k:1: k.mode: string expected, got nil");
+    fails("k[1] = 2", "lua", "k:1: k is indexed by names, not by a number");
     fails("assert(false, 'no!')", "assert", "no!");
     fails("assert(1 == 2)", "assert", "assertion failed!");
     fails("\n\nlocal a = nil + 1", "lua", "k:3: attempt to perform arithmetic");
@@ -427,6 +436,86 @@ TEST(sequences)
          "{78, 79}");
     says("k.things():where{heavy = 'x'}", "(none)");
     fails("k.things():were{}", "lua", "no method 'were'");
+}
+
+TEST(sequences_name_what_is_wrong_and_where)
+{
+    UNUSED_STATE;
+    static const struct {
+        const char *source, *message;
+    } cases[] = {
+        {"k.things():where('red')",
+         ":where: {field = value, ...} or a function expected, got string"},
+        {"k.things():where()", ":where: {field = value, ...} or a function expected, got nil"},
+        {"k.things():map(5)", ":map: a function or the name of a field expected, got number"},
+        {"k.things():sort(5)", ":sort: the name of a field or a function expected, got number"},
+        {"k.things():sort('weight', 1)", ":sort: true (descending) or false expected, got number"},
+        {"k.things():take('x')", ":take: a whole number expected, got string"},
+        {"k.things():take(1.5)", ":take: a whole number expected, got 1.5"},
+        {"k.things():take(-1)", ":take: a whole number expected, got -1"},
+        {"k.things():take()", ":take: a whole number expected, got nil"},
+        {"k.things():where{wieght = 1}:list()",
+         "Thing has no field 'wieght'; did you mean 'weight'?"},
+        {"k.things():map('wieght'):list()", "Thing has no field 'wieght'; did you mean 'weight'?"},
+        {"k.things():sort('wieght')", "Thing has no field 'wieght'; did you mean 'weight'?"},
+        {"k.things():sort('heavy')",
+         ":sort: a boolean and a boolean have no order; sort by a field "
+         "that is a number or a string"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char source[200], message[200];
+        snprintf(source, sizeof source, "\nlocal x = %s\nreturn x", cases[i].source);
+        snprintf(message, sizeof message, "k:2: %s", cases[i].message);
+        fails(source, "lua", message);
+    }
+    says("#k.things():take(3.0)", "3");
+}
+
+// A list of two, the first with a name that the second lacks; and one record.
+static int k_rows(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 1; i <= 2; i++) {
+        lua_newtable(L);
+        class_set_int(L, "weight", (uint64_t)i);
+        if (i == 1)
+            class_set_address(L, "at", 0x1000);
+        lua_rawseti(L, -2, i);
+    }
+    class_set_columns(L, "weight> at> | owner");
+    return 1;
+}
+MONITOR_API(rows, "rows", "k.rows() -> list", "two rows", NULL, k_rows, NULL);
+
+static int k_record(lua_State *L)
+{
+    lua_newtable(L);
+    class_set_int(L, "weight", 5);
+    class_set_address(L, "at", 0xffffffc080000000);
+    class_set_names(L, "k.record", "owner");
+    return 1;
+}
+MONITOR_API(record, "record", NULL, "one record", NULL, k_record, NULL);
+
+TEST(records_refuse_unknown_names)
+{
+    UNUSED_STATE;
+    struct cbor_in value;
+    struct cbor_item it;
+    fails("\nlocal x = k.record.wieght", "lua",
+          "k:2: k.record has no 'wieght'; did you mean 'weight'?");
+    fails("k.record.something", "lua", "k.record has no 'something'; it has ");
+    fails("k.rows()[2].aat", "lua", "k:1: the row has no 'aat'");
+    fails("k.rows()[2].wei", "lua", "the row has no 'wei'");
+    says("k.rows()[2].at, k.rows()[2].owner, k.record.owner, k.record[1]", "nil\tnil\tnil\tnil");
+    says("k.rows()", "weight      at\n     1  0x1000\n     2       -");
+    says("{k.rows()[1], {other = 1}}", "other"); // a table with columns that not all rows know
+    says("k.record", "{at = 0xffffffc080000000, weight = 5}");
+    says("local n = 0 for name, v in pairs(k.record) do n = n + 1 end return n", "2");
+    says("local n = 0 for i, v in ipairs(k.record) do n = n + 1 end return n", "0");
+    assert_true(cbor_find(ask("k.record", EVAL_JSON), "value", &value));
+    assert_true(cbor_find(value, "at", &value) && cbor_next(&value, &it));
+    assert_true(it.type == CBOR_TAG && it.n == CBOR_TAG_ADDRESS); // it is one in JSON, too
 }
 
 TEST(changes_are_validated_written_down_and_undone)
@@ -563,6 +652,7 @@ TEST(completion)
         uint64_t start;
     } cases[] = {
         {"k.th", "things", 2},
+        {"k.record.we", "weight", 9},
         {"return #k.thi", "things", 10},
         {"k.things()[1].na", "name", 14},
         {"k.things():first().next.we", "weight", 24},
@@ -674,6 +764,8 @@ int main(void)
         T(fields_of_objects),
         T(stale_handles),
         T(sequences),
+        T(sequences_name_what_is_wrong_and_where),
+        T(records_refuse_unknown_names),
         T(changes_are_validated_written_down_and_undone),
         T(undo_takes_what_the_session_itself_changed),
         T(what_is_repeated_has_one_row_of_a_kind),

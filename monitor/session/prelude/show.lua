@@ -62,7 +62,7 @@ local function show_rows(t)
         end
         sort(columns)
     end
-    return tabulate(t, columns)
+    return tabulate(t, columns, rawget)     -- a record refuses names that only others have
 end
 
 local function show_table(t, depth, seen)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The class tables as Lua tables: what help, completion, stubs and the prompt are made from.
 #include "class/class_impl.h"
+#include "wire/hash.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -151,17 +152,14 @@ void class_push_reflection(lua_State *L)
     lua_setfield(L, -2, "list");
 }
 
-// FNV-1a
 static uint64_t add(uint64_t h, const char *s)
 {
-    for (; s && *s; s++)
-        h = (h ^ (uint8_t)*s) * 0x100000001b3;
-    return (h ^ 0xff) * 0x100000001b3;
+    return wire_hash(wire_hash(h, s ? s : "", s ? strlen(s) : 0), "\xff", 1);
 }
 
 uint64_t class_schema_hash(void)
 {
-    uint64_t h = 0xcbf29ce484222325;
+    uint64_t h = WIRE_HASH;
     SET_FOREACH(classes, struct class, c) {
         h = add(h, c->name);
         for (const struct class_field *f = c->fields; f && f->name; f++)

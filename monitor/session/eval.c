@@ -33,15 +33,11 @@ struct job {
 static void note_place(lua_State *L, struct job *j)
 {
     lua_Debug ar;
-    for (int level = 1; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 && strncmp(ar.source, "=prelude/", 9) != 0) {
-            const char *s = *ar.source == '@' || *ar.source == '=' ? ar.source + 1 : ar.short_src;
-            strncpy(j->file, s, sizeof j->file - 1);
-            j->at = ar.currentline;
-            return;
-        }
-    }
+    if (!prelude_caller(L, &ar))
+        return;
+    const char *s = *ar.source == '@' || *ar.source == '=' ? ar.source + 1 : ar.short_src;
+    strncpy(j->file, s, sizeof j->file - 1);
+    j->at = ar.currentline;
 }
 
 static bool was_assert(lua_State *L)

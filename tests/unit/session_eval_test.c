@@ -3,7 +3,7 @@
 // sources: monitor/class/api.c monitor/class/reflect.c monitor/class/snap.c monitor/class/record.c
 // sources: monitor/class/options.c monitor/session/eval.c
 // sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude_text.S monitor/session/prelude.c
-// sources: monitor/wire/cbor.c
+// sources: monitor/session/texts.c monitor/wire/cbor.c monitor/wire/hash.c
 // sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c
 // sources: build/third_party/lua/src/lbaselib.c build/third_party/lua/src/lcode.c
 // sources: build/third_party/lua/src/lcorolib.c build/third_party/lua/src/lctype.c
@@ -26,7 +26,9 @@
 #include "lib/log.h"
 #include "session/eval.h"
 #include "session/journal.h"
+#include "session/texts.h"
 #include "session/value.h"
+#include "wire/hash.h"
 
 #include <lauxlib.h>
 #include <setjmp.h>
@@ -226,6 +228,41 @@ static void on_write(lua_State *L, const char *text, size_t n)
     strncat(printed, text, n < sizeof printed - strlen(printed) - 1 ? n : 0);
 }
 
+static const struct {
+    const char *name, *text;
+} modules[] = {
+    {"m", "return {answer = 42}"},
+    {"same", "return {answer = 42}"},
+    {"a", "return require 'b'"},
+    {"b", "\nlocal c = require('c') return c"},
+    {"c", "\n\nlocal a = require('a') return a"},
+    {"self", "local x = require('self') return x"},
+    {"bad", "\n\n\nlocal x = nil + 1"},
+    {"worse", "\n\nlocal = 5"},
+    {"twice", "local n = 0 return function() n = n + 1 return n end"},
+};
+static unsigned sent; // texts
+
+// As the host does (host-console/calls.c).
+static int give_module(lua_State *L)
+{
+    char hash[17];
+    size_t i = 0;
+    lua_getfield(L, 2, "name");
+    while (strcmp(modules[i].name, lua_tostring(L, -1)) != 0)
+        i++;
+    snprintf(hash, sizeof hash, "%016lx",
+             (unsigned long)wire_hash(WIRE_HASH, modules[i].text, strlen(modules[i].text)));
+    bool has = lua_getfield(L, 2, "have") == LUA_TSTRING && strstr(lua_tostring(L, -1), hash);
+    sent += !has;
+    lua_newtable(L);
+    lua_pushfstring(L, "lua-scripts/%s.lua", modules[i].name);
+    lua_setfield(L, -2, "path");
+    lua_pushstring(L, has ? hash : modules[i].text);
+    lua_setfield(L, -2, has ? "hash" : "data");
+    return 1;
+}
+
 static int on_call(lua_State *L, const char *op)
 {
     if (strcmp(op, "sh") == 0) {
@@ -236,14 +273,8 @@ static int on_call(lua_State *L, const char *op)
         lua_setfield(L, -2, "output");
         return 1;
     }
-    if (strcmp(op, "file") == 0) {
-        lua_newtable(L);
-        lua_pushliteral(L, "lua-scripts/m.lua");
-        lua_setfield(L, -2, "path");
-        lua_pushliteral(L, "return {answer = 42}");
-        lua_setfield(L, -2, "data");
-        return 1;
-    }
+    if (strcmp(op, "file") == 0)
+        return give_module(L);
     return luaL_error(L, "host.%s: refused", op);
 }
 
@@ -732,8 +763,64 @@ TEST(the_host_is_called)
 {
     UNUSED_STATE;
     says("host.sh('ls -l')", "3\tls -l");
-    says("require('m').answer", "42");
     fails("host.spawn('x')", "lua", "host.spawn: refused");
+}
+
+TEST(modules_are_sent_once)
+{
+    UNUSED_STATE;
+    sent = 0;
+    says("require('m').answer", "42");
+    says("require('m').answer", "42");
+    assert_int_equal(sent, 1);
+    ask("print(require('m').answer)", EVAL_SCRIPT); // which reads its modules anew
+    assert_string_equal(printed, "42\n");
+    says("require('same').answer", "42"); // another name for it
+    assert_int_equal(sent, 1);
+    ask("f = require('twice')", EVAL_SCRIPT);
+    says("f() + require('twice')() + require('twice')()", "6"); // it ran once
+    assert_int_equal(sent, 2);
+}
+
+TEST(texts_make_room)
+{
+    UNUSED_STATE;
+    static char large[TEXTS_BYTES + 1];
+    char got[8];
+    uint64_t hashes[TEXTS], one = wire_hash(WIRE_HASH, "one", 3);
+    texts_keep("one", 3);
+    assert_true(texts_size(one) == 3 && texts_copy(one, got, 3) && memcmp(got, "one", 3) == 0);
+    assert_false(texts_copy(one, got, 4));
+    texts_keep(large, TEXTS_BYTES + 1);
+    assert_int_equal(texts_size(one), 3); // too large to be kept: nothing made room
+    for (unsigned i = 0; i < TEXTS; i++) {
+        memcpy(large, &i, sizeof i);
+        texts_keep(large, 100);
+    }
+    assert_int_equal(texts_size(one), 0);
+    assert_int_equal(texts_hashes(hashes), TEXTS);
+    texts_keep("one", 3);
+    assert_int_equal(texts_hashes(hashes), TEXTS);
+    assert_true(texts_copy(one, got, 3) && memcmp(got, "one", 3) == 0);
+    texts_keep(large, TEXTS_BYTES);
+    assert_int_equal(texts_hashes(hashes), 1);
+    assert_int_equal(hashes[0], wire_hash(WIRE_HASH, large, TEXTS_BYTES));
+    assert_int_equal(texts_size(one), 0);
+}
+
+TEST(modules_that_fail)
+{
+    UNUSED_STATE;
+    fails("return require('a')", "lua", "lua-scripts/c.lua:3: require: a cycle: a -> b -> c -> a");
+    fails("local x = require('c')", "lua",
+          "lua-scripts/b.lua:2: require: a cycle: c -> a -> b -> c");
+    fails("require('self')", "lua", "lua-scripts/self.lua:1: require: a cycle: self -> self");
+    fails("require('bad')", "lua", "lua-scripts/bad.lua:4: attempt to perform arithmetic");
+    fails("require('bad')", "lua",
+          "lua-scripts/bad.lua:4: attempt"); // no cycle: the first has ended
+    fails("require('worse')", "lua", "lua-scripts/worse.lua:3: ");
+    fails("require(5)", "lua", "require: the name of a module expected, got number");
+    says("require('m').answer", "42");
 }
 
 TEST(arguments)
@@ -775,6 +862,9 @@ int main(void)
         T(help),
         T(checks_speak_tap),
         T(the_host_is_called),
+        T(modules_are_sent_once),
+        T(texts_make_room),
+        T(modules_that_fail),
         T(arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

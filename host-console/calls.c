@@ -88,7 +88,8 @@ static void call_sh(struct console *c, const struct rpc_head *call, struct cbor_
     }
     client_terminal(c, true);
     if (guest_start(c, &run, command, n) < 0) {
-        failed(o, call->id, "the command is longer than 60000 bytes");
+        failed(o, call->id,
+               "the command is longer than 60000 bytes: put it into a file in the guest");
         return;
     }
     if (!waited(c, spawn ? guest_begun : guest_ended, &run, call, o,

@@ -29,6 +29,7 @@ TEXT(offline_lua, "host-console/offline.lua");
 TEXT(answers_lua, "host-console/answers.lua");
 TEXT(print_lua, "monitor/session/prelude/print.lua");
 TEXT(seq_lua, "monitor/session/prelude/seq.lua");
+TEXT(layout_lua, "monitor/session/prelude/layout.lua");
 TEXT(show_lua, "monitor/session/prelude/show.lua");
 TEXT(snap_lua, "monitor/session/prelude/snap.lua");
 TEXT(help_lua, "monitor/session/prelude/help.lua");
@@ -227,7 +228,7 @@ static void push_texts(lua_State *L)
     static const struct {
         const char *name, *text;
     } texts[] = {
-        {"answers", answers_lua}, {"print", print_lua}, {"seq", seq_lua},
+        {"answers", answers_lua}, {"print", print_lua}, {"seq", seq_lua},   {"layout", layout_lua},
         {"show", show_lua},       {"snap", snap_lua},   {"help", help_lua},
     };
 

@@ -75,8 +75,9 @@ struct class
     const char *gone;  // in "stale handle: Task#12 exited"; NULL: "is gone"
     // An expression that gives one, for help and tests: "k.harts[0]". It may raise when there is none now.
     const char *example;
-    const char *
-        display; // how the host lays a list of them out: NULL: "table"; "tree", "map", "ring", "hist"
+    // How a list of them is laid out, and by which members (prelude/layout.lua): "tree parent", "map cells",
+    // "ring size free"; NULL: "table", a line for each.
+    const char *display;
     uint64_t hex; // ids are addresses
     size_t size;  // of the copy, at most CLASS_COPY_MAX
     // 0, or -ENOENT: no such object (any more); out then stays unused.
@@ -166,7 +167,7 @@ void class_set_text(lua_State *L, const char *name, const char *text); // NULL: 
 // t[name] = v of the record on top, and says so in its metatable: {__addresses = {[name] = true, ...}}, which all such records
 // share. Who shows them (session/prelude) or sends them (session/value.c) knows by that which of their integers are addresses.
 void class_set_address(lua_State *L, const char *name, uint64_t v);
-// What __display of an object, or a list, is: {kind, class, columns}.
+// What __display of an object, or a list, is: {kind, by, class, columns}: by is the list of members.
 void class_push_display(lua_State *L, const struct class *c);
 
 // The list of records on top is shown as a table with these columns ("fn at bytes> | task": '>' aligns to

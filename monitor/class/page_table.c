@@ -326,7 +326,7 @@ static const struct class_method table_methods[] = {
 
 CLASS(page_table, .name = "PageTable", .doc = "a three-level Sv39 page table",
       .place = "pte_t, kernel/arch/riscv/include/arch/pt.h", .example = "k.pid(1).space.pt",
-      .display = "tree", .gone = "was freed", .size = sizeof(struct table_view), .copy = table_copy,
+      .gone = "was freed", .size = sizeof(struct table_view), .copy = table_copy,
       .line = table_line, .fields = table_fields, .methods = table_methods, .changing = "set");
 
 // ---- k.pt, k.pte

@@ -49,8 +49,7 @@ void class_set_address(lua_State *L, const char *name, uint64_t v)
 
 // ---- names
 
-// The words of a text, each perhaps with a '>' behind it: *text goes on to the next. 0: there are no more.
-static size_t next_word(const char **word, const char **text)
+size_t class_next_word(const char **word, const char **text)
 {
     *text += strspn(*text, " ");
     *word = *text;
@@ -63,7 +62,7 @@ bool class_has_word(const char *words, const char *name)
 {
     const char *word;
     size_t n, len = strlen(name);
-    while (words && (n = next_word(&word, &words)))
+    while (words && (n = class_next_word(&word, &words)))
         if (n == len && memcmp(word, name, n) == 0)
             return true;
     return false;
@@ -157,7 +156,7 @@ void class_set_columns(lua_State *L, const char *columns)
     const char *text = columns, *word;
     lua_createtable(L, 0, 1);
     lua_newtable(L);
-    for (lua_Integer n = 1; next_word(&word, &text) && *word != '|'; n++) {
+    for (lua_Integer n = 1; class_next_word(&word, &text) && *word != '|'; n++) {
         lua_pushlstring(L, word, (size_t)(text - word));
         lua_rawseti(L, -2, n);
     }

@@ -55,8 +55,17 @@ static void push_method(lua_State *L, const char *name, const char *signature, c
 void class_push_display(lua_State *L, const struct class *c)
 {
     int n = 0;
-    lua_createtable(L, 0, 3);
-    class_set_text(L, "kind", c->display ? c->display : "table");
+    const char *words = c->display ? c->display : "table", *word;
+    size_t len = class_next_word(&word, &words);
+    lua_createtable(L, 0, 4);
+    lua_pushlstring(L, word, len);
+    lua_setfield(L, -2, "kind");
+    lua_newtable(L);
+    while ((len = class_next_word(&word, &words))) {
+        lua_pushlstring(L, word, len);
+        lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+    }
+    lua_setfield(L, -2, "by");
     class_set_text(L, "class", c->name);
     lua_newtable(L);
     for (const struct class_field *f = c->fields; f && f->name; f++) {

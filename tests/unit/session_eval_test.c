@@ -81,7 +81,7 @@ struct thing_view {
     char name[16];
     const char *color;
     uint64_t address;
-    uint32_t weight;
+    uint32_t weight, size;
     bool heavy;
 };
 
@@ -95,6 +95,7 @@ static long thing_copy(const struct class_key *key, void *out)
     *v = (struct thing_view){.color = key->id % 2 ? "red" : NULL,
                              .address = 0xffffffc080000000 + key->id,
                              .weight = things[key->id].weight,
+                             .size = 100,
                              .heavy = things[key->id].weight > 50};
     snprintf(v->name, sizeof v->name, "thing%u", (unsigned)key->id);
     return 0;
@@ -164,23 +165,48 @@ static int thing_poke(lua_State *L)
     return 1;
 }
 
+static void push_around(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    if (key->id == 2 || key->id == 3)
+        class_push(L, class_thing, (struct class_key){key->id - 1, 0});
+    else
+        lua_pushnil(L);
+}
+
+static int thing_cells(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_thing);
+    lua_newtable(L);
+    for (int i = 0; i < 4; i++) {
+        lua_pushinteger(L, key.id >> i & 1);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
 static const struct class_field fields[] = {
     FIELD(struct thing_view, name, "what it is called"),
     FIELD(struct thing_view, color, "red, or none"),
     FIELD_ADDRESS(struct thing_view, address, "where it lies"),
     FIELD(struct thing_view, weight, "in kilograms", .set = set_weight),
     FIELD(struct thing_view, heavy, "more than 50"),
+    FIELD(struct thing_view, size, "places in it"),
     FIELD_OTHER("next", "Thing", "its neighbour", push_next),
+    FIELD_OTHER("around", "Thing", "what it is in", push_around),
     {0},
 };
 static const struct class_method methods[] = {
     {"poke", "t:poke() -> string", "pokes it", "k.things()[3]:poke()", thing_poke},
+    {"cells", "t:cells() -> list", "four", "k.things()[3]:cells()", thing_cells},
     {0},
 };
+static char thing_display[40] = "table";
 SET_ITEM(classes, struct class, class_table_thing) = {.name = "Thing",
                                                       .doc = "something",
                                                       .place = "struct thing, here",
                                                       .gone = "broke",
+                                                      .display = thing_display,
                                                       .size = sizeof(struct thing_view),
                                                       .copy = thing_copy,
                                                       .keys = thing_keys,
@@ -429,7 +455,7 @@ TEST(fields_of_objects)
     fails("k.thigns()", "lua", "k has no member 'thigns'; did you mean 'things'?");
     fails("k.things().poke(k)", "lua", "a list has no method 'poke'");
     says("local s = '' for name in pairs(k.things()[1]) do s = s .. name .. ' ' end return s",
-         "name color address weight heavy next ");
+         "name color address weight heavy size next ");
     says("k.things()[1] == k.things()[1]", "true");
     says("getmetatable(k.things()[1])", "Thing");
     fails("setmetatable(k.things()[1], {})", "lua", "table expected");
@@ -467,6 +493,30 @@ TEST(sequences)
          "{78, 79}");
     says("k.things():where{heavy = 'x'}", "(none)");
     fails("k.things():were{}", "lua", "no method 'were'");
+}
+
+TEST(lists_are_laid_out_as_their_class_says)
+{
+    UNUSED_STATE;
+    says("k.things():where(function(t) return t.weight < 4 end)",
+         "Thing#0 weighs 0\nThing#1 weighs 1\nThing#2 weighs 2\nThing#3 weighs 3");
+    strcpy(thing_display, "tree around");
+    says(
+        "k.things():where(function(t) return t.weight < 5 end)",
+        "Thing#0 weighs 0\nThing#1 weighs 1\n  Thing#2 weighs 2\n    Thing#3 weighs 3\nThing#4 weighs 4");
+    says("k.things():where(function(t) return t.weight == 3 end)", "Thing#3 weighs 3");
+    says("k.things():take(2):map('name')", "\"thing0\"\n\"thing1\""); // which are no objects
+    strcpy(thing_display, "map cells");
+    says("k.things():where(function(t) return t.weight > 8 and t.weight < 12 end)",
+         "Thing#9 weighs 9    |#..#|\nThing#10 weighs 10  |.#.#|\nThing#11 weighs 11  |##.#|");
+    strcpy(thing_display, "ring size weight");
+    says("{k.things()[0], k.things()[50], k.things()[79]}",
+         "Thing#0 weighs 0    |################|\nThing#50 weighs 50  |########........|\n"
+         "Thing#79 weighs 79  |####............|");
+    says("k.things()[0].__display.kind, k.things()[0].__display.by",
+         "ring\t{\"size\", \"weight\"}");
+    strcpy(thing_display, "table");
+    says("k.things()[0].__display.kind, #k.things()[0].__display.by", "table\t0");
 }
 
 TEST(sequences_name_what_is_wrong_and_where)
@@ -851,6 +901,7 @@ int main(void)
         T(fields_of_objects),
         T(stale_handles),
         T(sequences),
+        T(lists_are_laid_out_as_their_class_says),
         T(sequences_name_what_is_wrong_and_where),
         T(records_refuse_unknown_names),
         T(changes_are_validated_written_down_and_undone),

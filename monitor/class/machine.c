@@ -52,7 +52,7 @@ static int k_log(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, log_tail_method);
     lua_setfield(L, -2, "tail");
-    lua_createtable(L, 0, 1);
+    class_push_names(L, "k.log", "");
     lua_pushcfunction(L, log_tail_method);
     lua_setfield(L, -2, "__call");
     lua_setmetatable(L, -2);
@@ -243,6 +243,7 @@ static int k_mem(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"hexdump", mem_hexdump}, {"read", mem_read}, {NULL, NULL}};
     luaL_newlib(L, methods);
+    class_set_names(L, "k.mem", "");
     return 1;
 }
 MONITOR_API(mem, "mem", NULL, "memory: :hexdump(address, n), :read(address, n)",

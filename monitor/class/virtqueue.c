@@ -202,8 +202,8 @@ static const struct class_method methods[] = {
 
 CLASS(virtqueue, .name = "VirtQueue", .doc = "a split virtqueue of a device",
       .place = "struct virtqueue, kernel/dev/virtio/queue.h", .example = "k.queues():first()",
-      .display = "ring", .size = sizeof(struct queue_view), .copy = queue_copy, .keys = queue_keys,
-      .line = queue_line, .fields = fields, .methods = methods,
+      .display = "ring size free", .size = sizeof(struct queue_view), .copy = queue_copy,
+      .keys = queue_keys, .line = queue_line, .fields = fields, .methods = methods,
       .changing = "release fail reorder kick");
 
 static int k_queues(lua_State *L)
@@ -244,6 +244,7 @@ static int k_virtio(lua_State *L)
             lua_createtable(L, 0, 1);
             lua_newtable(L);
             lua_setfield(L, -2, "q");
+            class_set_names(L, "a device of k.virtio", "");
             lua_pushvalue(L, -2);
             lua_pushvalue(L, -2);
             lua_rawset(L, -5);
@@ -253,6 +254,7 @@ static int k_virtio(lua_State *L)
         lua_rawseti(L, -2, strtol(dot + 1, NULL, 10));
         lua_pop(L, 3);
     }
+    class_set_names(L, "k.virtio", "");
     return 1;
 }
 MONITOR_API(virtio, "virtio", NULL, "virtio devices by name, each with its queues q[0], q[1], ...",

@@ -65,4 +65,27 @@ ok "a key takes the last one back" 'grep -q "^post-mortem> helq.*p x" "$work/log
 ok "what a host console had under way is no command" '! grep -q "a frame" "$work/log"'
 ok "poweroff ends the machine" '[ $status = 0 ] && [ ! -e "$work/killed" ]'
 exec 3>&-
+
+# What was changed from the monitor is told of, too.
+cat >"$work/change.lua" <<'END'
+host.sh(":")
+k.mode = "rw"
+k.task("sh").nice = 7
+host.type("exit\r")
+k.sleep(60000)
+END
+: >"$work/raw"
+timeout -k 5 120 qemu-system-riscv64 -M virt -smp 2 -m 256M -display none -monitor none -nic none -no-reboot \
+    -global virtio-mmio.force-legacy=false -kernel "$elf" -initrd build/initrd.cpio -append init=/bin/sh \
+    -chardev "socket,id=line,path=$work/line,server=on,wait=off,logfile=$work/raw" -serial chardev:line &
+machine=$!
+prints 1 '[~/] #'
+build/kmon connect "unix:$work/line" --timeout 60 run "$work/change.lua" </dev/null >"$work/said" 2>&1
+ok "kmon says that the kernel panicked" 'grep -qx "kmon: the kernel panicked while the script ran" "$work/said"'
+prints 1 '^halted'
+kill $machine
+wait $machine 2>/dev/null
+tr -d '\r\000' <"$work/raw" >"$work/log"
+ok "the change is told of in the panic, behind the tasks" \
+    'sed -n "/^PANIC on/,/^a key begins/p" "$work/log" | tail -n 2 | grep -qx "  change 1 by session 1: make the niceness of Task#[0-9]* 7"'
 echo "1..$test"

@@ -135,14 +135,14 @@ build/boot/%: tests/wrap-boot
 	@tests/wrap-boot $@
 
 # A machine of the usual build has 120 s (tests/guest), one that checks itself three times that.
-test: all $(UNIT) $(BOOT) | build/.need-test    ## every test; ends with 'N passed, N failed'
+test: all $(UNIT) $(BOOT) $(FUZZ) | build/.need-test    ## every test; ends with 'N passed, N failed'
 	@$(if $(DEBUG),GUEST_TIMEOUT=360) ELF=$(ELF) MONITOR=$(MONITOR) PERL5LIB=tests/lib prove -j2 --harness Count $(TEST_FLAGS) $(or $(TESTS),$(SCRIPT) $(BOOT) $(UNIT))
 unit: $(UNIT)                   ## the host's unit tests alone, in seconds
 	@PERL5LIB=tests/lib prove -j2 --harness Count $(UNIT)
 fuzz: $(FUZZ) | build/.need-fuzz  ## each fuzz target for SECS seconds (60)
 	@for target in $(FUZZ); do mkdir -p $$target.corpus; echo "== $$target"; \
 	    $$target -max_total_time=$(or $(SECS),60) -print_final_stats=1 -artifact_prefix=$$target- $$target.corpus || exit 1; done
-soak: all $(ABI) | build/.need-test  ## load, leaks, abi and fuzzed calls on the debug and every HARD build, for MINUTES (60)
+soak: all $(ABI) $(FUZZ) | build/.need-test  ## fuzz targets, load, leaks, abi and fuzzed calls on the debug and every HARD build, for MINUTES (60)
 	@tests/soak $(or $(MINUTES),60)
 
 traps: all | build/.need-test     ## plant mistakes that were made before, one at a time: its test must fail (tests/traps)

@@ -12,6 +12,7 @@ test=0
 boot() {
     time=$1 words=$2
     shift 2
+    : >"$work/raw" # what the one before said is not this one's end
     timeout -k 5 "$time" qemu-system-riscv64 -M virt -smp 2 -m 256M -nographic -monitor none -serial stdio -no-reboot \
         -global virtio-mmio.force-legacy=false -kernel "$elf" -initrd "${INITRD-build/initrd.cpio}" -append "$words" "$@" \
         </dev/null >"$work/raw" 2>&1 &

@@ -190,6 +190,11 @@ function Member.queue(d, x)
     error(("there is no queue '%s'; k.queues() lists them"):format(tostring(x)), 0)
 end
 
+function Member.syscall(d, x)
+    for s in d.member.syscalls.fn() do if s.name == x or s.nr == x then return s end end
+    error(("there is no system call '%s'; k.syscalls() lists them"):format(tostring(x)), 0)
+end
+
 function Member.log(d)
     local function tail(_, n)
         local rows = value(d, d.roots.log.value)

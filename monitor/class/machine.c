@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The rest of `k`: log, memory in figures, system calls, symbols; reading RAM.
+// The rest of `k`: log, memory in figures, symbols; reading RAM.
 #include "class/class.h"
 #include "lib/dt.h"
 #include "lib/log.h"
@@ -8,7 +8,6 @@
 #include "mem/shortage.h"
 #include "page/frame.h"
 #include "session/journal.h"
-#include "syscall/syscall.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -109,23 +108,6 @@ static int k_memory(lua_State *L)
 MONITOR_API(memory, "memory", "k.memory([true]) -> {total, free, allocs, ...}",
             "page frames, the page cache; with true also counted by use (slow)", "k.memory(true)",
             k_memory, NULL);
-
-static int k_syscalls(lua_State *L)
-{
-    lua_newtable(L);
-    SET_FOREACH(syscalls, struct syscall_entry, e) {
-        lua_createtable(L, 0, 4);
-        class_set_int(L, "nr", e->nr);
-        class_set_text(L, "name", e->name);
-        class_set_int(L, "args", e->nargs);
-        class_set_text(L, "kind", !e->async ? "plain" : e->plain ? "plain first" : "async");
-        append(L);
-    }
-    class_set_columns(L, "nr> name args> kind");
-    return 1;
-}
-MONITOR_API(syscalls, "syscalls", "k.syscalls() -> list of {nr, name, args, kind}",
-            "the table of system calls", "k.syscalls()", k_syscalls, NULL);
 
 // A name gives an address, an address the function it lies in.
 static int k_sym(lua_State *L)

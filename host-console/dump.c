@@ -261,11 +261,16 @@ static int eval_offline(lua_State *L, const char *source)
 {
     char *text = NULL;
 
-    if (*source == ':' && !shorthand(source, strlen(source), &text)) {
-        fprintf(stderr, "kmon: %s\n", text);
-        return EXIT_USAGE;
+    if (*source == ':') {
+        enum shorthand what = shorthand(source, strlen(source), &text);
+        if (what != SHORTHAND_RUN) {
+            fprintf(what == SHORTHAND_SAY ? stdout : stderr, "%s%s\n",
+                    what == SHORTHAND_SAY ? "" : "kmon: ", text);
+            return what == SHORTHAND_SAY ? EXIT_OK : EXIT_USAGE;
+        }
+        source = text;
     }
-    lua_pushfstring(L, "return %s", text ? text : source);
+    lua_pushfstring(L, "return %s", source);
     if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=k") != LUA_OK &&
         luaL_loadbuffer(L, source, strlen(source), "=k") != LUA_OK)
         return failed(L);

@@ -195,15 +195,6 @@ function Member.syscall(d, x)
     error(("there is no system call '%s'; k.syscalls() lists them"):format(tostring(x)), 0)
 end
 
-function Member.log(d)
-    local function tail(_, n)
-        local rows = value(d, d.roots.log.value)
-        local from = math.max(#rows - math.max(n or 20, 0), 0)
-        return setmetatable(table.move(rows, from + 1, #rows, 1, {}), getmetatable(rows))
-    end
-    return setmetatable({tail = tail}, {__call = tail})
-end
-
 function Member.pte(_, e)
     e = integer(e, 1)
     local is = e & VALID == 0 and (e == 0 and "empty" or "not valid, keeps a frame") or is_leaf(e) and "leaf" or "points to a table"

@@ -179,9 +179,8 @@ local function root(name, v) print(('{"root":%s,"value":%s}'):format(text(name),
 for _, c in ipairs(classes) do describe_class(c) end
 for _, a in ipairs(api) do print("{" .. record('"member":' .. text(a.name), {"signature", "doc", "example"}, a) .. "}") end
 local fields = {}
-for _, a in ipairs(api) do if not a.signature and a.name ~= "log" then fields[#fields + 1] = a.name end end
+for _, a in ipairs(api) do if not a.signature then fields[#fields + 1] = a.name end end
 classes, api = nil, nil     -- the heap of a session is small
-root("log", k.log(64))
 for _, name in ipairs(fields) do root(name, k[name]) end
 for _, call in ipairs(CALLS) do
     local name, argument = call:match("^(%S+) ?(.*)$")

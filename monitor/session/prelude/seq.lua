@@ -2,7 +2,7 @@
 -- Sequences: lazy, iterable, with :where{} :map() :sort() and so on; lists of kernel objects share
 -- the methods.
 local monitor, p = ...
-local raise, sort = error, table.sort
+local raise, sort, move = error, table.sort, table.move
 
 local Seq = {}
 local methods = monitor.list            -- of the lists of kernel objects, too
@@ -98,6 +98,12 @@ function methods.take(s, n)
             if left >= 0 then return it() end
         end
     end)
+end
+
+-- The last n, as a list.
+function methods.tail(s, n)
+    local out = s:list()
+    return move(out, math.max(#out - (n or 20), 0) + 1, #out, 1, {})
 end
 
 function methods.list(s)

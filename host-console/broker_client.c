@@ -114,7 +114,9 @@ static bool on_message(void *ctx, enum wire_channel chan, bool last, const uint8
     if (a->requests.len > REQUESTS)
         return false;
     if (a->message.len + n > RPC_MESSAGE) {
-        attached_refuse(a, "a message is longer than 65536 bytes");
+        attached_refuse(
+            a,
+            "a request has at most 65536 bytes: send a shorter script, and what it needs as modules");
         return false;
     }
     bytes_add(&a->message, data, n);
@@ -277,7 +279,7 @@ void attached_close(struct attached *a)
 
 void attached_refuse(struct attached *a, const char *why)
 {
-    char line[80];
+    char line[120];
 
     attached_text(a, line, (size_t)snprintf(line, sizeof line, "kmon: %s\r\n", why));
     attached_write(a);

@@ -4,6 +4,7 @@
 #include "files.h"
 #include "guest.h"
 #include "pattern.h"
+#include "wire/hash.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -87,7 +88,8 @@ static void call_sh(struct console *c, const struct rpc_head *call, struct cbor_
     }
     client_terminal(c, true);
     if (guest_start(c, &run, command, n) < 0) {
-        failed(o, call->id, "the command is longer than 60000 bytes");
+        failed(o, call->id,
+               "the command is longer than 60000 bytes: put it into a file in the guest");
         return;
     }
     if (!waited(c, spawn ? guest_begun : guest_ended, &run, call, o,
@@ -164,10 +166,10 @@ static void call_expect(struct console *c, const struct rpc_head *call, struct c
 
 static void call_file(const struct rpc_head *call, struct cbor_out *o)
 {
-    static char data[RPC_MESSAGE];
-    const char *text, *kind;
-    char name[256], path[PATH_MAX];
-    size_t n, kind_n;
+    static char data[RPC_MESSAGE - 1024]; // the rest is for the path
+    const char *text, *kind, *have;
+    char name[256], path[PATH_MAX], hash[17];
+    size_t n, kind_n, have_n;
     FILE *f;
 
     if (!cbor_find_text(call->body, "name", &text, &n) || n >= sizeof name ||
@@ -184,12 +186,24 @@ static void call_file(const struct rpc_head *call, struct cbor_out *o)
         return;
     }
     n = fread(data, 1, sizeof data, f);
+    bool bad = ferror(f), all = feof(f);
     fclose(f);
+    if (bad || !all) {
+        failed(o, call->id, bad ? "%s: it cannot be read" : "%s: a file has less than %zu bytes",
+               path, sizeof data);
+        return;
+    }
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)wire_hash(WIRE_HASH, data, n));
+    bool has = cbor_find_text(call->body, "have", &have, &have_n) &&
+               memmem(have, have_n, hash, strlen(hash));
     begin(o, call->id, 2);
     cbor_str(o, "path");
     cbor_str(o, path);
-    cbor_str(o, "data");
-    cbor_text(o, data, n);
+    cbor_str(o, has ? "hash" : "data");
+    if (has)
+        cbor_str(o, hash);
+    else
+        cbor_text(o, data, n);
 }
 
 static void call_args(const struct rpc_head *call, struct cbor_out *o)

@@ -29,6 +29,7 @@ TEXT(offline_lua, "host-console/offline.lua");
 TEXT(answers_lua, "host-console/answers.lua");
 TEXT(print_lua, "monitor/session/prelude/print.lua");
 TEXT(seq_lua, "monitor/session/prelude/seq.lua");
+TEXT(layout_lua, "monitor/session/prelude/layout.lua");
 TEXT(show_lua, "monitor/session/prelude/show.lua");
 TEXT(snap_lua, "monitor/session/prelude/snap.lua");
 TEXT(help_lua, "monitor/session/prelude/help.lua");
@@ -227,7 +228,7 @@ static void push_texts(lua_State *L)
     static const struct {
         const char *name, *text;
     } texts[] = {
-        {"answers", answers_lua}, {"print", print_lua}, {"seq", seq_lua},
+        {"answers", answers_lua}, {"print", print_lua}, {"seq", seq_lua},   {"layout", layout_lua},
         {"show", show_lua},       {"snap", snap_lua},   {"help", help_lua},
     };
 
@@ -259,16 +260,17 @@ static lua_State *open(struct console *c, const char *name)
 
 static int eval_offline(lua_State *L, const char *source)
 {
-    char *text = NULL;
+    enum shorthand what = SHORTHAND_RUN;
+    char *text;
 
     if (*source == ':') {
-        enum shorthand what = shorthand(source, strlen(source), &text);
-        if (what != SHORTHAND_RUN) {
-            fprintf(what == SHORTHAND_SAY ? stdout : stderr, "%s%s\n",
-                    what == SHORTHAND_SAY ? "" : "kmon: ", text);
-            return what == SHORTHAND_SAY ? EXIT_OK : EXIT_USAGE;
-        }
+        what = shorthand(source, strlen(source), &text);
         source = text;
+    }
+    if (what != SHORTHAND_RUN) {
+        fprintf(what == SHORTHAND_SAY ? stdout : stderr, "%s%s\n",
+                what == SHORTHAND_SAY ? "" : "kmon: ", source);
+        return what == SHORTHAND_SAY ? EXIT_OK : EXIT_USAGE;
     }
     lua_pushfstring(L, "return %s", source);
     if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=k") != LUA_OK &&

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- dump: runs in the kernel and prints everything that can be asked for without an argument, a JSON object a line:
---   {"class": NAME, "doc", "place", "example", "fields": [[name, type, doc, writable], ...],
+--   {"class": NAME, "doc", "place", "example", "display", "fields": [[name, type, doc, writable], ...],
 --       "methods": [[name, signature, doc, example, changes], ...]}      of all classes, first
 --   {"member": NAME, "signature", "doc", "example"}                      of k, without a signature a field
 --   {"root": NAME, "value": ...}                                         what k.NAME is, or k.NAME(): NAME may end in arguments
@@ -53,7 +53,7 @@ end
 local function addresses(row)
     local meta, out = getmetatable(row), {}
     for name in pairs(type(meta) == "table" and meta.__addresses or {}) do
-        if math.type(row[name]) == "integer" then out[#out + 1] = text(name) end
+        if math.type(rawget(row, name)) == "integer" then out[#out + 1] = text(name) end
     end
     return "[" .. table.concat(out, ",") .. "]"
 end
@@ -111,7 +111,7 @@ end
 local function describe_class(c)
     methods[c.name] = {}
     for _, m in ipairs(c.methods) do methods[c.name][m.name] = true end
-    print(('{%s,"fields":%s,"methods":%s}'):format(record('"class":' .. text(c.name), {"doc", "place", "example"}, c),
+    print(('{%s,"fields":%s,"methods":%s}'):format(record('"class":' .. text(c.name), {"doc", "place", "example", "display"}, c),
         members(c.fields, {"name", "type", "doc", "writable"}),
         members(c.methods, {"name", "signature", "doc", "example", "changes"})))
 end

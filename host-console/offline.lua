@@ -40,7 +40,7 @@ end
 local add = {}
 function add.class(d, r, i)
     check(is("string", r.class), i)
-    local c = {name = r.class, doc = r.doc, place = r.place, example = r.example, at = {}, method = {}}
+    local c = {name = r.class, doc = r.doc, place = r.place, example = r.example, display = r.display, at = {}, method = {}}
     c.fields = named(r.fields, i, "name", "type", "doc", "writable")
     c.methods = named(r.methods, i, "name", "signature", "doc", "example", "changes")
     for n, f in ipairs(c.fields) do c.at[f.name] = n end
@@ -95,6 +95,11 @@ function Object.__index(o, name)
     local at, m = r.class.at[name], r.class.method[name]
     if at then return value(r.dump, r.fields[at]) end
     if m then return m.fn end
+    if name == "__display" then
+        local by = {}
+        for word in (r.class.display or "table"):gmatch("%S+") do by[#by + 1] = word end
+        return {kind = table.remove(by, 1), by = by, class = r.class.name}
+    end
     if not r.class.fields then error(r.line .. ": it had gone, or there were too many objects; ask a running kernel", 2) end
     error(("%s has no field '%s' in the dump"):format(r.class.name, tostring(name)), 2)
 end
@@ -216,7 +221,7 @@ function monitor.copy(v)
     return out
 end
 k = main.k
-for _, name in ipairs{"print", "seq", "show", "snap", "help"} do
+for _, name in ipairs{"print", "seq", "layout", "show", "snap", "help"} do
     assert(load(texts[name], "=" .. name))(monitor, p)
 end
 -- Another dump, to be compared: k.diff(dump("before.json"), k).

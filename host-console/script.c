@@ -34,7 +34,9 @@ static const char *load(const char *name)
         fclose(f);
     if (bad)
         return why;
-    snprintf(why, sizeof why, "%.300s: a script has at most %d bytes", name, RPC_MESSAGE - 1024);
+    snprintf(why, sizeof why,
+             "%.300s: a script has at most %d bytes; put parts of it into modules (require)", name,
+             RPC_MESSAGE - 1024);
     return script.len > RPC_MESSAGE - 1024 ? why : NULL;
 }
 

@@ -17,7 +17,9 @@ static int run_sh(struct console *c, const struct options *o)
     console_connect(c);
     client_terminal(c, true);
     if (guest_start(c, &run, o->args[0], strlen(o->args[0])) < 0)
-        console_fail(c, EXIT_USAGE, "the command line is longer than 60000 bytes");
+        console_fail(
+            c, EXIT_USAGE,
+            "the command line is longer than 60000 bytes: put it into a file in the guest");
     run.stream = true;
     while ((r = console_wait(c, guest_ended, &run, UINT64_MAX)) == WAIT_INTERRUPTED) {
         if (interrupted || !run.begun)

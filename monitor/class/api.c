@@ -21,7 +21,9 @@ static const char *api_name(const void *ctx, size_t i)
 
 static const struct monitor_api *find_or_raise(lua_State *L, int idx)
 {
-    const char *name = luaL_checkstring(L, idx);
+    if (lua_type(L, idx) != LUA_TSTRING)
+        luaL_error(L, "k is indexed by names, not by a %s", luaL_typename(L, idx));
+    const char *name = lua_tostring(L, idx);
     const struct monitor_api *a = find(name);
     if (a)
         return a;
@@ -41,15 +43,20 @@ static int k_index(lua_State *L)
     return 1;
 }
 
+void class_check_assigned(lua_State *L, const char *member, const char *type)
+{
+    if (strcmp(luaL_typename(L, 1), type) != 0)
+        luaL_error(L, "k.%s: %s expected, got %s", member, type, luaL_typename(L, 1));
+}
+
 static int k_newindex(lua_State *L)
 {
     const struct monitor_api *a = find_or_raise(L, 2);
     if (!a->set)
         return luaL_error(L, "k.%s is read-only", a->name);
-    lua_pushcfunction(L, a->set);
-    lua_pushvalue(L, 3);
-    lua_call(L, 1, 0);
-    return 0;
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+    return a->set(L); // not by lua_call: what it raises names the line that assigns
 }
 
 static int pairs_next(lua_State *L)

@@ -225,14 +225,19 @@ void class_push_field(lua_State *L, const struct class_field *f, const struct cl
     }
 }
 
+static int not_a_name(lua_State *L, const struct class *c)
+{
+    return luaL_error(L, "%s is indexed by names of fields, not by a %s", c->name,
+                      luaL_typename(L, 2));
+}
+
 // Nobody but Lua itself calls a metamethod of a handle: argument 1 is one, and of which class is known.
 static int object_index(lua_State *L)
 {
     const struct handle *h = lua_touserdata(L, 1);
     const struct class *c = h->c;
     if (lua_type(L, 2) != LUA_TSTRING)
-        return luaL_error(L, "%s is indexed by names of fields, not by a %s", c->name,
-                          luaL_typename(L, 2));
+        return not_a_name(L, c);
     const char *name = lua_tostring(L, 2);
     const struct class_field *f = class_field(c, name);
     if (f) {
@@ -252,10 +257,37 @@ static int object_index(lua_State *L)
     return 1;
 }
 
+static bool has_kind(lua_State *L, int idx, enum class_kind kind)
+{
+    switch (kind) {
+    case KIND_BOOL:
+        return lua_isboolean(L, idx);
+    case KIND_CHARS:
+    case KIND_STRING:
+        return lua_type(L, idx) == LUA_TSTRING;
+    case KIND_OTHER:
+        return true; // its setter's affair
+    default:
+        return lua_type(L, idx) == LUA_TNUMBER &&
+               lua_tointegerx(L, idx, NULL) == lua_tonumber(L, idx);
+    }
+}
+
+static void check_value(lua_State *L, const struct class *c, const struct class_field *f, int idx)
+{
+    if (has_kind(L, idx, f->kind))
+        return;
+    bool number = lua_type(L, idx) == LUA_TNUMBER;
+    luaL_error(L, "%s.%s: %s expected, got %s", c->name, f->name, class_type_name(f),
+               number ? luaL_tolstring(L, idx, NULL) : luaL_typename(L, idx));
+}
+
 static int object_newindex(lua_State *L)
 {
     const struct class *c = lua_touserdata(L, lua_upvalueindex(1));
-    const char *name = luaL_checkstring(L, 2);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return not_a_name(L, c);
+    const char *name = lua_tostring(L, 2);
     const struct class_field *f = class_field(c, name);
     if (!f && class_method(c, name))
         return luaL_error(L, "%s:%s is a method", c->name, name);
@@ -263,6 +295,7 @@ static int object_newindex(lua_State *L)
         return unknown(L, c, name);
     if (!f->set)
         return luaL_error(L, "%s.%s is read-only", c->name, name);
+    check_value(L, c, f, 3);
     uint64_t copy[CLASS_COPY_MAX / 8];
     struct class_key key = class_self(L, 1, c, copy);
     f->set(L, &key, copy, 3);

@@ -75,8 +75,9 @@ struct class
     const char *gone;  // in "stale handle: Task#12 exited"; NULL: "is gone"
     // An expression that gives one, for help and tests: "k.harts[0]". It may raise when there is none now.
     const char *example;
-    const char *
-        display; // how the host lays a list of them out: NULL: "table"; "tree", "map", "ring", "hist"
+    // How a list of them is laid out, and by which members (prelude/layout.lua): "tree parent", "map cells",
+    // "ring size free", "hist latency"; NULL: "table", a line for each.
+    const char *display;
     uint64_t hex; // ids are addresses
     size_t size;  // of the copy, at most CLASS_COPY_MAX
     // 0, or -ENOENT: no such object (any more); out then stays unused.
@@ -133,6 +134,9 @@ SET_DECLARE(monitor_api, struct monitor_api);
 
 // ---- for bindings
 
+// Raises "k.mode: string expected, got nil" when what is assigned, argument 1, is of another type.
+void class_check_assigned(lua_State *L, const char *member, const char *type);
+
 // Pushes a handle; does not look whether it lives.
 void class_push(lua_State *L, const struct class *c, struct class_key key);
 // The handle at idx, or raises "Task expected, got ...".
@@ -160,12 +164,20 @@ void class_line(const struct class *c, const struct class_key *key, char *buf, s
 // t[name] = value of the table on top.
 void class_set_int(lua_State *L, const char *name, uint64_t v);
 void class_set_text(lua_State *L, const char *name, const char *text); // NULL: nothing
-// What __display of an object, or a list, is: {kind, class, columns}.
+// t[name] = v of the record on top, and says so in its metatable: {__addresses = {[name] = true, ...}}, which all such records
+// share. Who shows them (session/prelude) or sends them (session/value.c) knows by that which of their integers are addresses.
+void class_set_address(lua_State *L, const char *name, uint64_t v);
+// What __display of an object, or a list, is: {kind, by, class, columns}: by is the list of members.
 void class_push_display(lua_State *L, const struct class *c);
 
-// The list of records on top is shown as a table with these columns ("fn at bytes>": '>' aligns to
-// the right).
+// The list of records on top is shown as a table with these columns ("fn at bytes> | task": '>' aligns to
+// the right, what stands behind the bar is not shown). Reading a name that a row neither has nor may have by this raises.
 void class_set_columns(lua_State *L, const char *columns);
+// Only the latter, for the rows of a list, one record (`what` is said in the error), or as a metatable for many, pushed.
+// `absent`: names that it may lack.
+void class_set_row_names(lua_State *L, const char *absent);
+void class_set_names(lua_State *L, const char *what, const char *absent);
+void class_push_names(lua_State *L, const char *what, const char *absent);
 
 // Installs metatables, and the table `k`, into a new state; and what session/prelude.lua needs:
 // the table `monitor` (stacked, not global).

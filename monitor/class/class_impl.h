@@ -13,6 +13,10 @@ void class_push_metatable(lua_State *L, const struct class *c); // of its handle
 const struct class_field *class_field(const struct class *c, const char *name);
 const struct class_method *class_method(const struct class *c, const char *name);
 const char *class_member_name(const void *c, size_t i); // fields, then methods
+const char *class_type_name(const struct class_field *f);
+// The words of a text, each perhaps with a '>' behind it: *text goes on to the next. Its length, 0: there are no more.
+size_t class_next_word(const char **word, const char **text);
+bool class_has_word(const char *words, const char *name); // "a b> c" has a, b and c; NULL has none
 
 extern const struct class_method
     class_common_methods[]; // snap.c: what every class has, up to an item without a name

@@ -104,10 +104,6 @@ void page_flags_text(char out[PAGE_FLAGS_TEXT], uint16_t flags);
 int class_memory_leaks(lua_State *L); // methods of Memory
 int class_memory_lose(lua_State *L);
 
-// t[name] = v of the record on top, and says so in its metatable: {__addresses = {[name] = true, ...}}, which all such records
-// share. Who shows them (session/prelude) or sends them (session/value.c) knows by that which of their integers are addresses.
-void class_set_address(lua_State *L, const char *name, uint64_t v);
-
 int class_signal_number(const char *name); // 0: there is none; with or without SIG
 void class_signal_name(char out[16], int sig);
 

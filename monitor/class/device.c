@@ -175,7 +175,7 @@ static const struct class_method methods[] = {
 
 CLASS(device, .name = "Device", .doc = "a node of the device tree, and the driver bound to it",
       .place = "struct device, kernel/dev/driver.h", .example = "k.devices():first()",
-      .display = "tree", .size = sizeof(struct device_view), .copy = device_copy,
+      .display = "tree parent", .size = sizeof(struct device_view), .copy = device_copy,
       .keys = device_keys, .line = device_line, .fields = fields, .methods = methods);
 
 static int k_devices(lua_State *L)

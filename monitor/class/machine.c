@@ -178,6 +178,7 @@ static int k_mem(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"hexdump", mem_hexdump}, {"read", mem_read}, {NULL, NULL}};
     luaL_newlib(L, methods);
+    class_set_names(L, "k.mem", "");
     return 1;
 }
 MONITOR_API(mem, "mem", NULL, "memory: :hexdump(address, n), :read(address, n)",

@@ -237,7 +237,7 @@ static const struct class_method mapping_methods[] = {
 
 CLASS(mapping, .name = "Mapping", .doc = "a range of a space with one set of rights and one source",
       .place = "struct mapping, kernel/mem/space.h", .example = "k.pid(1).space:map():first()",
-      .display = "map", .gone = "was unmapped or merged", .hex = 1,
+      .display = "map cells", .gone = "was unmapped or merged", .hex = 1,
       .size = sizeof(struct mapping_view), .copy = mapping_copy, .keys = mapping_keys,
       .line = mapping_line, .fields = mapping_fields, .methods = mapping_methods,
       .changing = "protect split remove unload");

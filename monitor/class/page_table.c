@@ -4,6 +4,7 @@
 // PageTable#n is the table of Space#n; PageTable#0 is the kernel's.
 #include "arch/start.h"
 #include "class/classes.h"
+#include "class/options.h"
 #include "mem/huge.h"
 #include "mem/space.h"
 #include "session/journal.h"
@@ -134,23 +135,16 @@ static void push_leaf(lua_State *L, const struct pte_info *e)
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);
 }
 
-static uint64_t bound(lua_State *L, const char *name, uint64_t usual)
-{
-    if (!lua_istable(L, 2))
-        return usual;
-    lua_getfield(L, 2, name);
-    uint64_t v = lua_isnil(L, -1) ? usual : (uint64_t)luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
-    return v;
-}
-
 // A batch under the lock, then Lua, then the next batch from where it ended.
 static int table_leaves(lua_State *L)
 {
     struct table_view v;
     struct pte_info batch[LEAVES_BATCH];
     struct class_key key = class_self(L, 1, class_page_table, &v);
-    va_t at = bound(L, "lo", 0), hi = bound(L, "hi", USER_TOP);
+    static const char *const known[] = {"lo", "hi", NULL};
+    options_check(L, 2, known);
+    va_t at = (va_t)options_integer(L, 2, "lo", 0, 0, LUA_MAXINTEGER);
+    va_t hi = (va_t)options_integer(L, 2, "hi", USER_TOP, 0, LUA_MAXINTEGER);
     size_t n = LEAVES_BATCH, all = 0;
     if (hi > USER_TOP)
         hi = USER_TOP;
@@ -260,23 +254,14 @@ void page_table_change(lua_State *L, uint64_t space, va_t va, pte_t bits)
     change_entry(L, &pte_kind, space, va, bits);
 }
 
-// False if the options at idx say {flush = false}.
-static bool wants_flush(lua_State *L, int idx)
-{
-    if (lua_isnoneornil(L, idx))
-        return true;
-    luaL_checktype(L, idx, LUA_TTABLE);
-    bool no = lua_getfield(L, idx, "flush") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return !no;
-}
-
 // pt:set(va, "vr-u-ad" [, {flush = false}])
 static int table_set(lua_State *L)
 {
     struct table_view v;
     struct class_key key = class_self(L, 1, class_page_table, &v);
-    change_entry(L, wants_flush(L, 4) ? &pte_kind : &stale_kind, key.id,
+    static const char *const known[] = {"flush", NULL};
+    options_check(L, 4, known);
+    change_entry(L, options_flag(L, 4, "flush", true) ? &pte_kind : &stale_kind, key.id,
                  (va_t)luaL_checkinteger(L, 2), pte_check_bits(L, 3));
     return 0;
 }
@@ -341,7 +326,7 @@ static const struct class_method table_methods[] = {
 
 CLASS(page_table, .name = "PageTable", .doc = "a three-level Sv39 page table",
       .place = "pte_t, kernel/arch/riscv/include/arch/pt.h", .example = "k.pid(1).space.pt",
-      .display = "tree", .gone = "was freed", .size = sizeof(struct table_view), .copy = table_copy,
+      .gone = "was freed", .size = sizeof(struct table_view), .copy = table_copy,
       .line = table_line, .fields = table_fields, .methods = table_methods, .changing = "set");
 
 // ---- k.pt, k.pte

@@ -191,6 +191,5 @@ static const struct class_method methods[] = {
 
 CLASS(phys, .name = "Phys", .doc = "a memory object: the page cache of a file, or shared memory",
       .place = "struct phys, kernel/mem/phys.h", .gone = "was let go of",
-      .example = "k.pid(1).space:map():first().object", .display = "map",
-      .size = sizeof(struct phys_view), .copy = phys_copy, .line = phys_line, .fields = fields,
-      .methods = methods);
+      .example = "k.pid(1).space:map():first().object", .size = sizeof(struct phys_view),
+      .copy = phys_copy, .line = phys_line, .fields = fields, .methods = methods);

@@ -67,8 +67,8 @@ static const struct class_field fields[] = {
 
 CLASS(pipe, .name = "Pipe", .doc = "a pipe with its two ends",
       .place = "struct pipe, kernel/fs/pipe_impl.h", .gone = "was closed",
-      .example = "k.pipes():first()", .display = "ring", .size = sizeof(struct pipe_info),
-      .copy = pipe_copy, .keys = pipe_keys, .line = pipe_line, .fields = fields);
+      .example = "k.pipes():first()", .size = sizeof(struct pipe_info), .copy = pipe_copy,
+      .keys = pipe_keys, .line = pipe_line, .fields = fields);
 
 static uint64_t device_of(const char *type)
 {

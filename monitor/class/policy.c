@@ -7,6 +7,7 @@
 #include "async/policy.h"
 
 #include "class/classes.h"
+#include "class/options.h"
 #include "lib/errno.h"
 #include "lib/init.h"
 #include "session/journal.h"
@@ -194,38 +195,19 @@ static long set_apply(struct change *c)
 
 static uint64_t number_of(lua_State *L, const char *name, uint64_t usual, lua_Integer most)
 {
-    lua_Integer v = (lua_Integer)usual;
-    if (lua_getfield(L, -1, name) != LUA_TNIL) {
-        v = luaL_checkinteger(L, -1);
-        if (v < 1 || v > most)
-            luaL_error(L, "%s is from 1 to %I", name, (LUAI_UACINT)most);
-    }
-    lua_pop(L, 1);
-    return (uint64_t)v;
-}
-
-static void check_names(lua_State *L)
-{
-    static const char *const names[] = {"task", "pid", "weight", "harts", "deadline_ms"};
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        bool known = false;
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            known |= lua_type(L, -2) == LUA_TSTRING && !strcmp(names[i], lua_tostring(L, -2));
-        if (!known)
-            luaL_error(L, "a rule has task or pid, weight, harts, deadline_ms; not '%s'",
-                       luaL_tolstring(L, -2, NULL));
-    }
+    return (uint64_t)options_integer(L, -1, name, (lua_Integer)usual, 1, most);
 }
 
 // The rule's table is on top.
 static void read_rule(lua_State *L, struct policy *p)
 {
     struct policy_rule *r = &p->rule[p->n];
-    check_names(L);
+    uint64_t task = 0;
+    static const char *const known[] = {"task", "pid", "weight", "harts", "deadline_ms", NULL};
+    options_check(L, -1, known);
     *r = (struct policy_rule){.weight = (uint32_t)number_of(L, "weight", 1, POLICY_WEIGHT_MOST)};
-    if (lua_getfield(L, -1, "task") != LUA_TNIL)
-        r->task = (uint32_t)class_key_at(L, -1, class_task).id;
-    lua_pop(L, 1);
+    if (options_object(L, -1, "task", class_task, &task))
+        r->task = (uint32_t)task;
     r->group = (uint32_t)number_of(L, "pid", 0, INT32_MAX);
     if (!r->task == !r->group)
         luaL_error(L, "a rule is about a task or a pid");
@@ -237,7 +219,7 @@ static void read_rule(lua_State *L, struct policy *p)
 static int k_policy_set(lua_State *L)
 {
     struct policy p = {0};
-    luaL_checktype(L, 1, LUA_TTABLE);
+    class_check_assigned(L, "policy", "table");
     lua_Integer n = luaL_len(L, 1);
     if (n > POLICY_RULES)
         return luaL_error(L, "a policy has at most %d rules", POLICY_RULES);

@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The class tables as Lua tables: what help, completion, stubs and the prompt are made from.
 #include "class/class_impl.h"
+#include "wire/hash.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-void class_set_int(lua_State *L, const char *name, uint64_t v)
-{
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-}
-
-void class_set_text(lua_State *L, const char *name, const char *text)
-{
-    if (!text)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
-static const char *type_name(const struct class_field *f)
+const char *class_type_name(const struct class_field *f)
 {
     switch (f->kind) {
     case KIND_BOOL:
@@ -45,7 +32,7 @@ static void push_fields(lua_State *L, const struct class *c)
     for (const struct class_field *f = c->fields; f && f->name; f++) {
         lua_createtable(L, 0, 4);
         class_set_text(L, "name", f->name);
-        class_set_text(L, "type", type_name(f));
+        class_set_text(L, "type", class_type_name(f));
         class_set_text(L, "doc", f->doc);
         lua_pushboolean(L, f->set != NULL);
         lua_setfield(L, -2, "writable");
@@ -68,8 +55,17 @@ static void push_method(lua_State *L, const char *name, const char *signature, c
 void class_push_display(lua_State *L, const struct class *c)
 {
     int n = 0;
-    lua_createtable(L, 0, 3);
-    class_set_text(L, "kind", c->display ? c->display : "table");
+    const char *words = c->display ? c->display : "table", *word;
+    size_t len = class_next_word(&word, &words);
+    lua_createtable(L, 0, 4);
+    lua_pushlstring(L, word, len);
+    lua_setfield(L, -2, "kind");
+    lua_newtable(L);
+    while ((len = class_next_word(&word, &words))) {
+        lua_pushlstring(L, word, len);
+        lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+    }
+    lua_setfield(L, -2, "by");
     class_set_text(L, "class", c->name);
     lua_newtable(L);
     for (const struct class_field *f = c->fields; f && f->name; f++) {
@@ -77,18 +73,6 @@ void class_push_display(lua_State *L, const struct class *c)
         lua_rawseti(L, -2, ++n);
     }
     lua_setfield(L, -2, "columns");
-}
-
-// Whether the name is a word of the class's list.
-static bool changes(const struct class *c, const char *name)
-{
-    size_t n = strlen(name), len;
-    for (const char *word = c->changing; word && *word; word += len + (word[len] == ' ')) {
-        len = strcspn(word, " ");
-        if (len == n && memcmp(word, name, n) == 0)
-            return true;
-    }
-    return false;
 }
 
 // classes() -> list of {name, doc, place, example, display, fields, methods}
@@ -109,7 +93,7 @@ static int classes(lua_State *L)
         int k = 0;
         for (const struct class_method *m = c->methods; m && m->name; m++) {
             push_method(L, m->name, m->signature, m->doc, m->example, m->fn);
-            lua_pushboolean(L, changes(c, m->name));
+            lua_pushboolean(L, class_has_word(c->changing, m->name));
             lua_setfield(L, -2, "changes");
             lua_rawseti(L, -2, ++k);
         }
@@ -177,55 +161,18 @@ void class_push_reflection(lua_State *L)
     lua_setfield(L, -2, "list");
 }
 
-void class_set_address(lua_State *L, const char *name, uint64_t v)
-{
-    static const char of_records; // registry key
-    lua_pushinteger(L, (lua_Integer)v);
-    lua_setfield(L, -2, name);
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &of_records) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_createtable(L, 0, 1);
-        lua_newtable(L);
-        lua_setfield(L, -2, "__addresses");
-        lua_pushvalue(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &of_records);
-    }
-    lua_getfield(L, -1, "__addresses");
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, name);
-    lua_pop(L, 1);
-    lua_setmetatable(L, -2);
-}
-
-void class_set_columns(lua_State *L, const char *columns)
-{
-    lua_createtable(L, 0, 1);
-    lua_newtable(L);
-    for (lua_Integer n = 1; *columns; n++) {
-        size_t len = strcspn(columns, " ");
-        lua_pushlstring(L, columns, len);
-        lua_rawseti(L, -2, n);
-        columns += len + (columns[len] == ' ');
-    }
-    lua_setfield(L, -2, "__columns");
-    lua_setmetatable(L, -2);
-}
-
-// FNV-1a
 static uint64_t add(uint64_t h, const char *s)
 {
-    for (; s && *s; s++)
-        h = (h ^ (uint8_t)*s) * 0x100000001b3;
-    return (h ^ 0xff) * 0x100000001b3;
+    return wire_hash(wire_hash(h, s ? s : "", s ? strlen(s) : 0), "\xff", 1);
 }
 
 uint64_t class_schema_hash(void)
 {
-    uint64_t h = 0xcbf29ce484222325;
+    uint64_t h = WIRE_HASH;
     SET_FOREACH(classes, struct class, c) {
         h = add(h, c->name);
         for (const struct class_field *f = c->fields; f && f->name; f++)
-            h = add(add(add(h, f->name), type_name(f)), f->doc);
+            h = add(add(add(h, f->name), class_type_name(f)), f->doc);
         for (const struct class_method *m = c->methods; m && m->name; m++)
             h = add(add(h, m->signature), m->doc);
     }

@@ -177,7 +177,7 @@ static const struct class_method space_methods[] = {
 };
 
 CLASS(space, .name = "Space", .doc = "an address space: mappings over a page table",
-      .place = "struct space, kernel/mem/space.h", .example = "k.pid(1).space", .display = "map",
+      .place = "struct space, kernel/mem/space.h", .example = "k.pid(1).space",
       .gone = "was released", .size = sizeof(struct space_view), .copy = space_copy,
       .keys = space_keys, .line = space_line, .fields = space_fields, .methods = space_methods,
       .changing = "add");

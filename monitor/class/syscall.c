@@ -271,8 +271,9 @@ static const struct class_field fields[] = {
 
 CLASS(syscall, .name = "Syscall", .doc = "a system call",
       .place = "struct syscall_entry, kernel/syscall/syscall.h",
-      .example = "k.syscall(\"getppid\")", .display = "hist", .size = sizeof(struct syscall_view),
-      .copy = syscall_copy, .keys = syscall_keys, .line = syscall_line, .fields = fields);
+      .example = "k.syscall(\"getppid\")", .display = "hist latency",
+      .size = sizeof(struct syscall_view), .copy = syscall_copy, .keys = syscall_keys,
+      .line = syscall_line, .fields = fields);
 
 static int k_syscalls(lua_State *L)
 {

@@ -330,9 +330,9 @@ static const struct class_method methods[] = {
 };
 
 CLASS(task, .name = "Task", .doc = "what the executor runs: a user thread or a kernel task",
-      .place = "struct task, kernel/async/task.h", .example = "k.pid(1)", .display = "tree",
-      .gone = "exited", .size = sizeof(struct task_view), .copy = task_copy, .alive = task_alive,
-      .keys = task_keys, .line = task_line, .fields = fields, .methods = methods,
+      .place = "struct task, kernel/async/task.h", .example = "k.pid(1)", .gone = "exited",
+      .size = sizeof(struct task_view), .copy = task_copy, .alive = task_alive, .keys = task_keys,
+      .line = task_line, .fields = fields, .methods = methods,
       .changing = "suspend resume hold signal set_register");
 
 static int k_tasks(lua_State *L)

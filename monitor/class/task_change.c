@@ -6,6 +6,7 @@
 #include "task/thread.h"
 
 #include "class/classes.h"
+#include "class/options.h"
 #include "lib/errno.h"
 #include "session/journal.h"
 #include "session/later.h"
@@ -137,7 +138,9 @@ int class_task_hold(lua_State *L)
 int class_task_suspend(lua_State *L)
 {
     struct class_key key = class_key_at(L, 1, class_task);
-    if (lua_istable(L, 2) && lua_getfield(L, 2, "now") && lua_toboolean(L, -1))
+    static const char *const known[] = {"now", NULL};
+    options_check(L, 2, known);
+    if (options_flag(L, 2, "now", false))
         return class_task_hold(L);
     change_make(L, &(struct change){.kind = &suspend_kind, .arg = {key.id}});
     return 0;

@@ -141,6 +141,7 @@ static int k_virtio(lua_State *L)
         }
         lua_pop(L, 1);
     }
+    class_set_names(L, "k.virtio", "");
     return 1;
 }
 MONITOR_API(virtio, "virtio", NULL, "VirtioDevices by name, each with its queues q[0], q[1], ...",

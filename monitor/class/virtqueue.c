@@ -201,8 +201,8 @@ static const struct class_method methods[] = {
 
 CLASS(virtqueue, .name = "VirtQueue", .doc = "a split virtqueue of a device",
       .place = "struct virtqueue, kernel/dev/virtio/queue.h", .example = "k.queues():first()",
-      .display = "ring", .size = sizeof(struct queue_view), .copy = queue_copy, .keys = queue_keys,
-      .line = queue_line, .fields = fields, .methods = methods,
+      .display = "ring size free", .size = sizeof(struct queue_view), .copy = queue_copy,
+      .keys = queue_keys, .line = queue_line, .fields = fields, .methods = methods,
       .changing = "release fail reorder kick");
 
 static int k_queues(lua_State *L)

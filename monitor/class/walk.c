@@ -105,6 +105,6 @@ static const struct class_field walk_fields[] = {
 
 CLASS(walk, .name = "Walk", .doc = "an address on its way through a page table",
       .place = "struct pt_step, kernel/arch/riscv/include/arch/pt.h",
-      .example = "k.pid(1).space.pt:walk(0x10000)", .display = "tree", .gone = "has lost its table",
-      .hex = 1, .size = sizeof(struct walk_view), .copy = walk_copy, .line = walk_line,
+      .example = "k.pid(1).space.pt:walk(0x10000)", .gone = "has lost its table", .hex = 1,
+      .size = sizeof(struct walk_view), .copy = walk_copy, .line = walk_line,
       .fields = walk_fields);

@@ -4,6 +4,7 @@
 
 #include "arch/atomic.h"
 #include "class/classes.h"
+#include "class/options.h"
 #include "lib/errno.h"
 #include "lib/mix.h"
 
@@ -115,42 +116,23 @@ static uint64_t check_fault(lua_State *L, int idx)
         name, near);
 }
 
-static uint64_t positive(lua_State *L, const char *name, lua_Integer most)
+// Which options there are is the fault's own.
+static void check_options(lua_State *L, const struct fault *x, uint64_t *arg)
 {
-    lua_Integer v = luaL_checkinteger(L, -1);
-    if (v < 1 || v > most)
-        luaL_error(L, "%s is from 1 to %I", name, (LUAI_UACINT)most);
-    return (uint64_t)v;
-}
-
-// The value is on top.
-static void set_option(lua_State *L, const struct fault *x, const char *name, uint64_t *arg)
-{
-    static const struct {
-        const char *name;
-        uint64_t option;
-    } known[] = {
-        {"every", FAULT_EVERY}, {"ms", FAULT_MS}, {"task", FAULT_TASK}, {"queue", FAULT_QUEUE}};
-    uint64_t option = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i].name, name) == 0)
-            option = known[i].option & x->options;
-    switch (option) {
-    case FAULT_EVERY:
-        arg[2] = positive(L, name, 1 << 30);
-        break;
-    case FAULT_MS:
-        arg[3] = positive(L, name, 600000);
-        break;
-    case FAULT_TASK:
-        arg[4] = class_key_at(L, -1, class_task).id;
-        break;
-    case FAULT_QUEUE:
-        arg[5] = class_key_at(L, -1, class_virtqueue).id + 1;
-        break;
-    default:
-        luaL_error(L, "'%s' has no option '%s'", x->name, name);
-    }
+    static const char *const names[] = {"every", "ms", "task",
+                                        "queue"}; // by the bit of enum fault_option
+    const char *known[5];
+    size_t n = 0;
+    for (unsigned i = 0; i < 4; i++)
+        if (x->options >> i & 1)
+            known[n++] = names[i];
+    known[n] = NULL;
+    options_check(L, 3, known);
+    arg[2] = (uint64_t)options_integer(L, 3, "every", 0, 1, 1 << 30);
+    arg[3] = (uint64_t)options_integer(L, 3, "ms", 0, 1, 600000);
+    options_object(L, 3, "task", class_task, &arg[4]);
+    if (options_object(L, 3, "queue", class_virtqueue, &arg[5]))
+        arg[5]++;
 }
 
 static int inject(lua_State *L)
@@ -158,14 +140,7 @@ static int inject(lua_State *L)
     struct change c = {.arg = {check_fault(L, 1)}};
     const struct fault *x = fault_at(c.arg[0]);
     c.arg[1] = (uint64_t)luaL_optinteger(L, 2, 1);
-    if (!lua_isnoneornil(L, 3)) {
-        luaL_checktype(L, 3, LUA_TTABLE);
-        for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
-            if (lua_type(L, -2) != LUA_TSTRING)
-                return luaL_error(L, "options are named");
-            set_option(L, x, lua_tostring(L, -2), c.arg);
-        }
-    }
+    check_options(L, x, c.arg);
     c.kind = x->mode == MODE_UNSAFE ? &unsafe_kind : &inject_kind;
     change_make(L, &c);
     return 0;
@@ -206,6 +181,7 @@ static int k_fault(lua_State *L)
     static const luaL_Reg functions[] = {
         {"inject", inject}, {"remove", remove_fault}, {"list", list}, {NULL, NULL}};
     luaL_newlib(L, functions);
+    class_set_names(L, "k.fault", "");
     return 1;
 }
 MONITOR_API(

@@ -4,12 +4,20 @@
 
 #include "async/timer.h"
 #include "class/classes.h"
+#include "class/options.h"
 #include "session/session.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-enum { GAP_MS = 100, SETTLE_MS = 3000, STEP_MS = 10, IO_MS = 5000, POLL_MS = 1000 };
+enum {
+    GAP_MS = 100,
+    SETTLE_MS = 3000,
+    STEP_MS = 10,
+    IO_MS = 5000,
+    POLL_MS = 1000,
+    MS_MOST = 3600000
+};
 
 void lint_found(lua_State *L, const char *kind, uint32_t task, uint64_t ms, const char *text)
 {
@@ -26,30 +34,6 @@ void lint_found(lua_State *L, const char *kind, uint32_t task, uint64_t ms, cons
         lua_setfield(L, -2, "task");
     }
     lua_rawseti(L, -2, luaL_len(L, -2) + 1);
-}
-
-static uint64_t limit(lua_State *L, const char *name, uint64_t usual)
-{
-    if (lua_isnoneornil(L, 1))
-        return usual;
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_getfield(L, 1, name);
-    lua_Integer ms = luaL_optinteger(L, -1, (lua_Integer)usual);
-    lua_pop(L, 1);
-    luaL_argcheck(L, ms > 0 && ms <= 3600000, 1, "a limit is 1 ms to an hour");
-    return (uint64_t)ms;
-}
-
-static void check_options(lua_State *L)
-{
-    if (lua_isnoneornil(L, 1))
-        return;
-    luaL_checktype(L, 1, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        if (strcmp(name, "io_ms") && strcmp(name, "poll_ms") && strcmp(name, "leaks"))
-            luaL_error(L, "k.lint has no limit '%s': there are io_ms, poll_ms and leaks", name);
-    }
 }
 
 // One check's behind the other's.
@@ -141,21 +125,15 @@ static void find_leaks(lua_State *L)
     lua_settop(L, 1);
 }
 
-static bool wants_leaks(lua_State *L)
-{
-    if (lua_isnoneornil(L, 1))
-        return false;
-    lua_getfield(L, 1, "leaks");
-    bool wants = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return wants;
-}
-
 static int k_lint(lua_State *L)
 {
-    check_options(L);
-    struct lint_limits limits = {limit(L, "io_ms", IO_MS), limit(L, "poll_ms", POLL_MS)};
-    bool leaks = wants_leaks(L);
+    static const char *const known[] = {"io_ms", "poll_ms", "leaks", NULL};
+    options_check(L, 1, known);
+    struct lint_limits limits = {
+        (uint64_t)options_integer(L, 1, "io_ms", IO_MS, 1, MS_MOST),
+        (uint64_t)options_integer(L, 1, "poll_ms", POLL_MS, 1, MS_MOST),
+    };
+    bool leaks = options_flag(L, 1, "leaks", false);
     lua_settop(L, 0);
     lua_newtable(L);
     char *noticed = memset(lua_newuserdatauv(L, noticed_bytes(), 0), 0, noticed_bytes());
@@ -176,7 +154,7 @@ static int k_lint(lua_State *L)
     lua_settop(L, 1);
     if (leaks)
         find_leaks(L);
-    class_set_columns(L, "kind ms> text");
+    class_set_columns(L, "kind ms> text | task");
     return 1;
 }
 MONITOR_API(

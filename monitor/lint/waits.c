@@ -85,7 +85,7 @@ static int k_waits(lua_State *L)
                 push_row(L, &l[i]);
                 lua_rawseti(L, -2, ++rows);
             }
-    class_set_columns(L, "id> name waits_for object holder> ms>");
+    class_set_columns(L, "id> name waits_for object holder> ms> | holder_pid queued ready");
     return 1;
 }
 MONITOR_API(waits, "waits", "k.waits() -> list of {task, name, waits_for, object, holder, ms}",

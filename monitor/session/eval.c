@@ -33,15 +33,11 @@ struct job {
 static void note_place(lua_State *L, struct job *j)
 {
     lua_Debug ar;
-    for (int level = 1; lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        if (ar.currentline > 0 && strncmp(ar.source, "=prelude/", 9) != 0) {
-            const char *s = *ar.source == '@' || *ar.source == '=' ? ar.source + 1 : ar.short_src;
-            strncpy(j->file, s, sizeof j->file - 1);
-            j->at = ar.currentline;
-            return;
-        }
-    }
+    if (!prelude_caller(L, &ar))
+        return;
+    const char *s = *ar.source == '@' || *ar.source == '=' ? ar.source + 1 : ar.short_src;
+    strncpy(j->file, s, sizeof j->file - 1);
+    j->at = ar.currentline;
 }
 
 static bool was_assert(lua_State *L)
@@ -54,6 +50,29 @@ static bool was_assert(lua_State *L)
               (!a && !lua_isnil(L, -1) && lua_rawequal(L, 1, -1));
     lua_pop(L, 1);
     return is;
+}
+
+static int show_table(lua_State *L)
+{
+    prelude_push(L, "show_nested");
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, 0);
+    lua_newtable(L);
+    lua_call(L, 3, 1);
+    return 1;
+}
+
+// What is said of the error at index 1, pushed: of error{...} what is in the table.
+static void push_message(lua_State *L)
+{
+    if (lua_istable(L, 1)) {
+        lua_pushcfunction(L, show_table);
+        lua_pushvalue(L, 1);
+        if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+            return;
+        lua_pop(L, 1);
+    }
+    luaL_tolstring(L, 1, NULL);
 }
 
 // Index 1: the error. Leaves {message, traceback}.
@@ -70,7 +89,7 @@ static int on_error(lua_State *L)
         limits_begin(j->limits, 1000000); // the unwinding is done: the report may run code
     note_place(L, j);
     lua_createtable(L, 2, 0);
-    luaL_tolstring(L, 1, NULL);
+    push_message(L);
     lua_rawseti(L, -2, 1);
     luaL_traceback(L, L, NULL, 1);
     lua_rawseti(L, -2, 2);
@@ -368,7 +387,7 @@ static int print_error(lua_State *L)
 {
     size_t n;
     lua_pushliteral(L, "\nin a probe: ");
-    luaL_tolstring(L, 1, NULL);
+    push_message(L);
     lua_pushliteral(L, "\n");
     lua_concat(L, 3);
     const char *text = lua_tolstring(L, -1, &n);

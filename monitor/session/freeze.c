@@ -5,6 +5,7 @@
 #include "async/freeze.h"
 #include "async/timer.h"
 #include "class/class.h"
+#include "class/options.h"
 #include "lib/errno.h"
 #include "session/session.h"
 
@@ -75,22 +76,12 @@ static bool end(void)
     return held;
 }
 
-static uint64_t option_ms(lua_State *L, int idx)
-{
-    if (lua_isnoneornil(L, idx))
-        return FREEZE_MS;
-    luaL_checktype(L, idx, LUA_TTABLE);
-    lua_getfield(L, idx, "ms");
-    lua_Integer ms = luaL_optinteger(L, -1, FREEZE_MS);
-    lua_pop(L, 1);
-    luaL_argcheck(L, ms >= 1 && ms <= FREEZE_MS_MOST, idx, "ms is from 1 to 1000");
-    return (uint64_t)ms;
-}
-
 static int k_freeze(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    uint64_t ms = option_ms(L, 2);
+    static const char *const known[] = {"ms", NULL};
+    options_check(L, 2, known);
+    uint64_t ms = (uint64_t)options_integer(L, 2, "ms", FREEZE_MS, 1, FREEZE_MS_MOST);
     lua_settop(L, 1);
     begin(L, ms);
     int status = lua_pcall(L, 0, LUA_MULTRET, 0);

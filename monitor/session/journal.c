@@ -209,6 +209,7 @@ static int k_journal(lua_State *L)
         }
         lua_rawseti(L, -2, ++n);
     }
+    class_set_row_names(L, "times undone_by");
     return 1;
 }
 MONITOR_API(
@@ -316,7 +317,8 @@ static int k_mode(lua_State *L)
 static int k_mode_set(lua_State *L)
 {
     char text[40];
-    if (!monitor_mode_set(luaL_checkstring(L, 1)))
+    class_check_assigned(L, "mode", "string");
+    if (!monitor_mode_set(lua_tostring(L, 1)))
         return luaL_error(L, "no mode '%s': there are ro, rw and unsafe", lua_tostring(L, 1));
     snprintf(text, sizeof text, "make the mode %s", monitor_mode_name());
     change_is_dry(L, text);

@@ -16,6 +16,7 @@ prelude_parts:
     part    print
     part    seq
     part    trace
+    part    layout
     part    show
     part    snap
     part    help

@@ -6,6 +6,7 @@
 #include "session/eval.h"
 #include "session/freeze.h"
 #include "session/jobs.h"
+#include "session/prelude.h"
 #include "session/session.h"
 #include "session/sessions.h"
 #include "session/value.h"
@@ -120,10 +121,8 @@ static void fail_call(lua_State *L, struct cbor_in body)
         message = "the host refused";
         n = strlen(message);
     }
-    luaL_where(L, 2);
     lua_pushlstring(L, message, n);
-    lua_concat(L, 2);
-    lua_error(L);
+    prelude_refuse(L, "%s", lua_tostring(L, -1));
 }
 
 // Until the answer to our call comes; probes call back meanwhile, perhaps to let the guest go on.
@@ -151,7 +150,7 @@ static int on_call(lua_State *L, const char *op)
     struct session *s = session_self();
     session_not_frozen(L, "a call to the host");
     if (s->calling)
-        return luaL_error(
+        return prelude_refuse(
             L,
             "host.%s: a probe's callback cannot call the host while the host is being "
             "waited for",
@@ -167,10 +166,10 @@ static int on_call(lua_State *L, const char *op)
     }
     cbor_close(&o, at, n);
     if (!cbor_fits(&o))
-        return luaL_error(L, "host.%s: the arguments are too large", op);
+        return prelude_refuse(L, "host.%s: the arguments are too large", op);
     s->outgoing_len = o.len;
     if (session_send(o.buf, o.len) < 0)
-        return luaL_error(L, "host.%s: no host listens", op);
+        return prelude_refuse(L, "host.%s: no host listens", op);
     struct rpc_head head = {.id = call};
     bool ok;
     s->calling = true;
@@ -183,7 +182,7 @@ static int on_call(lua_State *L, const char *op)
     if (!cbor_find_bool(head.body, "ok", &ok) || !ok)
         fail_call(L, head.body);
     if (!value_decode(L, &head.body))
-        return luaL_error(L, "host.%s: its answer is not understood", op);
+        return prelude_refuse(L, "host.%s: its answer is not understood", op);
     return 1;
 }
 

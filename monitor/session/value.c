@@ -89,7 +89,7 @@ static void encode_array(lua_State *L, int idx, struct cbor_out *o, unsigned lev
     }
 }
 
-// Pushes which integers of the record at idx are addresses (class/classes.h), or nil.
+// Pushes which integers of the record at idx are addresses (class/class.h), or nil.
 static void push_addresses(lua_State *L, int idx)
 {
     if (!lua_getmetatable(L, idx)) {

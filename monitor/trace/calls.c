@@ -3,6 +3,7 @@
 #include "trace/calls.h"
 
 #include "class/classes.h"
+#include "class/options.h"
 #include "session/number.h"
 #include "trace/lua.h"
 
@@ -66,14 +67,10 @@ static int k_on(lua_State *L)
     const struct trace_point *point = trace_check_point(L, 1);
     struct trace_filter filter;
     struct tracer *tr = NULL;
-    bool pause = false;
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    trace_check_options(L, 3, known);
+    options_check(L, 3, known);
     trace_check_where(L, 3, point, &filter);
-    if (!lua_isnoneornil(L, 3)) {
-        lua_getfield(L, 3, "pause");
-        pause = lua_toboolean(L, -1);
-    }
+    bool pause = options_flag(L, 3, "pause", false);
     if (pause)
         check_pause(L, point, &filter);
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) != LUA_TTABLE) {
@@ -103,14 +100,17 @@ MONITOR_API(
 static int k_off(lua_State *L)
 {
     struct class_key key = {0, 0};
-    if (!class_of(L, 1, &key))
+    const struct class *c = class_of(L, 1, &key);
+    luaL_argexpected(L, !c || c == class_trace, 1, "Trace or its number");
+    if (!c)
         key.id = (uint64_t)luaL_optinteger(L, 1, 0);
-    bool all = lua_isnoneornil(L, 1);
+    bool all = lua_isnoneornil(L, 1), found = all;
     for (unsigned i = 0; i < TRACERS; i++) {
         struct tracer *tr = tracer_at(i);
         bool own = tr->session == session_number();
         if (tr->kind == TRACER_FREE || (all ? !own : tr->id != key.id))
             continue;
+        found = true;
         if (!own)
             return trace_of_another(L, tr);
         if (tr->kind == TRACER_CALLS &&
@@ -120,6 +120,8 @@ static int k_off(lua_State *L)
         }
         tracer_free(tr);
     }
+    if (!found)
+        return luaL_error(L, "there is no trace %I: k.traces() lists them", (LUAI_UACINT)key.id);
     return 0;
 }
 MONITOR_API(off, "off", "k.off([number or Trace])",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // k.trace: events counted by key, in C, where they happen.
 #include "class/classes.h"
+#include "class/options.h"
 #include "session/session.h"
 #include "trace/lua.h"
 #include "trace/rows.h"
@@ -83,7 +84,7 @@ static struct tracer *begin(lua_State *L)
     struct tracer *tr = NULL;
     uint32_t shown = 0;
     trace_check_where(L, 2, point, &filter);
-    shape.rows = (uint32_t)trace_option(L, 2, "keys", KEYS_USUAL, 1, AGG_ROWS_MAX);
+    shape.rows = (uint32_t)options_integer(L, 2, "keys", KEYS_USUAL, 1, AGG_ROWS_MAX);
     if (!lua_isnil(L, 2)) {
         check_keys(L, 2, point, &shape);
         check_functions(L, 2, point, &shape, &shown);
@@ -117,7 +118,7 @@ static int k_trace(lua_State *L)
 {
     static const char *const known[] = {"where", "by", "agg", "keys", "secs", NULL};
     lua_settop(L, 2);
-    trace_check_options(L, 2, known);
+    options_check(L, 2, known);
     lua_Integer ms = trace_option_ms(L, 2);
     struct tracer *tr = begin(L);
     uint64_t id = tr->id, time = (uint64_t)ms;

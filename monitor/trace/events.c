@@ -5,6 +5,7 @@
 // the session waits. What found no room in a ring is told at its place, as {lost = n, hart = h}.
 #include "async/timer.h"
 #include "class/classes.h"
+#include "class/options.h"
 #include "session/link.h"
 #include "session/session.h"
 #include "trace/encode.h"
@@ -235,7 +236,7 @@ static uint32_t power_of_two(lua_Integer n)
 static struct tracer *begin(lua_State *L)
 {
     struct tracer *tr = NULL;
-    uint32_t ring = power_of_two(trace_option(L, 2, "ring", RING_USUAL, 1, RING_MOST));
+    uint32_t ring = power_of_two(options_integer(L, 2, "ring", RING_USUAL, 1, RING_MOST));
     int e = tracer_new(TRACER_EVENTS, &tr);
     if (!e)
         e = tracer_reserve(tr, ring);
@@ -259,10 +260,10 @@ static int k_events(lua_State *L)
     lua_settop(L, 3);
     if (!lua_isnil(L, 3))
         luaL_checktype(L, 3, LUA_TFUNCTION);
-    trace_check_options(L, 2, known);
+    options_check(L, 2, known);
     check_points(L);
     lua_Integer ms = trace_option_ms(L, 2);
-    lua_Integer most = trace_option(L, 2, "max", LUA_MAXINTEGER, 1, LUA_MAXINTEGER);
+    lua_Integer most = options_integer(L, 2, "max", LUA_MAXINTEGER, 1, LUA_MAXINTEGER);
     struct run r = {.left = most};
     struct tracer *tr = begin(L);
     if (ms < 0 && lua_isnil(L, 3)) {

@@ -2,6 +2,7 @@
 // What k.on, k.trace and k.events share: reading options, showing variables. On the session's fiber.
 #pragma once
 
+#include "class/class.h"
 #include "trace/tracer.h"
 
 #include <lua.h>
@@ -24,12 +25,6 @@ unsigned trace_check_var(lua_State *L, const struct trace_point *point, const ch
 // `where` of the table of options at idx (or nothing there): all conditions, or raises.
 void trace_check_where(lua_State *L, int idx, const struct trace_point *point,
                        struct trace_filter *f);
-// The options at idx (or nothing there) have no names but those `known`, up to a NULL, or raises: a
-// `where` that is misspelt would otherwise choose everything.
-void trace_check_options(lua_State *L, int idx, const char *const *known);
-// An integer of the options, or `otherwise`; raises when it is not in [lo, hi].
-lua_Integer trace_option(lua_State *L, int idx, const char *name, lua_Integer otherwise,
-                         lua_Integer lo, lua_Integer hi);
 // The option `secs` in milliseconds, -1: there is none. Raises when it is not a number above 0.
 lua_Integer trace_option_ms(lua_State *L, int idx);
 
@@ -45,6 +40,7 @@ int trace_refuse(lua_State *L, struct tracer *tr, int error);
 // tracer and raises the same.
 void trace_guard(lua_State *L, uint64_t tracer, lua_CFunction fn, void *arg, int results);
 
-int trace_of_another(lua_State *L, const struct tracer *tr);       // raises whose it is
+int trace_of_another(lua_State *L, const struct tracer *tr); // raises whose it is
+CLASS_DECLARE(trace);
 void trace_push_handle(lua_State *L, const struct tracer *tr);     // a Trace
 int events_push(lua_State *L, struct tracer *tr, lua_Integer max); // EVENTS: a list of the oldest

@@ -134,7 +134,6 @@ void trace_check_where(lua_State *L, int idx, const struct trace_point *point,
     f->terms = 0;
     if (lua_isnoneornil(L, idx))
         return;
-    luaL_checktype(L, idx, LUA_TTABLE);
     if (lua_getfield(L, idx, "where") != LUA_TNIL) {
         if (!lua_istable(L, -1))
             luaL_error(L, "where: a table of conditions expected");
@@ -153,51 +152,11 @@ void trace_check_where(lua_State *L, int idx, const struct trace_point *point,
 
 // ---- the rest
 
-static const char *option_name(const void *ctx, size_t i)
-{
-    return ((const char *const *)ctx)[i];
-}
-
-void trace_check_options(lua_State *L, int idx, const char *const *known)
-{
-    if (lua_isnoneornil(L, idx))
-        return;
-    luaL_checktype(L, idx, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], name) != 0)
-            i++;
-        if (known[i])
-            continue;
-        const char *near = class_nearest(name, option_name, known);
-        luaL_error(L, near ? "no option '%s'; did you mean '%s'?" : "no option '%s'", name, near);
-    }
-}
-
-lua_Integer trace_option(lua_State *L, int idx, const char *name, lua_Integer otherwise,
-                         lua_Integer lo, lua_Integer hi)
-{
-    lua_Integer n = otherwise;
-    if (lua_isnoneornil(L, idx))
-        return n;
-    luaL_checktype(L, idx, LUA_TTABLE);
-    if (lua_getfield(L, idx, name) != LUA_TNIL) {
-        int ok;
-        n = lua_tointegerx(L, -1, &ok);
-        if (!ok || n < lo || n > hi)
-            luaL_error(L, "%s: a whole number from %I to %I expected", name, lo, hi);
-    }
-    lua_pop(L, 1);
-    return n;
-}
-
 lua_Integer trace_option_ms(lua_State *L, int idx)
 {
     lua_Integer ms = -1;
     if (lua_isnoneornil(L, idx))
         return ms;
-    luaL_checktype(L, idx, LUA_TTABLE);
     if (lua_getfield(L, idx, "secs") != LUA_TNIL) {
         lua_Number secs = lua_tonumber(L, -1);
         if (!(secs > 0 && secs <= 86400))

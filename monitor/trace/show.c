@@ -57,6 +57,28 @@ void trace_push_value(lua_State *L, const struct trace_point *point, unsigned va
     }
 }
 
+// The metatable of the point's events: what cannot be known yet is nil; so is `lost`, which others have.
+static void push_names(lua_State *L, const struct trace_point *p)
+{
+    luaL_Buffer b;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, p) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "lost");
+    for (unsigned var = 0; var < VARS; var++) {
+        luaL_addchar(&b, ' ');
+        luaL_addstring(&b, trace_var_name(p, var) ? trace_var_name(p, var) : "");
+    }
+    luaL_pushresult(&b);
+    lua_pushfstring(L, "the event %s", p->name);
+    class_push_names(L, lua_tostring(L, -1), lua_tostring(L, -2));
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, p);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
 void trace_push_event(lua_State *L, const struct trace_event *e)
 {
     const struct trace_point *p = trace_point_at(e->point);
@@ -68,6 +90,8 @@ void trace_push_event(lua_State *L, const struct trace_event *e)
     lua_setfield(L, -2, "at");
     lua_pushboolean(L, e->held);
     lua_setfield(L, -2, "held");
+    push_names(L, p);
+    lua_setmetatable(L, -2);
     for (unsigned var = 0; var < VARS; var++) {
         const char *name = trace_var_name(p, var);
         if (!name || (early && !trace_known_when_held(p, var)))

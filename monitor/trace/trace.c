@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-CLASS_DECLARE(trace);
-
 struct trace_view {
     uint64_t id, hits, lost, ns, bytes, session;
     char points[64];

@@ -51,7 +51,9 @@
 //     expect    pattern (Lua), [ms]  -> text, captures       until the terminal's output matches;
 //                                                            what was matched before is used up
 //     spawn     command              -> (nothing)            sh, without waiting: output is expected
-//     file      name, kind = "module" | "file"  -> path, data     of `require` and `host.file`
+//     file      name, kind = "module" | "file", [have]  -> path, data     of `require` and `host.file`
+//                   have: hashes (wire/hash.h) of texts that the kernel keeps, as 16 hexadecimal digits each, with
+//                   spaces between. When the file's is among them, `hash` comes in the place of data.
 //     args                           -> args                 of kmon run FILE ARGS
 #pragma once
 

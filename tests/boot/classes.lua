@@ -68,7 +68,7 @@ end
 
 -- ---- with an object
 
-local kinds = {table = true, tree = true, map = true, ring = true, hist = true}
+local kinds = {table = 0, tree = 1, map = 1, ring = 2, hist = 1}      -- by how many members
 local lua_type = {boolean = "boolean", string = "string", integer = "number", address = "number", nanoseconds = "number"}
 
 local function fits(f, v)
@@ -102,7 +102,8 @@ local function check_object(class, x)
             need(not set and message:find("read-only", 1, true), f.name .. " can be assigned")
         end
     end
-    need(kinds[x.__display.kind] and x.__display.class == class.name, "__display")
+    need(kinds[x.__display.kind] == #x.__display.by and x.__display.class == class.name, "__display")
+    for _, name in ipairs(x.__display.by) do need(complete(class.example .. ".")[name] or complete(class.example .. ":")[name], "__display by " .. name) end
     need(tostring(x):find("^" .. class.name .. "#"), "tostring")
     return wrong
 end

@@ -26,8 +26,8 @@ local function named(name)
 end
 
 silent("nothing is wrong at first")
-fails(function() k.lint {disk = 1} end, "no limit 'disk'", "an unknown limit is named")
-fails(function() k.lint {io_ms = 0} end, "1 ms to an hour", "so is an impossible one")
+fails(function() k.lint {disk = 1} end, "no option 'disk'", "an unknown limit is named")
+fails(function() k.lint {io_ms = 0} end, "io_ms: a whole number from 1 to 3600000", "so is an impossible one")
 fails(function() k.fault.inject("deadlock") end, "needs mode rw", "a fault is a change")
 k.mode = "rw"
 fails(function() k.fault.inject("dead-lock") end, "did you mean 'deadlock'", "its name is looked up")

@@ -54,10 +54,10 @@ is(#k.policy, 4, "k.policy tells them")
 is(k.policy[4].weight, 3, "as they were set")
 
 -- Bad rules are refused and change nothing.
-fails(function() k.policy = {{pid = 1, wieght = 2}} end, "not 'wieght'", "a rule's names are checked")
+fails(function() k.policy = {{pid = 1, wieght = 2}} end, "no option 'wieght'; did you mean 'weight'?", "a rule's names are checked")
 fails(function() k.policy = {{weight = 2}} end, "about a task or a pid", "so is whom it is about")
-fails(function() k.policy = {{pid = 1, weight = 65}} end, "weight is from 1 to 64", "and its numbers")
-fails(function() k.policy = {{pid = 1, harts = 1 << #k.harts}} end, "harts is from 1", "there is no such hart")
+fails(function() k.policy = {{pid = 1, weight = 65}} end, "weight: a whole number from 1 to 64", "and its numbers")
+fails(function() k.policy = {{pid = 1, harts = 1 << #k.harts}} end, "harts: a whole number from 1", "there is no such hart")
 fails(function() k.policy = {1} end, "each a table", "a policy is a list of rules")
 fails(function() k.policy = {{task = k.task("monitor"), harts = HERE}} end, "the monitor stays where it is",
     "who makes the changes is moved by none")

@@ -73,17 +73,17 @@ SKIP: {
     pause(0.01) until -S $socket;
 
     # The line is not shared: the second ^C is a RESET. What constructors there were is gone, and nobody waits for them.
-    write_file("$dir/constructs.lua", 'k.mode = "rw" k.construct("sleeps", function() print("runs") k.sleep(60000) end)' . "\n"
-               . 'host.spawn("sleep 0; echo born >/tmp/born") k.sleep(60000)');
-    my $resets = start("connect unix:$socket --timeout 60 run $dir/constructs.lua", '-resets');
+    my $direct = "connect unix:$socket --timeout 60";
+    client("$direct sh '(while :; do sleep 0.05; : >/tmp/born; done) </dev/null >/dev/null 2>&1 &'", 0, '', 'there are births');
+    write_file("$dir/constructs.lua", 'k.mode = "rw" k.construct("sleeps", function() print("runs") k.sleep(60000) end) k.sleep(60000)');
+    my $resets = start("$direct run $dir/constructs.lua", '-resets');
     for (1 .. 3000) { last if text_of('out-resets') =~ /runs/; pause(0.01) }
     like(text_of('out-resets'), qr/^runs$/m, 'a newborn waits for a constructor');
     kill 'STOP', $qemu;
     for (1 .. 2) { kill 'INT', $resets; pause(0.3) }
     kill 'CONT', $qemu;
     ends($resets, 130, '^C twice resets the session');
-    my $direct = "connect unix:$socket --timeout 60";
-    client("$direct sh 'until [ -e /tmp/born ]; do sleep 0.01; done; cat /tmp/born'", 0, "born\n", 'who waited goes on');
+    client("$direct sh 'rm -f /tmp/born; until [ -e /tmp/born ]; do sleep 0.01; done; echo born'", 0, "born\n", 'who waited goes on');
     client(qq($direct eval 'k.tls("task"):where{name = "sleeps"}:count()'), 0, "0\n", 'the constructor is gone');
     client(qq($direct eval 'local since = k.ns host.sh("for i in \$(seq 20); do sleep 0; done") return k.ns - since < 10e9'), 0, "true\n",
            'and those who are born later do not wait');

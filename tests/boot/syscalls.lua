@@ -67,6 +67,25 @@ ok(yield.mean > 0, "they take time")
 is(k.syscalls():sort("calls", true):first(), yield, "the list is sorted by what was counted")
 is(#k.syscalls():sort("errors", true):take(3):list(), 3, "and cut into pages")
 
+do  -- A list of them has a bar each, a column for each power of two: the darkest is the one that most calls took.
+    local both = k.syscalls():where(function(s) return s.name == "sched_yield" or s.name == "close" end)
+    local shown, bars, darkest = reflect.show(both), {}, {}
+    for bar in shown:gmatch("|([^|\n]+)|") do bars[#bars + 1] = bar end
+    is(#bars, 2, "two histograms")
+    is(#bars[1], #bars[2], "side by side")
+    local first, i = math.huge, 0
+    for s in both do
+        local most
+        for _, b in ipairs(s.latency) do
+            first = math.min(first, b.lo)
+            if not most or b.count > most.count then most = b end
+        end
+        i = i + 1
+        darkest[i] = most.lo
+    end
+    for n, bar in ipairs(bars) do is(first << (bar:find("#", 1, true) - 1), darkest[n], "the darkest column is the fullest bucket") end
+end
+
 host.sh("mkdir /tmp; true")
 is(mkdir.last_error, "EEXIST", "a directory that is there")
 host.sh("mkdir /no/such; true")

@@ -191,7 +191,7 @@ for _, mistake in ipairs{
     {'k.trace()', "string expected, got nil"},
     {'k.trace("fault.page", 7)', "table expected, got number"},
     {'k.trace("fault.page", {bye = "kind"})', "no option 'bye'; did you mean 'by'?"},
-    {'k.trace("fault.page", {7})', "no option '?'"},
+    {'k.trace("fault.page", {7})', "{name = value} expected"},
     {'k.trace("fault.page", {by = {"knd"}})', "did you mean 'kind'?"},
     {'k.trace("fault.page", {where = 3})', "a table of conditions expected"},
     {'k.trace("fault.page", {where = {3}})', "{name = value} expected"},
@@ -231,6 +231,8 @@ for _, mistake in ipairs{
     {'k.on("fault.page", print, {paus = true})', "did you mean 'pause'?"},
     {'k.on("fault.page", print, {pause = true, where = {ns = 3}})', "'ns' is not known yet"},
     {'k.off("x")', "number expected, got string"},
+    {'k.off(99)', "there is no trace 99: k.traces() lists them"},
+    {'k.off(k.task(1))', "Trace or its number expected, got Task"},
 } do
     local source, message = table.unpack(mistake)
     local good, why = pcall(load("\n\n" .. source, "@wrong.lua"))

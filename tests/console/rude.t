@@ -28,7 +28,7 @@ sub gone {
     waitpid $_, 0 for @_;
 }
 
-for (['endless', 'a message that never ends', 'a message is longer than 65536 bytes'],
+for (['endless', 'a message that never ends', 'a request has at most 65536 bytes: send a shorter script, and what it needs as modules'],
      ['returns', 'answers that nobody asked for', 'too many answers']) {
     my ($how, $name, $why) = @$_;
     my $pid = rude($how);

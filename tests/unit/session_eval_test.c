@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // sources: monitor/lua/arena.c monitor/lua/limits.c monitor/class/class.c monitor/class/list.c
-// sources: monitor/class/api.c monitor/class/reflect.c monitor/class/snap.c monitor/session/eval.c
+// sources: monitor/class/api.c monitor/class/reflect.c monitor/class/snap.c monitor/class/record.c
+// sources: monitor/class/options.c monitor/session/eval.c
 // sources: monitor/session/value.c monitor/session/journal.c monitor/session/prelude_text.S monitor/session/prelude.c
-// sources: monitor/wire/cbor.c
+// sources: monitor/session/texts.c monitor/wire/cbor.c monitor/wire/hash.c
 // sources: build/third_party/lua/src/lapi.c build/third_party/lua/src/lauxlib.c
 // sources: build/third_party/lua/src/lbaselib.c build/third_party/lua/src/lcode.c
 // sources: build/third_party/lua/src/lcorolib.c build/third_party/lua/src/lctype.c
@@ -25,7 +26,9 @@
 #include "lib/log.h"
 #include "session/eval.h"
 #include "session/journal.h"
+#include "session/texts.h"
 #include "session/value.h"
+#include "wire/hash.h"
 
 #include <lauxlib.h>
 #include <setjmp.h>
@@ -78,7 +81,7 @@ struct thing_view {
     char name[16];
     const char *color;
     uint64_t address;
-    uint32_t weight;
+    uint32_t weight, size;
     bool heavy;
 };
 
@@ -92,6 +95,7 @@ static long thing_copy(const struct class_key *key, void *out)
     *v = (struct thing_view){.color = key->id % 2 ? "red" : NULL,
                              .address = 0xffffffc080000000 + key->id,
                              .weight = things[key->id].weight,
+                             .size = 100,
                              .heavy = things[key->id].weight > 50};
     snprintf(v->name, sizeof v->name, "thing%u", (unsigned)key->id);
     return 0;
@@ -161,23 +165,48 @@ static int thing_poke(lua_State *L)
     return 1;
 }
 
+static void push_around(lua_State *L, const struct class_key *key, const void *copy)
+{
+    (void)copy;
+    if (key->id == 2 || key->id == 3)
+        class_push(L, class_thing, (struct class_key){key->id - 1, 0});
+    else
+        lua_pushnil(L);
+}
+
+static int thing_cells(lua_State *L)
+{
+    struct class_key key = class_key_at(L, 1, class_thing);
+    lua_newtable(L);
+    for (int i = 0; i < 4; i++) {
+        lua_pushinteger(L, key.id >> i & 1);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
 static const struct class_field fields[] = {
     FIELD(struct thing_view, name, "what it is called"),
     FIELD(struct thing_view, color, "red, or none"),
     FIELD_ADDRESS(struct thing_view, address, "where it lies"),
     FIELD(struct thing_view, weight, "in kilograms", .set = set_weight),
     FIELD(struct thing_view, heavy, "more than 50"),
+    FIELD(struct thing_view, size, "places in it"),
     FIELD_OTHER("next", "Thing", "its neighbour", push_next),
+    FIELD_OTHER("around", "Thing", "what it is in", push_around),
     {0},
 };
 static const struct class_method methods[] = {
     {"poke", "t:poke() -> string", "pokes it", "k.things()[3]:poke()", thing_poke},
+    {"cells", "t:cells() -> list", "four", "k.things()[3]:cells()", thing_cells},
     {0},
 };
+static char thing_display[40] = "table";
 SET_ITEM(classes, struct class, class_table_thing) = {.name = "Thing",
                                                       .doc = "something",
                                                       .place = "struct thing, here",
                                                       .gone = "broke",
+                                                      .display = thing_display,
                                                       .size = sizeof(struct thing_view),
                                                       .copy = thing_copy,
                                                       .keys = thing_keys,
@@ -225,6 +254,41 @@ static void on_write(lua_State *L, const char *text, size_t n)
     strncat(printed, text, n < sizeof printed - strlen(printed) - 1 ? n : 0);
 }
 
+static const struct {
+    const char *name, *text;
+} modules[] = {
+    {"m", "return {answer = 42}"},
+    {"same", "return {answer = 42}"},
+    {"a", "return require 'b'"},
+    {"b", "\nlocal c = require('c') return c"},
+    {"c", "\n\nlocal a = require('a') return a"},
+    {"self", "local x = require('self') return x"},
+    {"bad", "\n\n\nlocal x = nil + 1"},
+    {"worse", "\n\nlocal = 5"},
+    {"twice", "local n = 0 return function() n = n + 1 return n end"},
+};
+static unsigned sent; // texts
+
+// As the host does (host-console/calls.c).
+static int give_module(lua_State *L)
+{
+    char hash[17];
+    size_t i = 0;
+    lua_getfield(L, 2, "name");
+    while (strcmp(modules[i].name, lua_tostring(L, -1)) != 0)
+        i++;
+    snprintf(hash, sizeof hash, "%016lx",
+             (unsigned long)wire_hash(WIRE_HASH, modules[i].text, strlen(modules[i].text)));
+    bool has = lua_getfield(L, 2, "have") == LUA_TSTRING && strstr(lua_tostring(L, -1), hash);
+    sent += !has;
+    lua_newtable(L);
+    lua_pushfstring(L, "lua-scripts/%s.lua", modules[i].name);
+    lua_setfield(L, -2, "path");
+    lua_pushstring(L, has ? hash : modules[i].text);
+    lua_setfield(L, -2, has ? "hash" : "data");
+    return 1;
+}
+
 static int on_call(lua_State *L, const char *op)
 {
     if (strcmp(op, "sh") == 0) {
@@ -235,14 +299,8 @@ static int on_call(lua_State *L, const char *op)
         lua_setfield(L, -2, "output");
         return 1;
     }
-    if (strcmp(op, "file") == 0) {
-        lua_newtable(L);
-        lua_pushliteral(L, "lua-scripts/m.lua");
-        lua_setfield(L, -2, "path");
-        lua_pushliteral(L, "return {answer = 42}");
-        lua_setfield(L, -2, "data");
-        return 1;
-    }
+    if (strcmp(op, "file") == 0)
+        return give_module(L);
     return luaL_error(L, "host.%s: refused", op);
 }
 
@@ -351,7 +409,15 @@ TEST(errors_say_what_and_where)
     UNUSED_STATE;
     uint64_t line;
     fails("error('boom')", "lua", "k:1: boom");
-    fails("error({1})", "lua", "table:");
+    fails("error({1})", "lua", "{1}");
+    fails("error{code = 5, why = 'broken', {1, 2}}", "lua", "{{1, 2}, code = 5, why = \"broken\"}");
+    fails("error(setmetatable({}, {__tostring = function() return 'as it says' end}))", "lua",
+          "as it says");
+    fails("\nk.mode = 'x'", "lua", "k:2: no mode 'x'");
+    fails("k.things()[1].weight = 3.5", "lua", "k:1: Thing.weight: integer expected, got 3.5");
+    fails("k.things()[1].weight = '3'", "lua", "k:1: Thing.weight: integer expected, got string");
+    fails("k.mode = nil", "lua", "k:1: k.mode: string expected, got nil");
+    fails("k[1] = 2", "lua", "k:1: k is indexed by names, not by a number");
     fails("assert(false, 'no!')", "assert", "no!");
     fails("assert(1 == 2)", "assert", "assertion failed!");
     fails("\n\nlocal a = nil + 1", "lua", "k:3: attempt to perform arithmetic");
@@ -389,7 +455,7 @@ TEST(fields_of_objects)
     fails("k.thigns()", "lua", "k has no member 'thigns'; did you mean 'things'?");
     fails("k.things().poke(k)", "lua", "a list has no method 'poke'");
     says("local s = '' for name in pairs(k.things()[1]) do s = s .. name .. ' ' end return s",
-         "name color address weight heavy next ");
+         "name color address weight heavy size next ");
     says("k.things()[1] == k.things()[1]", "true");
     says("getmetatable(k.things()[1])", "Thing");
     fails("setmetatable(k.things()[1], {})", "lua", "table expected");
@@ -427,6 +493,110 @@ TEST(sequences)
          "{78, 79}");
     says("k.things():where{heavy = 'x'}", "(none)");
     fails("k.things():were{}", "lua", "no method 'were'");
+}
+
+TEST(lists_are_laid_out_as_their_class_says)
+{
+    UNUSED_STATE;
+    says("k.things():where(function(t) return t.weight < 4 end)",
+         "Thing#0 weighs 0\nThing#1 weighs 1\nThing#2 weighs 2\nThing#3 weighs 3");
+    strcpy(thing_display, "tree around");
+    says(
+        "k.things():where(function(t) return t.weight < 5 end)",
+        "Thing#0 weighs 0\nThing#1 weighs 1\n  Thing#2 weighs 2\n    Thing#3 weighs 3\nThing#4 weighs 4");
+    says("k.things():where(function(t) return t.weight == 3 end)", "Thing#3 weighs 3");
+    says("k.things():take(2):map('name')", "\"thing0\"\n\"thing1\""); // which are no objects
+    strcpy(thing_display, "map cells");
+    says("k.things():where(function(t) return t.weight > 8 and t.weight < 12 end)",
+         "Thing#9 weighs 9    |#..#|\nThing#10 weighs 10  |.#.#|\nThing#11 weighs 11  |##.#|");
+    strcpy(thing_display, "ring size weight");
+    says("{k.things()[0], k.things()[50], k.things()[79]}",
+         "Thing#0 weighs 0    |################|\nThing#50 weighs 50  |########........|\n"
+         "Thing#79 weighs 79  |####............|");
+    says("k.things()[0].__display.kind, k.things()[0].__display.by",
+         "ring\t{\"size\", \"weight\"}");
+    strcpy(thing_display, "table");
+    says("k.things()[0].__display.kind, #k.things()[0].__display.by", "table\t0");
+}
+
+TEST(sequences_name_what_is_wrong_and_where)
+{
+    UNUSED_STATE;
+    static const struct {
+        const char *source, *message;
+    } cases[] = {
+        {"k.things():where('red')",
+         ":where: {field = value, ...} or a function expected, got string"},
+        {"k.things():where()", ":where: {field = value, ...} or a function expected, got nil"},
+        {"k.things():map(5)", ":map: a function or the name of a field expected, got number"},
+        {"k.things():sort(5)", ":sort: the name of a field or a function expected, got number"},
+        {"k.things():sort('weight', 1)", ":sort: true (descending) or false expected, got number"},
+        {"k.things():take('x')", ":take: a whole number expected, got string"},
+        {"k.things():take(1.5)", ":take: a whole number expected, got 1.5"},
+        {"k.things():take(-1)", ":take: a whole number expected, got -1"},
+        {"k.things():take()", ":take: a whole number expected, got nil"},
+        {"k.things():where{wieght = 1}:list()",
+         "Thing has no field 'wieght'; did you mean 'weight'?"},
+        {"k.things():map('wieght'):list()", "Thing has no field 'wieght'; did you mean 'weight'?"},
+        {"k.things():sort('wieght')", "Thing has no field 'wieght'; did you mean 'weight'?"},
+        {"k.things():sort('heavy')",
+         ":sort: a boolean and a boolean have no order; sort by a field "
+         "that is a number or a string"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char source[200], message[200];
+        snprintf(source, sizeof source, "\nlocal x = %s\nreturn x", cases[i].source);
+        snprintf(message, sizeof message, "k:2: %s", cases[i].message);
+        fails(source, "lua", message);
+    }
+    says("#k.things():take(3.0)", "3");
+}
+
+// A list of two, the first with a name that the second lacks; and one record.
+static int k_rows(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 1; i <= 2; i++) {
+        lua_newtable(L);
+        class_set_int(L, "weight", (uint64_t)i);
+        if (i == 1)
+            class_set_address(L, "at", 0x1000);
+        lua_rawseti(L, -2, i);
+    }
+    class_set_columns(L, "weight> at> | owner");
+    return 1;
+}
+MONITOR_API(rows, "rows", "k.rows() -> list", "two rows", NULL, k_rows, NULL);
+
+static int k_record(lua_State *L)
+{
+    lua_newtable(L);
+    class_set_int(L, "weight", 5);
+    class_set_address(L, "at", 0xffffffc080000000);
+    class_set_names(L, "k.record", "owner");
+    return 1;
+}
+MONITOR_API(record, "record", NULL, "one record", NULL, k_record, NULL);
+
+TEST(records_refuse_unknown_names)
+{
+    UNUSED_STATE;
+    struct cbor_in value;
+    struct cbor_item it;
+    fails("\nlocal x = k.record.wieght", "lua",
+          "k:2: k.record has no 'wieght'; did you mean 'weight'?");
+    fails("k.record.something", "lua", "k.record has no 'something'; it has ");
+    fails("k.rows()[2].aat", "lua", "k:1: the row has no 'aat'");
+    fails("k.rows()[2].wei", "lua", "the row has no 'wei'");
+    says("k.rows()[2].at, k.rows()[2].owner, k.record.owner, k.record[1]", "nil\tnil\tnil\tnil");
+    says("k.rows()", "weight      at\n     1  0x1000\n     2       -");
+    says("{k.rows()[1], {other = 1}}", "other"); // a table with columns that not all rows know
+    says("k.record", "{at = 0xffffffc080000000, weight = 5}");
+    says("local n = 0 for name, v in pairs(k.record) do n = n + 1 end return n", "2");
+    says("local n = 0 for i, v in ipairs(k.record) do n = n + 1 end return n", "0");
+    assert_true(cbor_find(ask("k.record", EVAL_JSON), "value", &value));
+    assert_true(cbor_find(value, "at", &value) && cbor_next(&value, &it));
+    assert_true(it.type == CBOR_TAG && it.n == CBOR_TAG_ADDRESS); // it is one in JSON, too
 }
 
 TEST(changes_are_validated_written_down_and_undone)
@@ -563,6 +733,7 @@ TEST(completion)
         uint64_t start;
     } cases[] = {
         {"k.th", "things", 2},
+        {"k.record.we", "weight", 9},
         {"return #k.thi", "things", 10},
         {"k.things()[1].na", "name", 14},
         {"k.things():first().next.we", "weight", 24},
@@ -642,8 +813,64 @@ TEST(the_host_is_called)
 {
     UNUSED_STATE;
     says("host.sh('ls -l')", "3\tls -l");
-    says("require('m').answer", "42");
     fails("host.spawn('x')", "lua", "host.spawn: refused");
+}
+
+TEST(modules_are_sent_once)
+{
+    UNUSED_STATE;
+    sent = 0;
+    says("require('m').answer", "42");
+    says("require('m').answer", "42");
+    assert_int_equal(sent, 1);
+    ask("print(require('m').answer)", EVAL_SCRIPT); // which reads its modules anew
+    assert_string_equal(printed, "42\n");
+    says("require('same').answer", "42"); // another name for it
+    assert_int_equal(sent, 1);
+    ask("f = require('twice')", EVAL_SCRIPT);
+    says("f() + require('twice')() + require('twice')()", "6"); // it ran once
+    assert_int_equal(sent, 2);
+}
+
+TEST(texts_make_room)
+{
+    UNUSED_STATE;
+    static char large[TEXTS_BYTES + 1];
+    char got[8];
+    uint64_t hashes[TEXTS], one = wire_hash(WIRE_HASH, "one", 3);
+    texts_keep("one", 3);
+    assert_true(texts_size(one) == 3 && texts_copy(one, got, 3) && memcmp(got, "one", 3) == 0);
+    assert_false(texts_copy(one, got, 4));
+    texts_keep(large, TEXTS_BYTES + 1);
+    assert_int_equal(texts_size(one), 3); // too large to be kept: nothing made room
+    for (unsigned i = 0; i < TEXTS; i++) {
+        memcpy(large, &i, sizeof i);
+        texts_keep(large, 100);
+    }
+    assert_int_equal(texts_size(one), 0);
+    assert_int_equal(texts_hashes(hashes), TEXTS);
+    texts_keep("one", 3);
+    assert_int_equal(texts_hashes(hashes), TEXTS);
+    assert_true(texts_copy(one, got, 3) && memcmp(got, "one", 3) == 0);
+    texts_keep(large, TEXTS_BYTES);
+    assert_int_equal(texts_hashes(hashes), 1);
+    assert_int_equal(hashes[0], wire_hash(WIRE_HASH, large, TEXTS_BYTES));
+    assert_int_equal(texts_size(one), 0);
+}
+
+TEST(modules_that_fail)
+{
+    UNUSED_STATE;
+    fails("return require('a')", "lua", "lua-scripts/c.lua:3: require: a cycle: a -> b -> c -> a");
+    fails("local x = require('c')", "lua",
+          "lua-scripts/b.lua:2: require: a cycle: c -> a -> b -> c");
+    fails("require('self')", "lua", "lua-scripts/self.lua:1: require: a cycle: self -> self");
+    fails("require('bad')", "lua", "lua-scripts/bad.lua:4: attempt to perform arithmetic");
+    fails("require('bad')", "lua",
+          "lua-scripts/bad.lua:4: attempt"); // no cycle: the first has ended
+    fails("require('worse')", "lua", "lua-scripts/worse.lua:3: ");
+    fails("require(5)", "lua", "require: the name of a module expected, got number");
+    says("require('m').answer", "42");
 }
 
 TEST(arguments)
@@ -674,6 +901,9 @@ int main(void)
         T(fields_of_objects),
         T(stale_handles),
         T(sequences),
+        T(lists_are_laid_out_as_their_class_says),
+        T(sequences_name_what_is_wrong_and_where),
+        T(records_refuse_unknown_names),
         T(changes_are_validated_written_down_and_undone),
         T(undo_takes_what_the_session_itself_changed),
         T(what_is_repeated_has_one_row_of_a_kind),
@@ -683,6 +913,9 @@ int main(void)
         T(help),
         T(checks_speak_tap),
         T(the_host_is_called),
+        T(modules_are_sent_once),
+        T(texts_make_room),
+        T(modules_that_fail),
         T(arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

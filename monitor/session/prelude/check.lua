@@ -6,19 +6,12 @@ local show_nested = p.show_nested
 
 local tap = {tests = 0, failed = 0}
 
-local function where()
-    for level = 3, 8 do
-        local at = debug.traceback("", level):match("\n%s+([^\n]-:%d+): in")
-        if at and not at:find("^prelude") then return at end
-    end
-end
-
 local function result(good, name, ...)
     tap.tests = tap.tests + 1
     if not good then tap.failed = tap.failed + 1 end
     print(("%sok %d%s"):format(good and "" or "not ", tap.tests, name and " - " .. tostring(name) or ""))
     if not good then
-        diag("failed at " .. (where() or "?"))
+        diag("failed at " .. (p.where() or "?"))
         for _, line in ipairs({...}) do diag(line) end
     end
     return good and true or false

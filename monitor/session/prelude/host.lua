@@ -17,16 +17,41 @@ end
 function host.file(name) return monitor.call("file", {name = name, kind = "file"}).data end
 function host.args() return monitor.call("args", {}).args end
 
--- A script that is run again gets its modules as they are now.
-local loaded = {}
-function p.script_begin() loaded = {} end
+-- A script that is run again gets its modules as they are now: the host reads them anew, and sends what the kernel has not.
+local loaded, loading = {}, {}
+function p.script_begin() loaded, loading = {}, {} end
+
+local function module_text(name)
+    local r = monitor.call("file", {name = name, kind = "module", have = monitor.texts()})
+    local text = r.data or monitor.text(r.hash)
+    if not text then    -- others' modules took its place meanwhile
+        r = monitor.call("file", {name = name, kind = "module"})
+        text = r.data
+    end
+    if r.data then monitor.keep(text) end
+    return text, r.path
+end
+
+-- loading: the names of the modules that run now, each required by the one before it.
+local function refuse_cycle(name)
+    for i, x in ipairs(loading) do
+        if x == name then
+            p.refuse("require: a cycle: %s -> %s", table.concat(loading, " -> ", i), name)
+        end
+    end
+end
 
 function require(name)
+    if type(name) ~= "string" then p.refuse("require: the name of a module expected, got %s", type(name)) end
     if loaded[name] ~= nil then return loaded[name] end
-    local r = monitor.call("file", {name = name, kind = "module"})
-    local f, message = load(r.data, "@" .. r.path)
+    refuse_cycle(name)
+    local text, path = module_text(name)
+    local f, message = load(text, "@" .. path)
     if not f then raise(message, 0) end
-    local v = f(name, r.path)
+    local depth = #loading
+    local _ <close> = setmetatable({}, {__close = function() loading[depth + 1] = nil end})
+    loading[depth + 1] = name
+    local v = f(name, path)
     loaded[name] = v == nil and true or v
     return loaded[name]
 end

@@ -2,7 +2,7 @@
 -- Sequences: lazy, iterable, with :where{} :map() :sort() and so on; lists of kernel objects share
 -- the methods.
 local monitor, p = ...
-local raise, sort, move = error, table.sort, table.move
+local raise, sort, move, refuse = error, table.sort, table.move, p.refuse
 
 local Seq = {}
 local methods = monitor.list            -- of the lists of kernel objects, too
@@ -44,6 +44,8 @@ local function alive(f, ...)
     local ok, v = pcall(f, ...)
     if ok then return true, v end
     if type(v) == "string" and v:find("stale handle", 1, true) then return false end
+    local mine = type(v) == "string" and v:match("^prelude/seq%.lua:%d+: (.*)$")
+    if mine then refuse("%s", mine) end
     raise(v, 0)
 end
 
@@ -63,7 +65,14 @@ local function matches(x, want)
     return true
 end
 
+-- Whether the argument is of one of these types; else raises what it is to be.
+local function check(method, v, wanted, ...)
+    for i = 1, select("#", ...) do if type(v) == select(i, ...) then return end end
+    refuse(":%s: %s expected, got %s", method, wanted, type(v))
+end
+
 function methods.where(s, want)
+    check("where", want, "{field = value, ...} or a function", "table", "function")
     return seq(function()
         local it = each(s)
         return function()
@@ -75,6 +84,7 @@ function methods.where(s, want)
 end
 
 function methods.map(s, f)
+    check("map", f, "a function or the name of a field", "function", "string")
     if type(f) == "string" then
         local name = f
         f = function(x) return x[name] end
@@ -90,7 +100,14 @@ function methods.map(s, f)
     end)
 end
 
+local function check_number(method, n)
+    if not math.tointeger(n) or n < 0 then
+        refuse(":%s: a whole number expected, got %s", method, type(n) == "number" and n or type(n))
+    end
+end
+
 function methods.take(s, n)
+    check_number("take", n)
     return seq(function()
         local it, left = each(s), n
         return function()
@@ -102,8 +119,9 @@ end
 
 -- The last n, as a list.
 function methods.tail(s, n)
+    check_number("tail", n)
     local out = s:list()
-    return move(out, math.max(#out - (n or 20), 0) + 1, #out, 1, {})
+    return move(out, math.max(#out - n, 0) + 1, #out, 1, {})
 end
 
 function methods.list(s)
@@ -112,7 +130,16 @@ function methods.list(s)
     return out
 end
 
+local function before(a, b)
+    if type(a) ~= type(b) or type(a) ~= "number" and type(a) ~= "string" then
+        refuse(":sort: a %s and a %s have no order; sort by a field that is a number or a string", type(a), type(b))
+    end
+    return a < b
+end
+
 function methods.sort(s, by, down)
+    check("sort", by, "the name of a field or a function", "string", "function", "nil")
+    check("sort", down, "true (descending) or false", "boolean", "nil")
     local keys = {}
     local get = type(by) == "string" and function(x) return x[by] end
         or type(by) == "function" and by or function(x) return x end
@@ -126,7 +153,7 @@ function methods.sort(s, by, down)
     sort(all, function(a, b)
         if down then a, b = b, a end
         if a[2] == nil or b[2] == nil then return a[2] == nil and b[2] ~= nil end
-        return a[2] < b[2]
+        return before(a[2], b[2])
     end)
     for i, pair in ipairs(all) do keys[i] = pair[1] end
     return seq(function()

@@ -69,7 +69,7 @@ local function show_rows(t)
         end
         sort(columns)
     end
-    return tabulate(t, columns)
+    return tabulate(t, columns, rawget)     -- a record refuses names that only others have
 end
 
 local function show_table(t, depth, seen)
@@ -113,15 +113,16 @@ function show_nested(v, depth, seen)
 end
 
 local function show_seq(s)
-    local lines, n = {}, 0
+    local lines, objects, n = {}, {}, 0
     for x in each(s) do
         n = n + 1
-        if n <= SHOWN then lines[n] = show_nested(x, 1, {}) end
+        if n <= SHOWN then objects[n], lines[n] = x, show_nested(x, 1, {}) end
         if n == SHOWN and is_list(s) then -- the others need not be had to be counted
             n = n + monitor.behind(s, x)
             break
         end
     end
+    p.lay_out(objects, lines)
     if n > SHOWN then lines[#lines + 1] = ("... and %d more"):format(n - SHOWN) end
     return n == 0 and "(none)" or concat(lines, "\n")
 end

@@ -190,13 +190,9 @@ function Member.queue(d, x)
     error(("there is no queue '%s'; k.queues() lists them"):format(tostring(x)), 0)
 end
 
-function Member.log(d)
-    local function tail(_, n)
-        local rows = value(d, d.roots.log.value)
-        local from = math.max(#rows - math.max(n or 20, 0), 0)
-        return setmetatable(table.move(rows, from + 1, #rows, 1, {}), getmetatable(rows))
-    end
-    return setmetatable({tail = tail}, {__call = tail})
+function Member.syscall(d, x)
+    for s in d.member.syscalls.fn() do if s.name == x or s.nr == x then return s end end
+    error(("there is no system call '%s'; k.syscalls() lists them"):format(tostring(x)), 0)
 end
 
 function Member.pte(_, e)

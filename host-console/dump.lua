@@ -13,7 +13,7 @@
 local OBJECTS, LEVELS, ITEMS, ENTRIES = 4000, 8, 1000, 16384
 local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "counts", "properties", "queue", "mappers", "objects"}
 local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "tls hart", "tls task",
-    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "futexes", "pipes", "mounts"}
+    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "futexes", "pipes", "mounts", "virtio_devices"}
 local LEFT = {Vnode = true}             -- lists of a file system's thousands
 local LINEAR = 0xffffffc000000000       -- where physical memory is seen (KVA_OFFSET)
 local VALID, RIGHTS, USER = 1, 14, 16   -- bits of an entry
@@ -179,9 +179,8 @@ local function root(name, v) print(('{"root":%s,"value":%s}'):format(text(name),
 for _, c in ipairs(classes) do describe_class(c) end
 for _, a in ipairs(api) do print("{" .. record('"member":' .. text(a.name), {"signature", "doc", "example"}, a) .. "}") end
 local fields = {}
-for _, a in ipairs(api) do if not a.signature and a.name ~= "log" then fields[#fields + 1] = a.name end end
+for _, a in ipairs(api) do if not a.signature then fields[#fields + 1] = a.name end end
 classes, api = nil, nil     -- the heap of a session is small
-root("log", k.log(64))
 for _, name in ipairs(fields) do root(name, k[name]) end
 for _, call in ipairs(CALLS) do
     local name, argument = call:match("^(%S+) ?(.*)$")

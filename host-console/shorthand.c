@@ -24,7 +24,7 @@ static const struct {
     {"ring", "QUEUE", "k.queue($1):ring()"},
     {"tls", "", "k.tls()"},
     {"harts", "", "k.harts"},
-    {"log", "", "k.log(20)"},
+    {"log", "", "k.log:tail(20)"},
     {"journal", "", "k.journal()"},
     {"faults", "",
      "k.spaces():sort(\"faults\", true):take(10):map(function(s) return {space = tostring(s), "

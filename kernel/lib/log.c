@@ -55,6 +55,30 @@ size_t log_tail(struct log_line *out, size_t max)
     return n;
 }
 
+static struct log_range kept_locked(void)
+{
+    return (struct log_range){written < LINES ? 0 : written - LINES, written};
+}
+
+struct log_range log_kept(void)
+{
+    spin_lock(&lock);
+    struct log_range kept = kept_locked();
+    spin_unlock(&lock);
+    return kept;
+}
+
+bool log_get(uint64_t number, struct log_line *out)
+{
+    spin_lock(&lock);
+    struct log_range kept = kept_locked();
+    bool there = number >= kept.from && number < kept.to;
+    if (there)
+        *out = ring[number % LINES];
+    spin_unlock(&lock);
+    return there;
+}
+
 const struct log_line *log_newest_unlocked(size_t back)
 {
     return back < written && back < LINES ? &ring[(written - 1 - back) % LINES] : NULL;

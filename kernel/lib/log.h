@@ -6,6 +6,7 @@
 // says what was expected.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,14 @@ struct log_line {
 };
 // Copies up to max newest lines, oldest first; returns how many.
 size_t log_tail(struct log_line *out, size_t max);
+
+// Lines are numbered from 0 since boot; these are kept. Any context.
+struct log_range {
+    uint64_t from, to; // to: the next to be written
+};
+struct log_range log_kept(void);
+// False: that line is overwritten, or not yet written.
+bool log_get(uint64_t number, struct log_line *out);
 
 // The newest line (0), the one before it (1), ...; NULL: no more. Panic only: no lock.
 const struct log_line *log_newest_unlocked(size_t back);

@@ -76,7 +76,7 @@ struct class
     // An expression that gives one, for help and tests: "k.harts[0]". It may raise when there is none now.
     const char *example;
     // How a list of them is laid out, and by which members (prelude/layout.lua): "tree parent", "map cells",
-    // "ring size free"; NULL: "table", a line for each.
+    // "ring size free", "hist latency"; NULL: "table", a line for each.
     const char *display;
     uint64_t hex; // ids are addresses
     size_t size;  // of the copy, at most CLASS_COPY_MAX

@@ -41,6 +41,9 @@ void class_task_set_deadline(lua_State *L, const struct class_key *key, const vo
 
 void class_push_locks_of(lua_State *L, uint64_t task); // those that it holds, as a list
 
+struct device;
+struct device *class_device_at(uint64_t id); // NULL: there is none; they live for ever
+
 struct virtqueue;
 struct virtqueue *class_queue_at(uint64_t id); // NULL: there is none; they live for ever
 int class_queue_release(lua_State *L);         // methods of VirtQueue

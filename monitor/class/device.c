@@ -19,7 +19,7 @@ struct device_view {
     int32_t error;
 };
 
-static struct device *device_at(uint64_t id)
+struct device *class_device_at(uint64_t id)
 {
     LIST_FOREACH(it, &devices)
         if (id-- == 0)
@@ -40,7 +40,7 @@ static uint64_t place_of(const struct device *d)
 
 static long device_copy(const struct class_key *key, void *out)
 {
-    const struct device *d = device_at(key->id);
+    const struct device *d = class_device_at(key->id);
     struct device_view *v = out;
     if (!d)
         return -ENOENT;
@@ -65,7 +65,7 @@ static long device_copy(const struct class_key *key, void *out)
 static size_t device_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
 {
     size_t n = 0;
-    for (uint64_t i = from; n < max && device_at(i); i++)
+    for (uint64_t i = from; n < max && class_device_at(i); i++)
         out[n++] = (struct class_key){i, owner};
     return n;
 }

@@ -88,6 +88,8 @@ static int list_call(lua_State *L)
     struct list *l = lua_touserdata(L, 1);
     struct class_key key = {0, 0};
     bool first = lua_isnoneornil(L, 3);
+    if (first && !lua_isnoneornil(L, 2))
+        return luaL_error(L, "a list takes no arguments: :take(n) and :tail(n) cut it");
     if (!first)
         key = control(L, l);
     else

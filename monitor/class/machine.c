@@ -1,66 +1,18 @@
 // SPDX-License-Identifier: MIT
-// The rest of `k`: log, memory in figures, system calls, symbols; reading RAM.
+// The rest of `k`: memory in figures, symbols; reading RAM.
 #include "class/class.h"
 #include "lib/dt.h"
-#include "lib/log.h"
 #include "lib/symbols.h"
 #include "mem/phys.h"
 #include "mem/shortage.h"
 #include "page/frame.h"
 #include "session/journal.h"
-#include "syscall/syscall.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { LOG_MAX = 64, READ_MAX = 4096 };
-
-static void append(lua_State *L)
-{
-    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
-}
-
-static int log_lines(lua_State *L)
-{
-    lua_Integer want = luaL_optinteger(L, 1, 20);
-    struct log_line *lines = lua_newuserdatauv(L, LOG_MAX * sizeof *lines, 0);
-    size_t n = log_tail(lines, want < 0 ? 0 : want > LOG_MAX ? LOG_MAX : (size_t)want);
-    lua_createtable(L, (int)n, 0);
-    for (size_t i = 0; i < n; i++) {
-        char at[32];
-        snprintf(at, sizeof at, "%.6f", (double)lines[i].ns / 1e9);
-        lua_createtable(L, 0, 3);
-        class_set_text(L, "seconds", at);
-        class_set_int(L, "hart", lines[i].hart);
-        class_set_text(L, "text", lines[i].text);
-        append(L);
-    }
-    class_set_columns(L, "seconds> hart> text");
-    return 1;
-}
-
-// k.log:tail(n) and k.log(n): the object itself comes first in both.
-static int log_tail_method(lua_State *L)
-{
-    lua_remove(L, 1);
-    return log_lines(L);
-}
-
-static int k_log(lua_State *L)
-{
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, log_tail_method);
-    lua_setfield(L, -2, "tail");
-    class_push_names(L, "k.log", "");
-    lua_pushcfunction(L, log_tail_method);
-    lua_setfield(L, -2, "__call");
-    lua_setmetatable(L, -2);
-    return 1;
-}
-MONITOR_API(log, "log", NULL,
-            "the kernel's log; :tail([n]) gives its newest lines, 20 of at most 64",
-            "k.log:tail(5)", k_log, NULL);
+enum { READ_MAX = 4096 };
 
 static int k_memory(lua_State *L)
 {
@@ -109,23 +61,6 @@ static int k_memory(lua_State *L)
 MONITOR_API(memory, "memory", "k.memory([true]) -> {total, free, allocs, ...}",
             "page frames, the page cache; with true also counted by use (slow)", "k.memory(true)",
             k_memory, NULL);
-
-static int k_syscalls(lua_State *L)
-{
-    lua_newtable(L);
-    SET_FOREACH(syscalls, struct syscall_entry, e) {
-        lua_createtable(L, 0, 4);
-        class_set_int(L, "nr", e->nr);
-        class_set_text(L, "name", e->name);
-        class_set_int(L, "args", e->nargs);
-        class_set_text(L, "kind", !e->async ? "plain" : e->plain ? "plain first" : "async");
-        append(L);
-    }
-    class_set_columns(L, "nr> name args> kind");
-    return 1;
-}
-MONITOR_API(syscalls, "syscalls", "k.syscalls() -> list of {nr, name, args, kind}",
-            "the table of system calls", "k.syscalls()", k_syscalls, NULL);
 
 // A name gives an address, an address the function it lies in.
 static int k_sym(lua_State *L)

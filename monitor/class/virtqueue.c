@@ -9,7 +9,6 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct queue_view {
@@ -227,35 +226,3 @@ static int k_queue(lua_State *L)
 }
 MONITOR_API(queue, "queue", "k.queue(name) -> VirtQueue", "one queue by its name",
             "k.queue(\"vda.0\"):ring()", k_queue, NULL);
-
-// k.virtio.vda.q[0]: devices by name, their queues by number. "vda.0" is queue 0 of vda.
-static int k_virtio(lua_State *L)
-{
-    struct virtqueue *q;
-    lua_newtable(L);
-    for (uint64_t i = 0; (q = class_queue_at(i)); i++) {
-        const char *dot = strrchr(q->name, '.');
-        if (!dot)
-            continue;
-        lua_pushlstring(L, q->name, (size_t)(dot - q->name));
-        lua_pushvalue(L, -1);
-        if (lua_rawget(L, -3) == LUA_TNIL) {
-            lua_pop(L, 1);
-            lua_createtable(L, 0, 1);
-            lua_newtable(L);
-            lua_setfield(L, -2, "q");
-            class_set_names(L, "a device of k.virtio", "");
-            lua_pushvalue(L, -2);
-            lua_pushvalue(L, -2);
-            lua_rawset(L, -5);
-        }
-        lua_getfield(L, -1, "q");
-        class_push(L, class_virtqueue, (struct class_key){i, 0});
-        lua_rawseti(L, -2, strtol(dot + 1, NULL, 10));
-        lua_pop(L, 3);
-    }
-    class_set_names(L, "k.virtio", "");
-    return 1;
-}
-MONITOR_API(virtio, "virtio", NULL, "virtio devices by name, each with its queues q[0], q[1], ...",
-            "k.virtio.vda.q[0]:ring()", k_virtio, NULL);

@@ -112,8 +112,7 @@ static int k_off(lua_State *L)
             continue;
         found = true;
         if (!own)
-            return luaL_error(L, "trace %I is of session %d", (LUAI_UACINT)tr->id,
-                              (int)tr->session + 1);
+            return trace_of_another(L, tr);
         if (tr->kind == TRACER_CALLS &&
             lua_rawgetp(L, LUA_REGISTRYINDEX, &callbacks) == LUA_TTABLE) {
             lua_pushnil(L);

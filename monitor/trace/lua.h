@@ -40,6 +40,7 @@ int trace_refuse(lua_State *L, struct tracer *tr, int error);
 // tracer and raises the same.
 void trace_guard(lua_State *L, uint64_t tracer, lua_CFunction fn, void *arg, int results);
 
+int trace_of_another(lua_State *L, const struct tracer *tr); // raises whose it is
 CLASS_DECLARE(trace);
 void trace_push_handle(lua_State *L, const struct tracer *tr);     // a Trace
 int events_push(lua_State *L, struct tracer *tr, lua_Integer max); // EVENTS: a list of the oldest

@@ -24,12 +24,12 @@ static void set(lua_State *L, const char *name, uint64_t v)
     lua_setfield(L, -2, name);
 }
 
-static void push_hist(lua_State *L, const struct agg_row *r)
+void rows_push_hist(lua_State *L, const uint64_t bucket[AGG_BUCKETS])
 {
     unsigned from = 0, to = AGG_BUCKETS;
-    while (from < to && !r->bucket[from])
+    while (from < to && !bucket[from])
         from++;
-    while (to > from && !r->bucket[to - 1])
+    while (to > from && !bucket[to - 1])
         to--;
     lua_createtable(L, (int)(to - from), 0);
     for (unsigned i = from; i < to; i++) {
@@ -39,7 +39,7 @@ static void push_hist(lua_State *L, const struct agg_row *r)
         lua_createtable(L, 0, 3);
         set(L, "lo", (uint64_t)lo);
         set(L, "hi", hi);
-        set(L, "count", r->bucket[i]);
+        set(L, "count", bucket[i]);
         lua_rawseti(L, -2, (lua_Integer)(i - from) + 1);
     }
 }
@@ -76,7 +76,7 @@ static void push_row(lua_State *L, const struct tracer *tr, const struct agg_row
     if (tr->functions & ROWS_AVG)
         push_avg(L, s, r);
     if (tr->functions & ROWS_QUANTIZE) {
-        push_hist(L, r);
+        rows_push_hist(L, r->bucket);
         lua_setfield(L, -2, "hist");
     }
 }

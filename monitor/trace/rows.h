@@ -21,3 +21,5 @@ extern const char *const rows_functions[]; // their names in this order, up to a
 // that has something to the last. The keys that found no room are one record at the end, without
 // keys, with other = true. Pushes one value.
 int rows_push(lua_State *L, struct tracer *tr);
+// The list of buckets that `hist` is. Pushes one value.
+void rows_push_hist(lua_State *L, const uint64_t bucket[AGG_BUCKETS]);

@@ -18,7 +18,7 @@ struct trace_view {
     bool running;
 };
 
-static const char *const kinds[] = {"?", "calls", "counts", "events"};
+static const char *const kinds[] = {"?", "calls", "counts", "events", "function"};
 
 // "fault.page sys.enter", cut off.
 static void names_of(const struct tracer *tr, char *buf, size_t n)
@@ -43,7 +43,7 @@ static long trace_copy(const struct class_key *key, void *out)
         .lost = sum.lost,
         .ns = ticks_to_ns((tr->running ? time_ticks() : tr->ended) - tr->began),
         .bytes = tr->bytes,
-        .session = tr->session + 1,
+        .session = tr->session == TRACER_NOBODYS ? 0 : tr->session + 1,
         .kind = kinds[tr->kind],
         .running = tr->running,
     };
@@ -81,15 +81,24 @@ static void trace_line(char *buf, size_t n, const struct class_key *key, const v
 static const struct class_field fields[] = {
     FIELD(struct trace_view, id, "number, as k.on gives it and k.off takes it"),
     FIELD(struct trace_view, points, "the trace points it listens to"),
-    FIELD(struct trace_view, kind, "\"calls\" (k.on), \"counts\" (k.trace) or \"events\""),
+    FIELD(struct trace_view, kind,
+          "\"calls\" (k.on), \"counts\" (k.trace), \"events\", or \"function\" (k.syscall_counts)"),
     FIELD(struct trace_view, running, "it listens"),
     FIELD(struct trace_view, hits, "events that passed its filters"),
     FIELD(struct trace_view, lost, "how many of them found no room"),
     FIELD_NS(struct trace_view, ns, "how long it has listened"),
     FIELD(struct trace_view, bytes, "memory it has for them"),
-    FIELD(struct trace_view, session, "whose it is, as k.session.number"),
+    FIELD(struct trace_view, session, "whose it is, as k.session.number; 0: the kernel's"),
     {0},
 };
+
+int trace_of_another(lua_State *L, const struct tracer *tr)
+{
+    if (tr->session == TRACER_NOBODYS)
+        return luaL_error(L, "trace %I is no session's: k.syscall_counts = false ends it",
+                          (LUAI_UACINT)tr->id);
+    return luaL_error(L, "trace %I is of session %d", (LUAI_UACINT)tr->id, (int)tr->session + 1);
+}
 
 static struct tracer *self(lua_State *L, enum tracer_kind kind, const char *method)
 {
@@ -97,8 +106,7 @@ static struct tracer *self(lua_State *L, enum tracer_kind kind, const char *meth
     struct class_key key = class_self(L, 1, class_trace, &v);
     struct tracer *tr = tracer_find(key.id);
     if (tr->session != session_number()) // which may end it at any time
-        luaL_error(L, "%s: trace %I is of session %d", method, (LUAI_UACINT)tr->id,
-                   (int)tr->session + 1);
+        trace_of_another(L, tr);
     if (kind != TRACER_FREE && tr->kind != kind)
         luaL_error(L, "%s: this trace is of kind '%s'", method, kinds[tr->kind]);
     return tr;

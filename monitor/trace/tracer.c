@@ -77,6 +77,10 @@ static bool deliver(const struct trace_use *u, struct trace_event *e, bool held)
     case TRACER_EVENTS:
         keep_event(u, e);
         return false;
+    case TRACER_FUNCTION:
+        u->hits[e->hart]++;
+        u->tracer->tell(e);
+        return false;
     case TRACER_FREE:
         break;
     }

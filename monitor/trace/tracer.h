@@ -2,8 +2,8 @@
 // Tracers: who listens to trace points, and what becomes of what they tell.
 //
 // A tracer has one use for each point it listens to, with the filter of that point. Its kind says
-// what becomes of an event: Lua is called back later (k.on), it is counted (k.trace), or it is kept
-// (k.events). Where the point is, only C runs, without a lock: what it writes is the hart's own, and
+// what becomes of an event: Lua is called back later (k.on), it is counted (k.trace), it is kept
+// (k.events), or a function is told. Where the point is, only C runs, without a lock: what it writes is the hart's own, and
 // the tables it reads change only while nobody is inside (tracer_stop waits for that). All other
 // functions are for the sessions' tasks alone, which run by turns on one hart.
 //
@@ -17,19 +17,21 @@
 
 enum { TRACERS = 16, USES = 32, POINTS = 64, TRACER_MEMORY = 16 << 20 };
 
-enum tracer_kind { TRACER_FREE, TRACER_CALLS, TRACER_COUNTS, TRACER_EVENTS };
+enum tracer_kind { TRACER_FREE, TRACER_CALLS, TRACER_COUNTS, TRACER_EVENTS, TRACER_FUNCTION };
+enum { TRACER_NOBODYS = UINT8_MAX }; // the session of one that outlives sessions
 
 struct tracer {
     enum tracer_kind kind;
     bool running;
-    unsigned session;        // whose: that one is called back, and ends it
-    uint64_t id;             // never used again
-    uint64_t began, ended;   // ticks
-    uint32_t uses;           // bit per slot
-    struct agg_shape shape;  // COUNTS; AGG_NONE values where a point has none
-    uint32_t functions;      // COUNTS: what is shown of them (counts.c)
-    struct agg_table *table; // COUNTS: per hart, then one to merge into
-    struct trace_ring *ring; // EVENTS: per hart
+    unsigned session;                          // whose: that one is called back, and ends it
+    uint64_t id;                               // never used again
+    uint64_t began, ended;                     // ticks
+    uint32_t uses;                             // bit per slot
+    struct agg_shape shape;                    // COUNTS; AGG_NONE values where a point has none
+    uint32_t functions;                        // COUNTS: what is shown of them (counts.c)
+    struct agg_table *table;                   // COUNTS: per hart, then one to merge into
+    struct trace_ring *ring;                   // EVENTS: per hart
+    void (*tell)(const struct trace_event *e); // FUNCTION: called where the point is
     void *memory;
     size_t bytes; // of memory, with the rings
 };

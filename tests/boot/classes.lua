@@ -68,7 +68,7 @@ end
 
 -- ---- with an object
 
-local kinds = {table = 0, tree = 1, map = 1, ring = 2}      -- by how many members
+local kinds = {table = 0, tree = 1, map = 1, ring = 2, hist = 1}      -- by how many members
 local lua_type = {boolean = "boolean", string = "string", integer = "number", address = "number", nanoseconds = "number"}
 
 local function fits(f, v)

@@ -8,7 +8,7 @@ local function settles(limit, what)
 end
 local function last_victim()
     local who
-    for _, line in ipairs(k.log:tail(64)) do
+    for line in k.log do
         who = line.text:match("out of memory: process %d+ %((.-)%) is ended") or who
     end
     return who

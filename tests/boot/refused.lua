@@ -57,13 +57,14 @@ local mistakes = {
     {'k.tasks():wher{}', "a list has no method 'wher'"},
     -- names of what is not an object
     {'return k.virtio.vdb', "k.virtio has no 'vdb'; did you mean 'vda'?"},
-    {'return k.virtio.vda.queue', "a device of k.virtio has no 'queue'; it has q"},
-    {'return k.log:tial()', "k.log has no 'tial'; did you mean 'tail'?"},
+    {'return k.virtio.vda.queue', "VirtioDevice has no field 'queue'"},
+    {'return k.log:tial()', "a list has no method 'tial'"},
     {'return k.mem.reed', "k.mem has no 'reed'; did you mean 'read'?"},
     {'return k.fault.lists', "k.fault has no 'lists'; did you mean 'list'?"},
     {'return k.session.haep', "k.session has no 'haep'; did you mean 'heap'?"},
-    {'return k.log:tail(1)[1].txt', "the row has no 'txt'; did you mean 'text'?"},
-    {'return k.syscalls()[1].nme', "the row has no 'nme'; did you mean 'name'?"},
+    {'k.log:tail()', ":tail: a whole number expected, got nil"},
+    {'return k.log:tail(1)[1].txt', "LogLine has no field 'txt'; did you mean 'text'?"},
+    {'return k.syscalls()[17].nme', "Syscall has no field 'nme'; did you mean 'name'?"},
     {'return k.waits()[1].hodler', "the row has no 'hodler'"},
     {'return k.task("monitor"):backtrace()[1].size', "the row has no 'size'; it has "},
 }

@@ -5,6 +5,7 @@
 -- kmon: --icount --initrd build/tests.cpio
 -- build: usual
 local traced = require "lib.traced"
+k.mode = "rw"
 local all = k.points():map(function(p) return p.name end):list()
 
 local function cost(what)
@@ -17,9 +18,12 @@ for _, what in ipairs{"calls 1000", "fails 1000", "yields 1000", "faults 200", "
     for _, point in ipairs(all) do k.trace(point) end
     local on = cost(what)
     k.off()
+    k.syscall_counts = true
+    local counted = cost(what)
+    k.syscall_counts = false
     local after = cost(what)
-    local text = ("%s: %d instructions before, %d while all points are counted, %d after"):format(what, before, on, after)
-    ok(on > before + before // 20 and after <= before + before // 100, text)
+    local text = ("%s: %d instructions before, %d while all points are counted, %d while calls are, %d after")
+    ok(on > before + before // 20 and counted > before and after <= before + before // 100, text:format(what, before, on, counted, after))
 end
 is(k.points():where{on = true}:count(), 0, "nobody listens")
 traced.quit()

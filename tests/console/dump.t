@@ -24,8 +24,8 @@ push @same, 'help()', 'help("task.state")', 'help(k.tasks)', "help($sh.suspend)"
     'k.pt:walk(0xffffffc080200000)', 'k.pt:walk(0xffffffc080200004).steps', 'k.pt:walk(0xffffffc09f600123)', "$pt:leaves{}", "$pt:leaves{lo = 0x11234, hi = 0x14000}",
     "$pt:leaves{}[1]", "$sh.space:gaps()", "$sh.space:gaps()[1]", "$pt:walk(1 << 40)", "$sh.space:find(1 << 40)",
     "k.pid(1).space.pt:leaves{lo = 0x14000}", "$sh.space:find(0x10008)", "$sh.space:find(0x3000)", "$sh.space:map():first():cells()",
-    "$sh.space:map():map(function(m) return m:cells(7)[1] end)", 'k.pte(0x20000cf7)', 'k.pte(0)', 'k.log:tail(2)', 'k.log(3)', 'k.tls("hart")', 'k.memory(true).total',
-    'k.virtio.vda.q[0].name', 'k.devices():take(12)', 'k.queues()', 'k.mounts()', 'tostring(k.mounts():first().vnodes)', "$sh:registers()", 'k.devices():first():properties()', "#$sh.signals",
+    "$sh.space:map():map(function(m) return m:cells(7)[1] end)", 'k.pte(0x20000cf7)', 'k.pte(0)', 'k.log:tail(2)', 'k.log:where{level = "info"}:tail(3)', '#k.log', 'k.tls("hart")', 'k.memory(true).total',
+    'k.virtio.vda.q[0].name', 'k.virtio_devices()', 'k.virtio.vda.status', 'k.devices():take(12)', 'k.queues()', 'k.mounts()', 'tostring(k.mounts():first().vnodes)', "$sh:registers()", 'k.devices():first():properties()', "#$sh.signals",
     'k.pid(1) == k.tasks()[k.pid(1).id]', 'k.pid(1).space == k.spaces():first()', "$sh.signals:each(\"number\", \"name\")()";
 for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     my $serving = start("qemu --kernel $elf --smp $harts serve", '-serve');

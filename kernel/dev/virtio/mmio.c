@@ -90,6 +90,11 @@ void virtio_ready(struct virtio_device *vdev)
     add_status(vdev, STATUS_DRIVER_OK);
 }
 
+uint32_t virtio_status(const struct virtio_device *vdev)
+{
+    return reg_read(vdev, STATUS);
+}
+
 // ---- queues
 
 static void notify(struct virtqueue *vq)

@@ -48,6 +48,9 @@ int virtio_queue_setup(struct virtio_device *vdev, unsigned index, uint16_t size
 // DRIVER_OK: the device may work from here on.
 void virtio_ready(struct virtio_device *vdev);
 
+// The status register (2.1), which can be read at any time.
+uint32_t virtio_status(const struct virtio_device *vdev);
+
 // Device configuration space, little-endian; 64-bit reads are repeated until stable (4.2.2.2).
 uint8_t virtio_config8(struct virtio_device *vdev, unsigned offset);
 uint32_t virtio_config32(struct virtio_device *vdev, unsigned offset);

@@ -132,7 +132,7 @@ local function open_quote(text)
 end
 
 -- What a name in quotes may be.
-local named = {task = "tasks", queue = "queues"}
+local named = {task = "tasks", queue = "queues", syscall = "syscalls"}
 
 local function complete_string(before, quote)
     local typed, words, seen = before:sub(quote + 1), {}, {}

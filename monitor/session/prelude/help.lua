@@ -86,7 +86,7 @@ function help(x)
     elseif monitor.class(x) then text = help_class(by_class()[monitor.class(x)])
     elseif is_seq(x) then
         text = help_name(tostring(x):match("list of (%w+)") or "") or
-            "a sequence: iterate it, or use :where{} :map(f) :sort(field) :take(n) :list() :first() :count(); " ..
+            "a sequence: iterate it, or use :where{} :map(f) :sort(field) :take(n) :tail(n) :list() :first() :count(); " ..
             "of kernel objects also :each(\"id\", \"name\"), an iterator over these fields"
     end
     return text or ("nothing is known of %s; help() lists what there is"):format(tostring(x))

@@ -47,6 +47,34 @@ function layout.ring(objects, lines, size, free)
     end)
 end
 
+local LEVELS = " .:+#"
+
+local function power(n)
+    local bits = 0
+    while n > 0 do n, bits = n >> 1, bits + 1 end
+    return bits
+end
+
+-- by: the member that is a list of {lo, hi, count}, by powers of two. A column for each of them, the same for all objects, the
+-- fuller the darker; no bar where there is no list.
+function layout.hist(objects, lines, buckets)
+    local from, to = 64, 0
+    for _, x in ipairs(objects) do
+        local ok, list = pcall(function() return x[buckets] end)
+        for _, b in ipairs(ok and list or {}) do from, to = math.min(from, power(b.lo)), math.max(to, power(b.lo)) end
+    end
+    add_bars(objects, lines, function(x)
+        local most, level, out = 0, {}, {}
+        for _, b in ipairs(x[buckets]) do most = math.max(most, b.count) end
+        for _, b in ipairs(x[buckets]) do level[power(b.lo)] = math.ceil(b.count * (#LEVELS - 1) / most) end
+        for i = from, to do
+            local at = (level[i] or 0) + 1
+            out[#out + 1] = LEVELS:sub(at, at)
+        end
+        return table.concat(out)
+    end)
+end
+
 -- The lines of objects of one class, changed; others stay as they are.
 function p.lay_out(objects, lines)
     local class = monitor.class(objects[1])

@@ -2,7 +2,7 @@
 -- Sequences: lazy, iterable, with :where{} :map() :sort() and so on; lists of kernel objects share
 -- the methods.
 local monitor, p = ...
-local raise, sort, refuse = error, table.sort, p.refuse
+local raise, sort, move, refuse = error, table.sort, table.move, p.refuse
 
 local Seq = {}
 local methods = monitor.list            -- of the lists of kernel objects, too
@@ -100,10 +100,14 @@ function methods.map(s, f)
     end)
 end
 
-function methods.take(s, n)
+local function check_number(method, n)
     if not math.tointeger(n) or n < 0 then
-        refuse(":take: a whole number expected, got %s", type(n) == "number" and n or type(n))
+        refuse(":%s: a whole number expected, got %s", method, type(n) == "number" and n or type(n))
     end
+end
+
+function methods.take(s, n)
+    check_number("take", n)
     return seq(function()
         local it, left = each(s), n
         return function()
@@ -111,6 +115,13 @@ function methods.take(s, n)
             if left >= 0 then return it() end
         end
     end)
+end
+
+-- The last n, as a list.
+function methods.tail(s, n)
+    check_number("tail", n)
+    local out = s:list()
+    return move(out, math.max(#out - n, 0) + 1, #out, 1, {})
 end
 
 function methods.list(s)

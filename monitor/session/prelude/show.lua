@@ -18,11 +18,18 @@ local function by_class()
     return map
 end
 
+-- A table that says itself how it looks, as a histogram does.
+local function is_drawn(v)
+    local meta = type(v) == "table" and getmetatable(v)
+    return type(meta) == "table" and meta.__tostring ~= nil
+end
+
 -- A value as a field of its object: addresses in hexadecimal.
 local function field_text(f, v)
     if v == nil then return "nil" end
     if f.type == "address" then return ("0x%x"):format(v) end
     if f.type == "nanoseconds" then return ("%.6f s"):format(v / 1e9) end
+    if is_drawn(v) then return (tostring(v):gsub("^ ", "\n ")) end
     return show_nested(v, 2, {})
 end
 
@@ -99,8 +106,7 @@ end
 function show_nested(v, depth, seen)
     if type(v) == "string" then return quote(v) end
     if is_seq(v) then return tostring(v) end
-    if type(v) == "table" and not p.is_snap(v) and not (getmetatable(v) and type(getmetatable(v)) == "table"
-            and getmetatable(v).__tostring) then
+    if type(v) == "table" and not p.is_snap(v) and not is_drawn(v) then
         return show_table(v, depth, seen)
     end
     return tostring(v)
@@ -126,7 +132,7 @@ local function show(v)
     if is_seq(v) then return show_seq(v) end
     if monitor.class(v) then return show_object(v) end
     if p.is_snap(v) then return p.show_snap(v) end
-    if type(v) == "table" and #v > 0 then
+    if type(v) == "table" and #v > 0 and not is_drawn(v) then
         local rows, handles = true, true
         for _, x in ipairs(v) do
             rows = rows and is_row(x)

@@ -10,6 +10,6 @@ else
 fi
 stale=
 for patch in tests/traps/*.patch; do
-    patch -s -p1 --dry-run <"$patch" >/dev/null || stale="$stale $patch"
+    patch -s -p1 -F0 --dry-run <"$patch" >/dev/null || stale="$stale $patch"
 done
 [ -z "$stale" ] && echo "ok 2 - every planted mistake applies" || echo "not ok 2 - every planted mistake applies: not$stale"

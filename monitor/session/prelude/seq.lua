@@ -101,7 +101,7 @@ function methods.map(s, f)
 end
 
 function methods.take(s, n)
-    if not math.tointeger(n) or n < 0 then
+    if not math.type(n) or not math.tointeger(n) or n < 0 then      -- tointeger takes "3", too
         refuse(":take: a whole number expected, got %s", type(n) == "number" and n or type(n))
     end
     return seq(function()

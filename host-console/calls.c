@@ -186,11 +186,16 @@ static void call_file(const struct rpc_head *call, struct cbor_out *o)
         return;
     }
     n = fread(data, 1, sizeof data, f);
-    bool bad = ferror(f), all = feof(f);
+    int bad = ferror(f) ? errno : 0;
+    bool all = feof(f);
     fclose(f);
-    if (bad || !all) {
-        failed(o, call->id, bad ? "%s: it cannot be read" : "%s: a file has less than %zu bytes",
-               path, sizeof data);
+    if (bad) {
+        failed(o, call->id, "%s: %s", path, strerror(bad));
+        return;
+    }
+    if (!all) {
+        failed(o, call->id, "%s: a file has less than %zu bytes; put parts of it into others", path,
+               sizeof data);
         return;
     }
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)wire_hash(WIRE_HASH, data, n));

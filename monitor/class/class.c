@@ -19,7 +19,7 @@ static const char metatables, handle_mark; // registry keys, by address
 static unsigned distance(const char *a, const char *b)
 {
     unsigned row[40], n = (unsigned)strlen(b), diagonal, above;
-    if (n >= 40)
+    if (n >= 40 || strlen(a) >= 40) // a script's may be as long as its heap, and nothing ticks here
         return 99;
     for (unsigned j = 0; j <= n; j++)
         row[j] = j;

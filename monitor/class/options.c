@@ -15,6 +15,8 @@ static const char *option_name(const void *ctx, size_t i)
 static void refuse(lua_State *L, const char *name, const char *const *known)
 {
     luaL_Buffer b;
+    if (!known[0])
+        luaL_error(L, "no option '%s': there are none", name);
     const char *near = class_nearest(name, option_name, known);
     if (near)
         luaL_error(L, "no option '%s'; did you mean '%s'?", name, near);

@@ -88,10 +88,11 @@ static size_t collect(lua_State *L, struct names *n)
     return i;
 }
 
-// __index. Upvalues: whose name is asked for; which names it may lack.
+// __index. Upvalues: whose name is asked for; which names it may lack. A script may call it with anything, by getmetatable.
 static int unknown(lua_State *L)
 {
     struct names n;
+    luaL_checktype(L, 1, LUA_TTABLE);
     const char *what = lua_tostring(L, lua_upvalueindex(1));
     if (lua_type(L, 2) != LUA_TSTRING ||
         class_has_word(lua_tostring(L, lua_upvalueindex(2)), lua_tostring(L, 2)))

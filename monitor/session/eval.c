@@ -290,10 +290,17 @@ static void put_check(lua_State *L, struct job *j)
     cbor_int(j->out, lua_tointeger(L, -1));
 }
 
+static void begin_request(lua_State *L)
+{
+    prelude_push(L, "request_begin");
+    lua_call(L, 0, 0);
+}
+
 static int run_eval(lua_State *L)
 {
     struct job *j = lua_touserdata(L, 1);
     prelude_forget_assert(L);
+    begin_request(L);
     if (compile(L, j->request) != LUA_OK)
         return syntax_error(L, j);
     if (j->request->mode == EVAL_SCRIPT || j->request->mode == EVAL_CHECK) {
@@ -379,6 +386,7 @@ static int run_events(lua_State *L)
 {
     void (*run)(lua_State *) = (void (*)(lua_State *))lua_touserdata(L, 1);
     lua_settop(L, 0);
+    begin_request(L);
     run(L);
     return 0;
 }

@@ -29,6 +29,7 @@ local mistakes = {
     -- options
     {'k.fault.inject("lost-wakes")', "did you mean 'lost-wake'?"},
     {'k.fault.inject("delayed-io", 1, {msec = 5})', "no option 'msec'; "},
+    {'k.fault.inject("leaked-frame", 1, {ms = 5})', "no option 'ms': there are none"},
     {'k.fault.inject("delayed-io", 1, {ms = "long"})', "ms: a whole number from 1 to 600000 expected, not a string"},
     {'k.fault.inject("delayed-io", 1, {ms = 0})', "ms: a whole number from 1 to 600000 expected, not 0"},
     {'k.fault.inject("delayed-io", 1, {ms = 1.5})', "ms: a whole number from 1 to 600000 expected, not 1.5"},

@@ -98,7 +98,7 @@ unlink "$dir/b.lua";
 like($err, qr{^\S*/a\.lua:1: b: No such file or directory \(looked beside the script}m, 'one that is absent, by who requires it');
 write_file("$dir/b.lua", "return 1 $padding" . $padding x 2);
 ($status, $out, $err) = run_counted();
-like($err, qr{^\S*/a\.lua:1: \S*/b\.lua: a file has less than \d+ bytes$}m, 'and one that is too large');
+like($err, qr{^\S*/a\.lua:1: \S*/b\.lua: a file has less than \d+ bytes; put parts of it into others$}m, 'and one that is too large');
 kill 'TERM', $relaying, $serving;
 waitpid $_, 0 for $relaying, $serving;
 done_testing;

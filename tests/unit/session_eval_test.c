@@ -265,6 +265,7 @@ static const struct {
     {"self", "local x = require('self') return x"},
     {"bad", "\n\n\nlocal x = nil + 1"},
     {"worse", "\n\nlocal = 5"},
+    {"slow", "while true do end"},
     {"twice", "local n = 0 return function() n = n + 1 return n end"},
 };
 static unsigned sent; // texts
@@ -532,6 +533,7 @@ TEST(sequences_name_what_is_wrong_and_where)
         {"k.things():sort(5)", ":sort: the name of a field or a function expected, got number"},
         {"k.things():sort('weight', 1)", ":sort: true (descending) or false expected, got number"},
         {"k.things():take('x')", ":take: a whole number expected, got string"},
+        {"k.things():take('3')", ":take: a whole number expected, got string"},
         {"k.things():take(1.5)", ":take: a whole number expected, got 1.5"},
         {"k.things():take(-1)", ":take: a whole number expected, got -1"},
         {"k.things():take()", ":take: a whole number expected, got nil"},
@@ -586,6 +588,8 @@ TEST(records_refuse_unknown_names)
     fails("\nlocal x = k.record.wieght", "lua",
           "k:2: k.record has no 'wieght'; did you mean 'weight'?");
     fails("k.record.something", "lua", "k.record has no 'something'; it has ");
+    fails("getmetatable(k.record).__index(5, 'x')", "lua", "table expected, got number");
+    fails("getmetatable(k.record).__index()", "lua", "table expected, got no value");
     fails("k.rows()[2].aat", "lua", "k:1: the row has no 'aat'");
     fails("k.rows()[2].wei", "lua", "the row has no 'wei'");
     says("k.rows()[2].at, k.rows()[2].owner, k.record.owner, k.record[1]", "nil\tnil\tnil\tnil");
@@ -868,6 +872,8 @@ TEST(modules_that_fail)
     fails("require('bad')", "lua", "lua-scripts/bad.lua:4: attempt to perform arithmetic");
     fails("require('bad')", "lua",
           "lua-scripts/bad.lua:4: attempt"); // no cycle: the first has ended
+    fails("pcall(require, 'slow')", "limit", "budget");
+    fails("pcall(require, 'slow')", "limit", "budget"); // nor here, where nothing noted the end
     fails("require('worse')", "lua", "lua-scripts/worse.lua:3: ");
     fails("require(5)", "lua", "require: the name of a module expected, got number");
     says("require('m').answer", "42");

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What scripts ask of the host: host.sh and the like (the calls of monitor/wire/rpc.h), require.
 local monitor, p = ...
-local raise = error
+local raise, next = error, next       -- a script may have a `next` of its own
 
 host = {}
 function host.sh(command, ms)
@@ -19,7 +19,10 @@ function host.args() return monitor.call("args", {}).args end
 
 -- A script that is run again gets its modules as they are now: the host reads them anew, and sends what the kernel has not.
 local loaded, loading = {}, {}
-function p.script_begin() loaded, loading = {}, {} end
+function p.script_begin() loaded = {} end
+
+-- Nothing is being loaded when a request begins: no __close runs while what was interrupted is unwound to a pcall.
+function p.request_begin() if next(loading) then loading = {} end end
 
 local function module_text(name)
     local r = monitor.call("file", {name = name, kind = "module", have = monitor.texts()})
@@ -48,9 +51,9 @@ function require(name)
     local text, path = module_text(name)
     local f, message = load(text, "@" .. path)
     if not f then raise(message, 0) end
-    local depth = #loading
-    local _ <close> = setmetatable({}, {__close = function() loading[depth + 1] = nil end})
-    loading[depth + 1] = name
+    local names, depth = loading, #loading
+    local _ <close> = setmetatable({}, {__close = function() names[depth + 1] = nil end})
+    names[depth + 1] = name
     local v = f(name, path)
     loaded[name] = v == nil and true or v
     return loaded[name]

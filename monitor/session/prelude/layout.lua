@@ -2,6 +2,7 @@
 -- How a list of objects is laid out, by the kind that their class says (__display): the same in the kernel and, of a dump, on the
 -- host. Each gets the objects that are shown, their lines, and the members that `by` names, and changes the lines.
 local monitor, p = ...
+local concat, unpack = table.concat, table.unpack     -- a script may have a `table` of its own
 
 local layout = {}
 function layout.table() end
@@ -33,7 +34,7 @@ function layout.map(objects, lines, cells)
     add_bars(objects, lines, function(x)
         local out = {}
         for i, n in ipairs(x[cells](x)) do out[i] = n > 0 and "#" or "." end
-        return table.concat(out)
+        return concat(out)
     end)
 end
 
@@ -81,6 +82,6 @@ function p.lay_out(objects, lines)
     for _, x in ipairs(objects) do if not class or monitor.class(x) ~= class then return end end
     if class then
         local d = objects[1].__display
-        layout[d.kind](objects, lines, table.unpack(d.by))
+        layout[d.kind](objects, lines, unpack(d.by))
     end
 end

@@ -2,7 +2,7 @@
 -- print, assert and tabulate. Every file of the prelude gets `monitor` (class/reflect.c,
 -- session/eval.c) and `p`, the table through which they know each other.
 local monitor, p = ...
-local concat = table.concat
+local concat, traceback = table.concat, debug.traceback
 
 function print(...)
     local out = table.pack(...)
@@ -13,7 +13,7 @@ end
 -- "file:line" of the function nearest to the top that is not of the prelude, or nil.
 function p.where()
     for level = 3, 12 do
-        local at = debug.traceback("", level):match("\n%s+([^\n]-:%d+): in")
+        local at = traceback("", level):match("\n%s+([^\n]-:%d+): in")
         if at and not at:find("^prelude/") then return at end
     end
 end

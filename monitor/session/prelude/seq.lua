@@ -101,7 +101,7 @@ function methods.map(s, f)
 end
 
 local function check_number(method, n)
-    if not math.tointeger(n) or n < 0 then
+    if not math.type(n) or not math.tointeger(n) or n < 0 then      -- tointeger takes "3", too
         refuse(":%s: a whole number expected, got %s", method, type(n) == "number" and n or type(n))
     end
 end

@@ -584,11 +584,17 @@ static int keep_name(const char *path, const struct stat *st, int type, struct F
 
 static int remove_new(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-    (void)st, (void)type, (void)at;
-    if (tfind(path, &there, compare) || remove(path) == 0)
+    (void)st, (void)type;
+    if (at->level == 0 || tfind(path, &there, compare) || remove(path) == 0)
         return 0;
     perror(path);
     return 1;
+}
+
+static int each_file(int (*fn)(const char *, const struct stat *, int, struct FTW *), int order)
+{
+    return nftw("/", fn, 16, FTW_PHYS | FTW_MOUNT | order) ||
+           nftw("/tmp", fn, 16, FTW_PHYS | FTW_MOUNT | order);
 }
 
 static int list_calls(void)
@@ -615,7 +621,7 @@ int main(int argc, char **argv)
     uint64_t children = 0;
     sigset_t child;
 
-    if (nftw("/", keep_name, 16, FTW_PHYS | FTW_MOUNT)) {
+    if (each_file(keep_name, 0)) {
         perror("fuzz: the files that there are");
         return 1;
     }
@@ -646,5 +652,5 @@ int main(int argc, char **argv)
             return 1;
     }
     printf("fuzz: %lu calls in %lu children\n", (unsigned long)*made, (unsigned long)children);
-    return chdir("/") || nftw("/", remove_new, 16, FTW_PHYS | FTW_MOUNT | FTW_DEPTH);
+    return chdir("/") || each_file(remove_new, FTW_DEPTH);
 }

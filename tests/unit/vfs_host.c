@@ -121,7 +121,8 @@ long user_copy_in_pages(struct space *s, struct page *const *dst, size_t off, va
     for (size_t part; !r && n; src += part, off += part, n -= part) {
         size_t room = PAGE_SIZE - (off & PAGE_MASK);
         part = n < room ? n : room;
-        memcpy((char *)page_kva(dst[off >> PAGE_SHIFT]) + (off & PAGE_MASK), (const void *)src, part);
+        memcpy((char *)page_kva(dst[off >> PAGE_SHIFT]) + (off & PAGE_MASK), (const void *)src,
+               part);
     }
     return r;
 }

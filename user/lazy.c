@@ -13,6 +13,8 @@
 //                                  join          end it
 //                                  quit
 //        lazy --every MS [MIB]   touches the next page every MS milliseconds
+//        lazy --shared [MIB]     maps memory that it would share with a child
+//        lazy --file PATH [MIB]  maps that file, shared
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -186,10 +188,20 @@ static void stay_on_this_hart(void)
 int main(int argc, char **argv)
 {
     long every = 0;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS, fd = -1;
 
     stay_on_this_hart();
     if (argc > 2 && strcmp(argv[1], "--every") == 0) {
         every = atol(argv[2]);
+        argc -= 2;
+        argv += 2;
+    } else if (argc > 1 && strcmp(argv[1], "--shared") == 0) {
+        flags = MAP_SHARED | MAP_ANONYMOUS;
+        argc--;
+        argv++;
+    } else if (argc > 2 && strcmp(argv[1], "--file") == 0) {
+        flags = MAP_SHARED;
+        fd = open(argv[2], O_RDWR);
         argc -= 2;
         argv += 2;
     }
@@ -197,7 +209,8 @@ int main(int argc, char **argv)
     if (mib == 0)
         mib = 64;
     pages = mib * 256;
-    base = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    base = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, flags, fd, 0);
+    close(fd);
     madvise((void *)base, mib << 20, MADV_NOHUGEPAGE); // each page by a fault of its own
     if (base == MAP_FAILED) {
         perror("lazy: mmap");

@@ -2,9 +2,9 @@
 // Reading and writing regular files through their page cache (mem/phys.h).
 //
 // Plain tries serve what is cached, from the trap path. The async ones wait for pages and for the
-// user's memory, never for both while holding a page. A writer holds vnode.lock; a reader holds
-// nothing, so a read beside a write may see part of it, as on Linux. Size grows after each part
-// that was copied: an interrupted write is a short write.
+// user's memory, never for both while holding a page. A writer holds vnode.lock, so what one call writes is never between
+// parts of what another does: a try that would have to wait has written nothing. A reader holds nothing, so a read beside a
+// write may see part of it, as on Linux. Size grows after each part that was copied: an interrupted write is a short write.
 #include "fs/file.h"
 #include "mem/phys.h"
 #include "mem/user.h"
@@ -77,25 +77,48 @@ static void wrote(struct vnode *v, struct page *pg, uint64_t end)
         store_relaxed(&v->size, end);
 }
 
-// vnode.lock held. Bytes, or an error after which a second run from the start does no harm.
+// vnode.lock held. From one page of the program to one of the file. 0, -EFAULT, -ECOMMIT.
+static long write_page(struct vnode *v, struct space *space, va_t va, size_t n, uint64_t pos)
+{
+    struct page *pg = phys_page_now(v->pages, pos >> PAGE_SHIFT);
+    if (unlikely(!pg))
+        return syscall_go_async();
+    long r = user_copy_in(space, (char *)page_kva(pg) + (pos & PAGE_MASK), va, n);
+    if (likely(r == 0))
+        wrote(v, pg, pos + n);
+    page_put(pg);
+    return r;
+}
+
+// The same for several, of which each is there before anything is written.
+static long write_pages(struct vnode *v, struct space *space, va_t va, size_t n, uint64_t pos)
+{
+    struct page *page[PAGES_AT_ONCE];
+    uint64_t first = pos >> PAGE_SHIFT, count = pages_of(pos, n), got = 0;
+    while (got < count && (page[got] = phys_page_now(v->pages, first + got)))
+        got++;
+    long r =
+        got < count ? syscall_go_async() : user_copy_in_pages(space, page, pos & PAGE_MASK, va, n);
+    for (uint64_t i = 0; i < got; i++) {
+        uint64_t end = (first + i + 1) << PAGE_SHIFT;
+        if (got == count && r == 0)
+            wrote(v, page[i], end < pos + n ? end : pos + n);
+        page_put(page[i]);
+    }
+    return r;
+}
+
+// vnode.lock held. n, and all of it is written; or it is to be waited for, and nothing is.
 static long try_write_locked(struct vnode *v, struct space *space, va_t va, size_t n, uint64_t pos)
 {
-    size_t done = 0;
     if (unlikely(pos > v->size))
         phys_zero_tail(v->pages);
-    while (done < n) {
-        size_t off = (pos + done) & PAGE_MASK, part = min_size(PAGE_SIZE - off, n - done);
-        struct page *pg = phys_page_now(v->pages, (pos + done) >> PAGE_SHIFT);
-        if (!pg)
-            return syscall_go_async();
-        long r = user_copy_in(space, (char *)page_kva(pg) + off, va + done, part);
-        if (r == 0)
-            wrote(v, pg, pos + done + part);
-        page_put(pg);
-        if (r < 0)
-            return syscall_cut_short(r);
-        done += part;
-    }
+    bool one = (va & PAGE_MASK) + n <= PAGE_SIZE && (pos & PAGE_MASK) + n <= PAGE_SIZE;
+    long r = (one ? write_page : write_pages)(v, space, va, n, pos);
+    if (unlikely(r < 0))
+        return syscall_cut_short(r);
+    if (unlikely(current_task()->local & LOCAL_ASYNC))
+        return 0;
     vnode_touch(v);
     return (long)n;
 }

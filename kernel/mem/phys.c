@@ -23,10 +23,12 @@ void phys_init(struct phys *ph, enum phys_kind kind, const struct phys_ops *ops,
 
 struct phys *phys_new_shared(uint64_t size)
 {
+    static uint64_t last_number;
     struct phys *ph = kmalloc(sizeof *ph);
     if (!ph)
         return NULL;
     phys_init(ph, PHYS_SHARED_ANON, NULL, NULL, size);
+    ph->number = atomic_add64(&last_number, 1) + 1;
     ph->refs = 1;
     return ph;
 }

@@ -75,6 +75,7 @@ struct phys {
     struct waitq waiters; // for BUSY or WRITEBACK pages of this object
     const struct phys_ops *ops;
     void *owner;             // the vnode
+    uint64_t number;         // of shared anonymous memory, no other ever has it; 0: it is a file's
     struct list dirty_link;  // in the list of objects with dirty pages
     uint64_t dirty_since_ns; // when it came there; under the list's lock
     uint64_t hits, misses, written;

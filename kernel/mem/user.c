@@ -79,6 +79,33 @@ long user_zero_out(struct space *s, va_t dst, size_t n)
     return plain_result(copy_pages(s, NULL, dst, n, COPY_ZERO, &done), dst, n, ACCESS_WRITE);
 }
 
+// Lock held: where the pages of [src, src + n) are. 0, -EFAULT, -EAGAIN.
+static long find_pages(struct space *s, va_t src, size_t n, const char **from)
+{
+    long error = 0;
+    for (va_t va = page_round_down(src); va < src + n && !error; va += PAGE_SIZE)
+        *from++ = user_page(s, va, ACCESS_READ, &error);
+    return error;
+}
+
+long user_copy_in_pages(struct space *s, struct page *const *dst, size_t off, va_t src, size_t n)
+{
+    const char *from[PAGES_AT_ONCE];
+    DEBUG_ASSERT((src & PAGE_MASK) + n <= PAGES_AT_ONCE * PAGE_SIZE);
+    if (!user_range_ok(src, n))
+        return -EFAULT;
+    spin_lock(&s->lock);
+    long r = find_pages(s, src, n, from);
+    va_t base = page_round_down(src);
+    for (size_t part; !r && n; src += part, off += part, n -= part) {
+        part = chunk_of(src, chunk_of(off, n));
+        memcpy((char *)page_kva(dst[off >> PAGE_SHIFT]) + (off & PAGE_MASK),
+               from[(src - base) >> PAGE_SHIFT] + (src & PAGE_MASK), part);
+    }
+    spin_unlock(&s->lock);
+    return plain_result(r, src, n, ACCESS_READ); // if it failed, src and n are as they were given
+}
+
 // The string's length, -EFAULT, -EAGAIN (*at: where), -ENAMETOOLONG.
 static long copy_string(struct space *s, char *dst, va_t src, size_t max, va_t *at)
 {

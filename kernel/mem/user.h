@@ -21,6 +21,11 @@ static inline bool user_range_ok(va_t va, uint64_t len)
     return va < USER_TOP && len <= USER_TOP - va;
 }
 
+// Copies n bytes, up to PAGES_AT_ONCE pages of each side, to where byte `off` of the first of the pages is. 0; or -EFAULT,
+// -ECOMMIT, and nothing was copied.
+enum { PAGES_AT_ONCE = 17 };
+long user_copy_in_pages(struct space *s, struct page *const *dst, size_t off, va_t src, size_t n);
+
 // The slow and general ones: any length. 0, -EFAULT, -ECOMMIT.
 long user_copy_in_slow(struct space *s, void *dst, va_t src, size_t n);
 long user_copy_out_slow(struct space *s, va_t dst, const void *src, size_t n);

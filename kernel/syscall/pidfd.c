@@ -10,17 +10,24 @@
 
 long sys_pidfd_open(int32_t pid, uint32_t flags)
 {
-    if (pid <= 0 || (flags & ~(uint32_t)O_NONBLOCK))
+    if (pid <= 0 || (flags & ~(uint32_t)(O_NONBLOCK | PIDFD_THREAD)))
         return -EINVAL;
-    struct process *p = process_find((uint32_t)pid);
-    if (!p) {
-        struct thread *th = thread_find((uint32_t)pid);
-        if (th)
-            thread_put(th);
-        return th ? -EINVAL : -ESRCH; // threads that lead nothing have none
+    struct pidfd of = {.process = process_find((uint32_t)pid), .flags = flags};
+    struct thread *th = of.process ? NULL : thread_find((uint32_t)pid);
+    if (!of.process && !th)
+        return -ESRCH;
+    if (th && !(flags & PIDFD_THREAD)) {
+        thread_put(th);
+        return -EINVAL;
     }
-    long fd = pidfd_new(p, flags);
-    process_put(p);
+    if (th) {
+        of.process = th->process;
+        of.thread = th->task.id;
+        process_get(of.process);
+        thread_put(th);
+    }
+    long fd = pidfd_new(&of);
+    process_put(of.process);
     return fd;
 }
 SYSCALL(434, pidfd_open, 2);
@@ -37,64 +44,93 @@ static bool is_anothers(const struct process *p)
     return now && now != p;
 }
 
-static long send(struct process *p, int32_t sig, const struct siginfo_k *info, uint32_t to)
+// Referenced; NULL: it has ended.
+static struct thread *thread_of(const struct pidfd *of)
 {
-    if (to == TO_GROUP && p->pid && !is_anothers(p))
-        return kill_group(p->pid, sig, info); // which may outlive it
-    if (load_relaxed(&p->reaped) || !p->pid)
-        return -ESRCH;
-    long r = check_signal(p, sig);
-    if (r || !sig || to != TO_THREAD)
-        return r || !sig ? r : signal_send_process(p, sig, info);
-    struct thread *leader = thread_find(p->pid);
-    if (!leader) // it has ended, its process has not
-        return 0;
-    r = signal_send_thread(leader, sig, info);
-    thread_put(leader);
-    return r;
+    spin_lock(&of->process->lock);
+    struct thread *th = pidfd_thread_locked(of);
+    if (th)
+        task_get(&th->task);
+    spin_unlock(&of->process->lock);
+    return th;
 }
 
-static long info_given(struct process *p, int32_t sig, va_t va, uint32_t to, struct siginfo_k *info)
+// th: the thread that it names, or the first one; NULL: it has ended.
+static long send(const struct pidfd *of, struct thread *th, int32_t sig,
+                 const struct siginfo_k *info, uint32_t to)
+{
+    struct process *p = of->process;
+    if (to == TO_GROUP && !of->thread && p->pid && !is_anothers(p))
+        return kill_group(p->pid, sig, info); // which may outlive it
+    if (load_relaxed(&p->reaped) || !p->pid || (of->thread && (!th || to == TO_GROUP)))
+        return -ESRCH;
+    long r = check_signal(p, sig);
+    if (r || !sig)
+        return r;
+    if (to != TO_THREAD)
+        return signal_send_process(p, sig, info);
+    return th ? signal_send_thread(th, sig, info) : 0; // a first one has ended, its process has not
+}
+
+static long info_given(uint32_t self, int32_t sig, va_t va, uint32_t to, struct siginfo_k *info)
 {
     int32_t signo;
     long e = user_copy_in(thread_current()->space, &signo, va, sizeof signo);
     if (!e && signo != sig)
         e = -EINVAL;
-    int32_t self = to == TO_GROUP ? 0 : (int32_t)p->pid; // to a group nothing is forged
-    return e ? e : queued_info(va, self, info);
+    // To a group nothing is forged.
+    return e ? e : queued_info(va, to == TO_GROUP ? 0 : (int32_t)self, info);
 }
 
 long sys_pidfd_send_signal(int32_t fd, int32_t sig, va_t info_va, uint32_t to)
 {
-    uint32_t file_flags;
+    struct pidfd of;
     if (to != 0 && to != TO_THREAD && to != TO_PROCESS && to != TO_GROUP)
         return -EINVAL;
-    struct process *p = pidfd_process(fd, &file_flags);
-    if (!p)
+    if (!pidfd_get(fd, &of))
         return -EBADF;
+    if (!to)
+        to = of.flags & PIDFD_THREAD ? TO_THREAD : TO_PROCESS;
+    struct thread *th = thread_of(&of);
+    uint32_t self = !of.thread ? of.process->pid : th ? th->tid : 0;
     struct siginfo_k info = info_of_caller(to == TO_THREAD ? SI_TKILL : SI_USER);
-    long r = info_va ? info_given(p, sig, info_va, to, &info) : 0;
+    long r = info_va ? info_given(self, sig, info_va, to, &info) : 0;
     if (!r)
-        r = send(p, sig, &info, to);
-    process_put(p);
+        r = send(&of, th, sig, &info, to);
+    if (th)
+        thread_put(th);
+    process_put(of.process);
     return r;
 }
 SYSCALL(424, pidfd_send_signal, 4);
 
+// The descriptors of whom it stands for, referenced. NULL: there are none any more.
+static struct fd_table *files_of(const struct pidfd *of)
+{
+    if (!of->thread)
+        return process_files(of->process);
+    spin_lock(&of->process->lock);
+    const struct thread *th = pidfd_thread_locked(of);
+    struct fd_table *files = th ? th->files : NULL;
+    if (files)
+        fd_table_get(files);
+    spin_unlock(&of->process->lock);
+    return files;
+}
+
 long sys_pidfd_getfd(int32_t pidfd, int32_t fd, uint32_t flags)
 {
-    uint32_t file_flags;
+    struct pidfd of;
     if (flags)
         return -EINVAL;
-    struct process *p = pidfd_process(pidfd, &file_flags);
-    if (!p)
+    if (!pidfd_get(pidfd, &of))
         return -EBADF;
     struct file *file = NULL;
     struct fd_table *files = NULL;
     long r = -ESRCH;
-    if (!load_relaxed(&p->reaped) && !process_may_look_into(p))
+    if (!load_relaxed(&of.process->reaped) && !process_may_look_into(of.process))
         r = -EPERM;
-    else if ((files = process_files(p)) && !(file = fd_get(files, fd)))
+    else if ((files = files_of(&of)) && !(file = fd_get(files, fd)))
         r = -EBADF;
     if (file)
         r = fd_install(thread_current()->files, file, 0,
@@ -103,7 +139,7 @@ long sys_pidfd_getfd(int32_t pidfd, int32_t fd, uint32_t flags)
         file_put(file);
     if (files)
         fd_table_put(files);
-    process_put(p);
+    process_put(of.process);
     return r;
 }
 SYSCALL(438, pidfd_getfd, 3);

@@ -66,8 +66,8 @@ static int check_flags(uint64_t flags)
         return -EINVAL;
     if ((flags & CLONE_PARENT) && process_current() == process_init)
         return -EINVAL;
-    if ((flags & CLONE_PIDFD) && (flags & (CLONE_DETACHED | CLONE_THREAD)))
-        return -EINVAL; // a pidfd is of a process
+    if (both(flags, CLONE_PIDFD | CLONE_DETACHED))
+        return -EINVAL;
     if (flags & CLONE_NAMESPACES)
         return -EPERM; // as for a caller who may not make namespaces
     return 0;
@@ -139,18 +139,26 @@ static struct process *new_process(struct thread *old, const struct clone_reques
     return p;
 }
 
-// A descriptor for the process to be: its number, stored where the caller wants it.
-ASYNC_DECL(clone_pidfd, struct process *p; va_t out; int32_t *fd;);
+// A descriptor for the process or thread to be: its number, stored where the caller wants it.
+ASYNC_DECL(clone_pidfd, struct pidfd of; va_t out; int32_t *fd;);
 ASYNC(clone_pidfd, long r;)
 {
     ASYNC_BEGIN(clone_pidfd);
-    if ((f->r = pidfd_new(f->p, 0)) < 0)
+    if ((f->r = pidfd_new(&f->of)) < 0)
         ASYNC_RETURN(f->r);
     *f->fd = (int32_t)f->r;
     AWAIT(f->r, user_write, t->thread->space, f->out, f->fd, 4);
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+static struct pidfd pidfd_of(const struct thread *new, uint64_t flags)
+{
+    bool of_thread = flags & CLONE_THREAD;
+    return (struct pidfd){.process = new->process,
+                          .thread = of_thread ? new->task.id : 0,
+                          .flags = of_thread ? PIDFD_THREAD : 0};
 }
 
 static void vfork_forget(struct thread *child, const struct event *vfork)
@@ -192,7 +200,7 @@ ASYNC(thread_clone, long r; struct process *p; struct thread *new; struct thread
             ASYNC_RETURN(f->r);
     }
     if (f->rq->flags & CLONE_PIDFD) {
-        AWAIT(f->r, clone_pidfd, f->p, f->rq->pidfd, &f->pidfd);
+        AWAIT(f->r, clone_pidfd, pidfd_of(f->new, f->rq->flags), f->rq->pidfd, &f->pidfd);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
     }

@@ -9,6 +9,7 @@
 #include "arch/shootdown.h"
 #include "fs/file.h"
 #include "fs/path.h"
+#include "fs/poll.h"
 #include "mem/user.h"
 #include "page/heap.h"
 #include "syscall/syscall.h"
@@ -136,6 +137,8 @@ static void become_leader(struct thread *th)
     p->exec_waiter = NULL;
     spin_unlock(&p->lock);
     family_thread_renamed_locked(p, was, p->pid);
+    if (was != p->pid) // nobody has that number any more
+        poll_wake(&p->ended, POLLIN | POLLRDNORM | POLLHUP);
     spin_unlock(&process_tree_lock);
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { AUX_MAX = 24 };
+enum { AUX_MAX = 32 };
 
 struct aux {
     uint64_t type, value;
@@ -45,6 +45,15 @@ static uint32_t build_aux(const struct exec *x, struct aux *a, va_t random, va_t
         {25, random},
         {31, execfn},
         {33, x->image.vdso},
+        // Size and geometry of the caches for instructions and data, and of levels 2 and 3: not known.
+        {40, 0},
+        {41, 0},
+        {42, 0},
+        {43, 0},
+        {44, 0},
+        {45, 0},
+        {46, 0},
+        {47, 0},
         {51, 1088}, // a signal frame: task/sigframe.c
         {0, 0},
     };

@@ -260,8 +260,10 @@ static bool leave_process(struct thread *th)
     if (p->exec_waiter && p->nthreads == 1)
         event_set(p->exec_waiter);
     spin_unlock(&p->lock);
-    if (!last)
+    if (!last) {
         tell = family_thread_ended_locked(p, th->tid);
+        poll_wake(&p->ended, POLLIN | POLLRDNORM | POLLHUP); // of pidfds of threads
+    }
     spin_unlock(&process_tree_lock);
     if (tell)
         family_tell();

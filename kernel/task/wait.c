@@ -190,8 +190,15 @@ static long waitid_request(uint32_t which, int32_t id, uint32_t options, struct 
         return -EINVAL;
     if (which == P_PGID && !id)
         rq->id = process_current()->pgid;
-    if (which == P_PIDFD && !(rq->exactly = pidfd_process(id, fd_flags)))
-        return -EBADF;
+    if (which == P_PIDFD) {
+        struct pidfd of;
+        if (!pidfd_get(id, &of))
+            return -EBADF;
+        rq->exactly = of.process;
+        *fd_flags = of.flags;
+        if (of.thread) // nobody's child
+            return -ECHILD;
+    }
     if (*fd_flags & O_NONBLOCK)
         rq->options |= WNOHANG;
     return 0;

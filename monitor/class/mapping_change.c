@@ -105,7 +105,7 @@ static long protect_apply(struct change *c)
     return e;
 }
 
-// ---- adding. arg 3: ACCESS_* and flags << 32; 4, 5: the object's key (5: 0 for none); 6: offset; 7: its address, to compare
+// ---- adding. arg 3: ACCESS_* and flags << 32; 4, 5, 7: the object (mapping_object), 7: 0 for none; 6: offset
 
 static long add_validate(struct change *c)
 {
@@ -132,13 +132,12 @@ static long add_validate(struct change *c)
 
 static long add_apply(struct change *c)
 {
-    struct class_key key = {c->arg[4], c->arg[5]};
-    struct phys *ph = key.owner ? class_phys_find(&key) : NULL;
+    struct phys *ph = c->arg[7] ? mapping_object(c) : NULL;
     struct space *s = take_space(c);
     va_t at = 0;
     if (s)
         mutex_unlock(&s->mutate, session_task()); // space_map looks at the place itself
-    long e = !s ? -EBUSY : key.owner && (!ph || (uintptr_t)ph != c->arg[7]) ? -ENODEV : 0;
+    long e = !s ? -EBUSY : c->arg[7] && !ph ? -ENODEV : 0;
     if (!e)
         e = session_await(space_map, s,
                           (struct space_map){.at = c->arg[1],
@@ -167,10 +166,15 @@ static long add_apply(struct change *c)
 
 // ---- removing
 
-static void why_own(struct change *c, const struct mapping_census *in)
+// False, with c->why: pages would be lost, of its own or of what it alone still has.
+static bool loses_nothing(struct change *c, const struct mapping_census *in)
 {
-    snprintf(c->why, sizeof c->why, "%lu pages of its own would be lost (unsafe mode does it)",
-             (unsigned long)in->own);
+    if (monitor_mode() >= MODE_UNSAFE || !(in->own | in->lost))
+        return true;
+    snprintf(c->why, sizeof c->why, "%lu pages %s would be lost (unsafe mode does it)",
+             (unsigned long)(in->own ? in->own : in->lost),
+             in->own ? "of its own" : "that nothing else has");
+    return false;
 }
 
 static long remove_validate(struct change *c)
@@ -183,27 +187,26 @@ static long remove_validate(struct change *c)
     mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
     if (in.pinned)
         mapping_why_pinned(in.pinned, c->why, sizeof c->why);
-    else if (in.own && monitor_mode() < MODE_UNSAFE)
-        why_own(c, &in);
+    else
+        loses_nothing(c, &in);
     return c->why[0] ? -EBUSY : 0;
 }
 
-// Undone by mapping the same part of the same object; own pages are gone.
+// Undone by mapping the same part of the same object.
 static void undo_of_remove(struct change *c, const struct mapping_info *m, struct space *s)
 {
-    struct class_key key = {0, 0};
     struct phys *ph = m->phys ? space_object(s, c->arg[1]) : NULL;
-    bool named = !m->phys || (ph && ph == m->phys && class_phys_key(ph, &key));
-    if (ph)
-        phys_put(ph);
-    if (!named || m->flags & MAPPING_VDSO)
-        return;
+    if (ph != m->phys || m->flags & MAPPING_VDSO)
+        goto out;
     undo_by(c, &add_kind);
     c->undo_arg[3] = m->prot | (uint64_t)m->flags << 32;
-    c->undo_arg[4] = key.id;
-    c->undo_arg[5] = key.owner;
-    c->undo_arg[6] = m->phys ? m->offset + (c->arg[1] - m->lo) : 0;
-    c->undo_arg[7] = (uintptr_t)ph;
+    c->undo_arg[6] = ph ? m->offset + (c->arg[1] - m->lo) : 0;
+    c->undo_arg[7] = 0;
+    if (ph)
+        mapping_note_object(ph, c->undo_arg);
+out:
+    if (ph)
+        phys_put(ph);
 }
 
 // What comes between the count and the removal would be lost, and undo would not know: -EAGAIN then.
@@ -213,12 +216,11 @@ static long remove_counted(struct change *c, struct space *s)
     struct mapping_census in;
     uint64_t touches = space_touches(s);
     mapping_take_census(c->arg[0], c->arg[1], c->arg[1] + c->arg[2], &in);
-    if (in.own && monitor_mode() < MODE_UNSAFE) {
-        why_own(c, &in);
+    if (!loses_nothing(c, &in))
         return -EBUSY;
-    }
     c->undo = NULL;
-    if (!in.own && class_mapping_at(c->arg[0], c->arg[1], &m, NULL) && m.lo <= c->arg[1])
+    if (!in.own && !in.last && class_mapping_at(c->arg[0], c->arg[1], &m, NULL) &&
+        m.lo <= c->arg[1])
         undo_of_remove(c, &m, s);
     return session_await(space_remove_steps, s, c->arg[1], c->arg[2], in.own ? 0 : touches);
 }

@@ -4,6 +4,8 @@
 
 #include "class/classes.h"
 #include "dev/virtio/queue.h"
+#include "fs/vnode.h"
+#include "mem/phys.h"
 #include "session/session.h"
 #include "task/process.h"
 
@@ -34,11 +36,66 @@ static void count_entry(struct mapping_census *c, const struct pte_info *e)
             c->pinned = page_pa(pg + i);
 }
 
+static bool is_within(const struct phys_mapper *m, uint64_t space, va_t lo, va_t hi)
+{
+    return m->space == space && m->lo >= lo && m->hi <= hi;
+}
+
+// ph, to which the caller has one reference, is known otherwise than by the mappings in [lo, hi) of the space.
+static bool is_elsewhere(struct phys *ph, uint64_t space, va_t lo, va_t hi)
+{
+    struct phys_mapper m[BATCH];
+    uint32_t mappers = 0;
+    for (size_t n; (n = phys_mappers(ph, mappers, m, BATCH)); mappers += (uint32_t)n)
+        for (size_t i = 0; i < n; i++)
+            if (!is_within(&m[i], space, lo, hi))
+                return true;
+    const struct vnode *v = ph->kind == PHYS_FILE ? ph->owner : NULL;
+    return (v && v->nlink) || load_relaxed(v ? &v->refs : &ph->refs) > mappers + 1;
+}
+
+static void look_elsewhere(struct mapping_census *c, uint64_t space, va_t lo, va_t hi)
+{
+    struct space *s = space_find((uint32_t)space);
+    struct phys *ph = s ? space_object(s, lo) : NULL;
+    if (s)
+        space_unref(s);
+    if (!ph)
+        return;
+    c->last = !is_elsewhere(ph, space, lo, hi);
+    c->lost = c->last ? load_relaxed(&ph->pages) : 0;
+    phys_put(ph);
+}
+
+void mapping_note_object(const struct phys *ph, uint64_t arg[CHANGE_ARGS])
+{
+    struct class_key key = {ph->number, 0};
+    if (ph->kind == PHYS_FILE)
+        class_phys_key(ph, &key);
+    arg[4] = key.id;
+    arg[5] = key.owner;
+    arg[7] = (uintptr_t)ph;
+}
+
+struct phys *mapping_object(const struct change *c)
+{
+    struct class_key key = {c->arg[4], c->arg[5]};
+    uint64_t number = key.owner ? 0 : key.id;
+    if (number && !class_phys_of(c->arg[7], &key)) // by whoever maps it now
+        return NULL;
+    struct phys *ph = class_phys_find(&key);
+    if (!ph || ((uintptr_t)ph == c->arg[7] && ph->number == number))
+        return ph;
+    phys_put(ph);
+    return NULL;
+}
+
 void mapping_take_census(uint64_t space, va_t lo, va_t hi, struct mapping_census *c)
 {
     struct pte_info e[BATCH];
     size_t n = BATCH;
     *c = (struct mapping_census){0};
+    look_elsewhere(c, space, lo, hi);
     while (n == BATCH) {
         struct space *s = space_find((uint32_t)space);
         if (!s)

@@ -149,12 +149,34 @@ static void test_state(void)
     say_end("spawned", pid);
 }
 
+// Which entries there are, in the order of their numbers, and what they say of caches and signal frames. Restartable sequences
+// (AT_RSEQ_FEATURE_SIZE, 27, and AT_RSEQ_ALIGN) depend on how Linux was configured.
+static void say_auxv_types(void)
+{
+    char types[256] = "", key[16];
+    char **at = environ;
+
+    while (*at++)
+        ;
+    for (unsigned long type = 1; type < 64; type++)
+        for (const Elf64_auxv_t *a = (const Elf64_auxv_t *)at; a->a_type; a++) {
+            if (a->a_type != type || type == 27 || type == 28)
+                continue;
+            snprintf(types + strlen(types), sizeof types - strlen(types), " %lu", type);
+            snprintf(key, sizeof key, "auxv %lu", type);
+            if (type >= AT_L1I_CACHESIZE)
+                say(key, "%lu", a->a_un.a_val);
+        }
+    say("auxv", "%s", types);
+}
+
 static void test_auxv(void)
 {
     const uint8_t *random = (const uint8_t *)getauxval(AT_RANDOM);
     const Elf64_Phdr *phdr = (const Elf64_Phdr *)getauxval(AT_PHDR);
     int loads = 0, sum = 0;
 
+    say_auxv_types();
     say("AT_PAGESZ", "%lu", getauxval(AT_PAGESZ));
     say("AT_CLKTCK", "%lu", getauxval(AT_CLKTCK));
     say("AT_PHENT", "%lu", getauxval(AT_PHENT));

@@ -68,6 +68,9 @@ static void test_times(int fd)
     make_old(fd);
     VALUE(on_disk ? "loaded, on disk" : "loaded", shared[PAGE]);
     TELL("by a load", "%s", moved(fd));
+    shared[PAGE] = 1;
+    TELL("stored after a load", "%s", moved(fd));
+    make_old(fd);
     VALUE(on_disk ? "msync, on disk" : "msync", msync(shared, 4 * PAGE, MS_SYNC));
     TELL("by msync", "%s", moved(fd));
     make_old(fd);

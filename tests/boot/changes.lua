@@ -79,6 +79,54 @@ local object = text.object
 local function text_pages() return layout() .. object.mappings end
 before = change("remove a file's", function() text:remove() end, text_pages)
 undone("remove a file's", before, text_pages)
+
+-- What is shared has its pages as long as somebody maps it, who need not be who mapped it then.
+local function start(how)
+    host.sh("mkfifo /tmp/in2")
+    host.spawn("exec 9<>/tmp/in2; lazy " .. how .. " 1 </tmp/in2 >/tmp/out2 &")
+    local p = eventually(function() return k.tasks():where{name = "lazy"}:list()[2] end, 20, "another program runs")
+    local all = eventually(function() return p.space:map():where{bytes = 1 << 20}:first() end, 10, "it has mapped 1 MiB")
+    return p, all.lo, function(word, n, says)
+        host.sh(("echo %s %d >/tmp/in2"):format(word, n))
+        eventually(function() return select(2, host.sh("tail -n 1 /tmp/out2")):find(says) end, 10, word .. ": it says " .. says)
+    end
+end
+local sharer, lo, tell = start("--shared")
+local function part(n) return lo + n * 4096 end
+local function all() return sharer.space:find(lo) end
+local function region(n) local x = sharer.space:find(part(n)) return x and ("%x-%x %s"):format(x.lo, x.hi, x.perm) or "nothing" end
+local function shared() return region(3) .. " " .. region(9) end
+tell("touch", 3, "touched page 3")
+tell("touch", 9, "touched page 9")
+refused(function() all():remove() end, "2 pages that nothing else has would be lost", "remove of what only it maps", shared)
+before = change("remove a part of what is shared", function() all():remove(part(0), part(8)) end, shared)
+undone("remove a part of what is shared", before, shared)
+tell("read", 3, "page 3 holds 4")
+tell("fork", 0, "child %d")
+before = change("remove what a child maps too", function() all():remove() end, shared)
+undone("remove what a child maps too", before, shared)
+tell("read", 3, "page 3 holds 4")
+tell("read", 9, "page 9 holds 10")
+tell("join", 0, "has ended")
+refused(function() all():remove() end, "2 pages that nothing else has would be lost", "remove when the child has ended", shared)
+k.mode = "unsafe"
+all():remove()
+k.mode = "rw"
+is(sharer.space:find(part(3)), nil, "remove of what only it maps, in unsafe mode")
+is(k.journal()[#k.journal()].undoable, false, "remove of what only it maps: cannot be undone")
+tell("quit", 0, "")
+eventually(function() return #k.tasks():where{name = "lazy"}:list() == 1 end, 10, "it ends")
+
+-- The same with a file that has lost its name.
+host.sh("rm /tmp/in2; dd if=/dev/zero of=/tmp/nameless bs=4096 count=256 2>/dev/null")
+sharer, lo, tell = start("--file /tmp/nameless")
+before = change("remove of a file", function() all():remove() end, shared)
+undone("remove of a file", before, shared)
+host.sh("rm /tmp/nameless")
+refused(function() all():remove() end, "256 pages that nothing else has would be lost", "remove of a file that is deleted", shared)
+tell("quit", 0, "")
+eventually(function() return #k.tasks():where{name = "lazy"}:list() == 1 end, 10, "it ends")
+
 local init = k.pid(1).space:map():first()
 refused(function() init:remove() end, "it is init's", "remove of init's text")
 refused(function() init:protect("---") end, "it is init's", "protect of init's text")

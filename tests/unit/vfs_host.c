@@ -114,6 +114,19 @@ long user_copy_in_slow(struct space *s, void *dst, va_t src, size_t n)
     return r;
 }
 
+long user_copy_in_pages(struct space *s, struct page *const *dst, size_t off, va_t src, size_t n)
+{
+    (void)s;
+    long r = look(src, n);
+    for (size_t part; !r && n; src += part, off += part, n -= part) {
+        size_t room = PAGE_SIZE - (off & PAGE_MASK);
+        part = n < room ? n : room;
+        memcpy((char *)page_kva(dst[off >> PAGE_SHIFT]) + (off & PAGE_MASK), (const void *)src,
+               part);
+    }
+    return r;
+}
+
 long user_copy_out_slow(struct space *s, va_t dst, const void *src, size_t n)
 {
     (void)s;

@@ -80,6 +80,7 @@ build/.need-%: .setup/packages
 	@mkdir -p build; .setup/need $* && touch $@
 build/.need-run build/.need-lint build/.need-debug: | build/.need-build
 build/.need-test build/.need-bench: | build/.need-run
+build/.need-test: | build/.need-debug
 build/.need-fuzz: | build/.need-test
 
 # ---- user programs, the root file system in memory (tests.cpio: the same with tests/abi in it), the disk

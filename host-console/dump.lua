@@ -11,7 +11,7 @@
 -- {"$call": true}, a table that is shown in columns {"$rows": [...], "$columns": [...], "$addresses": [...]}, the names of integers of
 -- its rows that are addresses.
 local OBJECTS, LEVELS, ITEMS, ENTRIES = 4000, 8, 1000, 16384
-local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "counts", "properties", "queue", "mappers", "objects"}
+local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "chains", "counts", "properties", "queue", "mappers", "objects"}
 local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "tls hart", "tls task",
     "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "futexes", "pipes", "mounts", "virtio_devices"}
 local LEFT = {Vnode = true}             -- lists of a file system's thousands
@@ -154,7 +154,7 @@ end
 
 local function chains(queue)
     local out = {}
-    for _, row in ipairs(queue:ring()) do
+    for _, row in ipairs(queue:chains()) do
         local good, chain = pcall(queue.chain, queue, row.head)
         if good then out[tostring(row.head)] = chain end
     end

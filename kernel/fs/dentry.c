@@ -310,6 +310,27 @@ bool dentry_forget_super(struct super *super)
     return dropped > 0;
 }
 
+struct root_search {
+    const void *vnode;
+    struct dentry *found; // referenced
+};
+
+static bool is_not_root(const struct mount *m, void *arg)
+{
+    struct root_search *s = arg;
+    if (m->root->vnode == s->vnode)
+        s->found = dentry_get(m->root);
+    return !s->found;
+}
+
+// What is mounted has no name of its own: the root of a mount is not among the cached names.
+static struct dentry *root_of_vnode(const void *v)
+{
+    struct root_search s = {v, NULL};
+    mount_foreach(is_not_root, &s);
+    return s.found;
+}
+
 char *dentry_path_of_vnode(const void *v, char *buf, size_t size)
 {
     struct path p = {NULL, NULL};
@@ -322,7 +343,7 @@ char *dentry_path_of_vnode(const void *v, char *buf, size_t size)
         }
     }
     spin_unlock(&dentry_lock);
-    if (!p.dentry)
+    if (!p.dentry && !(p.dentry = root_of_vnode(v)))
         return NULL;
     char *text = NULL;
     p.mount = mount_of_super(p.dentry->super);

@@ -16,7 +16,8 @@
 //     CLASS(hart, .name = "Hart", .doc = "...", .place = "struct hart, kernel/...", ...);
 //
 // A function or field of the table `k` is one line too: MONITOR_API. Both go into linker sets:
-// a new class or function touches one file.
+// a new class or function touches one file. What stands for each field in C is said for the test in
+// tests/gdb/fields.py, which fails without.
 #pragma once
 
 #include "lib/set.h"

@@ -44,9 +44,10 @@ void class_push_locks_of(lua_State *L, uint64_t task); // those that it holds, a
 struct device;
 struct device *class_device_at(uint64_t id); // NULL: there is none; they live for ever
 
-struct virtqueue;
-struct virtqueue *class_queue_at(uint64_t id); // NULL: there is none; they live for ever
-int class_queue_release(lua_State *L);         // methods of VirtQueue
+int class_queue_ring(lua_State *L); // methods of VirtQueue
+int class_queue_chains(lua_State *L);
+int class_queue_chain(lua_State *L);
+int class_queue_release(lua_State *L);
 int class_queue_fail(lua_State *L);
 int class_queue_reorder(lua_State *L);
 int class_queue_kick(lua_State *L);

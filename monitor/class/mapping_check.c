@@ -132,7 +132,7 @@ void mapping_why_pinned(pa_t pa, char *buf, size_t n)
 {
     struct virtqueue *q;
     snprintf(buf, n, "a page is pinned by I/O under way");
-    for (uint64_t i = 0; (q = class_queue_at(i)); i++)
+    for (uint64_t i = 0; (q = virtqueue_at(i)); i++)
         if (pinned_by(q, pa, buf, n))
             return;
 }

@@ -44,7 +44,7 @@ static void status_text(char *buf, size_t n, uint32_t status)
 static void copy_queues(struct virtio_view *v, const struct virtio_device *vdev)
 {
     struct virtqueue *q;
-    for (uint64_t i = 0; (q = class_queue_at(i)); i++)
+    for (uint64_t i = 0; (q = virtqueue_at(i)); i++)
         for (unsigned at = 0; at < VIRTIO_QUEUES; at++)
             if (q == load_acquire(&vdev->queue[at]))
                 v->queue[at] = i + 1;
@@ -65,7 +65,7 @@ static long virtio_copy(const struct class_key *key, void *out)
     };
     status_text(v->status, sizeof v->status, virtio_status(vdev));
     copy_queues(v, vdev);
-    const char *name = v->queue[0] ? class_queue_at(v->queue[0] - 1)->name : v->driver;
+    const char *name = v->queue[0] ? virtqueue_at(v->queue[0] - 1)->name : v->driver;
     snprintf(v->name, sizeof v->name, "%.*s", (int)strcspn(name, "."), name);
     return 0;
 }

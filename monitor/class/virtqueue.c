@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Virtqueues: the ring, and who waits for what in it.
+// Virtqueues: their counts and indices. What is in the rings: virtqueue_ring.c.
 #include "dev/virtio/queue.h"
 
 #include "async/timer.h"
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+// The id is the place in the list.
 struct queue_view {
     char name[16];
     uint64_t adds, completions, kicks, bogus, delay_ms;
@@ -18,23 +19,9 @@ struct queue_view {
     bool held, broken, event_idx;
 };
 
-// Queues live for ever, and new ones are put at the end: the id is the place in the list.
-struct virtqueue *class_queue_at(uint64_t id)
-{
-    struct virtqueue *found = NULL;
-    spin_lock(&virtqueues_lock);
-    LIST_FOREACH(it, &virtqueues)
-        if (id-- == 0) {
-            found = list_entry(it, struct virtqueue, link);
-            break;
-        }
-    spin_unlock(&virtqueues_lock);
-    return found;
-}
-
 static long queue_copy(const struct class_key *key, void *out)
 {
-    struct virtqueue *q = class_queue_at(key->id);
+    struct virtqueue *q = virtqueue_at(key->id);
     struct queue_view *v = out;
     if (!q)
         return -ENOENT;
@@ -66,7 +53,7 @@ static long queue_copy(const struct class_key *key, void *out)
 static size_t queue_keys(uint64_t owner, uint64_t from, struct class_key *out, size_t max)
 {
     size_t n = 0;
-    for (uint64_t i = from; n < max && class_queue_at(i); i++)
+    for (uint64_t i = from; n < max && virtqueue_at(i); i++)
         out[n++] = (struct class_key){i, owner};
     return n;
 }
@@ -77,87 +64,6 @@ static void queue_line(char *buf, size_t n, const struct class_key *key, const v
     (void)key;
     snprintf(buf, n, "%s: %u of %u descriptors free, %u in flight, %u held%s", v->name, v->free,
              v->size, v->in_flight, v->held_count, v->broken ? ", broken" : "");
-}
-
-// ---- the ring
-
-struct chain {
-    uint64_t since;
-    uint32_t waiter, written;
-    uint16_t head, descs;
-    uint8_t state;
-};
-
-static size_t copy_chains(struct virtqueue *q, struct chain *out)
-{
-    size_t n = 0;
-    spin_lock(&q->lock);
-    for (uint16_t i = 0; i < q->size; i++) {
-        const struct virtq_slot *s = &q->slot[i];
-        if (s->state != VIRTQ_FREE)
-            out[n++] = (struct chain){s->since, s->waiter, s->written, i, s->descs, s->state};
-    }
-    spin_unlock(&q->lock);
-    return n;
-}
-
-static int queue_ring(lua_State *L)
-{
-    struct queue_view v;
-    struct class_key key = class_self(L, 1, class_virtqueue, &v);
-    struct chain *chains = lua_newuserdatauv(L, VIRTQ_SIZE_MAX * sizeof *chains, 0);
-    size_t n = copy_chains(class_queue_at(key.id), chains);
-    uint64_t now = clock_monotonic_ns();
-    lua_createtable(L, (int)n, 0);
-    for (size_t i = 0; i < n; i++) {
-        lua_createtable(L, 0, 6);
-        class_set_int(L, "head", chains[i].head);
-        lua_pushstring(L, chains[i].state == VIRTQ_HELD ? "held" : "in flight");
-        lua_setfield(L, -2, "state");
-        class_set_int(L, "descs", chains[i].descs);
-        if (chains[i].waiter)
-            class_set_int(L, "task", chains[i].waiter);
-        class_set_int(L, "us", (now - ticks_to_ns(chains[i].since)) / 1000);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    class_set_columns(L, "head> state descs> task> us>");
-    return 1;
-}
-
-// Descriptors of a chain, copied under the lock; the walk is bounded by the size of the ring.
-static size_t copy_chain(struct virtqueue *q, uint16_t head, struct virtq_desc *out)
-{
-    size_t n = 0;
-    spin_lock(&q->lock);
-    if (head < q->size && q->slot[head].state != VIRTQ_FREE)
-        for (uint16_t i = head; n < q->slot[head].descs && n < q->size && i < q->size;
-             i = q->desc[i].next)
-            out[n++] = q->desc[i];
-    spin_unlock(&q->lock);
-    return n;
-}
-
-static int queue_chain(lua_State *L)
-{
-    struct queue_view v;
-    struct class_key key = class_self(L, 1, class_virtqueue, &v);
-    lua_Integer head = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, head >= 0 && head < v.size, 2, "no such descriptor");
-    struct virtq_desc *desc = lua_newuserdatauv(L, VIRTQ_SIZE_MAX * sizeof *desc, 0);
-    size_t n = copy_chain(class_queue_at(key.id), (uint16_t)head, desc);
-    if (!n)
-        return luaL_error(L, "descriptor %I heads no chain in flight", (LUAI_UACINT)head);
-    lua_createtable(L, (int)n, 0);
-    for (size_t i = 0; i < n; i++) {
-        lua_createtable(L, 0, 3);
-        class_set_address(L, "pa", desc[i].addr);
-        class_set_int(L, "bytes", desc[i].len);
-        lua_pushstring(L, desc[i].flags & VIRTQ_DESC_WRITE ? "device writes" : "device reads");
-        lua_setfield(L, -2, "direction");
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    class_set_columns(L, "pa> bytes> direction");
-    return 1;
 }
 
 static const struct class_field fields[] = {
@@ -183,11 +89,17 @@ static const struct class_field fields[] = {
 };
 
 static const struct class_method methods[] = {
-    {"ring", "vq:ring() -> list of {head, state, descs, task, us}",
-     "the requests in it, who waits for each, and for how long", "k.queue(\"vda.0\"):ring()",
-     queue_ring},
-    {"chain", "vq:chain(head) -> list of {pa, bytes, direction}", "the descriptors of a request",
-     "k.queue(\"vda.0\"):chain(0)", queue_chain},
+    {"ring",
+     "vq:ring() -> list of {index, at, state, head, addr, len, flags, next, avail, used, written, task, broken}",
+     "its three arrays side by side: a descriptor and, of the same index, what the available and the used ring say; "
+     "at: which indices of driver and device are here; broken: what is wrong, in words",
+     "k.queue(\"vda.0\"):ring()", class_queue_ring},
+    {"chains", "vq:chains() -> list of {head, state, descs, us, task, broken}",
+     "the requests in it, who waits for each, and for how long", "k.queue(\"vda.0\"):chains()",
+     class_queue_chains},
+    {"chain", "vq:chain(head) -> list of {index, addr, len, flags, next, broken}",
+     "the descriptors of a request, as the device follows them", "k.queue(\"vda.0\"):chain(0)",
+     class_queue_chain},
     {"release", "vq:release(head)", "completes one held request, in any order",
      "k.queue(\"vda.0\"):release(0)", class_queue_release},
     {"fail", "vq:fail(head)", "completes one held request with an I/O error (unsafe)",
@@ -217,7 +129,7 @@ static int k_queue(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     struct virtqueue *q;
-    for (uint64_t i = 0; (q = class_queue_at(i)); i++)
+    for (uint64_t i = 0; (q = virtqueue_at(i)); i++)
         if (strcmp(q->name, name) == 0) {
             class_push(L, class_virtqueue, (struct class_key){i, 0});
             return 1;

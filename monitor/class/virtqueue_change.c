@@ -16,7 +16,7 @@ enum { DELAY_MAX_MS = 60000, NS_PER_MS = 1000000 };
 // arg: queue, hold.
 static long hold_validate(struct change *c)
 {
-    struct virtqueue *q = class_queue_at(c->arg[0]);
+    struct virtqueue *q = virtqueue_at(c->arg[0]);
     if (!q) {
         snprintf(c->why, sizeof c->why, "there is no such queue");
         return -ENOENT;
@@ -38,7 +38,7 @@ static const struct change_kind hold_kind = {"virtqueue.hold", MODE_RW, hold_val
 
 static long hold_apply(struct change *c)
 {
-    virtqueue_hold(class_queue_at(c->arg[0]), c->arg[1]);
+    virtqueue_hold(virtqueue_at(c->arg[0]), c->arg[1]);
     c->undo = &hold_kind;
     c->undo_arg[0] = c->arg[0];
     c->undo_arg[1] = !c->arg[1];
@@ -48,7 +48,7 @@ static long hold_apply(struct change *c)
 // arg: queue, head, error.
 static long release_validate(struct change *c)
 {
-    struct virtqueue *q = class_queue_at(c->arg[0]);
+    struct virtqueue *q = virtqueue_at(c->arg[0]);
     if (!q || c->arg[1] >= q->size || load_relaxed(&q->slot[c->arg[1]].state) != VIRTQ_HELD) {
         snprintf(c->why, sizeof c->why, "descriptor %lu is not held", (unsigned long)c->arg[1]);
         return -EINVAL;
@@ -60,8 +60,7 @@ static long release_validate(struct change *c)
 
 static long release_apply(struct change *c)
 {
-    return virtqueue_release(class_queue_at(c->arg[0]), (uint16_t)c->arg[1],
-                             (int)(int64_t)c->arg[2]);
+    return virtqueue_release(virtqueue_at(c->arg[0]), (uint16_t)c->arg[1], (int)(int64_t)c->arg[2]);
 }
 
 static const struct change_kind release_kind = {"virtqueue.release", MODE_RW, release_validate,
@@ -99,7 +98,7 @@ int class_queue_fail(lua_State *L)
 
 static long reorder_validate(struct change *c)
 {
-    struct virtqueue *q = class_queue_at(c->arg[0]);
+    struct virtqueue *q = virtqueue_at(c->arg[0]);
     for (int i = 1; i <= 2 && q && !c->why[0]; i++)
         if (c->arg[i] >= q->size || load_relaxed(&q->slot[c->arg[i]].state) != VIRTQ_HELD)
             snprintf(c->why, sizeof c->why, "descriptor %lu is not held", (unsigned long)c->arg[i]);
@@ -118,7 +117,7 @@ static long reorder_apply(struct change *c)
 {
     c->undo = &reorder_kind;
     memcpy(c->undo_arg, c->arg, sizeof c->arg);
-    return virtqueue_exchange(class_queue_at(c->arg[0]), (uint16_t)c->arg[1], (uint16_t)c->arg[2]);
+    return virtqueue_exchange(virtqueue_at(c->arg[0]), (uint16_t)c->arg[1], (uint16_t)c->arg[2]);
 }
 
 int class_queue_reorder(lua_State *L)
@@ -134,7 +133,7 @@ int class_queue_reorder(lua_State *L)
 
 static long delay_validate(struct change *c)
 {
-    struct virtqueue *q = class_queue_at(c->arg[0]);
+    struct virtqueue *q = virtqueue_at(c->arg[0]);
     uint64_t now = later_age(c->arg[0]) / NS_PER_MS;
     if (!q)
         snprintf(c->why, sizeof c->why, "there is no such queue");
@@ -162,7 +161,7 @@ static long delay_apply(struct change *c)
     c->undo_arg[1] = later_age(c->arg[0]) / NS_PER_MS;
     long e = later_complete(c->arg[0], c->arg[1] * NS_PER_MS);
     if (!e)
-        virtqueue_hold(class_queue_at(c->arg[0]), c->arg[1] != 0);
+        virtqueue_hold(virtqueue_at(c->arg[0]), c->arg[1] != 0);
     return e;
 }
 
@@ -177,7 +176,7 @@ void class_queue_set_delay(lua_State *L, const struct class_key *key, const void
 
 static long kick_validate(struct change *c)
 {
-    struct virtqueue *q = class_queue_at(c->arg[0]);
+    struct virtqueue *q = virtqueue_at(c->arg[0]);
     snprintf(c->text, sizeof c->text, "kick %s", q ? q->name : "?");
     if (!q || load_relaxed(&q->broken))
         snprintf(c->why, sizeof c->why,
@@ -187,7 +186,7 @@ static long kick_validate(struct change *c)
 
 static long kick_apply(struct change *c)
 {
-    virtqueue_kick(class_queue_at(c->arg[0]));
+    virtqueue_kick(virtqueue_at(c->arg[0]));
     return 0;
 }
 

@@ -159,5 +159,5 @@ static int k_lint(lua_State *L)
 }
 MONITOR_API(
     lint, "lint", "k.lint([{io_ms=, poll_ms=, leaks=}]) -> list of {kind, task, ms, text}",
-    "what is wrong in the running system: lost wakes, deadlocks, stuck I/O, long polls; with leaks = true also frames that are nobody's",
+    "what is wrong in the running system: lost wakes, deadlocks, stuck I/O, broken rings, long polls; with leaks = true also frames that are nobody's",
     "k.lint()", k_lint, NULL);

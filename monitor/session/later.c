@@ -66,7 +66,7 @@ static bool take_due(struct row *out, uint64_t now, uint64_t *next)
 
 static void complete_old(const struct row *d, uint64_t now)
 {
-    struct virtqueue *q = class_queue_at(d->whose - 1);
+    struct virtqueue *q = virtqueue_at(d->whose - 1);
     for (uint16_t head = 0; head < q->size; head++)
         if (load_relaxed(&q->slot[head].state) == VIRTQ_HELD &&
             now - ticks_to_ns(load_relaxed(&q->slot[head].since)) >= d->ns)

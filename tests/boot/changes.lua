@@ -257,7 +257,7 @@ refused(function() queue:reorder(0, 1) end, "is not held", "reorder of what is n
 queue.held = true
 host.spawn("for i in 1 2; do dd if=/dev/vda of=/tmp/r$i bs=4096 count=1 skip=$((i*1000+9000)) 2>/dev/null & done; wait; echo both read")
 eventually(function() return queue.held_count == 2 end, 10, "two completions are held")
-local heads = {queue:ring()[1].head, queue:ring()[2].head}
+local heads = {queue:chains()[1].head, queue:chains()[2].head}
 is(#k.dry(function() queue:reorder(heads[1], heads[2]) end), 1, "reorder: a dry run")
 queue:reorder(heads[1], heads[2])
 like(k.undo(), "exchange", "reorder: undo exchanges them again")

@@ -12,7 +12,7 @@ local function out(command)
     return text, status
 end
 
-is(#k.fault.list(), 8, "there are eight")
+is(#k.fault.list(), 9, "there are nine")
 for _, f in ipairs(k.fault.list()) do ok(not f.on and f.hits == 0, f.name .. " is off") end
 
 -- Failed I/O, where nothing of the file is cached.

@@ -191,7 +191,7 @@ local queue = k.queue("vda.0")
 queue.held = true
 host.spawn("dd if=/dev/vda of=/dev/null bs=4096 count=1 skip=12345 2>/dev/null; echo has read")
 eventually(function() return queue.held_count > 0 end, 10, "a completion is held back")
-local row = queue:ring()[1]
+local row = queue:chains()[1]
 is(row.state, "held", "the ring shows it")
 ok(#queue:chain(row.head) >= 2, "with its descriptors")
 fails(function() queue:fail(row.head) end, "needs mode unsafe", "failing a request needs mode unsafe")

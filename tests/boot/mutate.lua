@@ -68,7 +68,7 @@ local queue = k.queue("vda.0")
 
 -- Requests that are held, mostly; the second is another one if there are two.
 local function heads()
-    local ring = chance(4) and {} or queue:ring()
+    local ring = chance(4) and {} or queue:chains()
     local n = #ring > 0 and random(#ring)
     if not n then return random(70), random(70) end
     return ring[n + 1].head, ring[(n + 1) % #ring + 1].head

@@ -122,7 +122,7 @@ close()
 
 -- What cannot be read ahead is nobody's error. Who wants it reads it himself, and is told.
 local function fail_all()
-    for _, request in ipairs(disk():ring()) do
+    for _, request in ipairs(disk():chains()) do
         if request.state == "held" then disk():fail(request.head) end
     end
 end

@@ -46,11 +46,13 @@ static int k_session_set(lua_State *L)
     if (change_is_dry(L, text))
         return 0;
     l->heap = heap;
+    if (l->budget == l->usual) // of this command, too, unless it has one of its own
+        l->budget = budget;
     l->usual = budget;
     return 0;
 }
 MONITOR_API(
     session, "session", NULL,
     "this session's number (journal rows and traces name it), its heap (used, peak, size, failures) and its limits; assign {heap = bytes in use, budget = "
-    "instructions of a command} to change them",
+    "instructions of a command, from this one on} to change them",
     "k.session = {budget = 1000000000}", k_session, k_session_set);

@@ -62,6 +62,9 @@ is(k.mode, "ro", "nor sets the mode")
 is(tried[1], "make the mode unsafe", "but says so")
 like(tried[2], "^send TERM to Task#%d+ init", "and tries the rest in that mode")
 is(k.session.heap .. " " .. k.session.budget, limits.heap .. " " .. limits.budget, "nor the limits: " .. tried[3])
+k.session = {budget = limits.budget * 2}
+for _ = 1, limits.budget * 6 // 5 do end
+ok(true, "a budget that is raised holds for the command that is under way")
 fails(function() k.dry(function() k.mode = "rw" error("oh") end) end, "oh", "nor when it fails")
 is(k.mode, "ro", "is the mode another")
 k.mode = "rw"

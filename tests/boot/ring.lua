@@ -12,7 +12,7 @@ end
 local function broken(rows)
     local said = {}
     for _, row in ipairs(rows) do
-        if row.broken then said[#said + 1] = (row.index or row.head) .. " " .. row.broken end
+        if row.broken then said[#said + 1] = (rawget(row, "index") or row.head) .. " " .. row.broken end
     end
     return table.concat(said, "\n")
 end

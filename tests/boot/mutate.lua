@@ -137,9 +137,10 @@ local changes = {
     fault = function() k.fault.inject(one_of {"delayed-io", "deadlock", "leaked-frame"}, random(9)) end,
     ["fault over"] = function() k.fault.remove(one_of(k.fault.list()).name) end,
     freeze = function(t)
+        local spins = chance(8) -- alone: what waits, as a backtrace may, thaws, and then nothing would end it
         k.freeze(function()
+            while spins do end
             for _ = 1, random(3) do t:backtrace() end
-            if chance(8) then while true do end end
         end, {ms = random(4)})
     end,
     pause = function(t)

@@ -201,7 +201,7 @@ local function mutate(from)
 end
 
 k.mode = "rw"
-k.session = {budget = 1000000 * (100 + seconds * 10)} -- a second of it takes 1 to 2 million instructions
+k.session = {budget = 1000000 * (100 + seconds * 10)} -- ten minutes take more than the usual one
 baseline.same("all is as it was", function()
     mutate(seed)
     seed = seed + 1

@@ -25,6 +25,7 @@ static void take_hello(struct wire_rx *rx, const struct wire_hello *hello)
         rx->expect = 0;
     rx->hello = *hello;
     rx->mux = true;
+    rx->silent_s = 0;
     rx->sink->hello(rx->ctx, hello, fresh);
     send_ack(rx, false);
 }
@@ -151,6 +152,7 @@ static void take_frame(struct wire_rx *rx)
     }
     rx->frames++;
     rx->heard_ms = rx->now_ms;
+    rx->silent_s = 0;
     if (frame.type == WIRE_NOW && frame.chan == WIRE_CONTROL)
         take_control(rx, &frame);
     else if (frame.type == WIRE_DATA || frame.type == WIRE_LAST)
@@ -195,15 +197,18 @@ uint64_t wire_rx_deadline(const struct wire_rx *rx)
         return rx->heard_ms + (rx->held > 1 ? WIRE_HOLD_HELLO_MS : WIRE_HOLD_MS);
     if (!rx->mux)
         return UINT64_MAX;
-    return rx->hello.keepalive ? rx->heard_ms + rx->hello.keepalive * 1000u : UINT64_MAX;
+    return rx->hello.keepalive ? rx->heard_ms + 1000 : UINT64_MAX;
 }
 
 void wire_rx_tick(struct wire_rx *rx, uint64_t now_ms)
 {
     if (now_ms < wire_rx_deadline(rx))
         return;
-    if (rx->mux)
-        leave_mux(rx);
-    else
+    if (!rx->mux) {
         release(rx);
+        return;
+    }
+    rx->heard_ms = now_ms;
+    if (++rx->silent_s >= rx->hello.keepalive)
+        leave_mux(rx);
 }

@@ -39,7 +39,9 @@ struct wire_rx {
     uint8_t buf[WIRE_FRAME];
     struct wire_hello hello; // of this connection
     uint64_t now_ms;         // of the last byte
-    uint64_t heard_ms;       // when a byte came last; in MUX, a frame: who types there is no host
+    uint64_t
+        heard_ms; // when a byte came last; in MUX, a frame (who types there is no host) or a tick
+    uint32_t silent_s; // MUX: seconds without a frame
     uint64_t frames, bad_frames;
 };
 
@@ -48,7 +50,8 @@ void wire_rx_init(struct wire_rx *rx, const struct wire_sink *sink, void *ctx);
 void wire_rx_byte(struct wire_rx *rx, uint8_t byte, uint64_t now_ms);
 
 // Time passed: releases what PLAIN holds, a zero that a person may have typed after WIRE_HOLD_MS, what began like a
-// HELLO after WIRE_HOLD_HELLO_MS (a busy host may stop a machine in the middle of one); ends MUX after the keep-alive.
+// HELLO after WIRE_HOLD_HELLO_MS (a busy host may stop a machine in the middle of one); ends MUX after the keep-alive. Of that
+// a call counts one second, however much time passed: what came while a machine stood still has not been read yet.
 enum { WIRE_HOLD_MS = 200, WIRE_HOLD_HELLO_MS = 3000 };
 void wire_rx_tick(struct wire_rx *rx, uint64_t now_ms);
 // When wire_rx_tick is to be called next, UINT64_MAX: not before another byte came.

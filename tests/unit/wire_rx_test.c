@@ -327,10 +327,12 @@ static void keep_alive_ends_mux(void **state)
     say_hello(1, 1000);
     say_hello(1, 3000);
     assert_true(seen.hellos == 2 && seen.fresh == 1);
-    assert_int_equal(wire_rx_deadline(&rx), 8000);
-    wire_rx_tick(&rx, 7999);
-    assert_true(rx.mux);
-    wire_rx_tick(&rx, 8000);
+    for (uint64_t now = 4000; now <= 8000; now += 1000) {
+        assert_true(rx.mux);
+        assert_int_equal(wire_rx_deadline(&rx), now);
+        wire_rx_tick(&rx, now - 1);
+        wire_rx_tick(&rx, now);
+    }
     assert_false(rx.mux);
     assert_int_equal(seen.plains, 1);
 
@@ -339,6 +341,25 @@ static void keep_alive_ends_mux(void **state)
     assert_int_equal(wire_rx_deadline(&rx), UINT64_MAX);
     wire_rx_tick(&rx, 1000000000);
     assert_true(rx.mux);
+}
+
+// All of a machine stood still for an hour: what the host said at its end is read after the tick.
+static void a_pause_is_no_silence(void **state)
+{
+    uint64_t hour = 3600 * 1000;
+
+    (void)state;
+    say_hello(1, 1000);
+    wire_rx_tick(&rx, hour);
+    assert_true(rx.mux);
+    assert_int_equal(wire_rx_deadline(&rx), hour + 1000);
+    say_hello(1, hour + 1);
+    for (int i = 1; i <= 5; i++) {
+        assert_true(rx.mux);
+        wire_rx_tick(&rx, hour + 1 + 1000 * i);
+    }
+    assert_false(rx.mux);
+    assert_int_equal(seen.plains, 1);
 }
 
 // A person who types at a line whose console was killed speaks no frames: it is theirs in time all the same.
@@ -389,6 +410,7 @@ int main(void)
         T(damage_is_reported_and_followed_by_resync),
         T(control_messages),
         T(keep_alive_ends_mux),
+        T(a_pause_is_no_silence),
         T(typing_keeps_no_session_alive),
         T(another_nonce_is_another_session),
     };

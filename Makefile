@@ -1,5 +1,5 @@
-# Tidepool's verbs: `make help` lists them. Everything made lies under build/; what is downloaded lies in
-# ~/.cache/tidepool. The mechanics of set-up (packages, pinned downloads, images) are small scripts in .setup/.
+# Tidepool's verbs: `make help` lists them. Everything made lies under build/; what is downloaded, and ccache's copies of what was
+# compiled, lie in ~/.cache/tidepool. The mechanics of set-up (packages, pinned downloads, images) are small scripts in .setup/.
 #
 # Knobs:  SMP=1..8  MEM=512M  MONITOR=0 (no Lua inside)  CLANG=1  DEBUG=1 (checks at run time; README)
 #         COVER=1 (records what ran: k.cover)  HARD_xxx=1 (makes a rare event constant; see the README)
@@ -33,9 +33,12 @@ LUA_SRC := $(if $(filter 1,$(MONITOR)),lapi lauxlib lbaselib lcode lcorolib lcty
 OBJ     := $(SRC:%=$(O)/%.o) $(FDT_SRC:%=$(O)/libfdt/%.o) $(LUA_SRC:%=$(O)/lua/%.o)
 
 WARN    := -Wall -Wextra -Werror
+# Configurations have much of their preprocessed text in common, and clones all of it: the same text is compiled once.
+export CCACHE_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidepool/ccache
+export CCACHE_MAXSIZE := 1G
 MACHINE := -mabi=lp64 -mcmodel=medany -O2 -g -std=gnu11 -fms-extensions -ftls-model=local-exec -fno-common -fno-pic \
            -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer \
-           -ffunction-sections
+           -ffunction-sections -ffile-prefix-map=$(CURDIR)=.
 USE_GCC   := riscv64-unknown-elf-gcc --specs=picolibc.specs -march=rv64imac_zicsr_zifencei -msmall-data-limit=0 -Werror=jump-misses-init
 USE_CLANG := clang --target=riscv64-unknown-elf -march=rv64imac -nostdlibinc -isystem $(LIBC)/include \
              -Wno-microsoft-anon-tag
@@ -63,15 +66,15 @@ ASM      = $(if $(CLANG),$(if $(filter %.S,$<),-march=rv64imafdc -Wno-unused-com
 RECORD   = $(if $(COVER),$(if $(filter %/cover.c,$<),,-fsanitize-coverage=trace-pc))
 
 $(O)/kernel/%.o: kernel/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(CHECKS) $(RECORD) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); ccache $(KCC) $(KFLAGS) $(CHECKS) $(RECORD) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/kernel/task/vdso/image.S.o: build/vdso.so
 $(O)/monitor/session/prelude_text.S.o build/unit/session_eval_test: $(wildcard monitor/session/prelude/*.lua)
 $(O)/monitor/%.o: monitor/% | build/.third-party
-	@echo "  CC   $<"; mkdir -p $(@D); $(KCC) $(KFLAGS) $(MFLAGS) $(CHECKS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
+	@echo "  CC   $<"; mkdir -p $(@D); ccache $(KCC) $(KFLAGS) $(MFLAGS) $(CHECKS) $(WARN) $(ASM) $(DEPEND) -c $< -o $@
 $(O)/libfdt/%.o: build/.third-party
-	@mkdir -p $(@D); $(KCC) $(KFLAGS) -w -c $(FDT)/$*.c -o $@
+	@mkdir -p $(@D); ccache $(KCC) $(KFLAGS) -w -c $(FDT)/$*.c -o $@
 $(O)/lua/%.o: build/.third-party $(wildcard monitor/lua/*.h)
-	@mkdir -p $(@D); $(KCC) $(KFLAGS) $(if $(wildcard monitor/lua/luaport.h),-include monitor/lua/luaport.h) -w -c $(LUA)/$*.c -o $@
+	@mkdir -p $(@D); ccache $(KCC) $(KFLAGS) $(if $(wildcard monitor/lua/luaport.h),-include monitor/lua/luaport.h) -w -c $(LUA)/$*.c -o $@
 
 # ---- what is not ours: pinned in .setup/pins, unpacked under build/, never committed
 build/.third-party: .setup/pins .setup/unpack $(wildcard monitor/lua/patches/*.patch) | build/.need-build
@@ -119,7 +122,7 @@ build/host/host-console/dump.o build/host/host-console/top.o: $(wildcard host-co
 build/kmon: $(KMON) | build/.need-build
 	@echo "  LINK $@"; gcc -o $@ $^ $$(pkg-config --libs $(HLIBS)) -pthread -lm
 build/host/%.o: %.c | build/.need-build
-	@echo "  HOST $<"; mkdir -p $(@D); gcc $(HFLAGS) $(DEPEND) -c $< -o $@
+	@echo "  HOST $<"; mkdir -p $(@D); ccache gcc $(HFLAGS) $(DEPEND) -c $< -o $@
 
 # ---- tests: TAP under prove. A unit test names in comments what it is linked with and how (tests/unit-build);
 # a boot test is a Lua file that kmon runs in a machine of 1, 2 and 4 harts (tests/wrap-boot, tests/guest).
@@ -188,7 +191,7 @@ bench: all | build/.need-bench  ## kbench on one hart in guest instructions, bes
 doctor:                         ## say what is missing or too old; change nothing
 	@.setup/doctor
 
-clean:                          ## remove everything built (downloads stay in ~/.cache/tidepool)
+clean:                          ## remove everything built (downloads and ccache's copies stay in ~/.cache/tidepool)
 	rm -rf build compile_commands.json
 
 help:                           ## this list

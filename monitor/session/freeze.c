@@ -32,6 +32,9 @@ void session_thaw(void)
         return;
     sessions[session_number()].waited = true;
     thaw();
+    struct lua_limits *l = session_limits();
+    if (!l->stop)
+        l->stop = LIMITS_THAWED;
 }
 
 bool session_stays_frozen(struct lua_limits *l)
@@ -88,12 +91,12 @@ static int k_freeze(lua_State *L)
     bool held = end();
     if (session_limits()->stop == LIMITS_THAWED) {
         session_limits()->stop = LIMITS_RUN;
+        if (sessions[session_number()].waited)
+            return luaL_error(L, "thawed, since fn waited for something");
         return luaL_error(L, "thawed after %d ms: fn was not done", (int)ms);
     }
     if (status != LUA_OK)
         return lua_error(L);
-    if (sessions[session_number()].waited)
-        return luaL_error(L, "thawed, since fn waited for something");
     if (!held)
         return luaL_error(L, "thawed after %d ms: fn took longer", (int)ms);
     return lua_gettop(L);

@@ -2,7 +2,7 @@
 // The monitor as a freezer (async/freeze.h): while it is one, its fiber keeps the hart.
 //
 // What would switch away from the fiber ends the freeze first (fiber.c), so that nothing can wait for who stands still. A
-// script that is not done in time is unwound up to k.freeze, which raises: LIMITS_THAWED.
+// script that waited, or is not done in time, is unwound up to k.freeze, which raises: LIMITS_THAWED.
 #pragma once
 
 #include "lua/limits.h"

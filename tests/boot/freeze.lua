@@ -60,6 +60,7 @@ fails(function() k.freeze(function() k.freeze(function() end) end) end, "one fre
 fails(function() k.freeze(function() print("x") end) end, "print inside k.freeze", "no printing meanwhile")
 fails(function() k.freeze(function() k.sleep(1) end) end, "sleep inside k.freeze", "no sleep")
 fails(function() k.freeze(function() k.account() end) end, "thawed, since fn waited", "what waits thaws")
+fails(function() k.freeze(function() k.account() while true do end end) end, "thawed, since fn waited", "and ends fn")
 fails(function() k.freeze(function() end, {ms = 0}) end, "ms: a whole number from 1 to 1000", "a freeze has a length")
 
 -- It thaws by itself.

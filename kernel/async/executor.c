@@ -100,7 +100,7 @@ static bool others_are_awake(void)
 static void slice_over(void)
 {
     struct task *t = hart_self.current;
-    bool urgent = policy_has_deadlines() && run_queue_hurry(policy_is_urgent);
+    bool urgent = policy_in_force() && run_queue_hurry(policy_is_urgent);
     bool kick = slice_is_kick, helpable = !urgent && run_queue_expose();
     bool same = t && slice_switches == hart_self.switches;
     uint64_t idle = load_relaxed(&idle_mask);

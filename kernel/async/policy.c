@@ -58,15 +58,15 @@ uint32_t policy_weight(const struct task *t)
     return load_relaxed(&table.n) && find(t, &r) ? r.weight : 1;
 }
 
-bool policy_has_deadlines(void)
+bool policy_in_force(void)
 {
-    return load_relaxed(&table.shortest);
+    return load_relaxed(&table.n);
 }
 
 bool policy_is_urgent(const struct task *t)
 {
     struct policy_rule r;
-    return find(t, &r) && r.deadline;
+    return !t->thread || (find(t, &r) && r.deadline);
 }
 
 uint64_t policy_slice_ns(uint64_t usual)

@@ -102,12 +102,12 @@ static inline bool run_queue_has_ready(void)
                                              : locked_length(&q->locked) != 0;
 }
 
-// Makes the first ready task for which it is true the next to run here, before all others. False: there is none, or the
-// queue is locked.
+// Makes the first ready task for which it is true the next to run here, before all others. False: there is none.
 static inline bool run_queue_hurry(bool (*is_urgent)(const struct task *))
 {
     struct run_queue *q = run_queue_self;
-    return q->kind == RUN_QUEUE_RING && ring_hurry(&q->ring, is_urgent);
+    return q->kind == RUN_QUEUE_RING ? ring_hurry(&q->ring, is_urgent)
+                                     : locked_hurry(&q->locked, is_urgent);
 }
 
 // Whether another hart could help this one; what it could take is no longer kept back.
@@ -115,7 +115,7 @@ static inline bool run_queue_expose(void)
 {
     struct run_queue *q = run_queue_self;
     if (q->kind == RUN_QUEUE_LOCKED)
-        return locked_length(&q->locked) != 0;
+        return locked_helpable(&q->locked);
     ring_expose(&q->ring);
     return ring_stealable(&q->ring) || load_relaxed(&ring_injector.tasks.count);
 }
@@ -123,8 +123,8 @@ static inline bool run_queue_expose(void)
 // A hart without work may find some at that hart. Any hart.
 static inline bool run_queue_worth_a_look(uint32_t hart)
 {
-    const struct run_queue *q = &run_queues[hart];
-    return locked_length(&q->locked) || ring_stealable(&q->ring);
+    struct run_queue *q = &run_queues[hart];
+    return (locked_length(&q->locked) && locked_stealable(&q->locked)) || ring_stealable(&q->ring);
 }
 
 static inline uint32_t run_queue_length(uint32_t hart)

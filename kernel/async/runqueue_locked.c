@@ -24,18 +24,72 @@ struct task *locked_pop(struct locked_queue *q)
     return t;
 }
 
+static bool may_run_here(const struct task *t)
+{
+    return task_may_run_on(t, hart_index());
+}
+
+static bool may_run_elsewhere(const struct task *t)
+{
+    return load_relaxed(&t->affinity) & ~(1ul << hart_index());
+}
+
+// Where the first for which it is true hangs, or NULL; the lock is held.
+static struct task **find(struct locked_queue *q, bool (*is_it)(const struct task *))
+{
+    struct task *t;
+    for (struct task **p = &q->tasks.head; (t = *p); p = &t->queue_next)
+        if (is_it(t))
+            return p;
+    return NULL;
+}
+
+static struct task *take(struct locked_queue *q, struct task **p)
+{
+    struct task *t = *p;
+    if (!(*p = t->queue_next))
+        q->tasks.tail = p;
+    store_relaxed(&q->tasks.count, q->tasks.count - 1);
+    return t;
+}
+
 struct task *locked_steal(struct locked_queue *q)
 {
-    struct task *t = NULL;
     if (!locked_length(q) || !spin_trylock(&q->lock))
         return NULL;
-    for (struct task **p = &q->tasks.head; (t = *p); p = &t->queue_next)
-        if (task_may_run_on(t, hart_index())) {
-            if (!(*p = t->queue_next))
-                q->tasks.tail = p;
-            store_relaxed(&q->tasks.count, q->tasks.count - 1);
-            break;
-        }
+    struct task **p = find(q, may_run_here), *t = p ? take(q, p) : NULL;
     spin_unlock(&q->lock);
     return t;
+}
+
+bool locked_stealable(struct locked_queue *q)
+{
+    if (!spin_trylock(&q->lock))
+        return true;
+    bool some = find(q, may_run_here);
+    spin_unlock(&q->lock);
+    return some;
+}
+
+bool locked_helpable(struct locked_queue *q)
+{
+    spin_lock(&q->lock);
+    bool some = find(q, may_run_elsewhere);
+    spin_unlock(&q->lock);
+    return some;
+}
+
+bool locked_hurry(struct locked_queue *q, bool (*is_urgent)(const struct task *))
+{
+    spin_lock(&q->lock);
+    struct task **p = find(q, is_urgent);
+    if (p) {
+        struct task *t = take(q, p);
+        if (!(t->queue_next = q->tasks.head))
+            q->tasks.tail = &t->queue_next;
+        q->tasks.head = t;
+        store_relaxed(&q->tasks.count, q->tasks.count + 1);
+    }
+    spin_unlock(&q->lock);
+    return p;
 }

@@ -79,7 +79,8 @@ is(k.policy[2].weight, 7, "as it was set")
 k.undo()
 is(#k.policy, 4, "and before it the one before")
 
--- A deadline: the monitor, which sleeps a millisecond at a time among those that compute for long.
+-- Turns of any length end for the kernel's tasks with the slice: the monitor, which sleeps a millisecond at a time among those
+-- that compute for long; and sooner, with a deadline of its own.
 local function late()
     local most = 0
     k.sleep(20) -- the slice in which the rules changed is as long as it was
@@ -90,14 +91,22 @@ local function late()
     end
     return most / 1e6
 end
-list = rules(4, 4, 4)
+list = rules(64, 64, 64)
 k.policy = list
 local without = late()
 list[4] = {task = k.task("monitor"), deadline_ms = 1}
 k.policy = list
 local with = late()
-ok(without > 30, ("behind those with a weight of 4 it wakes after %.1f ms"):format(without))
+ok(without <= 25, ("behind those with a weight of 64 it wakes after %.1f ms"):format(without))
 ok(with <= 3, ("with a deadline of 1 ms after %.1f ms"):format(with))
+k.sched.queue = "locked"
+with = late()
+ok(with <= 3, ("with the locked queue after %.1f ms"):format(with))
+k.policy = rules(64, 64, 64)
+without = late()
+ok(without <= 25, ("and without a deadline there after %.1f ms"):format(without))
+k.undo()
+k.undo()
 
 -- Undo. Who is born meanwhile inherits where it may run, and gets back what its parent does.
 list = {{pid = k.task("sh").pid, harts = HERE}}

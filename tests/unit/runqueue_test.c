@@ -83,6 +83,52 @@ static void locked_keeps_order(void **state)
     order_is_kept(RUN_QUEUE_LOCKED);
 }
 
+static bool is_third(const struct task *t)
+{
+    return t->id % 3 == 2;
+}
+
+// Of those that wait, however they came, the first that is urgent comes out next and the others in their order.
+static void the_urgent_are_next(enum run_queue_kind kind)
+{
+    unsigned seed = 3;
+    run_queue_choose(kind);
+    assert_false(run_queue_hurry(is_third));
+    for (int round = 0; round < 200; round++) {
+        uint32_t n = 1 + (uint32_t)rand_r(&seed) % 9, urgent = UINT32_MAX, others = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t id = 3 * i + (uint32_t)rand_r(&seed) % 3;
+            if (is_third(&tasks[id]) && urgent == UINT32_MAX)
+                urgent = id;
+            tasks[id].affinity = AFFINITY_ANY;
+            if (rand_r(&seed) % 2)
+                run_queue_push(&tasks[id]);
+            else
+                run_queue_send(0, &tasks[id]);
+        }
+        assert_int_equal(run_queue_hurry(is_third), urgent != UINT32_MAX);
+        assert_int_equal(run_queue_length(0), n);
+        struct task *t = run_queue_pop();
+        if (urgent != UINT32_MAX)
+            assert_true(is_third(t));
+        for (; t; t = run_queue_pop())
+            others++;
+        assert_int_equal(others, n);
+    }
+}
+
+static void ring_hurries(void **state)
+{
+    (void)state;
+    the_urgent_are_next(RUN_QUEUE_RING);
+}
+
+static void locked_hurries(void **state)
+{
+    (void)state;
+    the_urgent_are_next(RUN_QUEUE_LOCKED);
+}
+
 // The naive model of a queue: for each queued task how many were before it, and how many were popped since.
 static struct {
     bool queued;
@@ -267,8 +313,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(ring_keeps_order),         TEST(locked_keeps_order), TEST(nobody_starves),
-        TEST(ping_pong_starves_nobody), TEST(thief_takes_half),   TEST(harts_share_the_tasks),
+        TEST(ring_keeps_order), TEST(locked_keeps_order),    TEST(ring_hurries),
+        TEST(locked_hurries),   TEST(nobody_starves),        TEST(ping_pong_starves_nobody),
+        TEST(thief_takes_half), TEST(harts_share_the_tasks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

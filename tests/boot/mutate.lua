@@ -74,6 +74,19 @@ local function heads()
     return ring[n + 1].head, ring[(n + 1) % #ring + 1].head
 end
 local function mine(t) return t.pid ~= 1 and t.space or error("init would keep it") end
+local function own(t) return names[t.name] and t or error("others would keep it") end
+local function in_lua() -- constructors of this session
+    local out = {}
+    for x in k.tls("task") do if x.name:find("^mutate%d") then out[#out + 1] = x end end
+    return out
+end
+local function rule(t)
+    local r = {pid = t.pid, harts = chance(2) and random((1 << #k.harts) + 1) or nil}
+    if chance(2) then r.weight = random(70) else r.deadline_ms = random(50) end
+    if chance(3) then r.pid, r.task = nil, t end
+    return r
+end
+local probes = {}
 
 local changes = {
     entry = function(t) t.space.pt:set(address(t), letters("vrwxuadhg")) end,
@@ -105,6 +118,38 @@ local changes = {
     interrupt = function() one_of(k.irqs():list()).hart = random(#k.harts + 1) end,
     ["run queue"] = function() k.sched.queue = one_of {"ring", "locked"} end,
     flusher = function() k.flusher.age_ms = random(1000) end,
+    policy = function(t)
+        local list = {}
+        for i = 1, random(4) do list[i] = rule(i == 1 and t or victim(victims())) end
+        k.policy = list
+    end,
+    construct = function()
+        if #in_lua() > 3 then one_of(in_lua()):remove() end
+        k.construct("mutate" .. random(6), function(t)
+            if chance(4) then t.nice = random(20) end
+            if chance(8) then k.sleep(random(3)) end
+        end)
+    end,
+    ["take out"] = function() one_of(in_lua()):remove() end,
+    ["fault for one"] = function(t)
+        k.fault.inject(one_of {"lost-wake", "failed-alloc"}, random(9), {task = own(t)})
+    end,
+    fault = function() k.fault.inject(one_of {"delayed-io", "deadlock", "leaked-frame"}, random(9)) end,
+    ["fault over"] = function() k.fault.remove(one_of(k.fault.list()).name) end,
+    freeze = function(t)
+        local spins = chance(8)
+        k.freeze(function()
+            for _ = 1, random(3) do t:backtrace() end
+            while spins do end
+        end, {ms = random(4)})
+    end,
+    pause = function(t)
+        if #probes > 3 then k.off(table.remove(probes, 1)) end
+        probes[#probes + 1] = k.on(one_of {"sys.enter", "fault.page"}, function(e)
+            if chance(4) then pcall(function() e.task.nice = random(20) end) end
+        end, {pause = not chance(4), where = {pid = own(t).pid}})
+    end,
+    ["no pause"] = function() k.off(table.remove(probes, random(#probes) + 1)) end,
     undo = function() k.undo() end,
     ["undo a row"] = function() k.undo(chance(4) and random(200) or one_of(k.journal()).n) end,
     -- never made
@@ -145,6 +190,11 @@ local function set_right()
     pcall(function() queue.delay_ms = 0 end)
     pcall(function() queue.held = false end)
     for x in k.tls("task") do if x.disabled then x.disabled = false end end
+    for _, number in ipairs(probes) do k.off(number) end
+    probes = {}
+    for _, x in ipairs(in_lua()) do x:remove() end
+    for _, f in ipairs(k.fault.list()) do if f.on then k.fault.remove(f.name) end end
+    k.policy = {}
     pcall(function() k.sched.queue = "ring" end)
     k.flusher.age_ms = 30000
     for t in k.tasks() do pcall(function() if t.suspended then t:resume() end end) end
@@ -201,7 +251,7 @@ local function mutate(from)
 end
 
 k.mode = "rw"
-k.session = {budget = 1000000 * (100 + seconds * 10)} -- ten minutes take more than the usual one
+k.session = {budget = 1000000 * (100 + seconds * 10)} -- a second of it takes 1 to 2 million instructions
 baseline.same("all is as it was", function()
     mutate(seed)
     seed = seed + 1

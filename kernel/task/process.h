@@ -33,6 +33,8 @@ int thread_link(struct thread *th, uint32_t tid);
 void inject_birth(struct thread *th, const struct process *parent);
 void thread_start(struct thread *th);
 
+// RLIMIT_NPROC: may the caller's user have no more threads and zombies? Root is not held back. process_tree_lock held.
+bool process_too_many_locked(void);
 // Has the caller's user more than RLIMIT_NPROC threads and zombies besides the caller's own `mine`?
 bool process_user_is_over(uint64_t mine);
 void process_count_space(struct process *p, const struct space *s); // about to be given up

@@ -9,25 +9,13 @@
 #include "arch/shootdown.h"
 #include "async/async.h"
 #include "async/epoch.h"
-#include "async/policy.h"
 #include "async/sample.h"
+#include "async/slice.h"
 #include "lib/log.h"
 #include "lib/trace.h"
 
-#define SLICE_NS (EXECUTOR_SLICE_US * 1000ul)
-enum { KICK_US = HARD_STEAL ? 1 : 100, KICKS = HARD_STEAL ? 1 : 16 };
-
 void (*task_kill_hook)(struct task *t);
-static uint64_t idle_mask; // bit per hart that sleeps or is about to
 static bool (*idle_work)(void);
-
-static void slice_over(void);
-
-static _Thread_local uint64_t slice_switches; // hart's switch count when the slice began
-static _Thread_local bool slice_is_kick;
-static _Thread_local uint32_t kicks;         // in a row that found somebody ready
-static _Thread_local uint64_t turn_switches; // hart's switch count when a slice ended
-static _Thread_local uint64_t turn_ns;       // whole slices that who ran then has had since
 
 TRACE_POINT(task_wake, "task.wake", "a task that waited is queued", TRACE_ARG("woken", TASK),
             TRACE_ARG("to", NUMBER));
@@ -56,79 +44,6 @@ static struct task *steal(void)
         }
     }
     return NULL;
-}
-
-// ---- slices and helpers: when somebody is ready, a timer runs
-//
-// A woken task stays on the waker's hart, which often waits next and then runs it without a word to
-// anybody. A sleeping hart is called to steal when the same task still runs KICK later while somebody
-// is ready; and where tasks come and go meanwhile, when KICKS times in a row somebody was: two that
-// take turns, as a parent and the child it waits for, stay here. If the same user code still runs
-// SLICE later while somebody is ready, it yields. The timer is left to run over switches, so that
-// ping-pong does not pay for it.
-// Invariant: a hart whose queue is not empty while it runs a task has a slice armed.
-
-static cold void slice_begin(bool helpable)
-{
-    slice_is_kick = helpable && load_relaxed(&idle_mask);
-    slice_switches = hart_self.switches;
-    hart_self.slice_armed = 1;
-    timer_slice(slice_is_kick ? KICK_US * 1000ul : policy_slice_ns(SLICE_NS), slice_over);
-}
-
-// Whether who runs must give way. `same` has run all through the slice. A weight is how many turns it may have in a row, of
-// two slices each: in the first it came.
-static bool turn_is_over(const struct task *t, bool same)
-{
-    if (turn_switches != hart_self.switches) {
-        turn_switches = hart_self.switches;
-        turn_ns = 0;
-    }
-    if (!same)
-        return false;
-    turn_ns += policy_slice_ns(SLICE_NS);
-    return turn_ns >= (2ul * policy_weight(t) - 1) * SLICE_NS;
-}
-
-static bool others_are_awake(void)
-{
-    return (load_relaxed(&idle_mask) | 1ul << hart_self.index) != (1ul << hart_count) - 1;
-}
-
-// Tasks that no other hart may take need no helper, but the slice's end. With nobody ready here it goes on while
-// this hart and another are busy: QEMU -icount gives the other a turn when this one sets a timer.
-static void slice_over(void)
-{
-    struct task *t = hart_self.current;
-    bool urgent = policy_in_force() && run_queue_hurry(policy_is_urgent);
-    bool kick = slice_is_kick, helpable = !urgent && run_queue_expose();
-    bool same = t && slice_switches == hart_self.switches;
-    uint64_t idle = load_relaxed(&idle_mask);
-    hart_self.slice_armed = 0;
-    kicks = executor_has_ready() ? kicks + 1 : 0;
-    if (!kicks) {
-        if (t && others_are_awake())
-            slice_begin(false);
-        return;
-    }
-    if (helpable && idle && (same || !kick || kicks >= KICKS))
-        ipi_send((uint32_t)__builtin_ctzl(idle), IPI_WAKE);
-    else if (t && (urgent || (!kick && turn_is_over(t, same))))
-        atomic_or32(&t->attn, ATTN_RESCHED);
-    slice_begin(helpable);
-}
-
-static inline void arm_slice(void)
-{
-    if (unlikely(!hart_self.slice_armed))
-        slice_begin(true);
-}
-
-// Others may have been queued here by harts that could not arm our slice.
-static inline void catch_up_slice(void)
-{
-    if (!hart_self.slice_armed && executor_has_ready())
-        slice_begin(true);
 }
 
 void executor_user_tick(void)
@@ -165,7 +80,7 @@ static cold uint32_t choose_hart(const struct task *t)
 {
     uint32_t self = hart_self.index;
     uint64_t may = load_relaxed(&t->affinity),
-             idle = load_relaxed(&idle_mask) & may & ~(1ul << self);
+             idle = load_relaxed(&idle_harts) & may & ~(1ul << self);
     if ((may >> self & 1) && (!idle || (!hart_self.current && !executor_has_ready())))
         return self;
     if (idle)
@@ -325,6 +240,22 @@ static inline __attribute__((always_inline)) void poll_begin(struct task *t)
     poll_enter(t, time_ticks());
 }
 
+static _Thread_local struct task *refused; // popped by a switch; the next poll is its
+
+// Who gives way in the middle of its turn comes right after the one that it gives way to.
+static cold void keep_turn(struct task *t)
+{
+    turn_kept = NULL;
+    if (!refused)
+        refused = run_queue_pop();
+    if (!refused || !task_may_run_on(t, hart_self.index)) { // it, or this one, is to go elsewhere
+        requeue(t);
+        return;
+    }
+    run_queue_push_first(t);
+    slice_goes_on(2);
+}
+
 static inline __attribute__((always_inline)) void poll_end(struct task *t, enum poll_how how)
 {
     poll_leave(t, time_ticks());
@@ -338,14 +269,15 @@ static inline __attribute__((always_inline)) void poll_end(struct task *t, enum 
         task_put(t);
     } else if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
-        kicks = 0; // who gives way is in no hurry
-        requeue(t);
+        slice_given();
+        if (unlikely(turn_kept == t))
+            keep_turn(t);
+        else
+            requeue(t);
     } else if (atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED) {
         requeue(t);
     }
 }
-
-static _Thread_local struct task *refused; // popped by a switch; the next poll is its
 
 static __attribute__((noinline)) struct task *switch_and_requeue(struct task *t, struct task *next,
                                                                  uint64_t now)
@@ -361,7 +293,8 @@ static inline __attribute__((always_inline)) struct task *switch_from(struct tas
 {
     struct hart *h = this_hart();
     if (HARD_STEAL || HARD_WAKE || unlikely(t->kill_nth) || unlikely(!h->slice_armed) ||
-        TRACE_ON(task_poll) || (how == POLL_YIELD && unlikely(t->affinity != AFFINITY_ANY)))
+        TRACE_ON(task_poll) ||
+        (how == POLL_YIELD && (unlikely(t->affinity != AFFINITY_ANY) || unlikely(turn_kept))))
         return NULL;
     struct task *next;
     if (!run_queue_pop_simple(&next, how == POLL_YIELD))
@@ -374,7 +307,7 @@ static inline __attribute__((always_inline)) struct task *switch_from(struct tas
     poll_leave(t, now);
     if (how == POLL_YIELD) {
         store_release(&t->state, TASK_QUEUED);
-        kicks = 0; // as in poll_end
+        slice_given();
         run_queue_push_simple(t);
     } else if (unlikely(atomic_and32(&t->state, ~(uint32_t)TASK_RUNNING) & TASK_QUEUED)) {
         return switch_and_requeue(t, next, now);
@@ -410,7 +343,7 @@ static void idle(void)
         return;
     store_relaxed(&h->lazy, 1);
     store_relaxed(&h->idle, 1);
-    atomic_or64(&idle_mask, 1ul << h->index);
+    atomic_or64(&idle_harts, 1ul << h->index);
     fence_full();
     bool ready = executor_has_ready();
     for (uint32_t i = 0; i < hart_count; i++)
@@ -423,7 +356,7 @@ static void idle(void)
         store_relaxed(&asleep_since[h->index], 0);
     }
     store_relaxed(&h->idle, 0);
-    atomic_and64(&idle_mask, ~(1ul << h->index));
+    atomic_and64(&idle_harts, ~(1ul << h->index));
 }
 
 static inline __attribute__((always_inline)) bool step(void)

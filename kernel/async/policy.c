@@ -63,10 +63,15 @@ bool policy_in_force(void)
     return load_relaxed(&table.n);
 }
 
-bool policy_is_urgent(const struct task *t)
+bool policy_has_deadline(const struct task *t)
 {
     struct policy_rule r;
-    return !t->thread || (find(t, &r) && r.deadline);
+    return load_relaxed(&table.shortest) && find(t, &r) && r.deadline;
+}
+
+bool policy_is_kernels(const struct task *t)
+{
+    return !t->thread;
 }
 
 uint64_t policy_slice_ns(uint64_t usual)

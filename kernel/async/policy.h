@@ -3,9 +3,10 @@
 //
 // A rule is about a task or about a group (a process). `weight`: for how many turns' time it may go on while others are
 // ready, 1 without a rule; so tasks that compute on one hart share it by their weights. `deadline`: how long it waits at
-// most behind others once it was woken; no slice is longer than the shortest deadline. For the kernel's own tasks, the
-// monitor among them, every turn ends with the slice: no weight makes a machine that nobody can talk to. Who writes rules
-// does so from a task; the executor may read them on any hart at that time, and then acts as if there were none.
+// most behind others once it was woken; no slice is longer than the shortest deadline. The kernel's own tasks, the monitor
+// among them, wait for the end of the slice: no weight makes a machine that nobody can talk to. Whoever gives way to one of
+// these goes on with its turn right after it. Who writes rules does so from a task; the executor may read them on any hart
+// at that time, and then acts as if there were none.
 #pragma once
 
 #include <stdbool.h>
@@ -29,6 +30,7 @@ extern uint32_t (*policy_group)(const struct task *t);
 
 // For the executor, where a slice ends.
 uint32_t policy_weight(const struct task *t);
-bool policy_in_force(void);                  // there are rules
-bool policy_is_urgent(const struct task *t); // then: others' turns end for it
-uint64_t policy_slice_ns(uint64_t usual);    // how long a slice may be
+bool policy_in_force(void); // there are rules
+bool policy_has_deadline(const struct task *t);
+bool policy_is_kernels(const struct task *t);
+uint64_t policy_slice_ns(uint64_t usual); // how long a slice may be

@@ -110,6 +110,16 @@ static inline bool run_queue_hurry(bool (*is_urgent)(const struct task *))
                                      : locked_hurry(&q->locked, is_urgent);
 }
 
+// Before all that this hart has.
+static inline void run_queue_push_first(struct task *t)
+{
+    struct run_queue *q = run_queue_self;
+    if (q->kind == RUN_QUEUE_RING)
+        ring_push_first(&q->ring, t);
+    else
+        locked_push_first(&q->locked, t);
+}
+
 // Whether another hart could help this one; what it could take is no longer kept back.
 static inline bool run_queue_expose(void)
 {

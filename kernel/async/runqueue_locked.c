@@ -14,6 +14,21 @@ void locked_push(struct locked_queue *q, struct task *t)
     spin_unlock(&q->lock);
 }
 
+static void put_first(struct locked_queue *q, struct task *t)
+{
+    if (!(t->queue_next = q->tasks.head))
+        q->tasks.tail = &t->queue_next;
+    q->tasks.head = t;
+    store_relaxed(&q->tasks.count, q->tasks.count + 1);
+}
+
+void locked_push_first(struct locked_queue *q, struct task *t)
+{
+    spin_lock(&q->lock);
+    put_first(q, t);
+    spin_unlock(&q->lock);
+}
+
 struct task *locked_pop(struct locked_queue *q)
 {
     if (!locked_length(q))
@@ -29,9 +44,10 @@ static bool may_run_here(const struct task *t)
     return task_may_run_on(t, hart_index());
 }
 
-static bool may_run_elsewhere(const struct task *t)
+// On any: who is called to help may be whoever sleeps.
+static bool may_run_anywhere(const struct task *t)
 {
-    return load_relaxed(&t->affinity) & ~(1ul << hart_index());
+    return load_relaxed(&t->affinity) == AFFINITY_ANY;
 }
 
 // Where the first for which it is true hangs, or NULL; the lock is held.
@@ -64,8 +80,7 @@ struct task *locked_steal(struct locked_queue *q)
 
 bool locked_stealable(struct locked_queue *q)
 {
-    if (!spin_trylock(&q->lock))
-        return true;
+    spin_lock(&q->lock);
     bool some = find(q, may_run_here);
     spin_unlock(&q->lock);
     return some;
@@ -74,7 +89,7 @@ bool locked_stealable(struct locked_queue *q)
 bool locked_helpable(struct locked_queue *q)
 {
     spin_lock(&q->lock);
-    bool some = find(q, may_run_elsewhere);
+    bool some = find(q, may_run_anywhere);
     spin_unlock(&q->lock);
     return some;
 }
@@ -83,13 +98,8 @@ bool locked_hurry(struct locked_queue *q, bool (*is_urgent)(const struct task *)
 {
     spin_lock(&q->lock);
     struct task **p = find(q, is_urgent);
-    if (p) {
-        struct task *t = take(q, p);
-        if (!(t->queue_next = q->tasks.head))
-            q->tasks.tail = &t->queue_next;
-        q->tasks.head = t;
-        store_relaxed(&q->tasks.count, q->tasks.count + 1);
-    }
+    if (p)
+        put_first(q, take(q, p));
     spin_unlock(&q->lock);
     return p;
 }

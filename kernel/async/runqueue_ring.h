@@ -118,6 +118,14 @@ static inline void ring_expose(struct ring_queue *q)
     ring_push(q, t);
 }
 
+// For once also where `next` has overtaken others too often.
+static inline void ring_push_first(struct ring_queue *q, struct task *t)
+{
+    ring_expose(q);
+    store_relaxed(&q->next, t);
+    q->overtakes = 0;
+}
+
 // Another task than those of `next` and the ring could be in turn.
 static inline bool ring_has_turns(const struct ring_queue *q)
 {

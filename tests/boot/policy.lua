@@ -15,12 +15,13 @@ local spins = eventually(function()
 end, 10)
 ok(spins, "three programs compute")
 
--- Shares of the time that the three had over a second, in percent.
-local function shares()
+-- Shares of the time that the three had over a second, in percent. The monitor has something to do each `ms`.
+local function shares(ms)
     local from, sum, share = {}, 0, {}
     k.sleep(50)
     for i, t in ipairs(spins) do from[i] = t.utime + t.stime end
-    k.sleep(900)
+    local till = k.ns + 900000000
+    while k.ns < till do k.sleep(ms or 900) end
     for i, t in ipairs(spins) do
         share[i] = t.utime + t.stime - from[i]
         sum = sum + share[i]
@@ -46,6 +47,11 @@ near(shares(), {100 / 3, 100 / 3, 100 / 3}, "equal weights, equal shares")
 for _, t in ipairs(spins) do is(t.hart.index, 0, "it runs where the rule says") end
 k.policy = rules(1, 2, 5)
 near(shares(), {12.5, 25, 62.5}, "weights 1, 2 and 5")
+near(shares(1), {12.5, 25, 62.5}, "while the monitor is busy, too")
+k.sched.queue = "locked"
+near(shares(), {12.5, 25, 62.5}, "and in the locked queue")
+near(shares(1), {12.5, 25, 62.5}, "there with a busy monitor")
+k.undo()
 local list = rules(1, 1, 1)
 list[4] = {task = spins[1], weight = 3, harts = HERE}
 k.policy = list

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The async core on one hart: awaits, waits, cancel, deadlines, shields, arenas, backtraces.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // flags: -DDEBUG -DASYNC_CHECKED
 #include "async/executor.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Block requests from task to device and back, with the real virtio-blk driver and rings, against
 // a simulated disk that reads descriptors from memory and answers in any order, late, or wrongly.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // sources: kernel/dev/block.c kernel/dev/virtio/blk.c kernel/dev/virtio/queue.c
 // flags: -DDEBUG -DASYNC_CHECKED

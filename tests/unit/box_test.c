@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What comes for a session and waits for it: whole messages, or none of one, and no long hold of the lock.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // sources: monitor/wire/ring.c
 // flags: -DDEBUG -DASYNC_CHECKED

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Samples: which points of the grid are counted, as whose and as what; and how the exact time is divided by them.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c kernel/task/cputime.c
 // flags: -DDEBUG -DASYNC_CHECKED -Ikernel/arch/riscv/include
 #include "task/cputime.h"

@@ -2,7 +2,7 @@
 // Epoch reclamation: against a model that knows which sections were open when an object was retired,
 // with random steps of eight harts in one thread; then four threads that read a table while they
 // change it. A retirement that frees at once must be found by both.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // sources: kernel/lib/init.c
 // flags: -DDEBUG -DASYNC_CHECKED -Wno-tsan

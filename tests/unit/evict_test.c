@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/page/heap.c kernel/lib/init.c
-// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c kernel/async/timer.c
+// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c kernel/async/timer.c
 // sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c tests/unit/host.c
 // flags: -DDEBUG
 // Giving up clean pages: which go, which stay, and when it is known that there is nothing to give up.

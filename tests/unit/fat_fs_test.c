@@ -4,7 +4,7 @@
 // sources: kernel/fs/fat32/inode.c kernel/fs/fat32/file.c kernel/fs/fat32/names.c kernel/fs/fat32/rename.c
 // sources: kernel/fs/fat32/mount.c kernel/fs/vnode.c kernel/fs/reaper.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/dev/block.c kernel/lib/init.c
-// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c kernel/async/timer.c
+// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c kernel/async/timer.c
 // sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c tests/unit/host.c
 // sources: tests/unit/fat_host.c
 // flags: -DDEBUG

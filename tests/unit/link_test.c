@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The link between the line and a session: what of an old client's reaches the next one.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // sources: monitor/session/link.c monitor/session/box.c monitor/wire/cobs.c monitor/wire/crc32.c monitor/wire/frame.c
 // sources: monitor/wire/ring.c monitor/wire/rx.c monitor/wire/tx.c monitor/wire/demux.c

@@ -3,7 +3,7 @@
 // sources: kernel/mem/protect.c kernel/mem/remap.c kernel/mem/advise.c kernel/mem/look.c kernel/mem/user.c kernel/mem/pin.c
 // sources: kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c kernel/mem/rmap.c kernel/mem/shortage.c kernel/mem/radix.c kernel/mem/range_map.c
 // sources: kernel/page/frame.c kernel/page/heap.c kernel/arch/riscv/pt.c
-// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c kernel/async/timer.c
+// sources: kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c kernel/async/timer.c
 // sources: kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c kernel/lib/init.c kernel/lib/translations.c
 // sources: kernel/mem/trace.c tests/unit/host.c tests/unit/host_mem.c
 // flags: -idirafter /usr/lib/picolibc/riscv64-unknown-elf/include -D__unused= -Wno-unused-function

@@ -2,7 +2,7 @@
 // Semaphore, rwlock, channel, broadcast, oneshot and the wait on several events against naive
 // models: random sequences of requests, releases, cancels, signals and deadlines, the models
 // compared after every poll.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // sources: kernel/async/semaphore.c kernel/async/rwlock.c kernel/async/channel.c
 // sources: kernel/async/broadcast.c kernel/async/select.c

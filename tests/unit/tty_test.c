@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The terminal as files see it: reads and writes that wait, VMIN and VTIME, job control, hang-up.
-// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/policy.c
+// sources: tests/unit/host.c kernel/async/async.c kernel/async/task.c kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c
 // sources: kernel/async/timer.c kernel/async/wait.c kernel/lib/local.c kernel/lib/spinlock.c
 // sources: kernel/fs/tty.c kernel/fs/tty_session.c kernel/fs/tty_file.c kernel/fs/ldisc.c kernel/fs/ldisc_out.c
 // sources: kernel/fs/ldisc_read.c

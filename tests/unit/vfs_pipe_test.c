@@ -8,7 +8,7 @@
 // sources: kernel/fs/pipe_end.c kernel/mem/phys.c kernel/mem/phys_io.c kernel/mem/readahead.c kernel/mem/writeback.c kernel/mem/evict.c tests/unit/host_rmap.c kernel/mem/shortage.c
 // sources: kernel/mem/radix.c kernel/page/frame.c kernel/lib/init.c kernel/lib/local.c
 // sources: kernel/lib/spinlock.c kernel/async/async.c kernel/async/task.c
-// sources: kernel/async/executor.c kernel/async/policy.c kernel/async/timer.c kernel/async/wait.c
+// sources: kernel/async/executor.c kernel/async/slice.c kernel/async/policy.c kernel/async/timer.c kernel/async/wait.c
 // sources: tests/unit/host.c tests/unit/vfs_host.c
 // flags: -DDEBUG -DASYNC_CHECKED -Ikernel/arch/riscv/include
 #include "vfs_host.h"

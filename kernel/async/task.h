@@ -111,6 +111,7 @@ struct task {
     uint16_t traced_what; // the call's number, or the fault's kind
     bool nudged;          // HARD_WAKE: its wait has had the wake that means nothing
     bool helps;           // its thread acts for another (task/worker.h)
+    uint32_t faults;      // page faults of its user code
     char name[24];
     char *arena; // arena_size bytes; frames of the root and of small calls
     uint32_t arena_size;

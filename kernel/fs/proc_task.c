@@ -66,7 +66,7 @@ static void look_at_thread(const struct process *p, struct thread *th, struct ta
     v->blocked = th->blocked;
     v->hart = th->task.hart;
     v->nice = th->sched.nice;
-    v->faults = th->faults;
+    v->faults = th->task.faults;
     v->cred = *th->cred;
 }
 

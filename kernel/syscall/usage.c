@@ -76,7 +76,7 @@ void rusage_of_child(struct process *p, struct rusage_user *out)
 long sys_getrusage(int32_t who, va_t out)
 {
     struct thread *th = thread_current();
-    struct usage u = {.minor = th->faults, .resident = th->space->peak};
+    struct usage u = {.minor = th->task.faults, .resident = th->space->peak};
     struct rusage_user r;
     if (who == 0) // RUSAGE_SELF
         u = usage_of_process(th->process);

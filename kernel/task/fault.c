@@ -76,7 +76,7 @@ ASYNC(user_fault, long r;)
 {
     ASYNC_BEGIN(user_fault);
     if (f->cause == 12 || f->cause == 13 || f->cause == 15) {
-        f->th->faults++;
+        t->faults++;
         AWAIT(f->r, space_fault, f->th->space, f->th->tf.stval, access_of(f->cause));
         if (TRACE_ON(fault_page))
             trace_fault_ends(f->th->tf.stval, access_of(f->cause), f->r);

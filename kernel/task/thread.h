@@ -208,8 +208,7 @@ struct thread {
     uint64_t forced_addr;
     va_t clear_child_tid, set_child_tid;
     va_t robust_list;
-    va_t sigreturn_va; // of the trampoline in this space
-    uint32_t faults;
+    va_t sigreturn_va;     // of the trampoline in this space
     uint32_t preempted;    // how often its slice was over
     uint64_t timer_slack;  // ns, as prctl was told
     struct cpu_times said; // last, of its time; process.lock

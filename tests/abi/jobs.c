@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -144,6 +145,15 @@ static void test_usage(void)
     getrusage(RUSAGE_THREAD, &after);
     YES("own time", us(own.ru_utime) + us(own.ru_stime) >= 25000);
     YES("thread's time", us(after.ru_utime) + us(after.ru_stime) >= 25000);
+    volatile char *pages =
+        mmap(NULL, 100 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    madvise((void *)pages, 100 * PAGE, MADV_NOHUGEPAGE);
+    getrusage(RUSAGE_THREAD, &before);
+    for (int i = 0; i < 100; i++)
+        pages[i * PAGE] = 1;
+    getrusage(RUSAGE_THREAD, &after);
+    YES("thread's faults",
+        after.ru_minflt >= before.ru_minflt + 100 && after.ru_minflt < before.ru_minflt + 200);
     VALUE("usage of whom", getrusage(7, &own));
 }
 

@@ -57,8 +57,10 @@ long trap_user(struct trap_frame *tf, uint64_t cause, uint64_t stval, uint64_t e
         if (TRACE_HOLDS(fault_page, stval, access))
             return CAUSE_INTERRUPTED;
         if (TRACE_ON(fault_page) ? fault_traced(stval, access)
-                                 : likely(space_fault_fast(hart_self.space, stval, access) == 0))
+                                 : likely(space_fault_fast(hart_self.space, stval, access) == 0)) {
+            hart_self.current->faults++;
             return *tf->flags ? CAUSE_INTERRUPTED : 0;
+        }
     }
     return (long)cause;
 }

@@ -42,7 +42,9 @@ unsigned luaport_seed(void)
 
 static void account(struct lua_limits *l)
 {
-    l->spent += (uint64_t)(int64_t)(l->slice - luaport_slice);
+    uint64_t ticks = (uint64_t)(int64_t)(l->slice - luaport_slice);
+    l->spent += ticks;
+    l->ran += ticks;
     l->slice = luaport_slice = l->stop ? 0 : LIMITS_SLICE;
     if ((uintptr_t)__builtin_frame_address(0) > luaport_stack)
         l->stack_reported = false;
@@ -90,6 +92,7 @@ static void raise(struct lua_limits *l, lua_State *L)
 {
     luaport_slice = l->slice = 0;
     l->spent += RAISE_COST;
+    l->ran += RAISE_COST;
     lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
     lua_checkstack(L, 4);
     push_where(L);

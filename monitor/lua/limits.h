@@ -28,6 +28,7 @@ struct lua_limits {
     struct lua_arena arena;
     lua_State *L;
     uint64_t budget, spent; // ticks
+    uint64_t ran;           // ticks, of all commands
     uint64_t
         usual;   // ticks of a command that does not say otherwise: LIMITS_BUDGET in a fresh state
     size_t heap; // bytes that may be in use, of the arena; all of it in a fresh state

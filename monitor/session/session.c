@@ -36,13 +36,15 @@ void session_on_yield(void *session)
 {
     struct session *s = session;
     struct lua_limits *l = &s->limits;
-    if (session_stays_frozen(l))
+    if (session_stays_frozen(l)) {
+        s->told_at = l->ran;
         return;
+    }
     if (link_interrupted(&s->box) && !s->preparing)
         limits_interrupt(l);
     if (!l->stop && !l->interrupt)
-        s->told_at = l->spent;
-    else if (l->spent > s->told_at && l->spent - s->told_at > STUBBORN)
+        s->told_at = l->ran;
+    else if (l->ran - s->told_at > STUBBORN)
         fiber_abandon(&s->fiber);
     fiber_yield(&s->fiber);
 }
@@ -69,9 +71,9 @@ void session_fresh(void)
 static void do_request(struct session *s, const struct rpc_head *head)
 {
     link_interrupt_clear(&s->box);
-    s->told_at = 0;
     if (!s->ready)
         session_fresh();
+    s->told_at = s->limits.ran;
     s->reply_len = request_run(&s->limits, head, s->memory->reply, RPC_MESSAGE);
 }
 

@@ -41,7 +41,7 @@ struct session {
     bool lost;        // the host went away or asked for a reset while a script ran
     bool ready;       // there is a Lua state
     bool preparing;   // a fresh state runs the prelude: nothing to interrupt yet
-    uint64_t told_at; // limits.spent when the script was last seen unhindered
+    uint64_t told_at; // limits.ran when the script was last seen unhindered
 };
 
 struct session *session_self(void); // that runs

@@ -125,8 +125,27 @@ ok(after.constructed + after.late >= before + 20, "which are constructed, too")
 for i = 1, 7 do k.construct("more" .. i, function() end) end
 fails(function() k.construct("one more", print) end, "8 constructors in Lua are the most", "there are few")
 
--- A newborn that waits is a task like others, and can be killed.
 for t in k.tls("task"):where{state = "run by the monitor at birth"} do t:remove() end
+
+-- A script that has run for long and is told to stop right after a constructor has run: it is unwound, not thrown away.
+k.session = {budget = 1000000000}
+for i = 1, 25000000 do end
+local constructed = false
+k.construct("brief", function()
+    for i = 1, 5000 do end
+    constructed = true
+end)
+host.sh("touch /tmp/on; while [ -e /tmp/on ]; do sleep 0.1; done >/dev/null 2>&1 &")
+constructed = false
+local function deep(n)
+    if n == 0 then k.account() else pcall(deep, n - 1) end
+end
+while not constructed do k.sleep(20) end
+fails(function() k.freeze(function() deep(60) end) end, "thawed, since fn waited", "a script that has run for long is unwound")
+listed("brief"):remove()
+host.sh("rm /tmp/on")
+
+-- A newborn that waits is a task like others, and can be killed.
 local waits, where
 k.construct("look", function(t)
     where = where or t:backtrace()

@@ -15,6 +15,7 @@ enum { FREEZE_MS = 50, FREEZE_MS_MOST = 1000, SNAPSHOT_MS = 100, OBJECTS = 64 };
 
 // By the session that runs; its time may be over. No other one runs before it thaws, so they wait.
 static bool frozen;
+static bool within_fn; // by k.freeze: what it calls is to be unwound when it thaws
 static struct {
     bool waited;       // its freeze was ended because something waited
     uint64_t pause_ns; // of its last one
@@ -22,8 +23,16 @@ static struct {
 
 static void thaw(void)
 {
-    frozen = false;
+    frozen = within_fn = false;
     sessions[session_number()].pause_ns = freeze_end();
+}
+
+// Too early: whatever is in k.freeze ends.
+static void thaw_and_stop(struct lua_limits *l)
+{
+    if (within_fn && !l->stop)
+        l->stop = LIMITS_THAWED;
+    thaw();
 }
 
 void session_thaw(void)
@@ -31,10 +40,7 @@ void session_thaw(void)
     if (!frozen)
         return;
     sessions[session_number()].waited = true;
-    thaw();
-    struct lua_limits *l = session_limits();
-    if (!l->stop)
-        l->stop = LIMITS_THAWED;
+    thaw_and_stop(session_limits());
 }
 
 bool session_stays_frozen(struct lua_limits *l)
@@ -43,9 +49,7 @@ bool session_stays_frozen(struct lua_limits *l)
         return false;
     if (freeze_holds())
         return true;
-    thaw();
-    if (!l->stop)
-        l->stop = LIMITS_THAWED;
+    thaw_and_stop(l);
     return false;
 }
 
@@ -60,6 +64,8 @@ void session_not_frozen(lua_State *L, const char *what)
 static void begin(lua_State *L, uint64_t ms)
 {
     uint32_t hart;
+    if (session_limits()->stop) // within one that is over, and is just being unwound
+        luaL_error(L, "thawed");
     long r = freeze_begin(ms * 1000000, &hart);
     if (r == -EBUSY)
         luaL_error(L, "the system is frozen already: one freezer at a time");
@@ -87,6 +93,7 @@ static int k_freeze(lua_State *L)
     uint64_t ms = (uint64_t)options_integer(L, 2, "ms", FREEZE_MS, 1, FREEZE_MS_MOST);
     lua_settop(L, 1);
     begin(L, ms);
+    within_fn = true;
     int status = lua_pcall(L, 0, LUA_MULTRET, 0);
     bool held = end();
     if (session_limits()->stop == LIMITS_THAWED) {

@@ -61,6 +61,8 @@ fails(function() k.freeze(function() print("x") end) end, "print inside k.freeze
 fails(function() k.freeze(function() k.sleep(1) end) end, "sleep inside k.freeze", "no sleep")
 fails(function() k.freeze(function() k.account() end) end, "thawed, since fn waited", "what waits thaws")
 fails(function() k.freeze(function() k.account() while true do end end) end, "thawed, since fn waited", "and ends fn")
+fails(function() k.freeze(function() k.account() pcall(k.freeze, print) while true do end end) end, "thawed, since fn waited",
+    "also where it begins another one")
 fails(function() k.freeze(function() end, {ms = 0}) end, "ms: a whole number from 1 to 1000", "a freeze has a length")
 
 -- It thaws by itself.
@@ -94,6 +96,14 @@ repeat
 until froze >= 40 and host.sh("test -e /tmp/over") == 0 or froze > 2000
 ok(froze <= 2000, "the storm comes to its end, frozen " .. froze .. " times, for " .. longest .. " us at most")
 ok(running >= 1 and running <= harts, "of all tasks no more run at a moment than there are harts: " .. running)
+-- An object that has to be looked for is none for a snapshot: it is refused, and the script goes on.
+local lock = eventually(function() for l in k.locks() do return l end end, 20, "somebody has a lock")
 host.sh("killall -9 stress spin churn 2>/dev/null; rm -f /tmp/over")
+eventually(function() return not pcall(function() return lock.name end) end, 20)
+local good, why = pcall(k.snapshot, {lock = lock})
+ok(good or why:find("the snapshot was not done"), "a snapshot of what has gone: " .. tostring(why))
+local rounds = 0
+for i = 1, 100000 do rounds = rounds + 1 end
+is(rounds, 100000, "ends no script")
 is(select(2, host.sh("echo alive")), "alive\n", "the system goes on")
 done()

@@ -89,24 +89,21 @@ static int join(struct space *s, va_t at)
     return s->map.count < before ? 0 : -EINVAL;
 }
 
-static int with_mutate(struct space *s, va_t at, int (*fn)(struct space *, va_t))
+static int within_lock(struct space *s, va_t at, int (*fn)(struct space *, va_t))
 {
-    struct task *t = current_task();
-    if (!mutex_trylock(&s->mutate, t))
-        return -EAGAIN;
+    DEBUG_ASSERT(mutex_held(&s->mutate, current_task()));
     spin_lock(&s->lock);
     int e = fn(s, at);
     spin_unlock(&s->lock);
-    mutex_unlock(&s->mutate, t);
     return e;
 }
 
-int space_cut_now(struct space *s, va_t at)
+int space_cut_locked(struct space *s, va_t at)
 {
-    return with_mutate(s, at, cut);
+    return within_lock(s, at, cut);
 }
 
-int space_join_now(struct space *s, va_t at)
+int space_join_locked(struct space *s, va_t at)
 {
-    return with_mutate(s, at, join);
+    return within_lock(s, at, join);
 }

@@ -231,9 +231,9 @@ size_t space_table_frames(struct space *s, size_t from, pa_t *out, size_t max);
 // Makes the page at va lazy again: the next touch faults, and finds what was there. -ENOENT: none is there.
 int space_unload_now(struct space *s, va_t va);
 // Makes two mappings of the one around `at`, or one of two alike that meet there. 0; -EINVAL: there is none, or they
-// are not alike; -EAGAIN: the space is being changed; -ENOMEM.
-int space_cut_now(struct space *s, va_t at);
-int space_join_now(struct space *s, va_t at);
+// are not alike; -ENOMEM. The caller has s->mutate.
+int space_cut_locked(struct space *s, va_t at);
+int space_join_locked(struct space *s, va_t at);
 
 // Present leaf entries at or above `from`, below `to`, and one that `from` lies in: for the monitor's page
 // table class.

@@ -268,14 +268,12 @@ static long join_validate(struct change *c)
 static long cut_or_join(struct change *c, int (*fn)(struct space *, va_t),
                         const struct change_kind *undo)
 {
-    struct space *s = space_find((uint32_t)c->arg[0]);
+    struct space *s = take_space(c);
     if (!s)
-        return -ENOENT;
+        return -EINVAL;
     long e = fn(s, c->arg[1]);
-    space_unref(s);
-    if (e == -EAGAIN)
-        snprintf(c->why, sizeof c->why, "the space is being changed just now");
-    else if (e == -EINVAL)
+    drop_space(s);
+    if (e == -EINVAL)
         snprintf(c->why, sizeof c->why, "the mappings there are not as they were");
     undo_by(c, undo);
     return e;
@@ -283,12 +281,12 @@ static long cut_or_join(struct change *c, int (*fn)(struct space *, va_t),
 
 static long cut_apply(struct change *c)
 {
-    return cut_or_join(c, space_cut_now, &join_kind);
+    return cut_or_join(c, space_cut_locked, &join_kind);
 }
 
 static long join_apply(struct change *c)
 {
-    return cut_or_join(c, space_join_now, &cut_kind);
+    return cut_or_join(c, space_join_locked, &cut_kind);
 }
 
 // ---- making lazy again: pages of objects leave the table, own ones stay but are not valid

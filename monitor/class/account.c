@@ -150,6 +150,7 @@ static int k_account(lua_State *L)
     count_frames(L);
     count_heap(L);
     count_epochs(L);
+    class_set_names(L, "k.account()", "");
     return 1;
 }
 MONITOR_API(account, "account", "k.account() -> {name = count}",

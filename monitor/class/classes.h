@@ -34,6 +34,7 @@ CLASS_DECLARE(lock);
 int class_task_hold(lua_State *L);
 int class_task_signal(lua_State *L);
 int class_task_registers(lua_State *L);
+int class_task_stats(lua_State *L);
 int class_task_set_register(lua_State *L);
 void class_task_set_nice(lua_State *L, const struct class_key *key, const void *copy, int value);
 void class_task_set_deadline(lua_State *L, const struct class_key *key, const void *copy,

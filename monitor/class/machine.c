@@ -56,6 +56,7 @@ static int k_memory(lua_State *L)
             if (kinds[i] && i != FRAME_FREE)
                 class_set_int(L, kinds[i], s.kind[i]);
     }
+    class_set_names(L, "k.memory()", "");
     return 1;
 }
 MONITOR_API(memory, "memory", "k.memory([true]) -> {total, free, allocs, ...}",
@@ -164,12 +165,14 @@ MONITOR_API(hexdump, "hexdump", "k.hexdump(address [, n]) -> string",
 // k.mem:hexdump(address, n), k.mem:read(address, n)
 static int mem_hexdump(lua_State *L)
 {
+    luaL_checktype(L, 1, LUA_TTABLE);
     lua_remove(L, 1);
     return k_hexdump(L);
 }
 
 static int mem_read(lua_State *L)
 {
+    luaL_checktype(L, 1, LUA_TTABLE);
     lua_remove(L, 1);
     return k_peek(L);
 }

@@ -350,6 +350,7 @@ static int k_pte(lua_State *L)
                       : pte_is_leaf(e) ? "leaf"
                                        : "points to a table");
     lua_setfield(L, -2, "is");
+    class_set_names(L, "the entry", "");
     return 1;
 }
 MONITOR_API(pte, "pte", "k.pte(number) -> {pa, bits, is}", "decodes a page table entry",

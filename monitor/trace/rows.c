@@ -108,6 +108,20 @@ static void push_columns(lua_State *L, const struct tracer *tr)
     }
 }
 
+// Of the rows on top: the one of the other keys has none of its own.
+static void set_names(lua_State *L, const struct tracer *tr)
+{
+    lua_pushliteral(L, "other hist");
+    for (unsigned i = 0; i < tr->shape.keys; i++) {
+        lua_pushfstring(L, "%s %s", lua_tostring(L, -1),
+                        trace_var_name(point_of(tr), tr->shape.key[i]));
+        lua_remove(L, -2);
+    }
+    lua_insert(L, -2);
+    class_set_row_names(L, lua_tostring(L, -2));
+    lua_remove(L, -2);
+}
+
 static size_t sorted(const struct agg_table *t, const struct agg_row **out)
 {
     size_t n = 0;
@@ -132,6 +146,7 @@ int rows_push(lua_State *L, struct tracer *tr)
         push_row(L, tr, agg_other(all), true);
         lua_rawseti(L, -2, (lua_Integer)n + 1);
     }
+    set_names(L, tr);
     push_columns(L, tr);
     lua_call(L, 2, 1);
     return 1;

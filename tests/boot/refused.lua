@@ -61,11 +61,18 @@ local mistakes = {
     {'return k.virtio.vda.queue', "VirtioDevice has no field 'queue'"},
     {'return k.log:tial()', "a list has no method 'tial'"},
     {'return k.mem.reed', "k.mem has no 'reed'; did you mean 'read'?"},
+    {'k.mem.read()', "bad argument #1 to 'read' (table expected, got no value)"},
+    {'k.mem.hexdump(4096)', "bad argument #1 to 'hexdump' (table expected, got number)"},
     {'return k.fault.lists', "k.fault has no 'lists'; did you mean 'list'?"},
     {'return k.session.haep', "k.session has no 'haep'; did you mean 'heap'?"},
     {'k.log:tail()', ":tail: a whole number expected, got nil"},
     {'return k.log:tail(1)[1].txt', "LogLine has no field 'txt'; did you mean 'text'?"},
     {'return k.syscalls()[17].nme', "Syscall has no field 'nme'; did you mean 'name'?"},
+    {'return k.memory().fre', "k.memory() has no 'fre'; did you mean 'free'?"},
+    {'return k.memory().anonymous', "k.memory() has no 'anonymous'; it has "}, -- unless all are counted by their use
+    {'return k.account().taks', "k.account() has no 'taks'; did you mean 'tasks'?"},
+    {'return k.pte(0x20000cf7).bit', "the entry has no 'bit'; did you mean 'bits'?"},
+    {'return k.trace("task.poll", {by = {"hart"}, secs = 0.1})[1].cuont', "the row has no 'cuont'; did you mean 'count'?"},
     {'return k.waits()[1].hodler', "the row has no 'hodler'"},
     {'return k.task("monitor"):backtrace()[1].size', "the row has no 'size'; it has "},
 }

@@ -12,7 +12,10 @@ function p.wrap(class, id, fields, ns)
         __name = "Snap",
         __metatable = "Snap",
         __tostring = function() return name end,
-        __index = function(_, key) raise(("%s has no field '%s'"):format(class, tostring(key)), 2) end,
+        __index = function(_, key) -- what was nil then is so now
+            for _, field in ipairs(order()) do if field.name == key then return nil end end
+            raise(("%s has no field '%s'"):format(class, tostring(key)), 2)
+        end,
         __pairs = function(t)
             local list, i = order(), 0
             return function()

@@ -36,6 +36,7 @@ WARN    := -Wall -Wextra -Werror
 # Configurations have much of their preprocessed text in common, and clones all of it: the same text is compiled once.
 export CCACHE_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidepool/ccache
 export CCACHE_MAXSIZE := 1G
+export CCACHE_NODIRECT := 1
 MACHINE := -mabi=lp64 -mcmodel=medany -O2 -g -std=gnu11 -fms-extensions -ftls-model=local-exec -fno-common -fno-pic \
            -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -fomit-frame-pointer \
            -ffunction-sections -ffile-prefix-map=$(CURDIR)=.

@@ -68,16 +68,17 @@ static struct task *take_urgent(struct ring_queue *q, bool (*is_urgent)(const st
 
 bool ring_hurry(struct ring_queue *q, bool (*is_urgent)(const struct task *))
 {
-    if (q->next && is_urgent(q->next))
+    if (q->next && is_urgent(q->next)) {
+        ring_set_first(q, q->next);
         return true;
+    }
     if (load_relaxed(&q->inbox))
         ring_open_inbox(q);
     struct task *t = take_urgent_bound(q, is_urgent);
     if (!t && !(t = take_urgent(q, is_urgent)))
         return false;
     ring_expose(q);
-    store_relaxed(&q->next, t);
-    q->overtakes = 0;
+    ring_set_first(q, t);
     return true;
 }
 

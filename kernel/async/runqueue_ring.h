@@ -118,12 +118,17 @@ static inline void ring_expose(struct ring_queue *q)
     ring_push(q, t);
 }
 
-// For once also where `next` has overtaken others too often.
+// Into `next`, which is free. For once it does not matter how often that has overtaken others, and it counts anew.
+static inline void ring_set_first(struct ring_queue *q, struct task *t)
+{
+    store_relaxed(&q->next, t);
+    q->overtakes = UINT32_MAX;
+}
+
 static inline void ring_push_first(struct ring_queue *q, struct task *t)
 {
     ring_expose(q);
-    store_relaxed(&q->next, t);
-    q->overtakes = 0;
+    ring_set_first(q, t);
 }
 
 // Another task than those of `next` and the ring could be in turn.

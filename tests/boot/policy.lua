@@ -114,7 +114,12 @@ ok(without <= 25, ("and without a deadline there after %.1f ms"):format(without)
 k.undo()
 k.undo()
 
--- Undo. Who is born meanwhile inherits where it may run, and gets back what its parent does.
+-- Undo. Programs have slices of a millisecond, and turns that others can wait for.
+k.policy = rules(4, 4, 4)
+list = rules(4, 4, 4)
+list[4] = {task = k.task("monitor"), deadline_ms = 1}
+k.policy = list
+-- Who is born meanwhile inherits where it may run, and gets back what its parent does.
 list = {{pid = k.task("sh").pid, harts = HERE}}
 k.policy = list
 host.sh("sh -c 'spin >/dev/null & exec spin >/dev/null' &")

@@ -192,7 +192,7 @@ struct thread {
     };
     struct epoch_item epoch;       // readers of that table may still know it
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
-    sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
+    sigset waiting; // what sigtimedwait unblocks: it neither acts on the thread nor is dropped
     bool restore_blocked;
     bool parked;     // for the present stop; process.lock
     int16_t restart; // ERESTART* code of the call to be restarted, 0 none

@@ -272,10 +272,54 @@ static void test_vfork(void)
     YES("then its signal is handled", handled);
     say_end("no signal while it waits", pid);
     signal(SIGUSR1, SIG_DFL);
+}
 
+// ---- the end of a parent that waits in vfork
+
+static volatile int counted;
+
+static int wait_for_ever(void *unused)
+{
+    (void)unused;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static int compute(void *unused)
+{
+    (void)unused;
+    for (;;)
+        counted++;
+    return 0;
+}
+
+static void beside_waiting(void)
+{
+    start(wait_for_ever, NULL, THREAD_FLAGS | CLONE_SYSVSEM);
+}
+
+static void beside_computing(void)
+{
+    start(compute, NULL, THREAD_FLAGS | CLONE_SYSVSEM);
+    while (!counted)
+        sched_yield();
+}
+
+static void with_handler(void)
+{
+    signal(SIGUSR1, on_alarm);
+}
+
+// Sends the signals in turn, SIGKILL last: who was not killed by one of the others before its vforked child has ended is by that.
+static void test_killed(const char *key, void (*prepare)(void), int sig, int next)
+{
     struct gate up = gate_make(), down = gate_make();
-    pid = fork();
+
+    pid_t pid = fork();
     if (pid == 0) {
+        if (prepare)
+            prepare();
         if (vfork() == 0) {
             pass(&up);
             wait_for_pass(&down);
@@ -284,9 +328,23 @@ static void test_vfork(void)
         _exit(1);
     }
     wait_for_pass(&up);
+    kill(pid, sig);
+    kill(pid, next);
     kill(pid, SIGKILL);
-    say_end("a vforking parent can be killed", pid);
+    say_end(key, pid);
     pass(&down);
+}
+
+static void test_vfork_killed(void)
+{
+    test_killed("a vforking parent can be killed", NULL, SIGKILL, SIGTERM);
+    test_killed("terminated", NULL, SIGTERM, SIGINT);
+    test_killed("ended by a real-time signal", NULL, 40, SIGTERM);
+    test_killed("interrupted with a thread that waits", beside_waiting, SIGINT, SIGTERM);
+    test_killed("terminated with one that computes", beside_computing, SIGTERM, SIGINT);
+    test_killed("what dumps core comes later", NULL, SIGQUIT, SIGABRT);
+    test_killed("and what comes after a signal with a handler", with_handler, SIGUSR1, SIGTERM);
+    test_killed("or after a stop", NULL, SIGSTOP, SIGTERM);
 }
 
 int main(void)
@@ -301,5 +359,6 @@ int main(void)
     test_exit_signal();
     test_parent();
     test_vfork();
+    test_vfork_killed();
     return 0;
 }

@@ -347,8 +347,60 @@ static void test_vfork_killed(void)
     test_killed("or after a stop", NULL, SIGSTOP, SIGTERM);
 }
 
-int main(void)
+// ---- exit signals and exec
+
+enum { PASS_FD = 9 };
+
+// The program that its parent has become.
+static int become(const char *key)
 {
+    int status = 0;
+    char line[64];
+    siginfo_t info = {0};
+    sigset_t both;
+
+    sigemptyset(&both);
+    sigaddset(&both, SIGUSR1);
+    sigaddset(&both, SIGCHLD);
+    if (write(PASS_FD, "x", 1) != 1)
+        return 1;
+    sigwaitinfo(&both, &info);
+    say(key, "%s, code %d", signal_name(info.si_signo), info.si_code);
+    snprintf(line, sizeof line, "wait, %s", key);
+    VALUE(line, waitpid(info.si_pid, &status, WNOHANG));
+    snprintf(line, sizeof line, "status, %s", key);
+    if (waitpid(info.si_pid, &status, __WCLONE) == info.si_pid)
+        say_status(line, status);
+    return 0;
+}
+
+static void test_exec(char *key, int exit_signal)
+{
+    char self[4096] = "";
+    char *const argv[] = {self, key, NULL};
+    struct gate g = gate_make();
+
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+        say("harness", "no /proc/self/exe");
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal_mask(SIG_BLOCK, SIGUSR1);
+        signal_mask(SIG_BLOCK, SIGCHLD);
+        if (syscall(SYS_clone, exit_signal, 0, 0, 0, 0) == 0) {
+            wait_for_pass(&g);
+            _exit(13);
+        }
+        dup2(g.fds[1], PASS_FD);
+        execv(self, argv);
+        _exit(98);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return become(argv[1]);
     stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     test_refused();
     test_shared(CLONE_VM, "VM");
@@ -360,5 +412,7 @@ int main(void)
     test_parent();
     test_vfork();
     test_vfork_killed();
+    test_exec("USR1 of a parent that ran exec", SIGUSR1);
+    test_exec("none of a parent that ran exec", 0);
     return 0;
 }

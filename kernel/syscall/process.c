@@ -66,7 +66,7 @@ static long set_group(uint32_t pid, uint32_t pgid)
         return !process_find_locked(pid) && process_of_locked(pid) ? -EINVAL : -ESRCH; // a thread
     if (p != me && (p->sid != me->sid))
         return -EPERM;
-    if (p != me && p->did_exec)
+    if (p != me && p->execs)
         return -EACCES;
     if (p->sid == p->pid)
         return -EPERM;

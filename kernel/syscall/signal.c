@@ -260,7 +260,7 @@ ASYNC(signal_wait, int sig; sigset was;)
 {
     ASYNC_BEGIN(signal_wait);
     f->was = t->thread->blocked;
-    t->thread->waiting = f->set;
+    t->thread->waiting = f->set & f->was;
     signal_set_blocked(t->thread, f->was & ~f->set); // so that sending wakes us
     for (;;) {
         f->sig = signal_take_from(t->thread, f->set, f->info);
@@ -271,8 +271,8 @@ ASYNC(signal_wait, int sig; sigset was;)
     }
     ASYNC_RETURN(f->sig ? f->sig : -EINTR);
     ASYNC_FINALLY;
-    t->thread->waiting = 0;
     signal_set_blocked(t->thread, f->was);
+    t->thread->waiting = 0; // not before: what it waited for would act on it
     ASYNC_END;
 }
 

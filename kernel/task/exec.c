@@ -135,6 +135,7 @@ static void become_leader(struct thread *th)
         p->headless = 0;
     }
     p->exec_waiter = NULL;
+    p->execs++;
     spin_unlock(&p->lock);
     family_thread_renamed_locked(p, was, p->pid);
     if (was != p->pid) // nobody has that number any more
@@ -199,7 +200,6 @@ static void set_identity(struct thread *th, struct exec *x)
     p->dumpable = !exec_is_secure(th->cred);
     if (!p->dumpable || was->euid != th->cred->euid || was->egid != th->cred->egid)
         p->death_signal = 0;
-    p->did_exec = 1;
     p->exit_signal = SIGCHLD;
     p->arg_start = p->arg_end = x->text_va;
     const char *s = x->args.text;

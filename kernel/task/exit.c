@@ -40,13 +40,19 @@ void process_exit_group(struct process *p, uint32_t status)
 
 // ---- the last thread
 
+// A program that the parent runs since knows nothing of the signal that was asked for.
+static uint32_t exit_signal_for(const struct process *p, const struct process *parent)
+{
+    return p->parent_execs == parent->execs ? p->exit_signal : SIGCHLD;
+}
+
 // process_tree_lock held: when the parent finds the zombie it has been told.
-static void notify_parent_locked(struct process *p, struct process *parent)
+static void notify_parent_locked(struct process *p, struct process *parent, uint32_t sig)
 {
     bool killed = p->exit_status & 127;
     struct cpu_times times = process_times(p);
     struct siginfo_k info = {
-        .signo = (int)p->exit_signal,
+        .signo = (int)sig,
         .code = killed ? CLD_KILLED : CLD_EXITED,
         .pid = (int)p->pid,
         .uid = p->cred.uid,
@@ -55,9 +61,9 @@ static void notify_parent_locked(struct process *p, struct process *parent)
         .stime = ticks_to_ns(times.system) / 10000000,
     };
     bool unheard = // not even if it is blocked
-        p->exit_signal == SIGCHLD && parent->sighand->action[SIGCHLD - 1].handler == 1;
-    if (p->exit_signal && p->exit_signal <= NSIG && !unheard)
-        signal_send_tree_locked(parent, (int)p->exit_signal, &info);
+        sig == SIGCHLD && parent->sighand->action[SIGCHLD - 1].handler == 1;
+    if (sig && sig <= NSIG && !unheard)
+        signal_send_tree_locked(parent, (int)sig, &info);
 }
 
 static bool has_zombie(const struct process *p)
@@ -119,10 +125,11 @@ static void process_finish(struct process *p)
     p->zombie = 1;
     struct process *parent = p->parent;
     process_get(parent);
-    bool gone = family_auto_reaps(parent, p->exit_signal);
+    uint32_t sig = exit_signal_for(p, parent);
+    bool gone = family_auto_reaps(parent, sig);
     if (gone) // what nobody waited for is not counted as a child's (POSIX, times)
         process_reap_locked(p);
-    notify_parent_locked(p, parent);
+    notify_parent_locked(p, parent, sig);
     waitq_wake_all(&parent->child_exit);
     poll_wake(&p->ended, POLLIN | POLLRDNORM);
     spin_unlock(&process_tree_lock);

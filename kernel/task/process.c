@@ -125,8 +125,10 @@ static void join_family(struct process *p, struct process *parent, bool sibling)
     p->sid = parent->sid;
     tty_inherit_locked(p, parent);
     p->maker = thread_current()->tid;
+    p->parent_execs = parent->execs;
     if (sibling) {
         p->exit_signal = parent->exit_signal;
+        p->parent_execs = parent->parent_execs;
         p->maker = parent->maker;
         parent = parent->parent;
     }

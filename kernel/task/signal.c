@@ -204,21 +204,42 @@ static void prepare(struct process *p, int sig)
         p->stop_taken = 0;
 }
 
+// It is neither stopping nor ending, and takes no other signal first.
+static bool is_free(const struct thread *th)
+{
+    return !(load_relaxed(&th->task.attn) & (ATTN_SIGNAL | ATTN_STOP | ATTN_CANCEL));
+}
+
+// NULL: all block it.
 static struct thread *choose_thread(struct process *p, int sig)
 {
+    struct thread *busy = NULL;
     PROCESS_THREADS(it, p)
     {
         struct thread *th = thread_entry(it);
-        if (!(th->blocked & SIGMASK(sig)))
+        if (th->blocked & SIGMASK(sig))
+            continue;
+        if (is_free(th))
             return th;
+        if (!busy)
+            busy = th;
     }
-    return NULL;
+    return busy;
 }
 
-static void kill_now(struct process *p)
+// Ends the whole process the moment that th, which does not block it, would be woken for it, as Linux does
+// (complete_signal): th may be in a wait that only an end breaks, and its siblings do not run on until it is over.
+// What dumps core waits for the border to user mode. Not ignored: dropped() was asked.
+static bool kills_now(const struct process *p, const struct thread *th, int sig)
+{
+    sigset other = STOP_SIGNALS | CORE_SIGNALS | th->waiting;
+    return p->sighand->action[sig - 1].handler == 0 && !(SIGMASK(sig) & other) && is_free(th);
+}
+
+static void kill_now(struct process *p, int sig)
 {
     p->exiting = 1;
-    p->exit_status = status_signaled(SIGKILL);
+    p->exit_status = status_signaled(sig);
     PROCESS_THREADS(it, p)
     task_attention(&thread_entry(it)->task, ATTN_CANCEL);
 }
@@ -237,7 +258,7 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
         if (p->pid == 1 && info)
             return 0; // nobody kills init but the kernel
         if (!p->exiting)
-            kill_now(p);
+            kill_now(p, sig);
         return 0;
     }
     struct thread *to = th ? th : choose_thread(p, sig);
@@ -249,11 +270,16 @@ static int send_locked(struct process *p, struct thread *th, int sig, const stru
         sigpending_add_owned(set, q, info);
     else
         e = sigpending_add(set, p, sig, info);
-    if (!e)
-        poll_wake(&p->sighand->pollers, POLLIN);
-    if (!e && to && !(to->blocked & SIGMASK(sig)))
+    if (e)
+        return e;
+    poll_wake(&p->sighand->pollers, POLLIN);
+    if (!to || (to->blocked & SIGMASK(sig)))
+        return 0;
+    if (kills_now(p, to, sig))
+        kill_now(p, sig);
+    else
         task_attention(&to->task, ATTN_SIGNAL);
-    return e;
+    return 0;
 }
 
 // th NULL: to the process. A thread that has left gets nothing. SIGCONT: process_tree_lock held.

@@ -25,6 +25,10 @@ enum { SS_ONSTACK = 1, SS_DISABLE = 2, MINSIGSTKSZ_K = 2048 };
 #define IGNORED_BY_DEFAULT                                                                         \
     (SIGMASK(SIGCHLD) | SIGMASK(SIGURG) | SIGMASK(SIGWINCH) | SIGMASK(SIGCONT))
 #define STOP_SIGNALS (SIGMASK(SIGSTOP) | SIGMASK(SIGTSTP) | SIGMASK(SIGTTIN) | SIGMASK(SIGTTOU))
+// Those whose default action dumps core (signal(7)).
+#define CORE_SIGNALS                                                                               \
+    (SIGMASK(SIGQUIT) | SIGMASK(SIGILL) | SIGMASK(SIGTRAP) | SIGMASK(SIGABRT) | SIGMASK(SIGBUS) |  \
+     SIGMASK(SIGFPE) | SIGMASK(SIGSEGV) | SIGMASK(SIGSYS) | SIGMASK(SIGXCPU) | SIGMASK(SIGXFSZ))
 
 struct sighand *sighand_new(void);
 struct sighand *sighand_copy(struct sighand *from); // fork; NULL: out of memory

@@ -136,9 +136,11 @@ struct process {
     char comm[16];
     struct credentials cred; // who others take it for: a copy of its first thread's, no groups
     struct rlimit_k rlimit[RLIM_COUNT];
-    uint32_t exit_signal; // sent to the parent, SIGCHLD mostly
-    uint32_t exit_status; // as wait4 reports it
-    uint8_t exiting, zombie, stop_reported, continued, did_exec, dumpable;
+    uint32_t exit_signal;  // what its parent is told its end by, SIGCHLD mostly: see exit.c
+    uint32_t execs;        // programs it has run since it was born; process_tree_lock
+    uint32_t parent_execs; // those of its parent when it was born; process_tree_lock
+    uint32_t exit_status;  // as wait4 reports it
+    uint8_t exiting, zombie, stop_reported, continued, dumpable;
     uint8_t
         over_nproc; // it became a user that had too many processes: it runs no program; its own threads'
     uint8_t headless;          // its first thread has ended, others may go on; lock
@@ -192,7 +194,7 @@ struct thread {
     };
     struct epoch_item epoch;       // readers of that table may still know it
     sigset blocked, saved_blocked; // saved: restored after sigsuspend / ppoll
-    sigset waiting; // what sigtimedwait waits for: not blocked now, but never dropped
+    sigset waiting; // what sigtimedwait unblocks: it neither acts on the thread nor is dropped
     bool restore_blocked;
     bool parked;     // for the present stop; process.lock
     int16_t restart; // ERESTART* code of the call to be restarted, 0 none

@@ -272,10 +272,54 @@ static void test_vfork(void)
     YES("then its signal is handled", handled);
     say_end("no signal while it waits", pid);
     signal(SIGUSR1, SIG_DFL);
+}
 
+// ---- the end of a parent that waits in vfork
+
+static volatile int counted;
+
+static int wait_for_ever(void *unused)
+{
+    (void)unused;
+    for (;;)
+        pause();
+    return 0;
+}
+
+static int compute(void *unused)
+{
+    (void)unused;
+    for (;;)
+        counted++;
+    return 0;
+}
+
+static void beside_waiting(void)
+{
+    start(wait_for_ever, NULL, THREAD_FLAGS | CLONE_SYSVSEM);
+}
+
+static void beside_computing(void)
+{
+    start(compute, NULL, THREAD_FLAGS | CLONE_SYSVSEM);
+    while (!counted)
+        sched_yield();
+}
+
+static void with_handler(void)
+{
+    signal(SIGUSR1, on_alarm);
+}
+
+// Sends the signals in turn, SIGKILL last: who was not killed by one of the others before its vforked child has ended is by that.
+static void test_killed(const char *key, void (*prepare)(void), int sig, int next)
+{
     struct gate up = gate_make(), down = gate_make();
-    pid = fork();
+
+    pid_t pid = fork();
     if (pid == 0) {
+        if (prepare)
+            prepare();
         if (vfork() == 0) {
             pass(&up);
             wait_for_pass(&down);
@@ -284,13 +328,79 @@ static void test_vfork(void)
         _exit(1);
     }
     wait_for_pass(&up);
+    kill(pid, sig);
+    kill(pid, next);
     kill(pid, SIGKILL);
-    say_end("a vforking parent can be killed", pid);
+    say_end(key, pid);
     pass(&down);
 }
 
-int main(void)
+static void test_vfork_killed(void)
 {
+    test_killed("a vforking parent can be killed", NULL, SIGKILL, SIGTERM);
+    test_killed("terminated", NULL, SIGTERM, SIGINT);
+    test_killed("ended by a real-time signal", NULL, 40, SIGTERM);
+    test_killed("interrupted with a thread that waits", beside_waiting, SIGINT, SIGTERM);
+    test_killed("terminated with one that computes", beside_computing, SIGTERM, SIGINT);
+    test_killed("what dumps core comes later", NULL, SIGQUIT, SIGABRT);
+    test_killed("and what comes after a signal with a handler", with_handler, SIGUSR1, SIGTERM);
+    test_killed("or after a stop", NULL, SIGSTOP, SIGTERM);
+}
+
+// ---- exit signals and exec
+
+enum { PASS_FD = 9 };
+
+// The program that its parent has become.
+static int become(const char *key)
+{
+    int status = 0;
+    char line[64];
+    siginfo_t info = {0};
+    sigset_t both;
+
+    sigemptyset(&both);
+    sigaddset(&both, SIGUSR1);
+    sigaddset(&both, SIGCHLD);
+    if (write(PASS_FD, "x", 1) != 1)
+        return 1;
+    sigwaitinfo(&both, &info);
+    say(key, "%s, code %d", signal_name(info.si_signo), info.si_code);
+    snprintf(line, sizeof line, "wait, %s", key);
+    VALUE(line, waitpid(info.si_pid, &status, WNOHANG));
+    snprintf(line, sizeof line, "status, %s", key);
+    if (waitpid(info.si_pid, &status, __WCLONE) == info.si_pid)
+        say_status(line, status);
+    return 0;
+}
+
+static void test_exec(char *key, int exit_signal)
+{
+    char self[4096] = "";
+    char *const argv[] = {self, key, NULL};
+    struct gate g = gate_make();
+
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+        say("harness", "no /proc/self/exe");
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal_mask(SIG_BLOCK, SIGUSR1);
+        signal_mask(SIG_BLOCK, SIGCHLD);
+        if (syscall(SYS_clone, exit_signal, 0, 0, 0, 0) == 0) {
+            wait_for_pass(&g);
+            _exit(13);
+        }
+        dup2(g.fds[1], PASS_FD);
+        execv(self, argv);
+        _exit(98);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return become(argv[1]);
     stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     test_refused();
     test_shared(CLONE_VM, "VM");
@@ -301,5 +411,8 @@ int main(void)
     test_exit_signal();
     test_parent();
     test_vfork();
+    test_vfork_killed();
+    test_exec("USR1 of a parent that ran exec", SIGUSR1);
+    test_exec("none of a parent that ran exec", 0);
     return 0;
 }

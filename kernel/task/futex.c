@@ -124,7 +124,7 @@ static inline __attribute__((always_inline)) long wake_key(const struct futex_ke
 long futex_wake(struct space *s, va_t va, uint32_t n, uint32_t bits, bool is_private)
 {
     struct futex_key key;
-    int e = space_futex_key(s, va, !is_private, ACCESS_WRITE, &key);
+    int e = space_futex_key(s, va, !is_private, ACCESS_READ, &key);
     return e ? e : wake_key(&key, (int32_t)n, bits);
 }
 

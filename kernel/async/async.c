@@ -89,10 +89,53 @@ void deadline_arm(struct task *t, struct frame *frame, struct deadline *d, uint6
     timer_arm(&d->timer, ns, deadline_fire);
 }
 
+static struct spinlock wall_lock = SPINLOCK_INIT("wall clock deadlines");
+static struct list wall_deadlines = LIST_INIT(wall_deadlines); // whose timers wall_lock covers, too
+
+// wall_lock held.
+static void arm_wall(struct wall_deadline *w)
+{
+    uint64_t now = clock_realtime_ns();
+    timer_arm(&w->deadline.timer, w->until > now ? w->until - now : 0, deadline_fire);
+}
+
+void deadline_arm_wall(struct task *t, struct frame *frame, struct wall_deadline *w, uint64_t until)
+{
+    w->deadline = (struct deadline){.frame = frame, .outer = t->deadline, .task = t, .wall = true};
+    w->until = until;
+    t->deadline = &w->deadline;
+    spin_lock(&wall_lock);
+    list_push_back(&wall_deadlines, &w->link);
+    arm_wall(w);
+    spin_unlock(&wall_lock);
+}
+
+void deadlines_clock_was_set(void)
+{
+    spin_lock(&wall_lock);
+    LIST_FOREACH(it, &wall_deadlines) {
+        struct wall_deadline *w = list_entry(it, struct wall_deadline, link);
+        if (timer_cancel(&w->deadline.timer))
+            arm_wall(w);
+    }
+    spin_unlock(&wall_lock);
+}
+
+static void disarm_wall(struct wall_deadline *w)
+{
+    spin_lock(&wall_lock);
+    list_remove(&w->link);
+    timer_cancel(&w->deadline.timer);
+    spin_unlock(&wall_lock);
+}
+
 void deadline_disarm(struct task *t, struct deadline *d)
 {
     REQUIRE(t->deadline == d);
-    timer_cancel(&d->timer);
+    if (unlikely(d->wall))
+        disarm_wall(container_of(d, struct wall_deadline, deadline));
+    else
+        timer_cancel(&d->timer);
     t->deadline = d->outer;
 }
 

@@ -68,6 +68,14 @@ struct deadline {
     struct timer timer;
     struct task *task;
     uint32_t fired;
+    bool wall; // it is that of a struct wall_deadline
+};
+
+// A deadline by CLOCK_REALTIME: it moves when that clock is set.
+struct wall_deadline {
+    struct deadline deadline;
+    struct list link;
+    uint64_t until; // ns of that clock
 };
 
 struct task {
@@ -224,7 +232,10 @@ struct frame *async_grow(struct task *t, size_t size);
 void async_unwind(struct task *t, struct frame *stop);
 
 void deadline_arm(struct task *t, struct frame *frame, struct deadline *d, uint64_t ns);
+void deadline_arm_wall(struct task *t, struct frame *frame, struct wall_deadline *d,
+                       uint64_t until);
 void deadline_disarm(struct task *t, struct deadline *d);
+void deadlines_clock_was_set(void); // whoever sets CLOCK_REALTIME calls it then
 
 // All tasks: fn is called under task_list_lock, in order of id, until it returns false.
 extern struct spinlock task_list_lock;

@@ -43,7 +43,7 @@ uint64_t space_flagged_locked(struct space *s, va_t lo, va_t hi, uint32_t flags)
 {
     uint64_t sum = 0;
     for (struct range *r = range_map_from(&s->map, lo); r && r->lo < hi; r = range_map_next(r))
-        if (mapping_of(r)->flags & flags)
+        if (!flags || mapping_of(r)->flags & flags)
             sum += (r->hi < hi ? r->hi : hi) - (r->lo > lo ? r->lo : lo);
     return sum;
 }

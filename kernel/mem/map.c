@@ -127,7 +127,7 @@ static bool is_data(uint32_t prot, uint32_t flags)
 
 bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags)
 {
-    if (s->limit < s->mapped || more > s->limit - s->mapped)
+    if (s->mapped + more > s->limit)
         return false;
     if (likely(s->data_limit == UINT64_MAX) || !is_data(prot, flags))
         return true;
@@ -229,15 +229,14 @@ int space_map_locked(struct space *s, const struct space_map *w, struct mapping 
     va_t at = fixed ? w->at : choose(s, w);
     if (!at)
         return -ENOMEM;
-    if (fixed && !range_map_is_free(&s->map, at, at + w->len)) {
-        if (w->how & SPACE_FIXED_NOREPLACE)
-            return -EEXIST;
-        int e = space_remove_small(s, at, at + w->len);
-        if (e)
-            return e;
-    }
-    if (!space_has_room(s, w->len, w->prot, w->flags))
+    uint64_t goes = fixed ? space_flagged_locked(s, at, at + w->len, 0) : 0;
+    if (goes && w->how & SPACE_FIXED_NOREPLACE)
+        return -EEXIST;
+    if (!space_has_room(s, w->len - goes, w->prot, w->flags))
         return -ENOMEM;
+    int e = goes ? space_remove_small(s, at, at + w->len) : 0;
+    if (e)
+        return e;
     m->range.lo = at;
     m->range.hi = at + w->len;
     put_in(s, m);

@@ -205,7 +205,9 @@ static int remap_in_place(struct space *s, const struct space_remap_args *a)
                                               : 0;
     if (a->new_len > a->old_len && !may_lock(s, m->flags, more, a->lock_limit))
         return -EAGAIN;
-    if (!space_has_room(s, more, m->prot, m->flags))
+    uint64_t goes =
+        a->how & REMAP_FIXED ? space_flagged_locked(s, a->to, a->to + a->new_len, 0) : 0;
+    if (more && !space_has_room(s, more - goes, m->prot, m->flags))
         return -ENOMEM;
     if (a->how & (REMAP_FIXED | REMAP_DONTUNMAP))
         return 1;

@@ -59,7 +59,7 @@ void space_hold_drop(struct space *s);
 
 // ---- advise.c
 
-// space_flagged with s->lock held.
+// space_flagged with s->lock held; flags 0: all that is mapped there.
 uint64_t space_flagged_locked(struct space *s, va_t lo, va_t hi, uint32_t flags);
 
 // ---- tables.c
@@ -175,7 +175,8 @@ void mapping_release(struct range *r);
 
 // For [at, its end) in that space, bound to the same object. NULL: no memory.
 struct mapping *mapping_copy(const struct mapping *from, va_t at, struct space *s);
-// Lock held. May there be `more` bytes of mappings like this (RLIMIT_AS, RLIMIT_DATA)?
+// Lock held. May there be `more` bytes of mappings like this (RLIMIT_AS, RLIMIT_DATA)? What is to be replaced is taken off
+// first, whatever it is (as Linux does); modulo 2^64, since it may be more.
 bool space_has_room(struct space *s, uint64_t more, uint32_t prot, uint32_t flags);
 int space_check_range(va_t va, uint64_t len); // aligned, inside user space
 // mutate held: removes [va, va+len) in one go; -EAGAIN when that is too much for one poll.

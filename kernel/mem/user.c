@@ -223,15 +223,29 @@ long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t 
     return r;
 }
 
+// Lock held: is the page at va its object's? A private mapping that may be written has its own, or will have.
+static bool is_of_object(struct space *s, const struct mapping *m, va_t va)
+{
+    if (!m->phys || m->flags & MAPPING_SHARED)
+        return m->phys != NULL;
+    if (m->prot & ACCESS_WRITE)
+        return false;
+    const pte_t *slot = huge_find(s->root, va);
+    return !slot || !*slot || page_of(pte_pa(*slot))->kind != FRAME_ANON;
+}
+
+// As Linux (get_futex_key), which goes by the page it finds: what is private and cannot be written will never change, so
+// nobody can have reason to wait for it.
 int space_futex_key_shared(struct space *s, va_t va, uint32_t access, struct futex_key *out)
 {
     spin_lock(&s->lock);
     struct range *r = range_map_find(&s->map, va);
     const struct mapping *m = r ? mapping_of(r) : NULL;
+    bool ok = m && m->pte_bits & (uint64_t)access << 1, of_object = ok && is_of_object(s, m, va);
     out->offset |= 1; // who asks for a shared one finds nobody who asked for a private one
-    if (m && m->phys && m->flags & MAPPING_SHARED)
+    if (of_object)
         *out = (struct futex_key){m->phys, m->offset + (va - r->lo)};
-    bool ok = m && (m->prot & access);
+    ok = of_object || (ok && m->prot & ACCESS_WRITE);
     spin_unlock(&s->lock);
     return ok ? 0 : -EFAULT;
 }

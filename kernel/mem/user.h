@@ -155,13 +155,13 @@ long user_cmpxchg32_nofault(struct space *s, va_t va, uint32_t expect, uint32_t 
                             uint32_t *old);
 
 // Who a futex word is: private (space, va), shared (object, offset), or (space, va + 1) when a shared one
-// is asked for and the memory is private.
+// is asked for and the memory is private and may be written.
 struct futex_key {
     const void *object; // struct space * or struct phys *
     uint64_t offset;
 };
 // 0, -EFAULT, -EINVAL (not 4-aligned). No reference is taken: the waiter's space keeps both alive.
-// access: what a shared word's mapping must allow; a private one is not looked at.
+// access: what a shared word's mapping must allow (one of them); a private one is not looked at.
 int space_futex_key_shared(struct space *s, va_t va, uint32_t access, struct futex_key *out);
 static inline int space_futex_key(struct space *s, va_t va, bool shared, uint32_t access,
                                   struct futex_key *out)

@@ -103,6 +103,7 @@ long sys_clock_settime(uint32_t clock, va_t in)
     if (!caller_can(CAP_SYS_TIME))
         return -EPERM;
     clock_set_realtime(timespec_ns(&ts));
+    deadlines_clock_was_set();
     ptimers_clock_was_set();
     timerfds_clock_was_set();
     return 0;
@@ -149,6 +150,19 @@ ASYNC(user_sleep, long r;)
     if (f->r < 0)
         AWAIT(f->r, sleep_interrupted, f->until, ticks_ahead_ns(f->until), f->left, f->absolute);
     ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+// Until a time of CLOCK_REALTIME, whenever that is: setting the clock brings it nearer or takes it farther away.
+ASYNC_DECL(wall_sleep, uint64_t until;);
+ASYNC(wall_sleep, long r; struct wall_deadline d;)
+{
+    ASYNC_BEGIN(wall_sleep);
+    deadline_arm_wall(t, &f->hdr, &f->d, f->until);
+    AWAIT(f->r, sleep_until_ticks, UINT64_MAX, true);
+    deadline_disarm(t, &f->d.deadline);
+    ASYNC_RETURN(f->r == -ETIMEDOUT ? 0 : -ERESTARTNOHAND);
     ASYNC_FINALLY;
     ASYNC_END;
 }
@@ -242,8 +256,12 @@ ASYNC_SYSCALL(sys_clock_nanosleep, long r; struct timespec_k ts; uint64_t ns; ui
             AWAIT(f->r, cpu_sleep, f->clock, f->ns, f->a[3], f->absolute);
         ASYNC_RETURN(f->r);
     }
+    if (f->absolute && (f->clock == CLOCK_REALTIME || f->clock == CLOCK_TAI)) {
+        AWAIT(f->r, wall_sleep, f->ns);
+        ASYNC_RETURN(f->r);
+    }
     if (f->absolute)
-        f->ns = ns_until(f->ns, f->clock == CLOCK_REALTIME || f->clock == CLOCK_TAI);
+        f->ns = ns_until(f->ns);
     AWAIT(f->r, user_sleep,
           f->absolute ? time_ticks() + ns_to_ticks(f->ns) : signal_wait_end(t->thread, f->ns),
           f->a[3], f->absolute);

@@ -356,6 +356,7 @@ ASYNC_SYSCALL(sys_execve, long r; struct exec * x;)
     AWAIT(f->r, user_read_string, t->thread->space, f->x->path, f->a[0], PATH_MAX);
     if (f->r <= 0)
         ASYNC_RETURN(f->r ? f->r : -ENOENT);
+    f->x->args.limit -= (size_t)f->r + 1; // the path will lie beside them
     AWAIT(f->r, args_read, &f->x->args, f->a[1], &f->x->args.argc);
     if (f->r < 0)
         ASYNC_RETURN(f->r);

@@ -6,9 +6,15 @@
 
 #include <string.h>
 
+// As Linux (bprm_stack_limits), which counts a pointer even where there is no argument.
+static size_t pointers(const struct exec_args *a)
+{
+    return ((a->argc ? a->argc : 1) + (size_t)a->envc) * sizeof(va_t);
+}
+
 int args_room(struct exec_args *a, size_t more)
 {
-    if (a->used + more > a->limit)
+    if (a->used + pointers(a) + more > a->limit)
         return -E2BIG;
     if (a->used + more <= a->room)
         return 0;
@@ -85,8 +91,9 @@ ASYNC(args_read, long r; uint64_t s;)
         if (f->r < 0)
             break;
         f->a->used += (size_t)f->r + 1;
-        f->r = 0;
         ++*f->count;
+        if ((f->r = args_room(f->a, 0)) < 0) // the room may be larger than the limit
+            break;
     }
     ASYNC_RETURN(f->vector ? f->r : 0);
     ASYNC_FINALLY;

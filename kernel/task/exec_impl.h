@@ -26,7 +26,8 @@ struct exec {
     va_t text_va; // where args.text will be
 };
 
-// Makes room for `more` bytes of text. 0, -E2BIG (a->limit), -ENOMEM.
+// Makes room for `more` bytes of text, which with the pointers to what is counted already may reach a->limit. 0, -E2BIG
+// (it would be more), -ENOMEM.
 int args_room(struct exec_args *a, size_t more);
 // Copies one string in; the caller counts it. Errors as above.
 int args_append(struct exec_args *a, const char *s);

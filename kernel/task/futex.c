@@ -124,7 +124,7 @@ static inline __attribute__((always_inline)) long wake_key(const struct futex_ke
 long futex_wake(struct space *s, va_t va, uint32_t n, uint32_t bits, bool is_private)
 {
     struct futex_key key;
-    int e = space_futex_key(s, va, !is_private, ACCESS_WRITE, &key);
+    int e = space_futex_key(s, va, !is_private, ACCESS_READ, &key);
     return e ? e : wake_key(&key, (int32_t)n, bits);
 }
 
@@ -422,7 +422,7 @@ static __attribute__((noinline)) long futex_command(va_t va, uint32_t op, uint32
     }
 }
 
-ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct deadline d;
+ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct wall_deadline d;
               bool woken;)
 {
     ASYNC_BEGIN(sys_futex);
@@ -442,14 +442,21 @@ ASYNC_SYSCALL(sys_futex, long r; struct timespec_k ts; uint64_t until; struct de
     if (!timespec_valid(&f->ts) || !(uint32_t)f->a[5])
         ASYNC_RETURN(-EINVAL);
     f->until = timespec_ns(&f->ts); // WAIT: relative; WAIT_BITSET: absolute
-    if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)
-        f->until = ns_until(f->until, f->a[1] & FUTEX_REALTIME);
-    f->until = signal_wait_end(t->thread, f->until);
-    AWAIT_WITHIN(f->r, &f->d, ticks_ahead_ns(f->until), futex_wait, f->a[0], (uint32_t)f->a[2],
-                 (uint32_t)f->a[5], f->a[1] & FUTEX_PRIVATE, &f->woken);
+    if (f->a[1] & FUTEX_REALTIME) {
+        deadline_arm_wall(t, &f->hdr, &f->d, f->until);
+    } else {
+        if ((f->a[1] & FUTEX_COMMAND) == FUTEX_WAIT_BITSET)
+            f->until = ns_until(f->until);
+        f->until = signal_wait_end(t->thread, f->until);
+        deadline_arm(t, &f->hdr, &f->d.deadline, ticks_ahead_ns(f->until));
+    }
+    AWAIT(f->r, futex_wait, f->a[0], (uint32_t)f->a[2], (uint32_t)f->a[5], f->a[1] & FUTEX_PRIVATE,
+          &f->woken);
+    deadline_disarm(t, &f->d.deadline);
     if (f->r == -ETIMEDOUT && f->woken) // both at once: the waker has counted this one
         ASYNC_RETURN(0);
-    if (f->r == -ERESTARTSYS) // EINTR after a handler, else it goes on for what is left
+    // EINTR after a handler, else it goes on for what is left; until a time of the real time clock it just begins again.
+    if (f->r == -ERESTARTSYS && !(f->a[1] & FUTEX_REALTIME))
         t->thread->restart_until = f->until;
     ASYNC_RETURN(f->r == -ERESTARTSYS ? -ERESTARTNOHAND : f->r);
     ASYNC_FINALLY;

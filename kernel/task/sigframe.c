@@ -62,7 +62,7 @@ static void fill_frame(struct signal_frame *fr, struct thread *th, const struct 
     siginfo_to_user(info, &fr->info);
     fr->uc.stack.sp = th->altstack_sp;
     fr->uc.stack.size = th->altstack_size;
-    fr->uc.stack.flags = th->altstack_flags;
+    fr->uc.stack.flags = th->altstack_flags | (th->altstack_size ? 0 : SS_DISABLE);
     fr->uc.mask = th->restore_blocked ? th->saved_blocked : th->blocked;
     memcpy(fr->uc.regs, th->tf.x, sizeof fr->uc.regs);
     if (th->fpu.used) {

@@ -71,9 +71,9 @@ static inline uint64_t ticks_ahead_ns(uint64_t until)
     return until > now ? ticks_to_ns(until - now) : 0;
 }
 
-// From now until an absolute time of CLOCK_MONOTONIC or CLOCK_REALTIME; 0 when it has passed.
-static inline uint64_t ns_until(uint64_t absolute, bool realtime)
+// From now until an absolute time of CLOCK_MONOTONIC; 0 when it has passed.
+static inline uint64_t ns_until(uint64_t absolute)
 {
-    uint64_t now = realtime ? clock_realtime_ns() : clock_monotonic_ns();
+    uint64_t now = clock_monotonic_ns();
     return absolute > now ? absolute - now : 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which clocks can be slept by, and what processor time is counted, whose, and when.
 #include "clocks.h"
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -119,6 +120,77 @@ static void test_interrupted(void)
     });
 }
 
+// ---- the real time clock is set while somebody waits for a time of it
+
+static void set_clock(int64_t by)
+{
+    int64_t to = now(CLOCK_REALTIME) + by;
+    struct timespec ts = {to / 1000000000, to % 1000000000};
+
+    clock_settime(CLOCK_REALTIME, &ts);
+}
+
+static long wait_word(int64_t until)
+{
+    static uint32_t word;
+    struct timespec t = {until / 1000000000, until % 1000000000};
+
+    return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 0, &t, NULL,
+                   1);
+}
+
+static long wait_time(int64_t until)
+{
+    return sleep_by(CLOCK_REALTIME, TIMER_ABSTIME, until, NULL);
+}
+
+static long wait_tai(int64_t until)
+{
+    return sleep_by(CLOCK_TAI, TIMER_ABSTIME, until, NULL);
+}
+
+// Somebody sets the clock by so much once the caller waits, and back by as much after a while.
+static pid_t who_sets(int64_t by)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        until_state(getppid(), 'S');
+        set_clock(by);
+        nap(500);
+        set_clock(-by);
+        _exit(0);
+    }
+    return pid;
+}
+
+static void test_clock_set(void)
+{
+    static const struct {
+        const char *key;
+        long (*wait)(int64_t until);
+    } all[] = {{"a word", wait_word}, {"a time", wait_time}, {"atomic time", wait_tai}};
+    const int64_t s = 1000000000;
+    char key[64];
+
+    for (size_t i = 0; i < COUNT(all); i++) {
+        alarm(30); // ends what would last for too long
+        int64_t until = now(CLOCK_REALTIME) + 1000 * s;
+        pid_t pid = who_sets(2000 * s);
+        snprintf(key, sizeof key, "waiting for %s, the clock is set forward", all[i].key);
+        VALUE(key, all[i].wait(until));
+        waitpid(pid, NULL, 0);
+        until = now(CLOCK_REALTIME) + s / 4;
+        pid = who_sets(-2000 * s);
+        snprintf(key, sizeof key, "waiting for %s, the clock is set back", all[i].key);
+        VALUE(key, all[i].wait(until));
+        snprintf(key, sizeof key, "%s has come", all[i].key);
+        YES(key, now(CLOCK_REALTIME) >= until);
+        waitpid(pid, NULL, 0);
+    }
+    alarm(0);
+}
+
 // ---- who has worked
 
 static int64_t ns_of(struct timeval t)
@@ -217,6 +289,7 @@ int main(void)
     over = 1;
     pthread_join(thread, NULL);
     test_interrupted();
+    test_clock_set();
     test_child();
     return 0;
 }

@@ -262,6 +262,47 @@ static void test_keys(void)
     unlink("futex_rules.link");
 }
 
+// Who may only read a page: of a file it may wait and wake there, its own never changes.
+static void test_read_only(void)
+{
+    int fd = open("futex_rules.file", O_RDWR | O_CREAT, 0600);
+    struct timespec past = {0, 0};
+
+    if (ftruncate(fd, PAGE) < 0)
+        say("harness", "no file");
+    volatile int *shared = map(MAP_SHARED, fd, 0),
+                 *read_only = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0),
+                 *write_only = mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0),
+                 *uncopied = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0),
+                 *copied = map(MAP_PRIVATE, fd, 0),
+                 *anonymous = map(MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+                 *alias = mremap((void *)anonymous, 0, PAGE, MREMAP_MAYMOVE),
+                 *written = map(MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    copied[1] = written[1] = 1;
+    mprotect((void *)copied, PAGE, PROT_READ);
+    mprotect((void *)written, PAGE, PROT_READ);
+    mprotect((void *)alias, PAGE, PROT_READ);
+    say_found("WAKE where a file may only be read", shared, FUTEX_WAIT, read_only, FUTEX_WAKE);
+    say_found("WAIT where it may only be read", read_only, FUTEX_WAIT, shared, FUTEX_WAKE);
+    say_found("WAKE where it may only be written", shared, FUTEX_WAIT, write_only, FUTEX_WAKE);
+    say_found("WAKE in a private mapping, read only", shared, FUTEX_WAIT, uncopied, FUTEX_WAKE);
+    say_found("shared, anonymous, read only", anonymous, FUTEX_WAIT, alias, FUTEX_WAKE);
+    VALUE("WAKE_BITSET where it may only be read",
+          futex(read_only, FUTEX_WAKE_BITSET, 1, NULL, NULL, 1));
+    VALUE("REQUEUE where it may only be read",
+          futex(read_only, FUTEX_REQUEUE, 1, NULL, read_only, 0));
+    VALUE("WAKE_OP where it may only be read", futex(shared, FUTEX_WAKE_OP, 1, NULL, read_only, 0));
+    VALUE("WAKE_OP beside it", futex(read_only, FUTEX_WAKE_OP, 1, NULL, shared, 0));
+    VALUE("WAKE of a copy, read only", futex(copied, FUTEX_WAKE, 1, NULL, NULL, 0));
+    VALUE("WAIT for a copy, read only", futex(copied, FUTEX_WAIT, 0, &past, NULL, 0));
+    VALUE("WAIT private for it", futex(copied, FUTEX_WAIT_PRIVATE, 0, &past, NULL, 0));
+    VALUE("WAKE of written memory, read only", futex(written, FUTEX_WAKE, 1, NULL, NULL, 0));
+    VALUE("WAIT for it", futex(written, FUTEX_WAIT, 0, &past, NULL, 0));
+    VALUE("WAIT private for written memory, read only",
+          futex(written, FUTEX_WAIT_PRIVATE, 0, &past, NULL, 0));
+    unlink("futex_rules.file");
+}
+
 // A shared word is found by what it lies in, even if the mapping that the sleeper used is gone.
 static void test_unmapped(void)
 {
@@ -358,6 +399,7 @@ int main(void)
     test_counts();
     test_bits();
     test_keys();
+    test_read_only();
     test_unmapped();
     test_signals();
     return 0;

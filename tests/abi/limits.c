@@ -381,6 +381,20 @@ static void *map(size_t size, int prot)
     return mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+static void *map_at(void *place, size_t size)
+{
+    return mmap(place, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+// Of 40 MiB so many pages are left, each a mapping of its own, the first begins with 7.
+static void leave(char *p, int pages)
+{
+    munmap(p + pages * PAGE, (40 << 20) - pages * PAGE);
+    for (int i = 0; i < pages; i += 2)
+        mprotect(p + i * PAGE, PAGE, PROT_READ | PROT_WRITE);
+    *p = 7;
+}
+
 static void say_map(const char *key, void *p)
 {
     say(key, "%s", p == MAP_FAILED ? errno_name(errno) : "ok");
@@ -394,6 +408,31 @@ static void use_stack(size_t n)
     if (n > sizeof block)
         use_stack(n - sizeof block);
     block[1] = block[0];
+}
+
+// Runs this program with so many arguments, empty but for the first and, if `bytes` are to be reached by what Linux counts
+// (path, strings and pointers), the last.
+static void say_exec(const char *key, int n, size_t bytes)
+{
+    static const char path[] = "/proc/self/exe";
+    static char fill[128 << 10];
+    const char **argv = calloc(n + 1, sizeof *argv);
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        size_t used = sizeof path + n * (sizeof *argv + 1) + strlen(key);
+        argv[0] = "";
+        argv[1] = key;
+        for (int i = 2; i < n; i++)
+            argv[i] = "";
+        if (bytes > used)
+            argv[n - 1] = memset(fill, 'x', bytes - used);
+        execve(path, (char **)argv, (char *[]){NULL});
+        say(key, "%s", errno_name(errno));
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    free(argv);
 }
 
 static void test_memory(void)
@@ -424,6 +463,26 @@ static void test_memory(void)
         say_map("one after the other", map(40 << 20, PROT_READ));
         say_map("grown", mremap(map(PAGE, PROT_READ), PAGE, 40 << 20, MREMAP_MAYMOVE));
     });
+    CHILD("AS and what would be replaced", {
+        char *one = map(40 << 20, PROT_READ), *many = map(40 << 20, PROT_READ),
+             *other = map(40 << 20, PROT_READ);
+        leave(one, 1);
+        leave(many, 200);
+        limit(RLIMIT_AS, 64 << 20, RLIM_INFINITY);
+        say_map("much in the place of a page", map_at(one, 40 << 20));
+        say("the page is as it was", "%d", *one);
+        say_map("much in the place of many mappings", map_at(many, 40 << 20));
+        say("they are as they were", "%d", *many);
+        say_map("a page grown over what is larger",
+                mremap(one, PAGE, 40 << 20, MREMAP_MAYMOVE | MREMAP_FIXED, other));
+        say_map("a page grown where nothing is",
+                mremap(many, PAGE, 40 << 20, MREMAP_MAYMOVE | MREMAP_FIXED, one));
+        limit(RLIMIT_AS, PAGE, RLIM_INFINITY);
+        say_map("moved, above the limit",
+                mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, other + PAGE));
+        say_map("a page in the place of another, above the limit", map_at(other + PAGE, PAGE));
+        say("which is as it was", "%d", other[PAGE]);
+    });
     CHILD("AS and the stack", limit(RLIMIT_AS, 6 << 20, RLIM_INFINITY); use_stack(7 << 20));
     CHILD("STACK and arguments", {
         static char large[128 * 1024];
@@ -435,6 +494,13 @@ static void test_memory(void)
         execl("/proc/self/exe", "limits", large, large, large, NULL);
         say("several", "%s", errno_name(errno));
     });
+    CHILD("STACK and pointers to arguments", {
+        limit(RLIMIT_STACK, 512 << 10, RLIM_INFINITY);
+        say_exec("arguments and pointers, 128 KiB", 14000, 128 << 10);
+        say_exec("a byte more", 14000, (128 << 10) + 1);
+        say_exec("pointers alone are too many", 20000, 0);
+    });
+    CHILD("a million empty arguments", say_exec("a million", 1000000, 0));
     CHILD("STACK", limit(RLIMIT_STACK, 256 << 10, RLIM_INFINITY); use_stack(1 << 20));
     CHILD("a larger stack", limit(RLIMIT_STACK, 16 << 20, RLIM_INFINITY); use_stack(12 << 20));
     CHILD("MEMLOCK", {

@@ -107,6 +107,14 @@ static void on_stack(int sig)
     VALUE("changing it while on it", sigaltstack(&refused, NULL));
 }
 
+static void on_no_stack(int sig, siginfo_t *info, void *context)
+{
+    const stack_t *seen = &((ucontext_t *)context)->uc_stack;
+
+    (void)sig, (void)info;
+    say("the frame's stack, where there is none", "%d %zu", seen->ss_flags, seen->ss_size);
+}
+
 static sigjmp_buf out;
 
 static void on_overflow(int sig)
@@ -131,6 +139,9 @@ static void test_alternate_stack(void)
     struct sigaction action = {.sa_handler = on_stack, .sa_flags = SA_ONSTACK};
 
     VALUE("too small a stack", sigaltstack(&tiny, NULL));
+    struct sigaction none = {.sa_sigaction = on_no_stack, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigaction(SIGUSR1, &none, NULL);
+    raise(SIGUSR1);
     alternate.ss_size = 64 << 10;
     alternate.ss_sp = malloc(alternate.ss_size);
     VALUE("sigaltstack", sigaltstack(&alternate, NULL));

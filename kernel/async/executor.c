@@ -187,13 +187,14 @@ static cold enum poll_how attend(struct task *t)
 // What came while it was shielded takes effect when it next suspends: no further wake would tell.
 static inline bool overdue(const struct task *t)
 {
-    return (t->attn & (ATTN_CANCEL | ATTN_DEADLINE)) && !t->shield && t->top != t->catcher;
+    return (load_relaxed(&t->attn) & (ATTN_CANCEL | ATTN_DEADLINE)) && !t->shield &&
+           t->top != t->catcher;
 }
 
 static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
 {
     enum poll_how how;
-    if (unlikely(t->attn & ATTN_BEFORE_POLL) && (how = attend(t)) != GO_ON)
+    if (unlikely(load_relaxed(&t->attn) & ATTN_BEFORE_POLL) && (how = attend(t)) != GO_ON)
         return how;
     for (;;) {
         how = t->top->fn->resume(t, t->top).how;
@@ -218,7 +219,7 @@ static inline __attribute__((always_inline)) void poll_enter(struct task *t, uin
 {
     struct hart *h = this_hart();
     h->current = t;
-    t->hart = h->index;
+    store_relaxed(&t->hart, h->index);
     h->switches++;
     t->polls++;
     t->started = now;

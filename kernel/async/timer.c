@@ -103,7 +103,8 @@ static void heap_remove(struct timer_heap *h, struct timer *tm)
     if (h->root)
         h->root->prev = h->root->sibling = NULL;
     tm->child = tm->sibling = tm->prev = NULL;
-    tm->armed = 0;
+    // Last: its owner, on whatever hart, may arm it again without this lock.
+    store_release(&tm->armed, 0);
 }
 
 // Only this hart's heap; only when the next deadline became earlier (a write costs up to 5 us).
@@ -168,9 +169,11 @@ void timers_run(void)
     spin_lock(&h->lock);
     while (h->root && h->root->when <= time_ticks()) {
         struct timer *tm = h->root;
+        uint64_t when = tm->when;
+        void (*fire)(struct timer *) = tm->fire;
         heap_remove(h, tm);
-        tell(tm->when, (const void *)tm->fire);
-        tm->fire(tm);
+        tell(when, (const void *)fire);
+        fire(tm);
     }
     h->programmed = h->root ? h->root->when : UINT64_MAX;
     spin_unlock(&h->lock);

@@ -16,7 +16,8 @@ struct list process_list = LIST_INIT(process_list);
 static struct process *pids[HASH]; // chains are read with load_acquire within an epoch
 static struct thread *tids[HASH];
 static uint32_t last_pid;
-static bool pids_were_chosen; // by clone3's set_tid
+static bool
+    numbers_return; // after a wrap, or one that clone3's set_tid chose: a group may have outlived its leader's
 
 // The tree lock held, or within an epoch.
 static struct process *process_in_table(uint32_t pid)
@@ -50,26 +51,29 @@ static bool names_group(uint32_t pid)
     return false;
 }
 
-// A number is free when neither process, thread, group nor session has it.
+// Whether neither process, thread, group nor session has it. A number that was never given names no group.
+static bool is_free(uint32_t pid)
+{
+    return !process_in_table(pid) && !thread_in_table(pid) && !(numbers_return && names_group(pid));
+}
+
 static uint32_t choose_pid(void)
 {
-    for (;;) {
-        last_pid = last_pid + 1 < PID_MAX ? last_pid + 1 : 2;
-        if (process_in_table(last_pid) || thread_in_table(last_pid))
-            continue;
-        // only after a wrap, or when somebody chose his own, can a group outlive its leader's number
-        if ((last_pid >= 300 && !pids_were_chosen) || !names_group(last_pid))
-            return last_pid;
-    }
+    do {
+        if (++last_pid == PID_MAX) {
+            last_pid = 2;
+            numbers_return = true;
+        }
+    } while (!is_free(last_pid));
+    return last_pid;
 }
 
 uint32_t pids_take(uint32_t wanted)
 {
     if (!wanted)
         return choose_pid();
-    pids_were_chosen |= wanted > 1;
-    bool taken = process_in_table(wanted) || thread_in_table(wanted) || names_group(wanted);
-    return taken ? 0 : wanted;
+    numbers_return |= wanted > 1;
+    return is_free(wanted) ? wanted : 0;
 }
 
 void pids_enter(struct process *p)

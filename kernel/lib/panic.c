@@ -122,6 +122,8 @@ static void say_hart(const void *hart)
         panic_say("  hart %u does not answer\r\n", h->index);
     else if (spun)
         panic_say("  hart %u spun in %s+0x%lx\r\n", h->index, spun, (unsigned long)offset);
+    else if (!h->current)
+        panic_say("  hart %u %s\r\n", h->index, h->idle ? "asleep" : "in the executor");
     if (h->current && h->current->magic == TASK_MAGIC)
         panic_say_task(h->current);
 }

@@ -41,6 +41,21 @@ k.fault.remove("delayed-io")
 ok(not fault("delayed-io").on, "it is removed by its name")
 ok(fault("delayed-io").hits > 0, "by the fault")
 
+-- The seed says which: of 24 reads of the disk, one request each, of pages that nobody has read.
+local next_page = 3000
+local function failures(seed)
+    k.fault.inject("failed-io", seed, {every = 2})
+    local _, which = host.sh(("for i in $(seq %d 24 %d); do dd if=/dev/vda of=/dev/null bs=4096 count=1 skip=$i 2>/dev/null; echo $?; done"):format(
+        next_page, next_page + 23 * 24))
+    k.undo()
+    next_page = next_page + 24 * 24
+    return which
+end
+local one = failures(11)
+ok(one:find("0") and one:find("1"), "some reads fail, some do not")
+is(failures(11), one, "the same ones with the same seed")
+isnt(failures(12), one, "others with another")
+
 -- Failed allocations: a program that forks is told ENOMEM, and nothing leaks.
 local enomem
 baseline.same("nothing is lost where memory was short", function()

@@ -65,6 +65,21 @@ fails(function() k.freeze(function() k.account() pcall(k.freeze, print) while tr
     "also where it begins another one")
 fails(function() k.freeze(function() end, {ms = 0}) end, "ms: a whole number from 1 to 1000", "a freeze has a length")
 
+-- All of a snapshot is of one moment: a hart and a task that are busy, each under 32 names, have counted the same under all of them.
+local busy, names = {hart = k.harts[#k.harts - 1], task = k.tasks():where{name = "stress"}:list()[2]}, {}
+for i = 1, 32 do names["hart" .. i], names["task" .. i] = busy.hart, busy.task end
+local different, moments, seen = 0, 0, nil
+for _ = 1, 100 do
+    local shot = k.snapshot(names)
+    for i = 2, 32 do
+        if shot["task" .. i].polls ~= shot.task1.polls or shot["hart" .. i].switches ~= shot.hart1.switches then different = different + 1 end
+    end
+    moments = moments + (shot.task1.polls ~= seen and 1 or 0)
+    seen = shot.task1.polls
+end
+is(different, 0, "a snapshot is of one moment")
+ok(moments > 10, "and the task goes on in between: it was seen at " .. moments .. " moments")
+
 -- It thaws by itself.
 local from = k.ns
 fails(function() k.freeze(function() while true do end end, {ms = 30}) end, "thawed after 30 ms",
@@ -74,7 +89,7 @@ fails(function() k.freeze(function() while true do pcall(function() while true d
     "thawed after 30 ms", "pcall does not hold it")
 local co = coroutine.wrap(function() k.freeze(function() while true do end end, {ms = 30}) end)
 fails(co, "thawed after 30 ms", "nor does a coroutine")
-local n = 0
+n = 0
 for i = 1, 100000 do n = n + i end
 is(n, 5000050000, "and the script goes on unharmed")
 

@@ -74,8 +74,15 @@ ok "the same numbers give the same boot" '[ "$first" = "$(stack 1)" ] && [ -n "$
 ok "rng-seed decides where programs lie" '[ "$first" != "$(stack 2)" ]'
 
 # ---- panic
+# said_of HART: the lines of the panic that tell of it
+said_of() {
+    sed -n '/PANIC on hart/,/^halted/p' "$work/log" | grep -cE "^  (hart $1 (asleep|in the executor|spun in .*)|task [0-9]+ .* on hart $1)\$"
+}
 boot init=/tests/orphaned -smp 4 -m 256M
 ok "the end of process 1 is the kernel's" 'grep -q "PANIC on hart .*init (pid 1) has ended" "$work/log"'
 ok "what ran is said, with its async backtrace" 'grep -A 9 "^  task [0-9]* .* on hart [0-9]" "$work/log" | grep -q "#[0-9] user_loop kernel/task/user_loop.c:[0-9]"'
+for hart in 0 1 2 3; do
+    ok "hart $hart is told of: what it ran, or that it slept" '[ "$(said_of $hart)" -ge 1 ]'
+done
 ok "no other hart goes on: $used ms of processor time in three seconds" '[ $used -lt 100 ]'
 echo "1..$test"

@@ -67,6 +67,15 @@ for _ = 1, limits.budget * 6 // 5 do end
 ok(true, "a budget that is raised holds for the command that is under way")
 fails(function() k.dry(function() k.mode = "rw" error("oh") end) end, "oh", "nor when it fails")
 is(k.mode, "ro", "is the mode another")
+
+-- A register is read in unsafe alone; where no device answers, the access faults.
+local uart = 0xffffffc000000000 + k.devices():where{driver = "uart16550"}:first().registers
+local interrupts, nobody = uart + 1, 0xffffffc018000000 -- PC16550D: Interrupt Enable Register
+is(select(2, k.peek(interrupts, 1)), ("0x%x: not RAM (unsafe mode reads it all the same)"):format(interrupts), "a register")
+is(select(2, k.peek(nobody)), ("0x%x: not RAM (unsafe mode reads it all the same)"):format(nobody), "and what is nobody's")
+k.mode = "unsafe"
+is(k.peek(interrupts, 1):byte() & 1, 1, "is read in unsafe: bytes that come interrupt")
+is(select(2, k.peek(nobody)), ("fault 0x%x"):format(nobody), "what is nobody's faults")
 k.mode = "rw"
 fails(function() k.task("reaper"):suspend() end, "no user border", "a kernel task cannot be suspended")
 

@@ -2,13 +2,14 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full |
-//                         ghosts | clings]
+//     fake_kernel SOCKET|pty:LINK [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full |
+//                                  ghosts | clings | built]
 //
+// pty: a terminal, to which LINK leads then, instead of a socket; it stays as it is when kmon goes.
 // stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
 // ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
 // full: it has no memory for a second session. ghosts: before a session is open, something comes of the one before. clings: a
-// session never ends.
+// session never ends. built: it says of which build it is, 0123456789abcdef.
 // It serves one connection and ends with it.
 #include "fake_kernel.h"
 
@@ -21,8 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -226,6 +225,7 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
 {
     uint8_t info[RPC_WELCOME];
     struct cbor_out o = {info, sizeof info, 0};
+    bool built = strcmp(fake_mode, "built") == 0;
 
     (void)ctx;
     hellos++;
@@ -233,7 +233,11 @@ static void on_hello(void *ctx, const struct wire_hello *hello, bool fresh)
         return;
     if (fresh)
         wire_tx_begin(&tx);
-    cbor_map(&o, 3);
+    cbor_map(&o, 3 + built);
+    if (built) {
+        cbor_str(&o, "build");
+        cbor_str(&o, "0123456789abcdef");
+    }
     cbor_str(&o, "version");
     cbor_uint(&o, strcmp(fake_mode, "bad-version") == 0 ? 99 : RPC_VERSION);
     cbor_str(&o, "boot");
@@ -343,29 +347,18 @@ static void serve(void)
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct wire_ring messages, events;
-    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
 
     if (argc < 2)
         return 2;
     fake_mode = argc > 2 ? argv[2] : "";
     bad_line = *fake_mode && strstr("twice gaps late stale", fake_mode);
-    // The name appears when somebody listens.
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s~", argv[1]);
-    unlink(addr.sun_path);
-    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0 ||
-        rename(addr.sun_path, argv[1]) < 0)
-        return 1;
     wire_ring_init(&messages, messages_memory, sizeof messages_memory);
     wire_ring_init(&events, events_memory, sizeof events_memory);
     wire_rx_init(&rx, &sink, NULL);
     wire_tx_init(&tx, &sources, NULL, messages, events);
     alarm(30);
-    line_fd = accept(listener, NULL, NULL);
-    if (line_fd < 0)
-        return 1;
-    unlink(argv[1]);
+    line_fd = fake_line_open(argv[1]);
     show("booted\n~ # ", 11);
     start_shell();
     serve();

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
-// What becomes of the fake kernel's frames on their way to kmon; see the header.
+// The fake kernel's end of the line, and what becomes of its frames on their way to kmon; see the header.
+#define _GNU_SOURCE
 #include "fake_line.h"
 
 #include "wire/frame.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 static void put(int fd, const uint8_t *data, size_t n)
@@ -70,4 +76,41 @@ void fake_line_write(int fd, const char *how, const uint8_t *data, size_t n)
             frame_n = 0;
         }
     }
+}
+
+// One whose connection never ends, as that of a serial line. What a terminal makes of bytes is left to kmon to switch off, but for
+// the echo: both sides would answer it.
+static int open_pty(const char *link)
+{
+    struct termios t;
+    int pty = posix_openpt(O_RDWR | O_NOCTTY), other = -1;
+
+    if (pty >= 0 && grantpt(pty) == 0 && unlockpt(pty) == 0)
+        other = open(ptsname(pty), O_RDWR | O_NOCTTY);
+    if (tcgetattr(other, &t) < 0)
+        exit(1);
+    t.c_lflag &= ~(tcflag_t)ECHO;
+    if (tcsetattr(other, TCSANOW, &t) < 0 || symlink(ptsname(pty), link) < 0)
+        exit(1);
+    return pty;
+}
+
+static int open_socket(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+
+    // The name appears when somebody listens.
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s~", path);
+    unlink(addr.sun_path);
+    if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 1) < 0 ||
+        rename(addr.sun_path, path) < 0 || (fd = accept(listener, NULL, NULL)) < 0)
+        exit(1);
+    unlink(path);
+    return fd;
+}
+
+int fake_line_open(const char *address)
+{
+    return strncmp(address, "pty:", 4) == 0 ? open_pty(address + 4) : open_socket(address);
 }

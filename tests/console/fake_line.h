@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The line from the fake kernel to kmon, when it is a bad one.
+// The line from the fake kernel to kmon, also a bad one.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
+
+// Waits for kmon at a socket of that name, or, "pty:LINK", makes a terminal to which LINK leads. The descriptor; exits on an error.
+int fake_line_open(const char *address);
 
 // data: any part of a stream of frames. how: "twice", each frame comes so; "gaps", each fifth one with a number is missing at first;
 // "late", it comes behind the next ones; "stale", one of another session stands behind the first one.

@@ -266,6 +266,15 @@ case('eval 1+1', 6, '', qr/\Akmon: the kernel speaks version 99/, 'bad-version')
 case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'silent');
 case('--timeout 1 eval 1+1', 4, '', qr/timeout while connecting/, 'plain');
 case('--timeout 5 eval hang', 6, '', qr/\Akmon: the kernel was booted anew\n\z/, 'reboot');
+# What an ELF file says of names and lines would be of another kernel.
+$ENV{TIDEPOOL_KERNEL} = "$dir/elf";
+for (['0123456789abcdef', ''], ['0123456789abcdee', "kmon: the kernel that runs is not $dir/elf\r\n"]) {
+    my ($build, $told) = @$_;
+    write_file("$dir/elf", "\177ELF\4\0\0\0\24\0\0\0\3\0\0\0GNU\0" . pack('H*', $build . '00' x 12));
+    case('eval 1+1', 0, "2\n", $told, 'built');
+}
+delete $ENV{TIDEPOOL_KERNEL};
+
 # ---- a bad line: what is asked is done once, what is shown is right or the loss is told
 my $told = qr/\A(kmon: a part of the output was lost on the line\n)+\z/;
 case('sh "seq 1 5000"', 0, join('', map { "$_\n" } 1 .. 5000), '', 'twice');

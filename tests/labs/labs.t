@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every lab's good patch gets all points, and each bad one loses just the checks that it names, on a copy of the tree; what cannot be
-# graded is refused with one line. Always with the usual build: on one that checks itself as
+# Every lab's good patches get all points, and each bad one loses just the checks that it names (`loses:`), with the reason that it
+# gives (`says:`), or is not graded (`ungraded:`), on a copy of the tree; what cannot be graded is refused with one line. Always with the usual build: on one that checks itself as
 # it runs, some bad patches end the machine before they lose points. LABS="01": only these. TAP.
 set -u
 unset ELF $(env | sed -n 's/^\(DEBUG\|CLANG\|COVER\|HARD_[A-Z]*\)=.*/\1/p')
@@ -25,15 +25,21 @@ lost() {
 }
 
 grade_patch() { # lab's folder, patch
-    want=$(sed -n '1,/^---/s/^loses: //p' "$here/$1/$2")
+    header=$(sed '/^---/,$d' "$here/$1/$2")
+    want=$(echo "$header" | sed -n 's/^loses: //p') says=$(echo "$header" | sed -n 's/^\(says\|ungraded\): //p')
+    case $header in
+    *ungraded:*) end=2 ;;
+    *loses:*) end=1 ;;
+    *) end=0 ;;
+    esac
     patch -s -p1 --no-backup-if-mismatch <"$here/$1/$2" >out 2>&1 || { result "not ok" "$1 $2 applies"; return; }
     number=${1#labs/}
     labs/lab grade "${number%%-*}" >out 2>&1
     status=$?
-    if [ $status = $([ -z "$want" ]; echo $?) ] && [ "$(lost)" = "$want" ]; then
-        result ok "$1 $2 loses ${want:-nothing}"
+    if [ $status = $end ] && [ "$(lost)" = "$want" ] && grep -q -- "$says" out; then
+        result ok "$1 $2 loses ${want:-nothing}${says:+: $says}"
     else
-        result "not ok" "$1 $2 loses ${want:-nothing}"
+        result "not ok" "$1 $2 loses ${want:-nothing}${says:+: $says}"
     fi
     patch -s -R -p1 --no-backup-if-mismatch <"$here/$1/$2"
 }
@@ -50,7 +56,7 @@ answered() { # the file's text
 for lab in labs/[0-9][0-9]-*; do
     number=${lab#labs/}
     case " ${LABS-} " in "  " | *" ${number%%-*} "*) ;; *) continue ;; esac
-    for patch in "$lab"/good.patch "$lab"/bad/*.patch; do
+    for patch in "$lab"/good*.patch "$lab"/bad/*.patch; do
         grade_patch "$lab" "${patch#"$lab"/}"
     done
 done

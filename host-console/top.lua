@@ -101,9 +101,16 @@ pcall(function()
         if #out.maps == most then break end
     end
 end)
+local LETTER <const> = {free = ".", ["in flight"] = "#", held = "="}
+local function slots(q)     -- of the descriptors of a queue, a letter each
+    if q.in_flight + q.held_count == 0 then return ("."):rep(q.size) end
+    local letters = {}
+    for i, slot in ipairs(q:ring()) do letters[i] = LETTER[slot.state] or "?" end
+    return table.concat(letters)
+end
 for q in k.queues() do
     out.queues[#out.queues + 1] = {name = q.name, size = q.size, in_flight = q.in_flight, held = q.held_count, adds = q.adds,
-        completions = q.completions, kicks = q.kicks}
+        completions = q.completions, kicks = q.kicks, slots = slots(q)}
 end
 out.used, out.size = session.used, session.size
 out.ns = k.ns

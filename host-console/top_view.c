@@ -104,15 +104,6 @@ static void add(struct frame *f, bool bright, const char *fmt, ...)
     f->show(f->row++, text, bright, f->arg);
 }
 
-static void bar(char out[BAR + 1], int64_t part, int64_t all)
-{
-    int full = all > 0 ? (int)(part * BAR / all) : 0;
-
-    for (int i = 0; i < BAR; i++)
-        out[i] = i < full || (i == 0 && part > 0) ? '#' : '.';
-    out[BAR] = 0;
-}
-
 static void draw_harts(struct frame *f, const json_t *look)
 {
     unsigned width = f->t->cols > 60 ? f->t->cols - 40 : 20;
@@ -213,17 +204,28 @@ static void draw_maps(struct frame *f, const json_t *look)
     }
 }
 
+// The descriptors of its ring, in as many lines as they take.
+static void draw_slots(struct frame *f, const char *slots)
+{
+    enum { MARGIN = 6, STEP = 8 };
+    int width = f->t->cols > MARGIN + STEP ? (int)(f->t->cols - MARGIN) / STEP * STEP : STEP;
+    size_t left = strlen(slots);
+
+    for (; left > (size_t)width; slots += width, left -= (size_t)width)
+        add(f, false, "    [%.*s]", width, slots);
+    add(f, false, "    [%s]", slots);
+}
+
 static void draw_queues(struct frame *f, const json_t *look)
 {
-    add(f, true, "  %-10s %-*s %9s %6s %10s %10s", "queue", BAR + 2, "in flight", "of", "held",
-        "done", "kicks");
+    add(f, true, "  %-8s %9s %6s %6s %8s %8s  . free # in flight = used", "queue", "in flight",
+        "of", "held", "done", "kicks");
     for (unsigned i = 0; i < count(look, "queues"); i++) {
         const json_t *q = json_array_get(json_object_get(look, "queues"), i);
-        char used[BAR + 1];
-        bar(used, number(q, "in_flight"), number(q, "size"));
-        add(f, false, "  %-10s [%s] %3d of %3d %6d %10lld %10lld", word(q, "name"), used,
+        add(f, false, "  %-8s %9d %6d %6d %8lld %8lld", word(q, "name"),
             (int)number(q, "in_flight"), (int)number(q, "size"), (int)number(q, "held"),
             (long long)number(q, "completions"), (long long)number(q, "kicks"));
+        draw_slots(f, word(q, "slots"));
     }
 }
 

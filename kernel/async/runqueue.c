@@ -74,3 +74,14 @@ struct task *run_queue_steal(uint32_t hart)
         ring_stealable(&from->ring) ? ring_steal(&run_queue_self->ring, &from->ring, max) : NULL;
     return t ? t : locked_steal(&from->locked);
 }
+
+unsigned run_queue_list(uint32_t hart, uint32_t *ids, unsigned max)
+{
+    struct run_queue *q = &run_queues[hart];
+    struct task_ids out = {ids, 0, max};
+    spin_lock(&task_list_lock);
+    ring_list(&q->ring, &out);
+    spin_unlock(&task_list_lock);
+    locked_list(&q->locked, &out);
+    return out.n;
+}

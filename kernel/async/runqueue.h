@@ -35,6 +35,11 @@ void run_queue_send(uint32_t hart, struct task *t);
 // Something of that hart's to run here, or NULL; further tasks may move to this hart's queue with it.
 struct task *run_queue_steal(uint32_t hart);
 
+// The ids of the tasks that stand in that hart's queue, at most max: how many. In the order in which they are popped, but
+// that ring, bound (with the inbox behind it) and the injector, which is not looked at, take turns. Nothing is stopped: of a
+// hart that goes on, what moves meanwhile may be left out, or be told though it is gone. Task context, no lock held.
+unsigned run_queue_list(uint32_t hart, uint32_t *ids, unsigned max);
+
 // Behind what this hart has.
 static inline void run_queue_push(struct task *t)
 {

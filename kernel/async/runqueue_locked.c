@@ -103,3 +103,10 @@ bool locked_hurry(struct locked_queue *q, bool (*is_urgent)(const struct task *)
     spin_unlock(&q->lock);
     return p;
 }
+
+void locked_list(struct locked_queue *q, struct task_ids *ids)
+{
+    spin_lock(&q->lock);
+    task_ids_add_list(ids, &q->tasks.head);
+    spin_unlock(&q->lock);
+}

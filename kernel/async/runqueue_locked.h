@@ -22,6 +22,8 @@ bool locked_helpable(struct locked_queue *q);
 // The first for which it is true is popped next. False: there is none.
 bool locked_hurry(struct locked_queue *q, bool (*is_urgent)(const struct task *));
 
+void locked_list(struct locked_queue *q, struct task_ids *ids);
+
 static inline uint32_t locked_length(const struct locked_queue *q)
 {
     return load_relaxed(&q->tasks.count);

@@ -126,3 +126,46 @@ struct task *ring_steal(struct ring_queue *own, struct ring_queue *victim, uint3
     store_release(&own->tail, tail + n - 1);
     return first;
 }
+
+void task_ids_add(struct task_ids *ids, const struct task *t)
+{
+    for (unsigned i = 0; i < ids->n; i++)
+        if (ids->id[i] == t->id)
+            return;
+    if (ids->n < ids->max)
+        ids->id[ids->n++] = t->id;
+}
+
+// As many steps as there is room: the list may lead round in a circle for a moment.
+void task_ids_add_list(struct task_ids *ids, struct task *const *head)
+{
+    const struct task *t = load_relaxed(head);
+    for (unsigned steps = 0; t && steps < ids->max; steps++, t = load_relaxed(&t->queue_next))
+        task_ids_add(ids, t);
+}
+
+// The newest is on top.
+static void add_inbox(struct task_ids *ids, const struct ring_queue *q)
+{
+    unsigned from = ids->n;
+    task_ids_add_list(ids, &q->inbox);
+    for (unsigned to = ids->n; from + 1 < to; from++) {
+        uint32_t id = ids->id[--to];
+        ids->id[to] = ids->id[from];
+        ids->id[from] = id;
+    }
+}
+
+void ring_list(const struct ring_queue *q, struct task_ids *ids)
+{
+    const struct task *next = load_relaxed(&q->next);
+    uint32_t head = load_acquire(&q->head), tail = load_acquire(&q->tail);
+    if (next)
+        task_ids_add(ids, next);
+    if (tail - head > RING_SIZE) // head is an old one
+        head = tail - RING_SIZE;
+    for (; head != tail; head++)
+        task_ids_add(ids, load_relaxed(&q->slot[head % RING_SIZE]));
+    task_ids_add_list(ids, &q->bound.head);
+    add_inbox(ids, q);
+}

@@ -57,7 +57,18 @@ struct injector {
 };
 extern struct injector ring_injector;
 
-// Each of these is for the owner, but for ring_send and ring_steal.
+// Each of these is for the owner, but for ring_send, ring_steal and ring_list.
+
+// The tasks of one queue as they are met, each once.
+struct task_ids {
+    uint32_t *id;
+    unsigned n, max;
+};
+void task_ids_add(struct task_ids *ids, const struct task *t);
+// Those of a list, as far as there is room, while others change it.
+void task_ids_add_list(struct task_ids *ids, struct task *const *head);
+// Any hart, under task_list_lock: what was queued when it was taken, or later, cannot go meanwhile.
+void ring_list(const struct ring_queue *q, struct task_ids *ids);
 
 void ring_push_slow(struct ring_queue *q, struct task *t); // bound, or the ring is full
 struct task *ring_pop_by_turns(struct ring_queue *q);

@@ -42,16 +42,20 @@ ASYNC(rwlock_lock, long r;)
     ASYNC_END;
 }
 
-// Readers that have it are not written down; the writer leaves before it gives the units back.
+// The writer leaves before it gives the units back.
+uint32_t rwlock_writer(const struct rwlock *l)
+{
+    const struct task *writer = l->units.units ? NULL : load_relaxed(&l->writer);
+    return writer ? writer->id : 0;
+}
+
+// Readers that have it are not written down.
 WAIT_LOOK(rwlock_lock)
 {
     const struct rwlock_lock_frame *f = frame;
     v->kind = f->how == RWLOCK_WRITE ? "rwlock, to write" : "rwlock, to read";
     v->object = f->l;
     spin_lock(&f->l->units.lock);
-    if (!f->l->units.units) {
-        const struct task *writer = load_relaxed(&f->l->writer);
-        v->holder = writer ? writer->id : 0;
-    }
+    v->holder = rwlock_writer(f->l);
     spin_unlock(&f->l->units.lock);
 }

@@ -20,4 +20,6 @@ void rwlock_init(struct rwlock *l, const char *name);
 // 0; -EINTR if interruptible and interrupted. Cancelled or timed out: it is not held.
 ASYNC_DECL(rwlock_lock, struct rwlock *l; enum rwlock_how how; bool interruptible;);
 bool rwlock_trylock(struct rwlock *l, enum rwlock_how how, struct task *t);
+// The id of the task that has it for writing, or 0; the lock of its units is held.
+uint32_t rwlock_writer(const struct rwlock *l);
 void rwlock_unlock(struct rwlock *l, enum rwlock_how how, struct task *t);

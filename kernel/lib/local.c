@@ -12,8 +12,10 @@
 #include <string.h>
 
 enum { LOCALS_MAX = 16 };
+_Static_assert(LOCALS_MAX <= 32, "a bit for each says whether it is made");
 static size_t task_block;
 static uint32_t version; // of the orders; odd while two are being exchanged
+_Thread_local uint32_t hart_locals_made;
 
 static const struct local_ctor *list_bounds(bool of_tasks, size_t *n)
 {
@@ -30,7 +32,7 @@ void locals_init(void)
         for (size_t i = 0; i < n; i++)
             c[i].state->order = (uint16_t)(i + 1);
     }
-    size_t at = 0;
+    size_t at = SET_COUNT(task_locals) ? sizeof(uint64_t) : 0; // task_locals_made
     SET_FOREACH(task_locals, struct local_ctor, c) {
         c->state->offset = (uint32_t)at;
         at = (at + c->size + 7) & ~7ul;
@@ -88,8 +90,9 @@ void locals_walk(bool of_tasks, bool (*fn)(const struct local_ctor *, void *), v
         ;
 }
 
-// Constructs one instance: 0, or what its constructor says.
-static int construct(const struct local_ctor *c, void *object, void *owner)
+// Constructs one instance, of list's owner: 0, or what its constructor says.
+static int construct(const struct local_ctor *c, const struct local_ctor *list, void *object,
+                     void *owner, uint32_t *made)
 {
     bool disabled = load_relaxed(&c->state->disabled);
     c->state->skipped_last = disabled;
@@ -97,6 +100,7 @@ static int construct(const struct local_ctor *c, void *object, void *owner)
         return 0;
     int e = c->ctor(object, owner);
     *(e ? &c->state->failed : &c->state->constructed) += 1;
+    *made |= (uint32_t)!e << (c - list);
     return e;
 }
 
@@ -106,7 +110,8 @@ int hart_locals_construct(void)
     int e = 0;
     in_order(&o, false);
     for (size_t i = 0; i < o.n && !e; i++)
-        e = construct(o.item[i], o.item[i]->hart_object(), NULL);
+        e = construct(o.item[i], SET_BEGIN(hart_locals), o.item[i]->hart_object(), NULL,
+                      &hart_locals_made);
     return e;
 }
 
@@ -128,7 +133,8 @@ int task_locals_construct(struct task *t, void *block)
     in_order(&o, true);
     memset(block, 0, task_block);
     for (size_t i = 0; i < o.n; i++) {
-        int e = construct(o.item[i], (char *)block + o.item[i]->state->offset, t);
+        int e = construct(o.item[i], SET_BEGIN(task_locals),
+                          (char *)block + o.item[i]->state->offset, t, task_locals_made(block));
         if (e) {
             destroy(&o, i, t, block);
             return e;

@@ -61,6 +61,14 @@ SET_DECLARE(task_locals, struct local_ctor);
 void *task_local_block(struct task *t); // async/task.c
 size_t task_local_size(void);           // bytes of a task's block
 
+// Which of one owner's instances are constructed: bit i is that of the list's item i. Set when its constructor has
+// run and did not fail, at birth or again by the monitor.
+extern _Thread_local uint32_t hart_locals_made;
+static inline uint32_t *task_locals_made(void *block) // it is what a block begins with
+{
+    return block;
+}
+
 void locals_init(void);          // assigns offsets and order; boot, once
 int hart_locals_construct(void); // on the newborn hart
 int task_locals_construct(struct task *t, void *block);

@@ -78,6 +78,23 @@ static void push_tls(lua_State *L, const struct class_key *key, const void *copy
     class_push_tls_of_hart(L, key->id);
 }
 
+enum { QUEUE_MAX = 64 };
+
+// h:queue() -> list of Task
+static int hart_queue(lua_State *L)
+{
+    uint32_t id[QUEUE_MAX];
+    struct hart_view v;
+    class_self(L, 1, class_hart, &v);
+    unsigned n = run_queue_list(v.index, id, QUEUE_MAX);
+    lua_createtable(L, (int)n, 0);
+    for (unsigned i = 0; i < n; i++) {
+        class_push(L, class_task, (struct class_key){id[i], 0});
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 static const struct class_field fields[] = {
     FIELD(struct hart_view, index, "its place in k.harts"),
     FIELD(struct hart_view, hart_id, "mhartid, by which firmware knows it"),
@@ -95,10 +112,17 @@ static const struct class_field fields[] = {
     {0},
 };
 
+static const struct class_method methods[] = {
+    {"queue", "h:queue() -> list of Task",
+     "who stands in its run queue, in turn; at most 64; exact while the hart stands still (k.freeze)",
+     "k.harts[0]:queue()", hart_queue},
+    {0},
+};
+
 CLASS(hart, .name = "Hart", .doc = "a hardware thread with its executor",
       .place = "struct hart, kernel/arch/riscv/include/arch/cpu.h", .example = "k.harts[0]",
       .size = sizeof(struct hart_view), .copy = hart_copy, .keys = hart_keys, .line = hart_line,
-      .fields = fields);
+      .fields = fields, .methods = methods);
 
 static int k_harts(lua_State *L)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Locks that tasks hold over their waits (mutexes, semaphores), while they are held or waited for: who
+// Locks that tasks hold over their waits (mutexes, semaphores, rwlocks), while they are held or waited for: who
 // has each, and who stands in line.
 //
 // There is no list of them. They are met where they are: spaces, files and file systems have some, and
 // a task that waits for one has it in its leaf frame. One is known by its address, and is gone when it
 // is free. No task or object is kept longer than a look takes.
-#include "async/semaphore.h"
+#include "async/rwlock.h"
 #include "async/wait_async.h"
 #include "class/classes.h"
 #include "fs/dentry.h"
@@ -66,6 +66,16 @@ static bool look_at_semaphore(struct semaphore *s, struct lock_view *v)
     return v->waiters;
 }
 
+static bool look_at_rwlock(struct rwlock *l, struct lock_view *v)
+{
+    bool waited_for = look_at_semaphore(&l->units, v);
+    spin_lock(&l->units.lock);
+    v->kind = "rwlock";
+    v->holder = rwlock_writer(l);
+    spin_unlock(&l->units.lock);
+    return waited_for;
+}
+
 // ---- where they are met
 
 static bool at_leaf(struct task *t, lock_fn *fn, void *arg)
@@ -75,10 +85,13 @@ static bool at_leaf(struct task *t, lock_fn *fn, void *arg)
     snprintf(v.of, sizeof v.of, "Task#%u waits", t->id);
     if (f && f->fn == &mutex_lock_fn && look_at_mutex(((struct mutex_lock_args *)(f + 1))->m, &v))
         return fn(&v, arg);
-    if (f && f->fn == &semaphore_take_fn &&
-        look_at_semaphore(((struct semaphore_take_args *)(f + 1))->s, &v))
-        return fn(&v, arg);
-    return true;
+    if (!f || f->fn != &semaphore_take_fn)
+        return true;
+    const struct frame *by = f->parent;
+    bool found = by && by->fn == &rwlock_lock_fn
+                     ? look_at_rwlock(((struct rwlock_lock_args *)(by + 1))->l, &v)
+                     : look_at_semaphore(((struct semaphore_take_args *)(f + 1))->s, &v);
+    return !found || fn(&v, arg);
 }
 
 static bool in_tasks(lock_fn *fn, void *arg)
@@ -264,12 +277,14 @@ static int lock_queue(lua_State *L)
 
 static const struct class_field fields[] = {
     FIELD(struct lock_view, name, "what it guards, as it was named"),
-    FIELD(struct lock_view, kind, "mutex or semaphore"),
+    FIELD(struct lock_view, kind, "mutex, semaphore or rwlock"),
     FIELD(struct lock_view, of, "whose it is, or by whom it was met"),
-    FIELD_OTHER("holder", "Task", "who has it; nil: a semaphore, or it is just handed on",
+    FIELD_OTHER("holder", "Task",
+                "who has it, of a rwlock its writer; nil: others, or it is just handed on",
                 push_holder),
     FIELD(struct lock_view, waiters, "tasks that wait for it"),
-    FIELD(struct lock_view, units, "of a semaphore: how many are free"),
+    FIELD(struct lock_view, units,
+          "how many are free, of a semaphore or a rwlock; a reader has one, the writer all"),
     FIELD(struct lock_view, contended, "how often somebody had to wait"),
     FIELD_ADDRESS(struct lock_view, address, "where it lies"),
     {0},

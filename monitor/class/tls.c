@@ -2,8 +2,8 @@
 // Hart-local and task-local storage: the lists of constructors, and one owner's instances of them.
 //
 // key.owner says whose list it is: all hart-locals, all task-locals, or those of one hart or task,
-// which then show where the instance lies. What is changed (disabled, order) belongs to the list:
-// it counts for owners born from then on. A constructor in Lua (class/constructors.h) has a place in
+// which then show where the instance lies and whether it is constructed. What is changed (disabled,
+// order) belongs to the list: it counts for owners born from then on. A constructor in Lua (class/constructors.h) has a place in
 // the list of tasks, behind those in C, and no instance.
 #include "class/tls_impl.h"
 
@@ -34,43 +34,64 @@ struct tls_view {
     char at[80], error[CONSTRUCTOR_ERROR];
 };
 
+struct instance {
+    uint64_t address; // 0: it has none
+    uint32_t made;    // task_locals_made of its owner
+};
+
 // The instance of one owner. A hart's lies at the same distance from its block as ours from ours.
-static long find_instance(const struct local_ctor *c, uint64_t owner, uint64_t *address)
+static long find_instance(const struct local_ctor *c, uint64_t owner, struct instance *out)
 {
     uint64_t id = (owner >> KIND_SHIFT) - 1;
+    *out = (struct instance){0};
     if (owner >> KIND_SHIFT == 0)
         return 0;
     if (!(owner & OF_TASKS)) {
         if (id >= hart_count)
             return -ENOENT;
-        *address = (uint64_t)c->hart_object() - (uint64_t)this_hart() + (uint64_t)harts[id];
+        out->address = (uint64_t)c->hart_object() - (uint64_t)this_hart() + (uint64_t)harts[id];
+        out->made = *HART_VAR(harts[id], hart_locals_made);
         return 0;
     }
     struct task *t = task_find((uint32_t)id);
     if (!t)
         return -ENOENT;
-    *address = t->locals && c->size ? (uint64_t)t->locals + c->state->offset : 0;
+    if (t->locals && c->size)
+        *out = (struct instance){(uint64_t)t->locals + c->state->offset,
+                                 load_relaxed(task_locals_made(t->locals))};
     task_put(t);
     return 0;
+}
+
+// Of the list: what happens when an owner is born. Of an instance: what it is.
+static const char *state_of(const struct local_ctor *c, const struct class_key *key,
+                            const struct instance *of)
+{
+    if (key->id >= CONSTRUCTOR_FIRST)
+        return c->state->disabled ? "disabled" : "run by the monitor at birth";
+    if (!(key->owner >> KIND_SHIFT))
+        return c->state->disabled ? "disabled"
+               : c->ctor          ? "constructed at birth"
+                                  : "zeroed at birth";
+    if (!of->address)
+        return "none";
+    return !c->ctor ? "zeroed" : of->made >> key->id & 1 ? "constructed" : "not constructed";
 }
 
 static long tls_copy(const struct class_key *key, void *out)
 {
     const struct local_ctor *c = tls_at(key->owner, key->id);
     struct tls_view *v = out;
-    uint64_t address = 0;
-    if (!c || find_instance(c, key->owner, &address))
+    struct instance of;
+    if (!c || find_instance(c, key->owner, &of))
         return -ENOENT;
     const struct local_state *s = c->state;
     bool lua = key->id >= CONSTRUCTOR_FIRST;
     *v = (struct tls_view){
         .name = c->name,
         .of = key->owner & OF_TASKS ? "task" : "hart",
-        .state = s->disabled ? "disabled"
-                 : lua       ? "run by the monitor at birth"
-                 : c->ctor   ? "constructed at birth"
-                             : "zeroed at birth",
-        .address = address,
+        .state = state_of(c, key, &of),
+        .address = of.address,
         .ctor = (uint64_t)c->ctor,
         .dtor = (uint64_t)c->dtor,
         .constructed = s->constructed,
@@ -129,7 +150,8 @@ static const struct class_field fields[] = {
     FIELD(struct tls_view, of, "hart or task: who has an instance"),
     FIELD(struct tls_view, size, "bytes of an instance"),
     FIELD_ADDRESS(struct tls_view, address, "of this owner's instance; 0 in the lists of all"),
-    FIELD(struct tls_view, state, "what happens when an owner is born"),
+    FIELD(struct tls_view, state,
+          "of an owner's instance: constructed or not; else what happens at birth"),
     FIELD(struct tls_view, order, "its place in the list, lower runs first", .set = tls_set_order),
     FIELD(struct tls_view, disabled, "owners are born without it, all zero",
           .set = tls_set_disabled),

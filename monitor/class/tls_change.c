@@ -92,9 +92,9 @@ static long order_apply(struct change *c)
     return 0;
 }
 
-// ---- running again, for one owner. arg: owner, index; of the undo also what was there
+// ---- running again, for one owner. arg: owner, index; of the undo also whether it was made, and what was there
 
-enum { SAVED = (CHANGE_ARGS - 2) * 8 };
+enum { SAVED_AT = 3, SAVED = (CHANGE_ARGS - SAVED_AT) * 8 };
 
 // The object of the owner, which nobody uses until it is given back. NULL, with the reason.
 static void *take_object(struct change *c, const struct local_ctor *l, struct task **t)
@@ -117,6 +117,15 @@ static void *take_object(struct change *c, const struct local_ctor *l, struct ta
     if (owner)
         task_put(owner);
     return NULL;
+}
+
+// Of an owner that is taken. True: it was made.
+static bool set_made(struct task *t, uint64_t index, bool made)
+{
+    uint32_t *bits = t ? task_locals_made(t->locals) : &hart_locals_made, bit = 1u << index;
+    bool was = *bits & bit;
+    store_relaxed(bits, (*bits & ~bit) | (made ? bit : 0));
+    return was;
 }
 
 static void give_back(struct task *t)
@@ -152,15 +161,18 @@ static long run_apply(struct change *c)
     if (!l->dtor && l->size <= SAVED) {
         c->undo = &restore_kind;
         memcpy(c->undo_arg, c->arg, 2 * sizeof *c->arg);
-        memcpy(c->undo_arg + 2, object, l->size);
+        memcpy(c->undo_arg + SAVED_AT, object, l->size);
     }
     if (l->dtor)
         l->dtor(object, t);
     memset(object, 0, l->size);
     int e = l->ctor(object, t);
     *(e ? &l->state->failed : &l->state->constructed) += 1;
-    if (e && c->undo)
-        memcpy(object, c->undo_arg + 2, l->size);
+    c->undo_arg[2] = set_made(t, c->arg[1], !e);
+    if (e && c->undo) {
+        memcpy(object, c->undo_arg + SAVED_AT, l->size);
+        set_made(t, c->arg[1], c->undo_arg[2]);
+    }
     if (e)
         snprintf(c->why, sizeof c->why, "its constructor failed with %d; %s", e,
                  c->undo ? "the instance is as it was" : "the instance is all zero, or half made");
@@ -184,7 +196,8 @@ static long restore_apply(struct change *c)
     void *object = take_object(c, l, &t);
     if (!object)
         return -EBUSY;
-    memcpy(object, c->arg + 2, l->size);
+    memcpy(object, c->arg + SAVED_AT, l->size);
+    set_made(t, c->arg[1], c->arg[2]);
     give_back(t);
     return 0;
 }

@@ -38,6 +38,16 @@ fails(function() k.fault.inject("failed-io") end, "needs mode unsafe", "what los
 k.fault.inject("deadlock")
 fails(function() k.fault.inject("deadlock") end, "in force already", "once at a time")
 finds("deadlock", nil, "taker %a+ waits for rwlock, to write planted %a+, had by Task#%d+ taker", "a deadlock")
+local locks = k.locks():where{kind = "rwlock"}:sort("name"):list()
+is(#locks, 2, "k.locks() shows both")
+for i, name in ipairs{"first", "second"} do
+    local l, waiter = locks[i], k.task(i == 1 and "taker two" or "taker one")
+    is(l.name, "planted " .. name, "by its name")
+    is(l.holder.name, i == 1 and "taker one" or "taker two", "with its writer")
+    ok(l.waiters == 1 and l:queue()[1].id == waiter.id, "and who waits for it")
+    is(l.units, 0, "nothing of it is free")
+end
+is(k.locks():where{kind = "semaphore"}:first(), nil, "as no other kind")
 local tree = k.task("taker one"):tree()
 ok(#tree >= 2 and tree[2].line:find("deadlock"), "its tree ends where it began")
 k.undo()

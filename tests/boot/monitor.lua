@@ -184,17 +184,29 @@ fails(function() return mapping.lo end, "stale handle", "so is its mapping's")
 -- 4: a constructor of task-local storage
 local birth = k.tls("task"):where{name = "birth"}:first()
 ok(birth.constructed > 0, "constructors ran")
+is(birth.state, "constructed at birth", "the list says what happens at birth")
 birth.disabled = true
 host.spawn("sleep 1000")
 local t = eventually(function() return find("sleep") end, 10, "a task is born")
 is(t.born, 0, "without the disabled constructor's object")
-host.type("\3")
 k.undo()
 is(birth.disabled, false, "undo enables it")
+local instance = t.tls:where{name = "birth"}:first()
+is(instance.state, "not constructed", "for those born later: this one was born without")
+is(t.tls:where{name = "creator"}:first().state, "constructed", "but with the other")
+instance:run_again()
+ok(t.born > 0 and instance.state == "constructed", "the constructor can be run for it")
+k.undo()
+ok(t.born == 0 and instance.state == "not constructed", "and what it made taken away again")
+for h in k.harts do
+    for x in h.tls do is(x.state, x.ctor and "constructed" or "zeroed", tostring(h) .. " has its " .. x.name) end
+end
+host.type("\3")
 eventually(function() return not find("sleep") end, 10)
 host.spawn("sleep 1000")
 t = eventually(function() return find("sleep") end, 10, "another is born")
 ok(t.born > 0, "with it")
+is(t.tls:where{name = "birth"}:first().state, "constructed", "as its instance says")
 host.type("\3")
 eventually(function() return not find("sleep") end, 10)
 

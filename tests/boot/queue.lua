@@ -33,5 +33,54 @@ for _, kind in ipairs{other[k.sched.queue], k.sched.queue} do
     if k.sched.queue ~= kind then k.sched.queue = kind end
     is(host.sh("stress 4 4"), 0, "programs run with " .. kind)
 end
+-- Who stands in the queue of a hart, in turn: with all harts at rest exactly those that wait for it.
+local hart = k.harts[#k.harts - 1]
+host.spawn("for i in 1 2 3 4 5; do spin & done; wait")
+local spins = eventually(function()
+    local list = k.tasks():where{name = "spin"}:list()
+    return #list == 5 and list
+end, 20, "five programs compute")
+local policy, spinning = {}, {}
+for i, t in ipairs(spins) do
+    policy[i], spinning[t.id] = {pid = t.pid, harts = 1 << hart.index}, true
+end
+k.policy = policy
+local function look()
+    local wrong, count, since = {}, 0, 0
+    k.freeze(function()
+        local place = {}
+        for i, t in ipairs(hart:queue()) do
+            if place[t.id] then wrong[#wrong + 1] = tostring(t) .. " stands there twice" end
+            place[t.id] = i
+            if spinning[t.id] and i > 1 then    -- the first may be before its turn
+                if t.since < since then wrong[#wrong + 1] = tostring(t) .. " is behind one that came later" end
+                since = t.since
+            end
+            if t.state ~= "ready" then wrong[#wrong + 1] = tostring(t) .. " is " .. t.state end
+        end
+        for _, t in ipairs(spins) do
+            if (t.state == "ready") ~= (place[t.id] ~= nil) then
+                wrong[#wrong + 1] = ("%s is %s, its place %s"):format(t, t.state, place[t.id])
+            end
+            if place[t.id] then count = count + 1 end
+        end
+        if #hart:queue() ~= hart.queued then wrong[#wrong + 1] = "the count is another" end
+    end)
+    return wrong, count
+end
+for _, kind in ipairs{other[k.sched.queue], k.sched.queue} do
+    if k.sched.queue ~= kind then k.sched.queue = kind end
+    eventually(function()
+        for _, t in ipairs(spins) do if t.hart.index ~= hart.index then return false end end
+        return true
+    end, 20, "they are on one hart")
+    for _ = 1, 20 do
+        local wrong, count = look()
+        ok(#wrong == 0 and count >= 4, ("%s: %d stand in the queue"):format(kind, count))
+        for _, what in ipairs(wrong) do diag(what) end
+        k.sleep(20)
+    end
+end
+for _, t in ipairs(spins) do t:signal("KILL") end
 eventually(function() return k.sched.injected == 0 end, 10, "nothing stays in the injector")
 done()

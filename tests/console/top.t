@@ -68,7 +68,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     is($got[0], 0, 'one look on paper') or diag $got[2];
     like($got[1], qr/\Atidepool \S+ s  $harts harts  \d+ tasks  mode ro\nhart 0 \[(?:.*^hart $last \[)?.*^monitor: this look took [\d.]+ ms/ms, 'harts and the cost');
     like($got[1], qr/^ +1 init .*\n +\d+   sh .*user_loop$/m, 'the tree of tasks with their awaits');
-    like($got[1], qr/^  vda\.0 +\[\.+\] +0 of 128/m, 'the queues');
+    like($got[1], qr/^  vda\.0 +0 +128 .*\n( {4}\[\.+\]\n)+/m, 'the queues, whose descriptors are free');
     @got = run_line('top --once --stacks --filter user_loop -n 0.1');
     like($got[1], qr/^> +1 init .*\n( +[-<] \S+  kernel\/\S+:\d+  .*\n)+ +\d+   sh .* \d+ *\n +- poll_sleep  kernel\S+:\d+  one of several files\n( +< .*\n)+/m,
          'stacks of tasks with a function in them') or diag @got;
@@ -128,6 +128,47 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     see(qr/^ .* rw-p \[\.{7}:\.{16}\] +1 of 16384 /m, 'until the next look');
     close_top('q', 0);
     run_line(q(eval 'host.type("quit\n")'));
+
+    # A virtqueue of which the monitor holds a completion back: its descriptors are cells.
+    write_file("$dir/hold.lua", <<'X');
+k.mode = "rw"
+local queue = k.queue("vda.0")
+queue.held = true
+host.spawn("dd if=/dev/vda of=/dev/null bs=4096 count=1 skip=12345 2>/dev/null")
+assert(eventually(function() return queue.held_count > 0 end, 20))
+local slots = {}
+for i = 1, queue.size do slots[i] = "." end
+for _, row in ipairs(queue:chains()) do
+    for _, d in ipairs(queue:chain(row.head)) do slots[d.index + 1] = "=" end
+end
+print("slots " .. table.concat(slots))
+while true do k.sleep(1000) end
+X
+    my $holding = start("run $dir/hold.lua", '-hold');
+    shows('out-hold', qr/^slots \S+$/m, 'a completion is held back');
+    my ($slots) = text_of('out-hold') =~ /^slots (\S+)$/m;
+    like($slots, qr/=/, 'and has descriptors');
+    for ([24, 80, 72], [24, 150, 128]) {
+        my ($r, $c, $width) = @$_;
+        open_top($r, $c);
+        type('3');
+        my $cells = join '\n', map { " {4}\\[\Q$_\E\\]" } $slots =~ /(.{1,$width})/g;
+        see(qr/^  vda\.0 +0 +128 +1 .*\n$cells\n/m, "$r x $c: they are cells of the ring");
+        close_top('q', 0);
+    }
+    kill 'INT', $holding;
+    ends($holding, 130, 'the script ends');
+    is((run_line(q(eval 'k.mode = "rw" k.queue("vda.0").held = false')))[0], 0, 'it is let go');
+    open_top(24, 80);
+    type('3');
+    see(qr/^  vda\.0 +0 +128 +0 .*\n( {4}\[\.+\]\n){2}/m, 'and they are free');
+
+    # A program that computes fills a hart's row.
+    run_line(q(eval 'host.spawn("spin &")'));
+    see(qr/^hart \d \[.*###\]/m, 'a hart has been busy at three looks');
+    run_line(q(eval 'k.mode = "rw" k.task("spin"):signal("KILL")'));
+    see(qr/^hart \d \[.*###[^#]+\]/m, 'and then is not');
+    close_top('q', 0);
 
     # The kernel goes away: the screen is given back, and why is said.
     open_top(24, 80);

@@ -42,5 +42,5 @@ CLASSES = {
     "Syscall": (s.call, s.SYSCALL, s.called_since),
     "LogLine": (s.line, s.LINE, never),
     "VirtioDevice": (s.device, s.VIRTIO, never),
-    "Lock": (lambda address, owner: at(address, "struct mutex"), w.LOCK, never),
+    "Lock": (w.lock, w.LOCK, never),
 }

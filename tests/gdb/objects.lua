@@ -18,6 +18,16 @@ local lock = eventually(function()
 end, 20, "a program holds a lock, and another waits for it")
 k.task("sleep").nice = 5
 k.task("sleep").deadline = k.ns + 3600 * 1000000000
+local birth = k.tls("task"):where{name = "birth"}:first()
+birth.disabled = true
+host.spawn("spin &")
+local young = eventually(function() return find("spin") end, 20, "one is born without a piece of its storage")
+birth.disabled = false
+k.fault.inject("deadlock")
+local locks = eventually(function()
+    local list = k.locks():where{kind = "rwlock"}:list()
+    return #list == 2 and list
+end, 20, "two wait for each other's rwlock")
 local refused = k.construct("refused", function() error("not today") end)
 host.sh("true")
 local trace = k.trace("sys.enter", {by = {"call"}})
@@ -70,6 +80,9 @@ for _, class in ipairs(reflect.classes()) do
     local good, x = pcall(load("return " .. class.example))
     if good and reflect.class(x) then key(x) end
 end
+for x in young.tls do key(x) end
+for x in k.harts[#k.harts - 1].tls do key(x) end
+for _, l in ipairs(locks) do key(l) end
 for _, x in ipairs{lock, trace, k.pt, k.mounts():first().vnodes:first()} do key(x) end
 for _, name in ipairs{"crowd", "cat", "sleep", "dd"} do key(find(name)) end
 for _, list in ipairs{k.tasks(), k.futexes(), k.locks(), k.pipes(), k.timers(), k.irqs(), k.devices(), k.points(), k.mounts(), k.queues(), k.heap, k.syscalls(), k.log, k.virtio_devices(),

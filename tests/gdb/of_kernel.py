@@ -192,9 +192,17 @@ def instance(l, x):
     return int(task(whose)["locals"]) + int(l["state"]["offset"]) if int(task(whose)["locals"]) and int(l["size"]) else 0
 
 
-def born_with(l, x):
-    return ("disabled" if l["state"]["disabled"] else "run by the monitor at birth" if x["id"] >= 100
-            else "constructed at birth" if int(l["ctor"]) else "zeroed at birth")
+def local_state(l, x):
+    """Of the list what happens at birth; of an owner's instance what its bit says."""
+    whose = (x["owner"] >> 1) - 1
+    if whose < 0 or x["id"] >= 100:
+        return ("disabled" if l["state"]["disabled"] else "run by the monitor at birth" if x["id"] >= 100
+                else "constructed at birth" if int(l["ctor"]) else "zeroed at birth")
+    block = int(task(whose)["locals"]) if x["owner"] & 1 else int(hart_variable(harts()[whose], "hart_locals_made"))
+    if not block or not int(l["size"]):
+        return "none"
+    made = int(at(block, "unsigned int").dereference()) >> x["id"] & 1
+    return "zeroed" if not int(l["ctor"]) else "constructed" if made else "not constructed"
 
 
 def missed(l, x):
@@ -203,7 +211,7 @@ def missed(l, x):
 
 
 TLS = {
-    "name": "name", "of": lambda l, x: "task" if x["owner"] & 1 else "hart", "size": "size", "address": instance, "state": born_with,
+    "name": "name", "of": lambda l, x: "task" if x["owner"] & 1 else "hart", "size": "size", "address": instance, "state": local_state,
     "order": "state.order", "disabled": "state.disabled", "skipped_last": "state.skipped_last", "constructed": "state.constructed",
     "destroyed": "state.destroyed", "failed": "state.failed", "late": missed,
     "error": lambda l, x: construct_row(x["id"])["error"] if x["id"] >= 100 else "",

@@ -2,6 +2,7 @@
 """Futexes, signals and locks: see fields.py."""
 import signal as signals
 
+from __main__ import all_tasks
 from inferior import at, c, each, first, key, task_key, text, waiters
 from of_files import phys_key, supers
 from of_kernel import task, thread
@@ -60,6 +61,32 @@ SIGNAL = {
 }
 
 
+def lock(address, owner):
+    """By what waits for it; one for which nobody waits is a mutex."""
+    for t in all_tasks():
+        f = t["top"]
+        fn = text(f["fn"]["name"]) if int(f) and not int(t["light"]) else ""
+        if fn != "semaphore_take" or int(at(int(f), "struct semaphore_take_frame")["s"]) != address:
+            continue
+        by = f["parent"]
+        return at(address, "struct rwlock" if int(by) and text(by["fn"]["name"]) == "rwlock_lock" else "struct semaphore")
+    return at(address, "struct mutex")
+
+
+def kind(m, x=None):
+    return m.type.target().name
+
+
+def has_units(m):
+    return m["units"] if kind(m) == "rwlock" else m
+
+
+def holder(m, x):
+    if kind(m) == "rwlock":
+        return task_key(m["writer"]) if not int(m["units"]["units"]) else None
+    return task_key(m["holder"]) if kind(m) == "mutex" else None
+
+
 def lock_of(m, x):
     for s in each(c("&'kernel/mem/space.c'::spaces"), "space", "all"):
         if int(s["mutate"].address) == int(m):
@@ -70,15 +97,11 @@ def lock_of(m, x):
         for v in each(s["vnodes"].address, "vnode", "in_super"):
             if int(v["lock"].address) == int(m):
                 return "Vnode#%d" % int(v["ino"])
-    return "Task#%d waits" % int(waiters(m["waiters"])[0]["task"]["id"])
-
-
-def awaited_by(m, x):
-    w = waiters(m["waiters"])
-    return {"mutex_lock": "mutex", "semaphore_take": "semaphore"}[text(w[0]["task"]["top"]["fn"]["name"])] if w else "mutex"
+    return "Task#%d waits" % int(first(all_tasks(), lambda t: int(t["id"]) in {int(w["task"]["id"]) for w in waiters(has_units(m)["waiters"])})["id"])
 
 
 LOCK = {
-    "name": "name", "kind": awaited_by, "of": lock_of, "holder": lambda m, x: task_key(m["holder"]), "waiters": lambda m, x: len(waiters(m["waiters"])),
-    "units": lambda m, x: 0, "contended": "contended", "address": lambda m, x: x["id"],
+    "name": lambda m, x: has_units(m)["name"], "kind": kind, "of": lock_of, "holder": holder,
+    "waiters": lambda m, x: len(waiters(has_units(m)["waiters"])), "contended": lambda m, x: has_units(m)["contended"],
+    "units": lambda m, x: has_units(m)["units"] if kind(m) != "mutex" else 0, "address": lambda m, x: x["id"],
 }

@@ -21,6 +21,7 @@
 
 enum { HARTS = 4, TASKS = 3 * RING_SIZE, STEPS = 60000 };
 
+struct spinlock task_list_lock = SPINLOCK_INIT("task list");
 static struct task tasks[TASKS];
 static struct hart shared[HARTS]; // outlives the threads
 

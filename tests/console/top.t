@@ -144,6 +144,7 @@ end
 print("slots " .. table.concat(slots))
 while true do k.sleep(1000) end
 X
+    unlink "$dir/out-hold";    # that of the machine before
     my $holding = start("run $dir/hold.lua", '-hold');
     shows('out-hold', qr/^slots \S+$/m, 'a completion is held back');
     my ($slots) = text_of('out-hold') =~ /^slots (\S+)$/m;

@@ -20,8 +20,8 @@ k.task("sleep").nice = 5
 k.task("sleep").deadline = k.ns + 3600 * 1000000000
 local birth = k.tls("task"):where{name = "birth"}:first()
 birth.disabled = true
-host.spawn("spin &")
-local young = eventually(function() return find("spin") end, 20, "one is born without a piece of its storage")
+host.spawn("mkfifo /tmp/young; lazy 1 <>/tmp/young >/dev/null &")
+local young = eventually(function() return find("lazy") end, 20, "one is born without a piece of its storage")
 birth.disabled = false
 k.fault.inject("deadlock")
 local locks = eventually(function()

@@ -15,6 +15,7 @@ local function told(lines)
     return out
 end
 
+host.sh(":") -- when it answers, all is mounted, and what boot has to say is said
 local mine, dmesg = told(k.log:list()), said()
 ok(#dmesg > 5 and #dmesg < 64, "dmesg has the whole log")
 is(table.concat(mine, "\n"), table.concat(dmesg, "\n"), "k.log has the same lines, times and levels")

@@ -13,8 +13,8 @@
 
 extern uint64_t idle_harts;                // bit per hart that sleeps or is about to
 extern _Thread_local uint32_t slice_kicks; // in a row that found somebody ready
-extern _Thread_local struct task
-    *turn_kept; // who gives way, but has not had its turn (policy.h); NULL: nobody
+// Who gives way, but has not had its turn (policy.h); NULL: nobody. Compared only: it may have ended.
+extern _Thread_local struct task *turn_kept;
 
 void slice_begin(bool helpable);
 // The next so many polls belong to the slice and turn of who runs: after them it goes on.

@@ -16,8 +16,8 @@ struct list process_list = LIST_INIT(process_list);
 static struct process *pids[HASH]; // chains are read with load_acquire within an epoch
 static struct thread *tids[HASH];
 static uint32_t last_pid;
-static bool
-    numbers_return; // after a wrap, or one that clone3's set_tid chose: a group may have outlived its leader's
+// After a wrap, or one that clone3's set_tid chose: a group may have outlived its leader's number.
+static bool numbers_return;
 
 // The tree lock held, or within an epoch.
 static struct process *process_in_table(uint32_t pid)

@@ -39,8 +39,8 @@ struct wire_rx {
     uint8_t buf[WIRE_FRAME];
     struct wire_hello hello; // of this connection
     uint64_t now_ms;         // of the last byte
-    uint64_t
-        heard_ms; // when a byte came last; in MUX, a frame (who types there is no host) or a tick
+    // When a byte came last; in MUX, a frame (who types there is no host) or a tick.
+    uint64_t heard_ms;
     uint32_t silent_s; // MUX: seconds without a frame
     uint64_t frames, bad_frames;
 };

@@ -394,6 +394,17 @@ static bool are_dead(uint32_t from, uint32_t to)
     return true;
 }
 
+// What is sent last wants somebody who receives it: those whom a cancel has ended are born anew.
+static void revive_receivers(void)
+{
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        if (roots[i] == &receiver_fn && is_dead(i)) {
+            task_put(workers[i].task);
+            spawn(i);
+        }
+    }
+}
+
 // When nothing more is told, sent and thrown: what ends the others.
 static void close_all(void)
 {
@@ -404,6 +415,19 @@ static void close_all(void)
     for (uint32_t i = 0; i < SHOTS; i++)
         oneshot_drop(&shots[i]);
     event_set(&doors[DOORS]);
+}
+
+static bool closed, done; // hart 0 writes them, while the others wait at the barrier
+
+static void end_round(void)
+{
+    done = are_dead(0, WORKERS);
+    if (closed)
+        return;
+    revive_receivers();
+    closed = are_dead(0, SOURCES);
+    if (closed)
+        close_all();
 }
 
 static void *hart(void *arg)
@@ -420,16 +444,12 @@ static void *hart(void *arg)
     }
     pthread_barrier_wait(&together);
     store_relaxed(&over, 1);
-    bool closed = false, done = false;
     for (uint32_t round = 0; round < ROUNDS && !done; round++) {
         for (uint32_t n = 0; n < STEPS / ROUNDS; n++)
             step();
         pthread_barrier_wait(&together);
-        done = are_dead(0, WORKERS);
-        if (self == 0 && !closed && are_dead(0, SOURCES)) {
-            close_all();
-            closed = true;
-        }
+        if (self == 0)
+            end_round();
         pthread_barrier_wait(&together);
     }
     return NULL;

@@ -156,15 +156,23 @@ size_t task_backtrace(const struct task *t, struct async_step *out, size_t max)
     return n;
 }
 
-// A function being looked at has depth -1 for the time: meeting it again is recursion.
-static long deepest_of(const struct await_point *a)
+// The functions on the way to one being looked at: meeting one of them again is recursion. Kept on the stack: harts may
+// ask for the same function at the same time, and each finds the same.
+struct path {
+    const struct async_fn *fn;
+    const struct path *up;
+};
+
+static long depth_below(const struct async_fn *fn, const struct path *up);
+
+static long deepest_of(const struct await_point *a, const struct path *up)
 {
     if (a->callee)
-        return async_depth(a->callee);
+        return depth_below(a->callee, up);
     long deepest = 0;
     if (a->iface)
         SET_FOREACH(async_impls, struct async_impl, i) {
-            long d = i->iface == a->iface ? async_depth(i->fn) : 0;
+            long d = i->iface == a->iface ? depth_below(i->fn, up) : 0;
             if (d < 0)
                 return d;
             deepest = d > deepest ? d : deepest;
@@ -172,16 +180,19 @@ static long deepest_of(const struct await_point *a)
     return deepest;
 }
 
-long async_depth(const struct async_fn *fn)
+static long depth_below(const struct async_fn *fn, const struct path *up)
 {
     long deepest = 0, known = load_relaxed(fn->depth);
     if (known)
         return known;
-    store_relaxed(fn->depth, -1);
+    for (const struct path *p = up; p; p = p->up)
+        if (p->fn == fn)
+            return -1;
+    const struct path here = {fn, up};
     SET_FOREACH(await_points, struct await_point, a) {
         if (!a->fn || *a->fn != fn)
             continue;
-        long d = deepest_of(a);
+        long d = deepest_of(a, &here);
         if (d < 0)
             return d;
         deepest = d > deepest ? d : deepest;
@@ -189,4 +200,9 @@ long async_depth(const struct async_fn *fn)
     deepest += fn->size;
     store_relaxed(fn->depth, deepest);
     return deepest;
+}
+
+long async_depth(const struct async_fn *fn)
+{
+    return depth_below(fn, NULL);
 }

@@ -474,17 +474,22 @@ static void start(void)
         spawn(i);
 }
 
+static void on_each_hart(void *(*fn)(void *))
+{
+    pthread_t thread[HARTS];
+    pthread_barrier_init(&together, NULL, HARTS);
+    for (uintptr_t i = 1; i < HARTS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, fn, (void *)i), 0);
+    fn((void *)0);
+    for (uint32_t i = 1; i < HARTS; i++)
+        pthread_join(thread[i], NULL);
+}
+
 static void four_harts_share_all_of_them(void **state)
 {
     (void)state;
-    pthread_t thread[HARTS];
     start();
-    pthread_barrier_init(&together, NULL, HARTS);
-    for (uintptr_t i = 1; i < HARTS; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, hart, (void *)i), 0);
-    hart((void *)0);
-    for (uint32_t i = 1; i < HARTS; i++)
-        pthread_join(thread[i], NULL);
+    on_each_hart(hart);
     for (uint32_t i = 0; i < WORKERS; i++) {
         if (!is_dead(i))
             fail_msg("%s was not woken", workers[i].task->top->fn->name);
@@ -507,8 +512,35 @@ static void four_harts_share_all_of_them(void **state)
         grants, written[0], sent[0], sent[1], heard, missed, answers, thrown, ended_early);
 }
 
+// ---- depths, which whoever asks first computes
+
+static void *asks(void *arg)
+{
+    host_hart_init((uint32_t)(uintptr_t)arg);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        if (arg == NULL)
+            for (uint32_t i = 0; i < WORKERS; i++)
+                store_relaxed(roots[i]->depth, 0);
+        pthread_barrier_wait(&together);
+        for (uint32_t i = 0; i < WORKERS; i++)
+            CHECK(async_depth(roots[i]) > (long)roots[i]->size);
+        pthread_barrier_wait(&together);
+    }
+    return NULL;
+}
+
+static void each_hart_is_told_the_depth_that_another_computes(void **state)
+{
+    (void)state;
+    on_each_hart(asks);
+    assert_int_equal(wrong, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(four_harts_share_all_of_them)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_hart_is_told_the_depth_that_another_computes),
+        cmocka_unit_test(four_harts_share_all_of_them),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

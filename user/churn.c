@@ -456,6 +456,7 @@ int main(int argc, char **argv)
 {
     long n = argc > 2 ? atol(argv[2]) : 100, workers = argc > 3 ? atol(argv[3]) : 4;
     int (*once)(long) = NULL;
+    struct rusage used;
     int wrong = 0;
 
     self = argv[0][0] == '/' ? argv[0] : "/bin/churn";
@@ -484,6 +485,8 @@ int main(int argc, char **argv)
         ;
     unlink(MOUNT_POINT "/file");
     rmdir(MOUNT_POINT);
-    printf("churn: %ld %s by %ld workers, %d wrong\n", n, argv[1], workers, wrong);
+    getrusage(RUSAGE_CHILDREN, &used);
+    printf("churn: %ld %s by %ld workers, %ld faults, %d wrong\n", n, argv[1], workers,
+           used.ru_minflt + used.ru_majflt, wrong);
     return wrong != 0;
 }

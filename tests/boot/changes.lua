@@ -22,8 +22,11 @@ local function change(what, make, looks)
     return before
 end
 local function undone(what, before, looks)
+    local rows, i = k.journal(), #k.journal()
+    while not rows[i].undoable or rows[i].undone_by do i = i - 1 end
     k.undo()
     is(looks(), before, what .. ": undo takes it back")
+    fails(function() k.undo(rows[i].n) end, "row " .. rows[i].n .. " was undone by row", what .. ": and once only")
 end
 local function refused(make, why, what, looks)
     local before, rows = looks and looks(), #k.journal()

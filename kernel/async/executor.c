@@ -223,6 +223,7 @@ static inline __attribute__((always_inline)) void poll_enter(struct task *t, uin
     h->switches++;
     t->polls++;
     t->started = now;
+    store_relaxed(&t->ticks, t->ticks - now);
     atomic_swap32(&t->state, TASK_RUNNING);
 }
 
@@ -231,7 +232,7 @@ static inline __attribute__((always_inline)) void poll_leave(struct task *t, uin
     lock_order_none_held("a poll ends");
     DEBUG_ASSERT(hart_self.lock_depth == 0 && !epoch_inside());
     t->since = now;
-    t->ticks += now - t->started;
+    store_relaxed(&t->ticks, t->ticks + now);
 }
 
 static inline __attribute__((always_inline)) void poll_begin(struct task *t)
@@ -327,14 +328,14 @@ struct task *executor_switch_yield(struct task *t)
     return switch_from(t, POLL_YIELD);
 }
 
-// Since when a hart sleeps, in ticks; 0: it does not.
-static uint64_t asleep_since[MAX_HARTS];
-
 uint64_t executor_idle_ns(uint32_t hart)
 {
-    uint64_t ns = load_relaxed(&harts[hart]->idle_ns);
-    uint64_t from = load_relaxed(&asleep_since[hart]), now = time_ticks();
-    return from && now > from ? ns + ticks_to_ns(now - from) : ns;
+    const uint64_t *idle = &harts[hart]->idle_ticks;
+    for (;;) {
+        uint64_t ticks = load_acquire(idle), now = time_ticks();
+        if (ticks == load_acquire(idle))
+            return ticks_to_ns((int64_t)ticks < 0 ? ticks + now : ticks);
+    }
 }
 
 static void idle(void)
@@ -350,11 +351,9 @@ static void idle(void)
     for (uint32_t i = 0; i < hart_count; i++)
         ready |= i != h->index && run_queue_worth_a_look(i);
     if (!ready) {
-        uint64_t from = time_ticks();
-        store_relaxed(&asleep_since[h->index], from);
+        store_relaxed(&h->idle_ticks, h->idle_ticks - time_ticks());
         cpu_wait_for_interrupt();
-        h->idle_ns += ticks_to_ns(time_ticks() - from);
-        store_relaxed(&asleep_since[h->index], 0);
+        store_relaxed(&h->idle_ticks, h->idle_ticks + time_ticks());
     }
     store_relaxed(&h->idle, 0);
     atomic_and64(&idle_harts, ~(1ul << h->index));

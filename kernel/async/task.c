@@ -111,17 +111,12 @@ void task_put(struct task *t)
         t->release(t);
 }
 
-// Of another hart's poll: it goes on, and has not been added up, if nothing has changed when it was looked at.
 uint64_t task_ticks(const struct task *t)
 {
     for (;;) {
-        uint64_t polls = load_acquire(&t->polls), ticks = load_acquire(&t->ticks);
-        uint64_t started = load_acquire(&t->started), now = time_ticks();
-        bool runs = load_acquire(&t->state) & TASK_RUNNING;
-        if (polls != load_acquire(&t->polls) || started != load_acquire(&t->started) ||
-            ticks != load_acquire(&t->ticks))
-            continue;
-        return ticks + (runs && now > started ? now - started : 0);
+        uint64_t ticks = load_acquire(&t->ticks), now = time_ticks();
+        if (ticks == load_acquire(&t->ticks))
+            return (int64_t)ticks < 0 ? ticks + now : ticks;
     }
 }
 

@@ -236,16 +236,16 @@ ASYNC(vfs_mount, struct walk w; bool walked; const struct filesystem *type;
         AWAIT(f->r, mount_device, f->fs, f->source, &f->bdev);
         if (f->r < 0)
             ASYNC_RETURN(f->r);
-        if (device_mounted(f->bdev))
-            ASYNC_RETURN(-EBUSY);
         f->super = devfs_disk_files(f->bdev);
         if (f->super) // what was written to the disk as a file is on it
             AWAIT(f->r, vnode_reaper_flush, f->super, false);
     }
     SHIELD_BEGIN();
     AWAIT(f->r, mutex_lock, &super_mutex, false);
-    AWAIT_VIA(f->r, fs_mount, f->type->mount, f->type, f->bdev,
-              f->bdev ? last_component(f->source) : f->source, f->flags, f->options, &f->super);
+    f->r = f->bdev && device_mounted(f->bdev) ? -EBUSY : 0;
+    if (f->r == 0)
+        AWAIT_VIA(f->r, fs_mount, f->type->mount, f->type, f->bdev,
+                  f->bdev ? last_component(f->source) : f->source, f->flags, f->options, &f->super);
     if (f->r >= 0) {
         if (f->type->flags & FS_NEEDS_DEVICE)
             strncpy(f->super->source, f->source, sizeof f->super->source - 1);
@@ -311,22 +311,23 @@ ASYNC(vfs_umount, struct walk w; bool walked; struct mount *m; struct super *sup
         ASYNC_RETURN(-EINVAL);
     if (!f->m->parent)
         ASYNC_RETURN(-EBUSY);
-    f->r = detach(f->m);
-    if (f->r < 0)
-        ASYNC_RETURN(f->r);
     SHIELD_BEGIN();
-    AWAIT(f->r, mutex_lock, &super_mutex, false);
-    f->super = f->m->super;
-    dentry_put(f->w.at.dentry);
-    walk_finish(&f->w);
-    f->walked = false;
-    if (atomic_add32(&f->m->parent->refs, -1u) == 1)
-        mount_free(f->m->parent);
-    mount_free(f->m);
-    if (--f->super->refs == 0)
-        AWAIT(f->r, super_shutdown, f->super);
+    AWAIT(f->r, mutex_lock, &super_mutex, false); // nobody mounts its disk before all is written
+    f->r = detach(f->m);
+    if (f->r == 0) {
+        f->super = f->m->super;
+        dentry_put(f->w.at.dentry);
+        walk_finish(&f->w);
+        f->walked = false;
+        if (atomic_add32(&f->m->parent->refs, -1u) == 1)
+            mount_free(f->m->parent);
+        mount_free(f->m);
+        if (--f->super->refs == 0)
+            AWAIT(f->r, super_shutdown, f->super);
+        f->r = 0;
+    }
     SHIELD_END();
-    ASYNC_RETURN(0);
+    ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     if (mutex_held(&super_mutex, t))
         mutex_unlock(&super_mutex, t);

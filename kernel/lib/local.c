@@ -99,7 +99,7 @@ static int construct(const struct local_ctor *c, const struct local_ctor *list, 
     if (disabled || !c->ctor)
         return 0;
     int e = c->ctor(object, owner);
-    *(e ? &c->state->failed : &c->state->constructed) += 1;
+    atomic_add64(e ? &c->state->failed : &c->state->constructed, 1);
     *made |= (uint32_t)!e << (c - list);
     return e;
 }
@@ -122,7 +122,7 @@ static void destroy(const struct in_order *o, size_t n, struct task *t, void *bl
         const struct local_ctor *c = o->item[n];
         if (c->dtor) {
             c->dtor((char *)block + c->state->offset, t);
-            c->state->destroyed++;
+            atomic_add64(&c->state->destroyed, 1);
         }
     }
 }

@@ -21,8 +21,8 @@ struct local_state {
     uint32_t offset; // TASK_LOCAL: of the instance in the task's block
     uint16_t order;  // position in the list; lower runs first
     bool disabled;
-    bool skipped_last; // the newest owner was born without it
-    uint64_t constructed, destroyed, failed;
+    bool skipped_last;                       // the newest owner was born without it
+    uint64_t constructed, destroyed, failed; // atomic: all harts' births and deaths
 };
 
 struct local_ctor {

@@ -18,6 +18,7 @@ ASYNC_IFACE_DEFINE(phys_write);
 enum { BACKGROUND_SHARE = 10, THROTTLE_SHARE = 5 };
 #define DIRTY_AGE_NS 30000000000ull // until it is set
 #define PAUSE_NS     10000000ull    // of the flusher, when nothing that is dirty can be written
+#define THROTTLE_NS  100000000ull   // of a writer, before it looks again
 
 struct spinlock phys_dirty_lock = SPINLOCK_INIT("dirty objects");
 struct list phys_dirty_list = LIST_INIT(phys_dirty_list); // the one dirty for longest first
@@ -340,13 +341,15 @@ ASYNC(phys_wait_written, struct waiter w;)
     ASYNC_END;
 }
 
-ASYNC(phys_throttle, long r;)
+// What is dirty may also go unwritten, with a file that is removed: that wakes nobody.
+ASYNC(phys_throttle, uint64_t before; struct deadline d; long r;)
 {
     ASYNC_BEGIN(phys_throttle);
     while (dirty_beyond(THROTTLE_SHARE)) {
         atomic_add64(&phys_totals.throttled, 1);
+        f->before = load_relaxed(&phys_totals.written);
         phys_write_soon();
-        AWAIT(f->r, phys_wait_written, phys_totals.written);
+        AWAIT_WITHIN(f->r, &f->d, THROTTLE_NS, phys_wait_written, f->before);
     }
     ASYNC_RETURN(0);
     ASYNC_FINALLY;

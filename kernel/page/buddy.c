@@ -32,7 +32,8 @@ static inline __attribute__((always_inline)) void put(struct page *pg, unsigned 
         if (other < frame_base || other + size > frame_end)
             break;
         struct page *b = page_of(other);
-        if (load_acquire(&b->kind) != FRAME_FREE || load_relaxed(&b->order) != order)
+        // Both at once: a loose frame may become a slab just now, whose order is its class.
+        if (load_acquire((const uint16_t *)&b->kind) != (FRAME_FREE | order << 8))
             break;
         block_take(b);
         if (other < pa) {

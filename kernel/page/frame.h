@@ -62,6 +62,9 @@ struct page {
 };
 enum { FRAME_NO_ORDER = 0xff };
 _Static_assert(sizeof(struct page) == 32, "one page array entry per frame: keep it small");
+_Static_assert(offsetof(struct page, kind) % 2 == 0 &&
+                   offsetof(struct page, order) == offsetof(struct page, kind) + 1,
+               "kind and order can be read at once");
 
 extern struct page *frame_pages;   // entry of frame_base, then one per frame
 extern pa_t frame_base, frame_end; // RAM the array covers; holes are FRAME_RESERVED

@@ -80,7 +80,7 @@ static void slab_add(unsigned c, pa_t pa, unsigned frames)
     unsigned n = slab_objects(slab, c);
     for (unsigned i = 0; i < frames; i++) {
         store_relaxed(&slab[i].kind, FRAME_SLAB);
-        store_relaxed(&slab[i].order, (uint8_t)c);
+        store_release(&slab[i].order, (uint8_t)c); // never FREE with a class (page/buddy.c)
         slab[i].flags = TAIL;
         slab[i].index = i;
     }

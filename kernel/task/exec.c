@@ -296,7 +296,9 @@ ASYNC(exec_run, long r; struct event alone; struct sighand *fresh;)
     AWAIT(f->r, exec_stack, f->x);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (load_relaxed(&t->thread->process->sighand->refs) > 1 &&
+    // Until the other threads have ended one may make a process that shares the table.
+    if ((load_relaxed(&t->thread->process->sighand->refs) > 1 ||
+         load_relaxed(&t->thread->process->nthreads) > 1) &&
         !(f->fresh = sighand_copy(t->thread->process->sighand)))
         ASYNC_RETURN(-ENOMEM);
     if ((f->r = fd_table_unshare(&t->thread->files)) < 0)

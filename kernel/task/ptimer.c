@@ -100,6 +100,7 @@ static void arm(struct ptimer *t, uint64_t now)
         return;
     if (by_cpu(t) && threads > 1)
         left /= threads < hart_count ? threads : hart_count;
+    timer_cancel(&t->timer); // the hart where it was armed last may be about to fire it still
     uint64_t least = t->spec.clock == PTIMER_USER_TIME ? SAMPLED_NS : SHORTEST_NS;
     timer_arm(&t->timer, left > least ? left : least, on_fire);
 }
@@ -174,9 +175,6 @@ static void ask_threads(struct process *p)
 void ptimers_check_cpu(struct thread *th)
 {
     struct process *p = th->process;
-    uint64_t now = time_ticks();
-    th->task.ticks += now - th->task.started;
-    th->task.started = now;
     spin_lock(&p->timer_lock);
     if (p->cpu_timers)
         LIST_FOREACH(it, &p->timers) {

@@ -167,7 +167,7 @@ static long run_apply(struct change *c)
         l->dtor(object, t);
     memset(object, 0, l->size);
     int e = l->ctor(object, t);
-    *(e ? &l->state->failed : &l->state->constructed) += 1;
+    atomic_add64(e ? &l->state->failed : &l->state->constructed, 1);
     c->undo_arg[2] = set_made(t, c->arg[1], !e);
     if (e && c->undo) {
         memcpy(object, c->undo_arg + SAVED_AT, l->size);

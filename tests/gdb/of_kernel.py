@@ -66,10 +66,18 @@ def files_of(t):
     return {i: table["file"][i] for i in range(int(table["capacity"])) if int(table["file"][i])}
 
 
+def signed(v):
+    return (int(v) & (1 << 64) - 1 ^ 1 << 63) - (1 << 63)
+
+
 def times(which):
     def fn(t, x):
         return ns(thread(t)["said"][which]) if thread(t) else ns(t["ticks"]) if which == "system" else 0
     return fn
+
+
+def system_time(t, x, said):
+    return x["moved"] or signed(t["ticks"]) < 0 or said == times("system")(t, x)
 
 
 def set_begin(name, kind):
@@ -91,7 +99,7 @@ TASK = {
     "state": Moves(state), "wait": Moves(wait), "fn": Moves(leaf), "since": Moves(lambda t, x: ns(t["since"])), "born": local("birth"),
     "creator": local("creator"), "hart": Moves(lambda t, x: key("Hart", int(t["hart"]))),
     "space": lambda t, x: key("Space", int(thread(t)["space"]["id"])) if thread(t) and int(thread(t)["space"]) else None,
-    "affinity": "affinity", "utime": Moves(times("user")), "stime": Moves(times("system")), "polls": Grows("polls"), "attn": Moves("attn"),
+    "affinity": "affinity", "utime": Moves(times("user")), "stime": Holds(system_time), "polls": Grows("polls"), "attn": Moves("attn"),
     "shield": Moves("shield"), "tls": tls_of_tasks, "files": lambda t, x: len(files_of(t)), "signals": lambda t, x: 64 if thread(t) else 0,
     "nice": of_thread("sched.nice"), "deadline": deadline, "suspended": lambda t, x: int(t["attn"]) & 64,
 }
@@ -111,11 +119,10 @@ def queued(i):
 
 
 def idle(h, x, said):
-    """What it has slept, and how long it has by now; of one that has woken since at most that."""
-    since, slept, (before, after) = ns(c("'kernel/async/executor.c'::asleep_since")[int(h["index"])]), int(h["idle_ns"]), x["ns"]
-    if since and since < before:
-        return slept + before - since <= said <= slept + after - since
-    return said <= slept + (max(after - since, 0) if since else 0)
+    """What it has slept by the time it was asked: of one that has slept ever since at least what C says of that time."""
+    slept, (before, after) = signed(h["idle_ticks"]), x["ns"]
+    least = ns(slept) + before - 1000 if slept < 0 and not x["moved"] else 0
+    return least <= said <= (after if slept < 0 else ns(slept))
 
 
 HART = {

@@ -121,42 +121,33 @@ uint8_t *fat_sector(struct fat_mount *m, uint64_t sector)
     return b->data + (sector - b->sector) * FAT_SECTOR;
 }
 
-ASYNC(fat_load, struct fat_block *b; struct block_request *req; uint8_t want; long r;)
+// Read elsewhere and copied: who is killed leaves nothing that the device still writes into.
+ASYNC(fat_load, struct fat_block *b; uint32_t lo; uint32_t hi; long r;)
 {
     ASYNC_BEGIN(fat_load);
-    f->req = NULL;
     f->b = cached_block(f->m, f->sector);
     if (!f->b)
         f->b = block_make(f->m, f->sector);
     if (!f->b)
         ASYNC_RETURN(-ENOMEM);
-    {
-        // As much around the sector as is missing in one piece.
-        uint32_t at = (uint32_t)(f->sector - f->b->sector), lo = at, hi = at + 1;
-        if (f->b->valid & 1u << at)
-            ASYNC_RETURN(0);
-        while (lo && !(f->b->valid & 1u << (lo - 1)))
-            lo--;
-        while (hi < f->b->count && !(f->b->valid & 1u << hi))
-            hi++;
-        f->want = (uint8_t)((1u << hi) - (1u << lo));
-        f->req = block_request_new(f->m->bdev, BLOCK_READ, f->b->sector + lo);
-        if (!f->req)
-            ASYNC_RETURN(-ENOMEM);
-        f->r = block_request_add(f->req, kva_to_pa(f->b->data) + lo * FAT_SECTOR,
-                                 (hi - lo) * FAT_SECTOR);
-    }
-    if (f->r == 0)
-        AWAIT(f->r, block_rw, f->m->bdev, f->req);
+    // As much around the sector as is missing in one piece.
+    f->lo = (uint32_t)(f->sector - f->b->sector);
+    f->hi = f->lo + 1;
+    if (f->b->valid & 1u << f->lo)
+        ASYNC_RETURN(0);
+    while (f->lo && !(f->b->valid & 1u << (f->lo - 1)))
+        f->lo--;
+    while (f->hi < f->b->count && !(f->b->valid & 1u << f->hi))
+        f->hi++;
+    AWAIT(f->r, block_read_small, f->m->bdev, f->b->sector + f->lo, f->b->data + f->lo * FAT_SECTOR,
+          (f->hi - f->lo) * FAT_SECTOR);
     if (f->r < 0) {
         fat_complain(f->m, "cannot read sector", f->sector);
         ASYNC_RETURN(f->r);
     }
-    f->b->valid |= f->want;
+    f->b->valid |= (uint8_t)((1u << f->hi) - (1u << f->lo));
     ASYNC_RETURN(0);
     ASYNC_FINALLY;
-    if (f->req)
-        block_request_put(f->req);
     ASYNC_END;
 }
 

@@ -91,8 +91,7 @@ struct fat_mount {
 
     // The flusher task writes back what has been dirty for a while.
     struct event work; // something is dirty, or stop
-    struct event stopped;
-    uint32_t stop;
+    struct event stop, stopped;
     struct spinlock dirty_lock; // guards the list
     struct list dirty_inodes;
 };
@@ -227,8 +226,9 @@ bool fat_try_get(struct fat_inode *ip);     // false: the last reference has gon
 void fat_inode_dirty(struct fat_inode *ip); // write its entry some time
 // Locked: brings the entry in its block up to date. The size shown is not raised.
 ASYNC_DECL(fat_inode_store, struct fat_inode *ip;);
-// Not locked: data, then the entry into its buffer. Not durable before fat_flush.
-ASYNC_DECL(fat_inode_flush, struct fat_inode *ip;);
+// Not locked: data, then the entry into its buffer. Not durable before fat_flush. all: data, too, that the entry on disk shows
+// already.
+ASYNC_DECL(fat_inode_flush, struct fat_inode *ip; bool all;);
 extern const struct vnode_ops fat_dir_ops, fat_file_ops;
 ASYNC_IMPL_DECL(fat_fsync);
 ASYNC_IMPL_DECL(fat_evict);

@@ -202,11 +202,10 @@ ASYNC(fat_inode_flush, uint64_t size; uint32_t shrinks; long r;)
     f->shrinks = load_relaxed(&f->ip->shrinks);
     f->size = load_relaxed(&f->ip->v.size);
     f->r = 0;
-    if (f->ip->v.pages) {
+    if (f->ip->v.pages && (f->all || f->size > load_relaxed(&f->ip->shown)))
         AWAIT(f->r, fat_flush_data, f->ip, f->size);
-        if (f->r == 0)
-            AWAIT(f->r, fat_trim, f->ip);
-    }
+    if (f->ip->v.pages && f->r == 0)
+        AWAIT(f->r, fat_trim, f->ip);
     if (f->r == 0)
         AWAIT(f->r, fat_store_locking, f->ip, f->size, f->shrinks);
     if (f->r < 0)
@@ -238,7 +237,7 @@ ASYNC_IMPL(fat_fsync, vnode_fsync, long r;)
     if (f->v->super->flags & SUPER_RDONLY)
         ASYNC_RETURN(fat_mount_of(f->v)->error);
     SHIELD_BEGIN();
-    AWAIT(f->r, fat_inode_flush, fat_inode_of(f->v));
+    AWAIT(f->r, fat_inode_flush, fat_inode_of(f->v), true);
     if (f->r == 0)
         AWAIT(f->r, fat_flush_locking, fat_mount_of(f->v));
     if (f->r == 0)
@@ -298,7 +297,7 @@ ASYNC(fat_last_flush, uint32_t tries; long r; long slept;)
     enum { TRIES = 200, PAUSE_NS = 50000000 };
     f->tries = 0;
     for (;;) {
-        AWAIT(f->r, fat_inode_flush, f->ip);
+        AWAIT(f->r, fat_inode_flush, f->ip, true);
         if (f->r != -ENOMEM || ++f->tries == TRIES)
             break;
         AWAIT(f->slept, sleep_ns, PAUSE_NS, false);

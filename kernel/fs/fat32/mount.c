@@ -49,16 +49,17 @@ static void find_dirty_pages(struct super *super)
     spin_unlock(&super->lock);
 }
 
-ASYNC_DECL(fat_flush_inodes, struct fat_mount *m;);
+ASYNC_DECL(fat_flush_inodes, struct fat_mount *m; bool all;);
 ASYNC(fat_flush_inodes, struct fat_inode *ip; uint32_t left; long r; long error;)
 {
     ASYNC_BEGIN(fat_flush_inodes);
     f->error = 0;
     f->ip = NULL;
-    find_dirty_pages(f->m->super);
+    if (f->all)
+        find_dirty_pages(f->m->super);
     // A file that others write to all the time does not keep us here for ever.
     for (f->left = 100000; f->left && (f->ip = take_dirty(f->m)); f->left--) {
-        AWAIT(f->r, fat_inode_flush, f->ip);
+        AWAIT(f->r, fat_inode_flush, f->ip, f->all);
         f->error = f->error ? f->error : f->r;
         vnode_put(&f->ip->v);
         f->ip = NULL;
@@ -86,13 +87,14 @@ ASYNC(fat_sync_metadata, long r;)
     ASYNC_END;
 }
 
-ASYNC_DECL(fat_sync_all, struct fat_mount *m;);
+// The entries of what has changed, with the data that they tell of; all: and data that changed where it was.
+ASYNC_DECL(fat_sync_all, struct fat_mount *m; bool all;);
 ASYNC(fat_sync_all, long r; long error;)
 {
     ASYNC_BEGIN(fat_sync_all);
     if (f->m->super->flags & SUPER_RDONLY)
         ASYNC_RETURN(f->m->error);
-    AWAIT(f->error, fat_flush_inodes, f->m);
+    AWAIT(f->error, fat_flush_inodes, f->m, f->all);
     AWAIT(f->r, fat_sync_metadata, f->m);
     f->error = f->error ? f->error : f->r;
     if (!load_relaxed(&f->m->unflushed))
@@ -109,25 +111,26 @@ ASYNC_IMPL(fat_sync, super_sync, long r;)
     ASYNC_BEGIN(fat_sync);
     SHIELD_BEGIN();
     AWAIT(f->r, vnode_reaper_flush, f->super, false); // files just closed are on their way
-    AWAIT(f->r, fat_sync_all, f->super->priv);
+    AWAIT(f->r, fat_sync_all, f->super->priv, true);
     SHIELD_END();
     ASYNC_RETURN(f->r);
     ASYNC_FINALLY;
     ASYNC_END;
 }
 
-// Sleeps until something is dirty, lets more gather for a while, writes it back.
+// Sleeps until something is dirty, lets more gather for a while, writes it back. Pages whose data changed where it was are left
+// to the flusher of pages, until they are old.
 ASYNC_DECL(fat_flusher, struct fat_mount *m;);
-ASYNC(fat_flusher, long r;)
+ASYNC(fat_flusher, struct deadline d; long r;)
 {
     ASYNC_BEGIN(fat_flusher);
-    while (!load_acquire(&f->m->stop)) {
+    for (;;) {
         AWAIT(f->r, event_wait, &f->m->work, false);
-        if (load_acquire(&f->m->stop))
+        AWAIT_WITHIN(f->r, &f->d, WRITE_BACK_AFTER_NS, event_wait, &f->m->stop, false);
+        if (f->r != -ETIMEDOUT)
             break;
-        AWAIT(f->r, sleep_ns, WRITE_BACK_AFTER_NS, false);
         event_clear(&f->m->work);
-        AWAIT(f->r, fat_sync_all, f->m);
+        AWAIT(f->r, fat_sync_all, f->m, false);
     }
     event_set(&f->m->stopped);
     ASYNC_RETURN(0);
@@ -148,10 +151,10 @@ ASYNC_IMPL(fat_unmount, super_unmount, struct fat_mount *m; long r;)
     ASYNC_BEGIN(fat_unmount);
     SHIELD_BEGIN();
     f->m = f->super->priv;
-    store_release(&f->m->stop, 1);
+    event_set(&f->m->stop);
     event_set(&f->m->work);
     AWAIT(f->r, event_wait, &f->m->stopped, false);
-    AWAIT(f->r, fat_sync_all, f->m);
+    AWAIT(f->r, fat_sync_all, f->m, true);
     mount_free_memory(f->m);
     f->super->priv = NULL;
     SHIELD_END();
@@ -174,6 +177,7 @@ static struct fat_mount *mount_new(struct block_device *bdev)
     spin_init(&m->dirty_lock, "fat dirty");
     list_init(&m->dirty_inodes);
     event_init(&m->work);
+    event_init(&m->stop);
     event_init(&m->stopped);
     return m;
 }

@@ -217,12 +217,11 @@ static inline __attribute__((always_inline)) enum poll_how run(struct task *t)
 
 static inline __attribute__((always_inline)) void poll_enter(struct task *t, uint64_t now)
 {
-    struct hart *h = this_hart();
-    h->current = t;
-    store_relaxed(&t->hart, h->index);
-    h->switches++;
+    hart_self.current = t;
+    store_relaxed(&t->hart, hart_self.index);
+    hart_self.switches++;
     t->polls++;
-    t->started = now;
+    t->since = now;
     store_relaxed(&t->ticks, t->ticks - now);
     atomic_swap32(&t->state, TASK_RUNNING);
 }
@@ -260,9 +259,10 @@ static cold void keep_turn(struct task *t)
 
 static inline __attribute__((always_inline)) void poll_end(struct task *t, enum poll_how how)
 {
-    poll_leave(t, time_ticks());
-    sample_poll_ends(t, t->since);
-    TRACE(task_poll, how, ticks_to_ns(t->since - t->started));
+    uint64_t now = time_ticks();
+    TRACE(task_poll, how, ticks_to_ns(now - t->since));
+    poll_leave(t, now);
+    sample_poll_ends(t, now);
     hart_self.current = NULL;
     if (HARD_WAKE && how == POLL_PENDING && (t->nudged = !t->nudged))
         atomic_or32(&t->state, TASK_QUEUED);
@@ -293,8 +293,7 @@ static __attribute__((noinline)) struct task *switch_and_requeue(struct task *t,
 static inline __attribute__((always_inline)) struct task *switch_from(struct task *t,
                                                                       enum poll_how how)
 {
-    struct hart *h = this_hart();
-    if (HARD_STEAL || HARD_WAKE || unlikely(t->kill_nth) || unlikely(!h->slice_armed) ||
+    if (HARD_STEAL || HARD_WAKE || unlikely(t->kill_nth) || unlikely(!hart_self.slice_armed) ||
         TRACE_ON(task_poll) ||
         (how == POLL_YIELD && (unlikely(t->affinity != AFFINITY_ANY) || unlikely(turn_kept))))
         return NULL;
@@ -386,7 +385,7 @@ void executor_poll_now(struct task *t)
     poll_enter(t, time_ticks());
     hart_self.switches--;
     enum poll_how how = run(t);
-    t->ticks -= time_ticks() - t->started; // it is counted as time of who runs
+    t->ticks -= time_ticks() - t->since; // it is counted as time of who runs
     poll_end(t, how);
     hart_self.current = self;
 }

@@ -78,8 +78,8 @@ static inline __attribute__((always_inline)) bool run_queue_pop_simple(struct ta
     struct task *t = r->next;
     if (unlikely(t && push_follows && ring_is_full(r)))
         return false;
-    if (t && likely(r->overtakes != RING_OVERTAKES)) {
-        r->overtakes++;
+    if (t && likely(r->overtakes)) {
+        r->overtakes--;
         store_relaxed(&r->next, NULL);
     } else {
         if (t && (ring_is_full(r) || t->affinity != AFFINITY_ANY))
@@ -87,7 +87,7 @@ static inline __attribute__((always_inline)) bool run_queue_pop_simple(struct ta
         store_relaxed(&r->next, NULL);
         if (t)
             ring_put(r, t);
-        r->overtakes = 0;
+        r->overtakes = RING_OVERTAKES;
         t = ring_take(r);
     }
     *out = t;

@@ -45,7 +45,7 @@ struct ring_queue {
     struct task *inbox;
     struct task *next;
     uint32_t head, tail;
-    uint32_t overtakes; // tasks taken from `next` since one was taken elsewhere
+    uint32_t overtakes; // so many more may be taken from `next` before one is taken elsewhere
     uint32_t turn;
     struct task_fifo bound;
     struct task *slot[RING_SIZE];
@@ -133,7 +133,7 @@ static inline void ring_expose(struct ring_queue *q)
 static inline void ring_set_first(struct ring_queue *q, struct task *t)
 {
     store_relaxed(&q->next, t);
-    q->overtakes = UINT32_MAX;
+    q->overtakes = RING_OVERTAKES + 1;
 }
 
 static inline void ring_push_first(struct ring_queue *q, struct task *t)
@@ -154,14 +154,14 @@ static inline __attribute__((always_inline)) struct task *ring_pop(struct ring_q
     if (unlikely(load_relaxed(&q->inbox) != NULL))
         ring_open_inbox(q);
     if (t) {
-        if (likely(q->overtakes != RING_OVERTAKES)) {
-            q->overtakes++;
+        if (likely(q->overtakes)) {
+            q->overtakes--;
             store_relaxed(&q->next, NULL);
             return t;
         }
         ring_expose(q);
     }
-    q->overtakes = 0;
+    q->overtakes = RING_OVERTAKES;
     if (unlikely(q->bound.head != NULL) || unlikely(load_relaxed(&ring_injector.tasks.count) != 0))
         return ring_pop_by_turns(q);
     return ring_take(q);

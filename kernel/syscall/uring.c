@@ -124,7 +124,7 @@ static long try_io_uring_enter(uint64_t fd, uint32_t submit, uint32_t wait, uint
 
 static bool too_long(const struct task *t)
 {
-    return time_ticks() - t->started > ns_to_ticks(POLL_NS);
+    return time_ticks() - t->since > ns_to_ticks(POLL_NS);
 }
 
 // Takes up to `want` submissions: how many (*count; one of them may have been refused); negative if it was none.

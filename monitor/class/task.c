@@ -282,7 +282,7 @@ static const struct class_field fields[] = {
     FIELD(struct task_view, state, "running, ready, waiting, suspended, stopped or held"),
     FIELD(struct task_view, wait, "what its leaf frame waits for"),
     FIELD(struct task_view, fn, "the function of its leaf frame"),
-    FIELD_NS(struct task_view, since, "when it last left a hart, since boot"),
+    FIELD_NS(struct task_view, since, "when it last left a hart, or came to the one it runs on, since boot"),
     FIELD_NS(struct task_view, born, "when it was made, since boot; 0 when Tls birth was disabled"),
     FIELD(struct task_view, creator,
           "id of the task that made it; 0: boot, or Tls creator was disabled"),

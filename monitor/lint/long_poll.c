@@ -48,7 +48,7 @@ static void look_at_hart(uint32_t hart, uint32_t *task, uint64_t *polls, uint64_
     bool is = t && t->magic == TASK_MAGIC;
     *task = is ? t->id : 0;
     *polls = is ? load_relaxed(&t->polls) : 0;
-    *started = is ? load_relaxed(&t->started) : 0;
+    *started = is ? load_relaxed(&t->since) : 0;
     if (name)
         snprintf(name, sizeof t->name, "%s", is ? t->name : "?");
     spin_unlock(&task_list_lock);

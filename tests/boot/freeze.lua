@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Three ways to look consistently: an object as a value (:snap), several at one moment (k.snapshot), a system that stands
 -- still (k.freeze); and what differs between two looks (k.diff).
--- kmon: --initrd build/tests.cpio
+-- kmon: --initrd build/tests.cpio --timeout 100
 local still = require "lib.still"
 local harts = #k.harts
 host.sh(":") -- when it answers, boot is over

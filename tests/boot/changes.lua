@@ -38,8 +38,9 @@ end
 host.sh("mkfifo /tmp/in")
 host.spawn("exec 8<>/tmp/in; lazy 4 </tmp/in >/tmp/out &")
 local lazy = eventually(function() return find("lazy") end, 20, "a program runs")
+local mapped = require "lib.mapped"
+local m = eventually(function() return mapped(lazy, 4 << 20) end, 10, "it has mapped 4 MiB")
 local space, pt = lazy.space, lazy.space.pt
-local m = eventually(function() return space:map():where{bytes = 4 << 20}:first() end, 10, "it has mapped 4 MiB")
 local function page(n) return m.lo + n * 4096 end
 local function say(word, n) host.sh(("echo %s %d >/tmp/in"):format(word, n)) end
 local function layout()
@@ -88,7 +89,7 @@ local function start(how)
     host.sh("mkfifo /tmp/in2")
     host.spawn("exec 9<>/tmp/in2; lazy " .. how .. " 1 </tmp/in2 >/tmp/out2 &")
     local p = eventually(function() return k.tasks():where{name = "lazy"}:list()[2] end, 20, "another program runs")
-    local all = eventually(function() return p.space:map():where{bytes = 1 << 20}:first() end, 10, "it has mapped 1 MiB")
+    local all = eventually(function() return mapped(p, 1 << 20) end, 10, "it has mapped 1 MiB")
     return p, all.lo, function(word, n, says)
         host.sh(("echo %s %d >/tmp/in2"):format(word, n))
         eventually(function() return select(2, host.sh("tail -n 1 /tmp/out2")):find(says) end, 10, word .. ": it says " .. says)
@@ -157,7 +158,7 @@ refused(function() lazy:set_register("sstatus", 1) end, "there is no register", 
 host.spawn("sleep 1 & spin & echo spins")
 local spin = eventually(function() return find("spin") end, 10, "another spins")
 spin:suspend()
-eventually(function() return spin.state == "suspended" end, 10, "and is suspended")
+eventually(function() return spin.state == "suspended" and spin.fn == "user_attend" end, 10, "and is suspended") -- parked
 local function s11()
     for _, r in ipairs(spin:registers()) do if r.name == "t6" then return r.value end end
 end
@@ -172,6 +173,7 @@ refused(function() k.pid(1):signal("KILL") end, "it is init", "a signal to init"
 refused(function() lazy:signal("NONE") end, "there is no signal", "a signal that does not exist")
 refused(function() k.task("reaper"):signal(9) end, "kernel task", "a signal to a kernel task")
 
+eventually(function() return not find("sleep") end, 20) -- for a second, from above
 host.spawn("sleep 1000 & sleep 1001 & sleep 1002 &")
 local sleeps = eventually(function()
     local l = k.tasks():where{name = "sleep", state = "waiting"}:list()

@@ -254,7 +254,8 @@ local account = k.account()
 wrong = {}
 for class in k.heap do if ("heap %04u"):format(class.size) == "heap 3072" and class.used ~= account["heap 3072"] then wrong[1] = class.size end end
 is(#wrong, 0, "heap: the largest objects, by k.account")
-is(k.epochs.pending, k.epochs.retired - k.epochs.freed, "epochs")
+local epochs = k.epochs:snap() -- of one moment
+is(epochs.pending, epochs.retired - epochs.freed, "epochs")
 
 -- ---- memory: objects, frames and whose they are
 
@@ -328,8 +329,12 @@ local queue = k.queue("vda.0")
 host.sh("sync; echo 3 >/proc/sys/vm/drop_caches 2>/dev/null; true")
 queue.held = true
 host.spawn("dd if=/dev/zero of=/mnt/three bs=4096 count=3 conv=fsync 2>/dev/null & dd if=/dev/zero of=/mnt/three bs=1 count=1 2>/dev/null &")
-local lock = eventually(function()
-    return k.locks():where(function(l) return l.waiters > 0 and l.holder end):first()   -- a lock may be free by the time it is asked
+local lock = eventually(function() -- both have come to where they wait, and will not go on
+    return k.locks():where(function(l)
+        local holder, first = l.holder, l:queue()[1]
+        return holder and first and holder.name == "dd" and first.name == "dd" and tostring(holder.wait):find("block") and
+            tostring(first.wait):find("mutex")
+    end):first()
 end, 20, "a program holds a lock, and another waits for it")
 if lock then
     is(lock.holder.name, "dd", "locks: who holds it")

@@ -4,8 +4,8 @@
 host.sh("mkfifo /tmp/in")
 host.spawn("exec 8<>/tmp/in; lazy 4 </tmp/in >/tmp/out &")
 local lazy = eventually(function() return k.tasks():where{name = "lazy"}:first() end, 20, "a program runs")
+local m = eventually(function() return require("lib.mapped")(lazy, 4 << 20) end, 10, "it has mapped 4 MiB")
 local space = lazy.space
-local m = eventually(function() return space:map():where{bytes = 4 << 20}:first() end, 10, "it has mapped 4 MiB")
 local at = m.lo + 300 * 4096
 local walk, phys = space.pt:walk(at), k.phys
 

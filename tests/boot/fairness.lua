@@ -24,7 +24,9 @@ end
 is(place(0), 1, "it must be allowed somewhere")
 is(place((1 << #k.harts) - 1), 0, "it may run anywhere again")
 eventually(function() return spin.utime + spin.stime > 200000000 end, 10, "its time shows while it runs")
-ok(spin.stime < spin.utime, ("and most is its own: %d ns, the kernel's %d"):format(spin.utime, spin.stime))
+-- While the machine below gives a hart no time, that of where it was goes on: in the long run it is mostly the program.
+ok(eventually(function() return spin.utime > 200000000 and spin.stime < spin.utime end, 20),
+    ("and most is its own: %d ns, the kernel's %d"):format(spin.utime, spin.stime))
 local task = k.task("reaper")
 ok(task.stime > 0 and task.utime == 0, "a kernel task's is the kernel's")
 is(host.sh("kill -9 " .. spin.pid), 0, "and is killed")

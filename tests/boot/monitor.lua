@@ -1,9 +1,12 @@
 -- Looking inside a running kernel, and changing it: each change is validated, journalled, undone,
 -- while the program under study goes on.
 local function find(name) return k.tasks():where{name = name}:first() end
+local mapped = require "lib.mapped"
 
 -- ---- reading
 
+host.sh(":") -- when it answers, boot is over
+require("lib.baseline").settled() -- and whom it began has ended
 ok(#k.harts >= 1, "there are harts")
 is(k.harts[0].online, true, "the boot hart is online")
 for t in k.tasks() do
@@ -85,7 +88,7 @@ host.spawn("lazy 64")
 local lazy = eventually(function() return find("lazy") end, 20, "the program runs")
 local lazy_id = lazy.id
 local mapping = eventually(function()
-    return lazy.space:map():where{bytes = 64 << 20}:first()
+    return mapped(lazy, 64 << 20)
 end, 10, "it has mapped 64 MiB")
 local space, pt = lazy.space, lazy.space.pt
 is(mapping.resident, 0, "no page is there")
@@ -159,11 +162,12 @@ fails(function() pt:set(0x1000, "vru") end, "no frame", "and an address without 
 local seen, state, walked
 local probe = k.on("fault.page", function(e)
     if e.va == page(100) then
-        seen, walked = e.va, pt:walk(e.va).stops
-        for _ = 1, 20000 do -- on another hart it is about to park when it is told of
+        walked = pt:walk(e.va).stops
+        eventually(function() -- on another hart it is about to park when it is told of
             state = e.task.state
-            if state == "held" then break end
-        end
+            return state == "held"
+        end, 10)
+        seen = e.va
     end
 end, {pause = true, where = {pid = lazy.pid}})
 touch(100)

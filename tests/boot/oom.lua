@@ -45,12 +45,12 @@ host.sh("killall hog; rm -f /tmp/many* /tmp/gone")
 settles(before + 32, "their memory is back")
 
 -- Who is to be spared is, who is to go first does, though it is smaller.
-host.sh("echo >/tmp/spared")
+host.sh("echo >/tmp/spared; echo >/tmp/first")
 _, out = host.sh([[(echo -500 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj; exec hog -s 250000 >/tmp/spared) &
-    (echo 1000 >/proc/self/oom_score_adj; exec hog -s 8000 >/dev/null) & first=$!
-    until grep -q sleeps /tmp/spared; do sleep 0.1; done
+    (echo 1000 >/proc/self/oom_score_adj; exec hog -s 8000 >/tmp/first) & first=$!
+    until grep -q sleeps /tmp/spared && grep -q sleeps /tmp/first; do sleep 0.1; done
     hog 250 >/dev/null & second=$!
-    wait $first; echo "first $?"; wait $second; echo "second $?"; killall hog; echo "spared $?"]])
+    wait $first; echo "first $?"; wait $second; echo "second $?"; killall hog; echo "spared $?"; rm /tmp/first]])
 like(out, "first 137", "oom_score_adj 1000 goes first")
 like(out, "second 137", "then the bigger of the others")
 like(out, "spared 0", "and not who is spared")

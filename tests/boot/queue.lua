@@ -45,10 +45,10 @@ for i, t in ipairs(spins) do
     policy[i], spinning[t.id] = {pid = t.pid, harts = 1 << hart.index}, true
 end
 k.policy = policy
+local still = require "lib.still"
 local function look()
-    local wrong, count, since = {}, 0, 0
-    k.freeze(function()
-        local place = {}
+    return still.freeze(function()
+        local place, wrong, count, since = {}, {}, 0, 0
         for i, t in ipairs(hart:queue()) do
             if place[t.id] then wrong[#wrong + 1] = tostring(t) .. " stands there twice" end
             place[t.id] = i
@@ -65,14 +65,14 @@ local function look()
             if place[t.id] then count = count + 1 end
         end
         if #hart:queue() ~= hart.queued then wrong[#wrong + 1] = "the count is another" end
+        return wrong, count
     end)
-    return wrong, count
 end
 for _, kind in ipairs{other[k.sched.queue], k.sched.queue} do
     if k.sched.queue ~= kind then k.sched.queue = kind end
-    eventually(function()
-        for _, t in ipairs(spins) do if t.hart.index ~= hart.index then return false end end
-        return true
+    eventually(function() -- each is taken along when it next has a turn where it was
+        local wrong, count = look()
+        return #wrong == 0 and count >= 4
     end, 20, "they are on one hart")
     for _ = 1, 20 do
         local wrong, count = look()

@@ -77,7 +77,7 @@ space:find(AT):remove()
 host.sh("mkfifo /tmp/in", 60000)
 host.spawn("exec 8<>/tmp/in; taskset 2 lazy 4 </tmp/in >/tmp/out &")
 local lazy = eventually(function() return k.tasks():where{name = "lazy"}:first() end, 60, "another program runs")
-local many = eventually(function() return lazy.space:map():where{bytes = 4 << 20}:first() end, 60, "it has mapped 4 MiB")
+local many = eventually(function() return require("lib.mapped")(lazy, 4 << 20) end, 60, "it has mapped 4 MiB")
 local first = many.lo
 local function told(what) return tonumber((select(2, host.sh("grep -c '" .. what .. "' /tmp/out", 60000)))) end
 local row

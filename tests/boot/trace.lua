@@ -56,7 +56,10 @@ do
     count(signals, 25, "signal.send each end of one")
 end
 do
-    local wakes, waits = during(function() for _ = 1, 10 do tell "calls 1" end end,
+    local wakes, waits = during(function()
+            for _ = 1, 10 do tell "calls 1" end
+            eventually(function() return traced.task.state == "waiting" end, 20) -- its answer came before that
+        end,
         k.trace("task.wake", {where = {woken = traced.task}}),
         k.trace("task.poll", {where = {task = traced.task, how = "wait"}}))
     local woken, waited = wakes[1].count, waits[1].count
@@ -85,8 +88,12 @@ do
     between("irq counts what the controller's driver counts", interrupts, "irq", {where = {device = "blk"}})
 end
 do
+    -- What was read ahead is on its way when dd has ended.
+    local function rests() return eventually(function() return k.memory().reading_ahead == 0 end, 20) end
+    rests()
     local added, used = during(function()
             is(host.sh("dd if=/dev/vda of=/dev/null bs=4096 count=64 skip=14000 2>/dev/null", 30000), 0, "the disk is read")
+            rests()
         end,
         k.trace("vq.add", {where = {queue = "vda.0"}, by = "head"}),
         k.trace("vq.used", {where = {queue = "vda.0"}, by = "head", agg = "min(ns)"}))

@@ -10,11 +10,15 @@ k.mode = "rw"
 k.syscall_counts = true
 host.sh("mkfifo /tmp/fifo /tmp/go; dd if=/dev/zero of=/mnt/three bs=4096 count=3 2>/dev/null; sync")
 host.spawn([[exec 7<>/tmp/fifo; printf 0123456789 >&7; sh -c 'trap : USR1; trap "" USR2; sleep 2000; :' & sleep 1000 | cat & crowd futex 3 /tmp/go >/tmp/crowd.out 2>&1 &]])
-eventually(function() return find("cat") and host.sh("grep -q ready /tmp/crowd.out") == 0 end, 20, "programs wait in each way")
+eventually(function() return find("cat") and find("sleep") and host.sh("grep -q ready /tmp/crowd.out") == 0 end, 20, "programs wait in each way")
 k.queue("vda.0").held = true
 host.spawn("dd if=/dev/zero of=/mnt/three bs=4096 count=3 conv=fsync 2>/dev/null & dd if=/dev/zero of=/mnt/three bs=1 count=1 2>/dev/null &")
-local lock = eventually(function()
-    return k.locks():where(function(l) return l.waiters > 0 and l.holder end):first()
+local lock = eventually(function() -- both have come to where they wait, and will not go on
+    return k.locks():where(function(l)
+        local holder, first = l.holder, l:queue()[1]
+        return holder and first and holder.name == "dd" and first.name == "dd" and tostring(holder.wait):find("block") and
+            tostring(first.wait):find("mutex")
+    end):first()
 end, 20, "a program holds a lock, and another waits for it")
 k.task("sleep").nice = 5
 k.task("sleep").deadline = k.ns + 3600 * 1000000000

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use IPC::Open2;
+use POSIX 'mkfifo';
 use lib 'tests/lib';
 use Kmon;
 use Screen;
@@ -141,6 +142,19 @@ sub completed {
     is(completed('eva'), 'eval', 'and completes one');
     is(completed('qemu', '--sm'), '--smp', 'as an option of the machine');
     is(completed('qemu', '--smp', '2', 'eval', '--js'), '--json', 'and of a verb behind it');
+}
+
+# ---- ^C while kmon reads what it is to do
+for my $verb ('exec -', "record $dir/recording") {
+    mkfifo("$dir/typed", 0600) or die;
+    open my $typed, '+<', "$dir/typed" or die;
+    my $pid = start("connect unix:$dir/nobody $verb <>$dir/typed");
+    syswrite $typed, '1 +';
+    for (my $n = pack 'i', 1; unpack 'i', $n; ioctl $typed, 0x541b, $n) { pause(0.01) } # FIONREAD: until it was read
+    kill 'INT', $pid;
+    ends($pid, 130, "$verb: ends with 130");
+    is(text_of('err'), "kmon: interrupted\n", 'and says so');
+    unlink "$dir/typed";
 }
 
 # ---- a dump that is none, or not all of one

@@ -104,6 +104,40 @@ void console_watch_stdin(struct console *c, bool on)
         stdin_is_file = true;
 }
 
+static bool stdin_ready;
+
+static void stdin_came(struct console *c)
+{
+    (void)c;
+    stdin_ready = true;
+}
+
+static bool stdin_has_come(struct console *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+    return stdin_ready;
+}
+
+ssize_t console_read_stdin(struct console *c, void *buf, size_t n)
+{
+    stdin_ready = false;
+    c->on_stdin = stdin_came;
+    console_watch_stdin(c, true);
+    enum wait_result r = console_wait(c, stdin_has_come, NULL, UINT64_MAX);
+    console_watch_stdin(c, false);
+    c->on_stdin = NULL;
+    if (r == WAIT_INTERRUPTED)
+        console_fail(c, EXIT_INTERRUPTED, "interrupted");
+    return read(STDIN_FILENO, buf, n);
+}
+
+bool console_interrupted(struct console *c)
+{
+    read_signal(c);
+    return c->interrupted;
+}
+
 static void serve_clocks(struct console *c, uint64_t now)
 {
     wire_sender_tick(&c->sender, now);

@@ -113,6 +113,10 @@ void console_init(struct console *c);
 void console_attach(struct console *c, int fd);
 // Watches stdin: on_stdin is called when it can be read.
 void console_watch_stdin(struct console *c, bool on);
+// What is read of stdin before there is a line. ^C ends kmon.
+ssize_t console_read_stdin(struct console *c, void *buf, size_t n);
+// ^C came, to one that computes and does not wait.
+bool console_interrupted(struct console *c);
 
 // Calls ready when the file can be read, and when `write`, when it can be written. Watched again it
 // changes what for.

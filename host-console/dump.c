@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LOOK_COUNT = 1000000 }; // instructions of Lua between two looks whether ^C came
+
 #define TEXT(name, path)                                                                           \
     __asm__(".section .rodata\n" #name ":\n.incbin \"" path "\"\n.byte 0\n.previous\n");           \
     extern const char name[]
@@ -239,6 +241,15 @@ static void push_texts(lua_State *L)
     }
 }
 
+static void look_for_interrupt(lua_State *L, lua_Debug *at)
+{
+    struct console *c = *(struct console **)lua_getextraspace(L);
+
+    (void)at;
+    if (console_interrupted(c))
+        console_fail_wait(c, WAIT_INTERRUPTED, "the script ran");
+}
+
 // Leaves the handler at 1, the function that shows results at 2.
 static lua_State *open(struct console *c, const char *name)
 {
@@ -246,6 +257,8 @@ static lua_State *open(struct console *c, const char *name)
 
     if (!L)
         abort();
+    *(struct console **)lua_getextraspace(L) = c;
+    lua_sethook(L, look_for_interrupt, LUA_MASKCOUNT, LOOK_COUNT);
     luaL_openlibs(L);
     lua_pushcfunction(L, traceback);
     load_text(c, L, offline_lua, "=offline");
@@ -289,9 +302,18 @@ static int eval_offline(lua_State *L, const char *source)
     return EXIT_OK;
 }
 
+static int load_script(lua_State *L, const char *name)
+{
+    const struct bytes *script = files_script();
+
+    if (strcmp(name, "-") != 0)
+        return luaL_loadfile(L, name);
+    return luaL_loadbuffer(L, script->len ? script->data : "", script->len, "=stdin");
+}
+
 static int run_offline(lua_State *L, const struct options *o)
 {
-    if (luaL_loadfile(L, strcmp(o->args[0], "-") ? o->args[0] : NULL) != LUA_OK)
+    if (load_script(L, o->args[0]) != LUA_OK)
         return failed(L);
     for (int i = 1; i < o->nargs; i++)
         lua_pushstring(L, o->args[i]);

@@ -5,6 +5,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct bytes;
+
+// What prepare of run, exec and check has read (script.c).
+const struct bytes *files_script(void);
 // What is looked up beside: the script's path. NULL: only in files_scripts().
 void files_set_script(const char *path);
 // $TIDEPOOL_SCRIPTS, or lua-scripts beside the build.

@@ -192,7 +192,7 @@ static void prepare(struct console *c, const struct options *o)
     char buf[8192];
     ssize_t n;
 
-    while (!isatty(STDIN_FILENO) && (n = read(STDIN_FILENO, buf, sizeof buf)) > 0)
+    while (!isatty(STDIN_FILENO) && (n = console_read_stdin(c, buf, sizeof buf)) > 0)
         bytes_add(&typed, buf, (size_t)n);
     record_to(c, o->args[0]);
 }

@@ -6,34 +6,52 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LOOK_MS = 100 };
 
 static struct bytes script;
 
-// "-" for stdin. NULL, or what is wrong with it.
-static const char *load(const char *name)
+const struct bytes *files_script(void)
 {
-    static char why[512];
-    char buf[8192];
+    return &script;
+}
+
+// False, with errno: it cannot be read.
+static bool read_all(struct console *c, const char *name)
+{
     bool is_stdin = strcmp(name, "-") == 0;
-    FILE *f = is_stdin ? stdin : fopen(name, "rb");
-    size_t n;
+    int fd = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
+    char buf[8192];
+    ssize_t n = fd < 0 ? -1 : 1;
 
     script.len = 0;
     if (!is_stdin)
         files_note(name);
-    while (f && (n = fread(buf, 1, sizeof buf, f)) > 0 && script.len <= RPC_MESSAGE)
-        bytes_add(&script, buf, n);
-    bool bad = !f || ferror(f);
-    snprintf(why, sizeof why, "cannot read %.300s: %s", name, strerror(errno));
-    if (f && !is_stdin)
-        fclose(f);
-    if (bad)
+    while (n > 0 && script.len <= RPC_MESSAGE) {
+        n = is_stdin ? console_read_stdin(c, buf, sizeof buf) : read(fd, buf, sizeof buf);
+        bytes_add(&script, buf, n > 0 ? (size_t)n : 0);
+    }
+    int why = errno;
+    if (fd >= 0 && !is_stdin)
+        close(fd);
+    errno = why;
+    return n >= 0;
+}
+
+// "-" for stdin. NULL, or what is wrong with it.
+static const char *load(struct console *c, const char *name)
+{
+    static char why[512];
+
+    if (!read_all(c, name)) {
+        snprintf(why, sizeof why, "cannot read %.300s: %s", name, strerror(errno));
         return why;
+    }
     snprintf(why, sizeof why,
              "%.300s: a script has at most %d bytes; put parts of it into modules (require)", name,
              RPC_MESSAGE - 1024);
@@ -46,7 +64,7 @@ static void prepare(struct console *c, const struct options *o)
 
     if (option_value(o, "--watch") && strcmp(o->args[0], "-") == 0)
         console_fail(c, EXIT_USAGE, "--watch needs a file, not stdin");
-    why = load(o->args[0]);
+    why = load(c, o->args[0]);
     if (why)
         console_fail(c, EXIT_USAGE, "%s", why);
 }
@@ -107,7 +125,7 @@ static int run_again_and_again(struct console *c, const struct options *o)
                 code);
         await_change(c);
         files_forget();
-        const char *why = load(o->args[0]);
+        const char *why = load(c, o->args[0]);
         if (why)
             console_fail(c, EXIT_USAGE, "%s", why);
     }

@@ -41,18 +41,20 @@ sub with_harts {
     client(q(eval 'k.tls("task"):where{name = "bad"}:count()'), 0, "0\n", 'it has gone with its client');
 
     # ^C and death
-    my $spins = start('eval "while true do end"', '-spin');
-    pause(0.5);
+    my $spin = q(eval 'print("runs") while true do end');
+    my $spins = start($spin, '-spin');
+    shows('out-spin', qr/^runs$/, 'a script that never ends');
     client('eval 7', 0, "7\n", 'another is answered meanwhile');
     kill 'INT', $spins;
     ends($spins, 130, '^C ends the script of its client');
-    $spins = start('eval "while true do end"', '-spin');
-    pause(0.5);
+    $spins = start($spin, '-spin');
+    shows('out-spin', qr/^runs$/, 'another one');
     kill 'KILL', $spins;
     waitpid $spins, 0;
     client('eval "#k.journal()"', 0, "9\n", 'a client killed while its script ran');
     my $asks = start("eval 'host.sh(\"sleep 100\")'", '-ask');
-    pause(0.7);
+    client('eval "eventually(function() return k.tasks():where{name = [[sleep]]}:first() end, 60).name"', 0, "sleep\n",
+           'a script waits for its host');
     kill 'KILL', $asks;
     waitpid $asks, 0;
     client('eval "#k.journal()"', 0, "9\n", 'a client killed while the script waited for it');
@@ -77,10 +79,12 @@ SKIP: {
     client("$direct sh '(while :; do sleep 0.05; : >/tmp/born; done) </dev/null >/dev/null 2>&1 &'", 0, '', 'there are births');
     write_file("$dir/constructs.lua", 'k.mode = "rw" k.construct("sleeps", function() print("runs") k.sleep(60000) end) k.sleep(60000)');
     my $resets = start("$direct run $dir/constructs.lua", '-resets');
-    for (1 .. 3000) { last if text_of('out-resets') =~ /runs/; pause(0.01) }
-    like(text_of('out-resets'), qr/^runs$/m, 'a newborn waits for a constructor');
+    shows('out-resets', qr/^runs$/m, 'a newborn waits for a constructor');
     kill 'STOP', $qemu;
-    for (1 .. 2) { kill 'INT', $resets; pause(0.3) }
+    for (1 .. 2) { # the second one when the first one is not pending any more, or both were one
+        kill 'INT', $resets;
+        pause(0.01) while `cat /proc/$resets/status` =~ /^ShdPnd:\s*\w*[2367abef]$/m;
+    }
     kill 'CONT', $qemu;
     ends($resets, 130, '^C twice resets the session');
     client("$direct sh 'rm -f /tmp/born; until [ -e /tmp/born ]; do sleep 0.01; done; echo born'", 0, "born\n", 'who waited goes on');
@@ -91,8 +95,8 @@ SKIP: {
     my $serving = start("connect unix:$socket serve", '-serve');
     pause(0.01) until -S $shared;
     client('--timeout 60 eval "before = 1 return before"', 0, "1\n", 'a machine that was there');
-    my $running = start('--timeout 30 eval "k.sleep(60000)"', '-run');
-    pause(0.3);
+    my $running = start(q(--timeout 30 eval 'print(7) k.sleep(60000)'), '-run');
+    shows('out-run', qr/^7$/, 'a script that runs');
     my $reboots = start("--timeout 30 sh 'reboot -f'", '-reboot');
     ends($running, 6, 'what ran at the reboot says so');
     like(text_of('err-run'), qr/the kernel was booted anew|the line was given up/, 'in one clear line');

@@ -6,7 +6,7 @@
 //                                  ghosts | clings | built]
 //
 // pty: a terminal, to which LINK leads then, instead of a socket; it stays as it is when kmon goes.
-// stubborn: scripts end only when they are interrupted, and with a result. mute: after the first request it says no more, and
+// stubborn: scripts end only when they are interrupted, and with a result; it says "asked" for each on its stdout. mute: after the first request it says no more, and
 // ends when something but a HELLO comes later than a kernel's keep-alive allows. twice to stale: what its line does (fake_line.h).
 // full: it has no memory for a second session. ghosts: before a session is open, something comes of the one before. clings: a
 // session never ends. built: it says of which build it is, 0123456789abcdef.
@@ -19,9 +19,11 @@
 #include "wire/tx.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -357,7 +359,8 @@ int main(int argc, char **argv)
     wire_ring_init(&events, events_memory, sizeof events_memory);
     wire_rx_init(&rx, &sink, NULL);
     wire_tx_init(&tx, &sources, NULL, messages, events);
-    alarm(30);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // the test is through, or was ended
+    alarm(600);                       // or hangs
     line_fd = fake_line_open(argv[1]);
     show("booted\n~ # ", 11);
     start_shell();

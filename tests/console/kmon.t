@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use IPC::Open2;
+use POSIX 'mkfifo';
 use lib 'tests/lib';
 use Kmon;
 use Screen;
@@ -143,6 +144,19 @@ sub completed {
     is(completed('qemu', '--smp', '2', 'eval', '--js'), '--json', 'and of a verb behind it');
 }
 
+# ---- ^C while kmon reads what it is to do
+for my $verb ('exec -', "record $dir/recording") {
+    mkfifo("$dir/typed", 0600) or die;
+    open my $typed, '+<', "$dir/typed" or die;
+    my $pid = start("connect unix:$dir/nobody $verb <>$dir/typed");
+    syswrite $typed, '1 +';
+    for (my $n = pack 'i', 1; unpack 'i', $n; ioctl $typed, 0x541b, $n) { pause(0.01) } # FIONREAD: until it was read
+    kill 'INT', $pid;
+    ends($pid, 130, "$verb: ends with 130");
+    is(text_of('err'), "kmon: interrupted\n", 'and says so');
+    unlink "$dir/typed";
+}
+
 # ---- a dump that is none, or not all of one
 {
     my @got = kmon("dump -o $dir/dumped");
@@ -155,8 +169,8 @@ sub completed {
 for (['top', 'top was open'], ['watch --json 1', 'watching'], ['watch --until 1 error', 'watching']) {
     my ($verb, $doing) = @$_;
     my $fake_pid = start_fake('stubborn');
-    my $pid = start("connect unix:$socket --timeout 4 $verb </dev/null");
-    pause(0.7);
+    my $pid = start("connect unix:$socket --timeout 60 $verb </dev/null");
+    shows('fake', qr/^asked$/m, "$verb: it has asked");
     kill 'INT', $pid;
     ends($pid, 130, "$verb: ends with 130");
     is(text_of('err'), "kmon: interrupted while $doing\n", 'and says so');
@@ -222,8 +236,9 @@ case('watch --timeout 0.5 --until "upto 1" hang', 4, '', qr/timeout while the sc
     write_file("$dir/module.lua", 'three');
     shows('err', qr/ended with 0.*ended with 0/s, '--watch: a file that it read was changed');
     unlink "$dir/s.lua";
-    write_file("$dir/s.lua", 'hang');
-    pause(0.3);
+    write_file("$dir/t.lua", 'say and hang');
+    rename "$dir/t.lua", "$dir/s.lua";
+    shows('out', qr/^runs$/m, '--watch: one that was away for a while');
     kill 'INT', $pid;
     shows('err', qr/ended with 130/, '--watch: ^C ends the script');
     kill 'INT', $pid;
@@ -286,21 +301,14 @@ for my $mode ('gaps', 'late') {
 case('eval count', 0, "1\n", $told, 'stale');
 case('--timeout 8 eval hang', 4, '', qr/\Akmon: timeout while the script ran\n\z/, 'mute');
 {
-    my $pid = start_fake();
-    my $child = fork // die;
-    if (!$child) {
-        open STDOUT, '>', "$dir/out";
-        open STDERR, '>', "$dir/err";
-        exec $kmon, 'connect', "unix:$socket", 'eval', 'hang';
-    }
-    pause(0.5);
-    kill 'INT', $child;
-    waitpid $child, 0;
-    is($? >> 8, 130, '^C interrupts the script: exit 130');
-    open my $e, '<', "$dir/err" or die;
-    is(scalar <$e>, "interrupted\n", '^C: says so');
-    kill 'KILL', $pid;
-    waitpid $pid, 0;
+    my $fake_pid = start_fake();
+    my $pid = start("connect unix:$socket eval 'say and hang'");
+    shows('out', qr/^runs$/, 'a script that hangs');
+    kill 'INT', $pid;
+    ends($pid, 130, '^C interrupts the script: exit 130');
+    is(text_of('err'), "interrupted\n", '^C: says so');
+    kill 'KILL', $fake_pid;
+    waitpid $fake_pid, 0;
 }
 
 # ---- the guest's shell

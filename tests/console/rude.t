@@ -39,7 +39,8 @@ for (['endless', 'a message that never ends', 'a request has at most 65536 bytes
 }
 
 # a client that says HELLO again is another one
-my @hang = map { start('eval hang', "-h$_") } 1 .. 3;
+my @hang = map { start('eval "say and hang"', "-h$_") } 1 .. 3;
+shows("out-h$_", qr/^runs$/, "hang $_ has its session") for 1 .. 3;
 my $anew = rude('anew');
 shows('out-anew', qr/^anew$/, 'another HELLO on the same socket');
 my @got = run_line('eval 1+1');

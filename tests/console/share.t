@@ -5,6 +5,7 @@ use warnings;
 use IO::Handle;
 use IO::Socket::UNIX;
 use POSIX 'mkfifo';
+use Time::HiRes 'time';
 use lib 'tests/lib';
 use Kmon;
 use Test::More;
@@ -23,6 +24,28 @@ sub stop {
     kill 'INT', $serving;
     ends($serving, 130, 'the one that shares is ended');
     ok(!-e $shared, 'and its socket is gone');
+}
+# Scripts that hang, each in a session of its own.
+sub hang {
+    my @pids = map { start('eval "say and hang"', "-$_") } @_;
+    shows("out-$_", qr/^runs$/, "$_ has its session") for @_;
+    return @pids;
+}
+# Passes on what two sockets say, until one is closed; what the first one says no further than $until, which is returned.
+sub pass {
+    my ($near, $far, $until) = @_;
+    while (1) {
+        my $in = '';
+        vec($in, fileno $_, 1) = 1 for $near, $far;
+        select $in, undef, undef, undef;
+        for ([$near, $far], [$far, $near]) {
+            my ($from, $to) = @$_;
+            next if !vec $in, fileno $from, 1;
+            sysread $from, my $data, 65536 or return '';
+            return $data if $from == $near && $data =~ $until;
+            syswrite $to, $data;
+        }
+    }
 }
 # kmon as a client, to its end.
 sub client {
@@ -70,21 +93,29 @@ is((stat $shared)[2] & 0777, 0600, 'the socket is for its owner only');
 }
 
 # INT: to whom it belongs
-my $hangs = start('eval hang', '-a');
-pause(0.3);
+my ($hangs) = hang('a');
 client('eval "for i = 1, 3 do end"', 0, "hello from a script\n", 'another is answered meanwhile');
-is(text_of('out-a'), '', 'what it prints goes to nobody else');
-my @hang = map { start('eval hang', "-h$_") } 1 .. 3;
-pause(1);
-my $waits = start('eval 1+1', '-b');
+is(text_of('out-a'), "runs\n", 'what it prints goes to nobody else');
+my @hang = hang('h0', 'h1', 'h2');
+my $since = time;
 my $patient = start('eval 1+1', '-c');
-pause(1);
-is(text_of('out-b'), '', 'without a session that is free, a request waits a moment');
-kill 'INT', $waits;
-ends($waits, 130, '^C at the one that waits ends that one');
+my $waits;
+{
+    # Its ^C comes with the request: later, it might have waited for too long already.
+    my $listener = IO::Socket::UNIX->new(Local => "$dir/between", Listen => 1) or die;
+    $waits = start("connect unix:$dir/between eval 1+1", '-b');
+    my ($near, $far) = (scalar $listener->accept, IO::Socket::UNIX->new($shared));
+    my $asked = pass($near, $far, qr/1\+1/);
+    kill 'INT', $waits;
+    sysread $near, $asked, 4096, length $asked;
+    syswrite $far, $asked;
+    pass($near, $far, qr/(?!)/);
+}
+ends($waits, 130, '^C at one that waits for a session ends that one');
 is(text_of('err-b'), "interrupted\n", 'which says so');
 is(waitpid($hangs, POSIX::WNOHANG()), 0, 'not one that runs');
 ends($patient, 6, 'who gets no session');
+cmp_ok(time - $since, '>=', 5, 'waits a moment');
 my ($named) = text_of('err-c') =~ /\Aall sessions of the monitor are in use: end one of kmon ([\d ]+)\n\z/;
 is(join(' ', sort split ' ', $named // ''), join(' ', sort $hangs, @hang), 'is told what to do') or diag text_of('err-c');
 kill 'INT', $hang[1];
@@ -95,19 +126,18 @@ kill 'INT', $hangs, $hang[0], $hang[2];
 ends($_, 130, 'to their own ^C') for $hangs, $hang[0], $hang[2];
 
 # a client that dies
-$hangs = start('eval hang', '-a');
-pause(0.3);
+($hangs) = hang('a');
 $waits = start('eval 1+1', '-b');
-my $typing = start('sh "sleep 0.5; echo done"', '-c');
-pause(0.2);
+my $typing = start('sh "echo begun; sleep 0.5; echo done"', '-c');
+shows('out-c', qr/^begun$/, 'one types');
 kill 'KILL', $hangs;
 waitpid $hangs, 0;
 ends($waits, 0, 'a client that is killed gives the kernel free');
 is(text_of('out-b'), "2\n", 'the answer is the right one');
 ends($typing, 0, 'a command in the guest goes on');
-is(text_of('out-c'), "done\n", 'to its end');
-my $call = start(q(eval 'call sh command sleep 2'), '-a');
-pause(0.3);
+is(text_of('out-c'), "begun\ndone\n", 'to its end');
+my $call = start(qq(eval 'call sh command echo begun >$dir/called; sleep 2'), '-a');
+shows('called', qr/^begun$/, 'a script calls');
 kill 'KILL', $call;
 waitpid $call, 0;
 client('eval 1+1', 0, "2\n", 'one killed in the middle of a call');
@@ -138,7 +168,9 @@ client('eval 1+1', 0, "2\n", 'the next one has an answer, and not the session th
     }
     mkfifo("$dir/nokeys", 0600) or die;
     my $watcher = start("tty <>$dir/nokeys", '-tty');
-    pause(0.3);
+    open my $keys, '>', "$dir/nokeys" or die;
+    syswrite $keys, "echo att''ached\r";
+    shows('out-tty', qr/^attached\r/m, 'a terminal that is watched');
     kill 'STOP', $watcher;
     client('sh "seq 1 600000"', 0, qr/\n599999\n600000\n\z/, 'a client that is stopped holds nobody up');
     kill 'KILL', $watcher;
@@ -158,8 +190,9 @@ open my $keys, '>', "$dir/keys" or die;
 $keys->autoflush;
 print $keys "echo be''fore\r";
 shows('out-tty', qr/^before\r/m, 'a terminal is attached');
-$waits = start('eval "call sh command sleep 1"', '-b');
-pause(0.2);
+unlink "$dir/called";
+$waits = start(qq(eval "call sh command echo begun >$dir/called; sleep 1"), '-b');
+shows('called', qr/^begun$/, 'a script has the shell');
 like(client('eval reboot', 6, '', 'a kernel that is booted anew'), qr/the kernel was booted anew|given up/, 'is told of');
 waitpid $waits, 0;
 client('eval 1+1', 0, "2\n", 'a new client speaks to the new kernel');
@@ -173,9 +206,11 @@ ok(!-e $shared, 'with its socket');
 
 # the verb's own
 push @fakes, start_fake();
-my $own = start("connect unix:$socket --share $shared sh 'sleep 2; exit 7'", '-own');
+mkfifo("$dir/go", 0600) or die;
+my $own = start("connect unix:$socket --share $shared sh 'read go <$dir/go; exit 7'", '-own');
 pause(0.01) until -S $shared;
 client('eval 1+1', 0, "2\n", '--share beside a verb');
+write_file("$dir/go", "go\n");
 ends($own, 7, 'whose status is the status');
 ok(!-e $shared, 'and whose end is the end');
 
@@ -183,8 +218,7 @@ ok(!-e $shared, 'and whose end is the end');
 push @fakes, start_fake('full');
 $serving = start("connect unix:$socket serve", '-serve');
 pause(0.01) until -S $shared;
-my $first = start('eval "say and hang"', '-a');
-shows('out-a', qr/^runs$/, 'one that has the only session');
+my ($first) = hang('a');
 is(client('eval 1+1', 6, '', 'a client for whose session there is no memory'),
     "the kernel has no memory for another session of the monitor: end a program\n", 'is told so');
 is(waitpid($first, POSIX::WNOHANG()), 0, 'and harms nobody');
@@ -201,7 +235,7 @@ stop();
 
 # a session that hangs in its end
 serve('', 'clings');
-@hang = map { start('eval hang', "-h$_") } 1 .. 3;
+@hang = hang('h0', 'h1', 'h2');
 client('eval 1+1', 0, "2\n", 'one whose session does not end');
 {
     local $ENV{LIMIT} = 25;

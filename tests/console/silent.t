@@ -99,6 +99,8 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
         return 1;
     };
     ok($until->(qr/~ # /), "$harts harts: a shell, and nobody says HELLO");
+    syswrite $line, "sleep 60; echo re''sted\r";    # by its own clock the monitor has long come to rest, also where it was given no processor
+    ok($until->(qr/^rested\r/m), 'a minute goes by');
     open_qmp();
     my $before = tasks();
     syswrite $line, "sleep $DAY; cat /proc/uptime\r";
@@ -116,6 +118,8 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     for (1 .. 3000) { last if -S $shared; pause(0.01) }
     my ($status, $said) = run_line("eval 'k.task(\"monitor\").name'");
     is($said, "monitor\n", 'a host has asked something');
+    # That the session ends may be said to the kernel as late as in the first minute, and is heard before the second one.
+    run_line("sh 'sleep 60'") for 1, 2;
     open_qmp();
     $before = tasks();
     ($status, $said) = run_line("sh 'sleep $DAY; cat /proc/uptime'");

@@ -16,39 +16,43 @@ system("gcc -Wall -Wextra -Werror tests/console/in_pty.c -o $dir/in_pty -lutil")
 
 my $screen;
 my ($from, $to, $pid);
+my $ahead; # was read and is not drawn yet
 sub open_top {
     $screen = Screen->new(@_[0, 1]);
     my ($r, $c, $every) = (@_, 0.2);
+    $ahead = '';
     $pid = open2($from, $to, "$dir/in_pty", "${r}x$c", $kmon, qw(top -n), $every);
 }
 sub type { syswrite $to, $_[0] }
-# Reads until the screen is as wanted.
+# Draws until the screen is as wanted, and no further, from one escape sequence to the next: what stands only until the next look
+# is seen also by one that read both looks at once.
 sub see {
     my ($pattern, $name) = @_;
     my $end = time + 15;
-    my $text = '';
-    while (time < $end) {
+    while ($screen->text !~ $pattern) {
+        if ($ahead =~ s/\A(.[^\e]*)//s) {
+            my $part = $1;
+            eval { $screen->take($part); 1 } or do { fail($name); diag $@; return };
+            next;
+        }
+        last if time >= $end;
         my $in = '';
         vec($in, fileno $from, 1) = 1;
-        if (select $in, undef, undef, 0.3) {
-            sysread $from, my $data, 65536 or last;
-            eval { $screen->take($data); 1 } or do { fail($name); diag $@; return };
-        }
-        $text = $screen->text;
-        last if $text =~ $pattern;
+        select $in, undef, undef, 0.3 or next;
+        sysread $from, $ahead, 65536 or last;
     }
-    like($text, $pattern, $name);
+    like($screen->text, $pattern, $name);
 }
 # Another size: what is on its way is of the old one, up to the first that is drawn on a cleared screen.
 sub resize {
     my ($r, $c) = @_;
     type("\0${r}x$c\n");
-    my ($seen, $end) = ('', time + 15);
-    while ($seen !~ /\e\[H\e\[J/ && time < $end) {
-        sysread $from, $seen, 65536, length $seen or last;
+    my $end = time + 15;
+    while ($ahead !~ /\e\[H\e\[J/ && time < $end) {
+        sysread $from, $ahead, 65536, length $ahead or last;
     }
     $screen = Screen->new($r, $c);
-    $screen->take($seen =~ s/\A.*(?=\e\[H\e\[J)//sr);
+    $ahead =~ s/\A.*(?=\e\[H\e\[J)//s;
 }
 sub close_top {
     my ($key, $status) = @_;

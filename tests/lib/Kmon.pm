@@ -20,12 +20,15 @@ system("gcc -g -Wall -Wextra -Werror -std=gnu11 -fsanitize=address,undefined -Im
 
 sub pause { select undef, undef, undef, $_[0] }
 
-# The fake ends with its connection. Its socket appears when it listens.
+# The fake ends with its connection. Its socket appears when it listens. What it says of itself is in the file "fake".
 sub start_fake {
     my ($mode) = @_;
-    unlink $socket;
+    unlink $socket, "$dir/fake";
     my $pid = fork // die;
-    exec $fake, $socket, $mode ? $mode : () if !$pid;
+    if (!$pid) {
+        open STDOUT, '>', "$dir/fake" or die;
+        exec $fake, $socket, $mode ? $mode : () or die;
+    }
     pause(0.01) until -S $socket;
     return $pid;
 }
@@ -48,9 +51,10 @@ sub kmon {
     return @got;
 }
 
-# A child with its output in files; the test waits for what it prints.
+# A child with its output in files; the test waits for what it prints, and not for what one before it has printed.
 sub start {
     my ($args, $name) = (@_, '');
+    unlink "$dir/out$name", "$dir/err$name";
     my $pid = fork // die;
     if (!$pid) {
         open STDOUT, '>', "$dir/out$name";

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Three ways to look consistently: an object as a value (:snap), several at one moment (k.snapshot), a system that stands
 -- still (k.freeze); and what differs between two looks (k.diff).
--- kmon: --initrd build/tests.cpio --timeout 100
+-- kmon: --initrd build/tests.cpio
 local still = require "lib.still"
 local harts = #k.harts
 host.sh(":") -- when it answers, boot is over
@@ -93,7 +93,7 @@ for i = 1, 100000 do n = n + i end
 is(n, 5000050000, "and the script goes on unharmed")
 
 -- Under storms of page faults, forks and changes of mappings: no deadlock, everything comes to its end.
-local storm = "(churn fault 4096 4; churn exec 40 4; /tests/abi/mem_threads; stress 4 10) >/dev/null 2>&1"
+local storm = "(churn fault 4096 4; churn exec 20 4; /tests/abi/mem_threads; stress 4 5) >/dev/null 2>&1"
 local froze, longest, running = 0, 0, 0
 host.sh(storm .. " & storm=$!; (while kill -0 $storm; do sleep 0.1; done; touch /tmp/over) 2>/dev/null &")
 repeat

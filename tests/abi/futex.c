@@ -227,9 +227,10 @@ static void test_races(void)
         int64_t from = now_ns();
         started = i;
         while (word == i - 1) {
-            if (futex(&word, FUTEX_WAIT_PRIVATE, i - 1, &second, NULL, 0) < 0 &&
-                errno == ETIMEDOUT && word == i)
-                lost += lost_wake(i, from + 1000000000);
+            if (futex(&word, FUTEX_WAIT_PRIVATE, i - 1, &second, NULL, 0) == 0 ||
+                errno != ETIMEDOUT)
+                continue;
+            lost += word == i && lost_wake(i, from + 1000000000);
             from = now_ns();
         }
     }

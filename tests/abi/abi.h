@@ -159,10 +159,10 @@ static UNUSED char state_of(pid_t pid)
     return end ? end[2] : '?';
 }
 
-// Until it is in this state, or gone. S: it waits in a call.
+// Until it is in this state, or dead or gone. S: it waits in a call.
 static UNUSED void until_state(pid_t pid, char state)
 {
-    for (char now; (now = state_of(pid)) != state && now != '?';)
+    for (char now; (now = state_of(pid)) != state && now != 'Z' && now != '?';)
         sched_yield();
 }
 

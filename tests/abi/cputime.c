@@ -165,12 +165,33 @@ static void work_until(clockid_t clock, int64_t until, void (*work)(void))
         work();
 }
 
-// In a process of its own, until it has used enough. Bounds in percent, with room for how seldom it is looked.
+// Works until the thread or the process, new, has used enough, and no call took a tenth of that longer than another: what a virtual
+// machine's processor waits is taken for used, as a whole where it ends, and would decide. What is used by then.
+static struct parts work_enough(clockid_t clock, int who, void (*work)(void))
+{
+    int64_t at = clock_ns(clock), shortest = INT64_MAX, longest = at;
+    struct parts used;
+
+    do {
+        do {
+            int64_t before = at;
+            work();
+            at = clock_ns(clock);
+            if (at - before < shortest)
+                shortest = at - before;
+            if (at - before > longest)
+                longest = at - before;
+        } while (at < ENOUGH || at < 10 * (longest - shortest));
+        used = parts_of(who);
+    } while (10 * (sum(used) - at) > sum(used));
+    return used;
+}
+
+// In a process of its own. Bounds in percent, with room for how seldom it is looked.
 static void one(const char *name, void (*work)(void), int low, int high)
 {
     CHILD(name, {
-        work_until(CLOCK_PROCESS_CPUTIME_ID, ENOUGH, work);
-        int share = system_share(parts_of(RUSAGE_SELF));
+        int share = system_share(work_enough(CLOCK_PROCESS_CPUTIME_ID, RUSAGE_SELF, work));
         if (share < low || share > high)
             say(name, "%d percent are the kernel's", share);
     });
@@ -209,7 +230,7 @@ static void test_sum(void)
     struct parts last = {0, 0}, said, now;
     struct tms tms;
 
-    for (int64_t before = 0; before < ENOUGH;) { // as much of the one as of the other
+    for (int64_t before = 0; before < ENOUGH || turns < 20;) { // as much of the one as of the other
         work_until(CLOCK_PROCESS_CPUTIME_ID, before + 10 * MS, turns++ & 1 ? compute : read_zeroes);
         before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
         now = parts_of(RUSAGE_SELF);
@@ -318,8 +339,8 @@ static int share_of_reader;
 static void *read_on(void *arg)
 {
     (void)arg;
-    work_until(CLOCK_THREAD_CPUTIME_ID, ENOUGH, read_zeroes);
-    share_of_reader = system_share(parts_of(RUSAGE_THREAD));
+    share_of_reader =
+        system_share(work_enough(CLOCK_THREAD_CPUTIME_ID, RUSAGE_THREAD, read_zeroes));
     return NULL;
 }
 
@@ -329,31 +350,36 @@ static void test_threads(void)
 
     pthread_create(&thread, NULL, read_on, NULL);
     // Without calls: these may have to wait for the other's.
-    work_until(CLOCK_THREAD_CPUTIME_ID, ENOUGH, compute_long);
-    int share = system_share(parts_of(RUSAGE_THREAD));
+    int share = system_share(work_enough(CLOCK_THREAD_CPUTIME_ID, RUSAGE_THREAD, compute_long));
     pthread_join(thread, NULL);
     YES("the thread that reads", share_of_reader > 60);
-    // A virtual machine's processor may have to wait where the kernel has it, as long as it will.
     YES("the thread that computes", share < share_of_reader);
     struct parts own = parts_of(RUSAGE_THREAD), both = parts_of(RUSAGE_SELF);
     YES("the process has both", sum(both) >= sum(own) + ENOUGH - 1 * MS);
     // One of them may be seen more often, where they take turns.
-    YES("and of both kinds", system_share(both) > 5 && system_share(both) < 95);
+    YES("and of both kinds", both.user > ENOUGH / 10 && both.system > ENOUGH / 10);
 }
 
-static void end_of(void (*work)(void), struct rusage *r, siginfo_t *info)
+// False: its end took so long that the shares of what it did before do not show.
+static bool end_of(void (*work)(void), struct rusage *r, siginfo_t *info)
 {
+    volatile int64_t *used =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     sigset_t set;
     pid_t pid = fork();
 
     if (pid == 0) {
-        work_until(CLOCK_PROCESS_CPUTIME_ID, ENOUGH, work);
+        *used = sum(work_enough(CLOCK_PROCESS_CPUTIME_ID, RUSAGE_SELF, work));
         _exit(0);
     }
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigwaitinfo(&set, info);
     wait4(pid, NULL, 0, r);
+    int64_t all = sum(parts_in(r));
+    bool shows = 10 * (all - *used) <= all;
+    munmap((void *)used, PAGE);
+    return shows;
 }
 
 static void test_children(void)
@@ -364,14 +390,14 @@ static void test_children(void)
     siginfo_t info;
 
     signal_mask(SIG_BLOCK, SIGCHLD);
-    end_of(read_zeroes, &r, &info);
+    bool shows = end_of(read_zeroes, &r, &info);
     one[0] = parts_in(&r);
-    YES("wait4 of who reads", system_share(one[0]) > 60);
-    YES("the signal says so", info.si_stime > info.si_utime);
-    end_of(compute, &r, &info);
+    YES("wait4 of who reads", system_share(one[0]) > 60 || !shows);
+    YES("the signal says so", info.si_stime > info.si_utime || !shows);
+    shows = end_of(compute, &r, &info);
     one[1] = parts_in(&r);
-    YES("wait4 of who computes", system_share(one[1]) < 25);
-    YES("its signal says so", info.si_utime > info.si_stime);
+    YES("wait4 of who computes", system_share(one[1]) < 25 || !shows);
+    YES("its signal says so", info.si_utime > info.si_stime || !shows);
     after = parts_of(RUSAGE_CHILDREN);
     YES("both are their parent's",
         near(after.user - before.user, one[0].user + one[1].user, 2000) &&

@@ -23,12 +23,13 @@ static void set(int sig, int flags)
     sigaction(sig, &action, NULL);
 }
 
+// One that has ended by then is left for who waits for its end.
 static void stop(pid_t pid)
 {
-    int status;
+    siginfo_t info;
 
     kill(pid, SIGSTOP);
-    waitpid(pid, &status, WUNTRACED);
+    waitid(P_PID, pid, &info, WSTOPPED);
 }
 
 // A child runs the statements; it is stopped when it sleeps and continued, and then sleeps again or ends.

@@ -3,6 +3,7 @@
 #include "abi.h"
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -107,8 +108,13 @@ static void test_once(void)
     VALUE("left of none", left(fd));
     long from = now_ns(CLOCK_MONOTONIC);
     VALUE("set for 20 ms", set(fd, 20 * MS, 0));
-    YES("so much is left, or less", left(fd) > 0 && left(fd) <= 20 * MS);
-    VALUE("poll now", poll(&p, 1, 0));
+    long rest = left(fd);
+    bool late =
+        now_ns(CLOCK_MONOTONIC) - from >= 20 * MS; // a slow machine; then there may be nothing left
+    YES("so much is left, or less", rest <= 20 * MS && (rest > 0 || late));
+    int ready = poll(&p, 1, 0);
+    late = now_ns(CLOCK_MONOTONIC) - from >= 20 * MS;
+    VALUE("poll now", ready == 1 && late ? 0 : ready);
     VALUE("poll until it runs out", poll(&p, 1, -1));
     say("it shows", "0x%x", p.revents);
     YES("not before its time", now_ns(CLOCK_MONOTONIC) - from >= 20 * MS);
@@ -144,7 +150,10 @@ static void test_periodic(void)
     late = now_ns(CLOCK_MONOTONIC) - from;
     YES("as many as time allows", total >= 4 && total <= late / (5 * MS));
     pass_ns(30 * MS);
-    YES("left of one period", left(fd) > 0 && left(fd) <= 5 * MS);
+    long rest;
+    while ((rest = left(fd)) == 0) // a period is over that is not counted yet
+        sched_yield();
+    YES("left of one period", rest > 0 && rest <= 5 * MS);
     total += get_count(fd);
     YES("what was missed is counted",
         total >= 10 && total <= (now_ns(CLOCK_MONOTONIC) - from) / (5 * MS));
@@ -163,13 +172,14 @@ static void test_periodic(void)
 static void test_absolute(void)
 {
     int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK);
-    struct itimerspec it = after(now_ns(CLOCK_REALTIME) - 100 * MS, 10 * MS);
+    long first = now_ns(CLOCK_REALTIME) - 100 * MS;
+    struct itimerspec it = after(first, 10 * MS);
     struct pollfd p = {fd, POLLIN, 0};
 
     VALUE("set to a time before", timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
     poll(&p, 1, -1);
-    uint64_t n = get_count(fd);
-    YES("all since are counted", n >= 11 && n < 1000);
+    long n = (long)get_count(fd);
+    YES("all since are counted", n >= 11 && n <= (now_ns(CLOCK_REALTIME) - first) / (10 * MS) + 1);
     it = after(now_ns(CLOCK_REALTIME) + 15 * MS, 0);
     VALUE("set to a time to come", timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL));
     VALUE("wait for it", poll(&p, 1, -1));

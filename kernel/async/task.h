@@ -104,8 +104,8 @@ struct task {
     const struct light_wait *light; // what the root waits for without a frame, NULL: nothing
     char *segment;                  // overflow segment of the arena, NULL when none
     char *segment_sp, *segment_limit; // sp and limit to return to
-    uint64_t since;                   // ticks when it last left a hart; while it runs, when that began
-    uint64_t polls;                   // how often it ran
+    uint64_t since; // ticks when it last left a hart; while it runs, when that began
+    uint64_t polls; // how often it ran
     uint64_t ticks; // how long; while it runs, less when that began: below 0 (task_ticks)
     uint32_t user_samples, system_samples; // of a thread: what it was seen doing (async/sample.h)
     struct {

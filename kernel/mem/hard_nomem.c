@@ -29,7 +29,9 @@ static void hard_nomem_begin(struct timer *tm)
     (void)tm;
     char value[12];
     every = boot_arg("nomem", value, sizeof value) ? (uint32_t)atoi(value) : 97;
-    alloc_fail_hook = every ? hit : NULL;
+    static struct alloc_failure failure = {.fails = hit};
+    if (every)
+        alloc_failure_add(&failure);
 }
 
 static void hard_nomem_start(void)

@@ -14,7 +14,8 @@
 struct page *frame_pages;
 pa_t frame_base, frame_end, frame_zero;
 uint64_t frame_reserve;
-bool (*alloc_fail_hook)(void);
+struct alloc_failure *alloc_failures;
+static struct spinlock alloc_failures_lock = SPINLOCK_INIT("allocation failures"); // who adds one
 _Thread_local struct frame_cache frame_cache;
 
 struct frame_cache *frame_cache_of[MAX_HARTS];
@@ -22,6 +23,26 @@ struct freed_queue frame_held_back[MAX_HARTS];
 size_t (*frame_shrinker)(size_t want);
 static uint64_t (*floor_of_task)(void);
 static void (*low_hook)(void);
+
+void alloc_failure_add(struct alloc_failure *one)
+{
+    spin_lock(&alloc_failures_lock);
+    struct alloc_failure **at = &alloc_failures;
+    while (*at)
+        at = &(*at)->next;
+    if (!one->added)
+        store_release(at, one);
+    one->added = true;
+    spin_unlock(&alloc_failures_lock);
+}
+
+bool alloc_failures_ask(void)
+{
+    for (struct alloc_failure *a = load_acquire(&alloc_failures); a; a = load_acquire(&a->next))
+        if (a->fails())
+            return true;
+    return false;
+}
 
 // Few branches: what else an instruction does for a page is dear.
 #define ZERO_8(p)                                                                                  \

@@ -203,10 +203,18 @@ struct frame_stats {
 void frame_stats_get(struct frame_stats *out);
 void frame_count_kinds(struct frame_stats *out); // walks the page array: slow
 
-// Tests make allocations fail, of frames and of heap: NULL, or whether the one at hand is to.
-extern bool (*alloc_fail_hook)(void);
+// Tests make allocations fail, of frames and of heap: each of these is asked, the first one that was added first, until one says
+// that the allocation at hand is to fail.
+struct alloc_failure {
+    bool (*fails)(void);
+    struct alloc_failure *next;
+    bool added;
+};
+extern struct alloc_failure *alloc_failures;
+// It is asked from now on, and for good: static. Once more: nothing. Any context.
+void alloc_failure_add(struct alloc_failure *one);
+bool alloc_failures_ask(void);
 static inline bool alloc_fails(void)
 {
-    bool (*hook)(void) = load_relaxed(&alloc_fail_hook);
-    return unlikely(hook != NULL) && hook();
+    return unlikely(load_relaxed(&alloc_failures) != NULL) && alloc_failures_ask();
 }

@@ -16,16 +16,12 @@
 
 enum { CANCEL_WITHIN = 256 };
 
-static bool (*before)(void); // the hook that this one asks first
-static uint32_t installed;
-
-static bool allocation_fails(void)
+static bool nth_fails(void)
 {
     struct task *t = current_task();
-    if (before && before())
-        return true;
     return t && t->fail_nth && --t->fail_nth == 0;
 }
+static struct alloc_failure failure = {.fails = nth_fails};
 
 static void kill_now(struct task *t)
 {
@@ -40,10 +36,8 @@ INIT(INIT_CORE, inject_init);
 
 static void fail_nth(struct task *t, uint32_t n)
 {
-    if (n && !atomic_swap32(&installed, 1)) { // costs nothing before the first use
-        before = load_acquire(&alloc_fail_hook);
-        store_release(&alloc_fail_hook, allocation_fails);
-    }
+    if (n)
+        alloc_failure_add(&failure); // costs nothing before the first use
     t->fail_nth = n;
 }
 

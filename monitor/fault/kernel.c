@@ -96,27 +96,20 @@ enum { ALLOC_EVERY = 97 };
 static struct fault_dice alloc_dice;
 static uint32_t alloc_task; // 0: any program's
 static bool alloc_on;
-static bool (*alloc_before)(void); // the hook that this one asks first
 
 static bool allocation_fails(void)
 {
     const struct task *t = current_task();
-    if (alloc_before && alloc_before())
-        return true;
     return load_acquire(&alloc_on) && t && t->thread && (!alloc_task || t->id == alloc_task) &&
            fault_dice_hit(&alloc_dice);
 }
+static struct alloc_failure alloc_failure = {.fails = allocation_fails};
 
 static long alloc_begin(const struct fault_options *o)
 {
     fault_dice_init(&alloc_dice, o->seed, o->every ? o->every : ALLOC_EVERY);
     alloc_task = (uint32_t)o->task;
-    static bool installed; // once, and it stays: another may ask this one by now
-    if (!installed) {
-        installed = true;
-        alloc_before = alloc_fail_hook;
-        store_release(&alloc_fail_hook, allocation_fails);
-    }
+    alloc_failure_add(&alloc_failure);
     store_release(&alloc_on, true);
     return 0;
 }

@@ -120,8 +120,80 @@ static void harts_share_the_frames(void **state)
     assert_memory_equal(after.free_blocks, before.free_blocks, sizeof before.free_blocks);
 }
 
+// ---- whether allocations are to fail is asked of all who were added at once, of each once
+
+enum { ASKED = 32 };
+static struct alloc_failure failures[HARTS][ASKED], of_all;
+static uint32_t asked[HARTS], asked_of_all, start, late;
+
+static bool asks_all(void)
+{
+    asked_of_all++;
+    return false;
+}
+static bool asks_0(void)
+{
+    return asked[0]++, false;
+}
+static bool asks_1(void)
+{
+    return asked[1]++, false;
+}
+static bool asks_2(void)
+{
+    return asked[2]++, false;
+}
+static bool asks_3(void)
+{
+    return asked[3]++, false;
+}
+
+static bool is_added(const struct alloc_failure *one)
+{
+    struct alloc_failure *a = load_acquire(&alloc_failures);
+    while (a && a != one)
+        a = load_acquire(&a->next);
+    return a;
+}
+
+static void *add(void *arg)
+{
+    uintptr_t hart = (uintptr_t)arg;
+    host_hart_init((unsigned)hart);
+    atomic_add32(&start, 1);
+    while (load_acquire(&start) < HARTS)
+        ;
+    alloc_failure_add(&of_all);
+    if (!is_added(&of_all))
+        atomic_add32(&late, 1);
+    for (int i = 0; i < ASKED; i++)
+        alloc_failure_add(&failures[hart][i]);
+    return NULL;
+}
+
+static void no_failure_is_lost(void **state)
+{
+    (void)state;
+    static bool (*const asks[HARTS])(void) = {asks_0, asks_1, asks_2, asks_3};
+    pthread_t thread[HARTS];
+    of_all.fails = asks_all;
+    for (uintptr_t i = 0; i < HARTS; i++)
+        for (int k = 0; k < ASKED; k++)
+            failures[i][k].fails = asks[i];
+    for (uintptr_t i = 0; i < HARTS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, add, (void *)i), 0);
+    for (int i = 0; i < HARTS; i++)
+        pthread_join(thread[i], NULL);
+    assert_false(alloc_fails());
+    assert_int_equal(late, 0);
+    assert_int_equal(asked_of_all, 1);
+    for (int i = 0; i < HARTS; i++)
+        assert_int_equal(asked[i], ASKED);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(harts_share_the_frames)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(harts_share_the_frames),
+                                       cmocka_unit_test(no_failure_is_lost)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -578,7 +578,7 @@ static bool fail_once(void) // in a task, not the making of one
 {
     if (!hart_self.current)
         return false;
-    alloc_fail_hook = NULL;
+    alloc_failures = NULL;
     return true;
 }
 
@@ -594,9 +594,9 @@ static void huge_not(void **state)
     assert_int_equal(host_user_store(0, s, va + mib2, 1), 0);
     s->no_huge = false;
     assert_int_equal(host_user_store(0, s, va + 2 * mib2, 1), -EAGAIN);
-    alloc_fail_hook = fail_once;
+    alloc_failures = &(struct alloc_failure){.fails = fail_once};
     assert_int_equal(CALL(space_fault, s, va + 2 * mib2, ACCESS_WRITE), 0);
-    assert_null(alloc_fail_hook);
+    assert_null(alloc_failures);
     assert_int_equal(s->huge, 0);
     pa_t runs[32];
     unsigned big = 0, n;

@@ -305,11 +305,11 @@ static void without_memory(void **state)
     for (size_t i = 0; i < sizeof all; i++)
         all[i] = pattern(i);
     assert_int_equal(put(all, PAGE_SIZE - 100), PAGE_SIZE - 100);
-    alloc_fail_hook = no_memory;
+    alloc_failures = &(struct alloc_failure){.fails = no_memory};
     alarm(10); // it ends
     long r = put(all + PAGE_SIZE - 100, 300);
     alarm(0);
-    alloc_fail_hook = NULL;
+    alloc_failures = NULL;
     assert_int_equal(r, -ENOMEM);
     assert_int_equal(put(all + PAGE_SIZE - 100, 300), 300);
     assert_int_equal(get(back, PAGE_SIZE), PAGE_SIZE);

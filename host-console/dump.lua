@@ -91,9 +91,9 @@ end
 
 -- ---- what help knows
 
-local function record(first, names, x)
+local function record(first, keys, x)
     local out = {first}
-    for _, name in ipairs(names) do
+    for _, name in ipairs(keys) do
         if x[name] ~= nil then out[#out + 1] = text(name) .. ":" .. text(x[name]) end
     end
     return table.concat(out, ",")

@@ -5,11 +5,12 @@ import os
 
 gdb.execute("set pagination off")
 where = os.environ["WHERE"]
+HART = "((struct hart *)$tp)->index"
 # The freezer serves what cannot wait while it waits for the others; so does everybody else who waits for something.
-condition = "'freeze.c'::number != 0" + (" && 'freeze.c'::freezer == $_thread" if where == "ipi_serve" else "")
+condition = "'freeze.c'::number != 0" + (f" && 'freeze.c'::freezer == {HART} + 1" if where == "ipi_serve" else "")
 gdb.execute(f"break {where} if {condition}")
 gdb.execute("continue")
-hart = gdb.selected_thread().ptid[1] - 1
+hart = int(gdb.parse_and_eval(HART))  # the machine's order of them need not be the kernel's
 gdb.execute("delete")
 # In panic's own buffer for a second panic, which it has not come to.
 why = int(gdb.parse_and_eval("&panic::again").cast(gdb.lookup_type("unsigned long")))

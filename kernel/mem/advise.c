@@ -66,14 +66,16 @@ bool space_allows(struct space *s, va_t lo, va_t hi, uint32_t access)
     return ok;
 }
 
-bool space_in_memory(struct space *s, va_t va)
+bool space_in_memory(struct space *s, va_t va, bool (*told)(const struct phys *))
 {
     spin_lock(&s->lock);
     const pte_t *slot = huge_find(s->root, va);
     bool there = slot && *slot;
     struct range *r = there ? NULL : range_map_find(&s->map, va);
-    if (r && mapping_of(r)->phys) {
-        const struct mapping *m = mapping_of(r);
+    const struct mapping *m = r ? mapping_of(r) : NULL;
+    if (m && m->phys && told && !told(m->phys)) {
+        there = true;
+    } else if (m && m->phys) {
         struct page *pg = phys_page_try(m->phys, (m->offset + (va - r->lo)) >> PAGE_SHIFT);
         there = pg != NULL;
         if (pg)

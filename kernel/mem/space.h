@@ -169,8 +169,9 @@ struct space_survey {
 // Mapping by mapping: what others change meanwhile may be seen as it was or as it is.
 ASYNC_DECL(space_survey, struct space *s; va_t lo; va_t hi; struct space_survey *out;);
 bool space_allows(struct space *s, va_t lo, va_t hi, uint32_t access); // every mapping of the range
-// Is the page at va in memory (mincore)? A file's counts when it is cached, mapped or not.
-bool space_in_memory(struct space *s, va_t va);
+// Is the page at va in memory (mincore)? A file's counts when it is cached, mapped or not; of an object that `told`
+// (NULL: all) says false of, every page does. told is asked under space.lock, of what is mapped there then.
+bool space_in_memory(struct space *s, va_t va, bool (*told)(const struct phys *));
 // Bytes of the range in mappings with one of the flags.
 uint64_t space_flagged(struct space *s, va_t lo, va_t hi, uint32_t flags);
 // Sets and clears flags of the mappings in the range. 0, -ENOMEM (nothing has changed).

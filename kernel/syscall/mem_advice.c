@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Memory calls about what is mapped already: madvise, mlock, msync, mincore.
-#include "fs/vnode.h"
+#include "fs/path.h"
 #include "mem/phys.h"
 #include "mem/space.h"
 #include "mem/user.h"
@@ -303,13 +303,21 @@ ASYNC_SYSCALL(sys_msync, long r; va_t at; va_t hi; struct phys * ph; uint64_t lo
 }
 SYSCALL_ASYNC(227, msync, 3);
 
+// Who neither owns a file nor may write it does not learn what others have read of it.
+static bool told_of(const struct phys *ph)
+{
+    const struct vnode *v = ph->kind == PHYS_FILE ? ph->owner : NULL;
+    return !v || vnode_owner(v) ||
+           (!vnode_permission(v, W_OK) && !(v->super->flags & SUPER_RDONLY));
+}
+
 // One byte per page, 1: in memory.
 enum { MINCORE_STEP = 32, MINCORE_TURN = 16 * MINCORE_STEP * 4096 };
 
 static void residency(struct space *s, va_t va, size_t pages, uint8_t out[MINCORE_STEP])
 {
     for (size_t i = 0; i < pages; i++)
-        out[i] = space_in_memory(s, va + i * PAGE_SIZE);
+        out[i] = space_in_memory(s, va + i * PAGE_SIZE, told_of);
 }
 
 ASYNC_SYSCALL(sys_mincore, long r; va_t at; va_t hi; size_t n; struct space_survey survey;

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #define RW   (PROT_READ | PROT_WRITE)
@@ -352,6 +353,51 @@ static void test_rights(void)
                                  ANON, -1, 0) != MAP_FAILED);
 }
 
+// Which pages of a file others have read is told only to who owns it or may write it.
+static void test_told(void)
+{
+    const char *name = "mem_calls.tmp";
+    int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    if (fd < 0 || fchmod(fd, 0644) < 0 || ftruncate(fd, 4 * PAGE) < 0)
+        _exit(121);
+    uint8_t *p = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    resident("pages of one's own file", p, 4);
+    CHILD("another user", {
+        int ro = open(name, O_RDONLY);
+        if (setuid(1000) < 0)
+            _exit(1);
+        uint8_t *q = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, ro, 0);
+        resident("of another's", q, 4);
+        resident("mapped by its owner", p, 4);
+        resident("private", mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE, ro, 0), 4);
+        munmap(q + PAGE, PAGE);
+        resident("moved",
+                 mremap(q + 2 * PAGE, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+                        map(2, RW, MAP_PRIVATE)),
+                 2);
+        CHILD("its child", resident("forked", q, 1));
+        resident("nobody's", map(2, PROT_READ, MAP_PRIVATE), 2);
+        resident("shared with nobody", map(2, PROT_READ, MAP_SHARED), 2);
+    });
+    fchmod(fd, 0666);
+    CHILD("who may write it", {
+        if (setuid(1000) < 0)
+            _exit(1);
+        resident("of what may be written", p, 4);
+    });
+    fchown(fd, 1000, 1000);
+    fchmod(fd, 0444);
+    CHILD("its new owner", {
+        if (setuid(1000) < 0)
+            _exit(1);
+        resident("of what was given away", p, 4);
+    });
+    CHILD("root", resident("of a user's", p, 4));
+    unlink(name);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "limited") == 0) {
@@ -364,5 +410,6 @@ int main(int argc, char **argv)
     test_limits();
     test_memfd();
     test_rights();
+    test_told();
     return 0;
 }

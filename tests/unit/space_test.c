@@ -431,7 +431,7 @@ static void huge_whole(void **state)
     assert_int_equal(space_entries(hm.s, huge_at(9), huge_at(10), info, 4), 1);
     assert_int_equal(pte_pa(space_pte_get(hm.s, huge_at(9))),
                      pte_pa(info[0].entry) + 9 * PAGE_SIZE);
-    assert_true(space_in_memory(hm.s, huge_at(511)));
+    assert_true(space_in_memory(hm.s, huge_at(511), NULL));
     // the way there is remembered
     assert_int_equal(user_copy_in(hm.s, &v, huge_at(7), sizeof v), 0);
     host_on_hart(1);

@@ -15,7 +15,8 @@
 local OBJECTS, LEVELS, ITEMS, ENTRIES = 4000, 8, 1000, 16384
 local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "chains", "counts", "properties", "queue", "mappers", "objects"}
 local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "tls hart", "tls task",
-    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "futexes", "pipes", "mounts", "virtio_devices"}
+    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "channels", "futexes", "pipes", "mounts",
+    "virtio_devices"}
 local LEFT = {Vnode = true}             -- lists of a file system's thousands
 local LINEAR = 0xffffffc000000000       -- where physical memory is seen (KVA_OFFSET)
 local VALID, RIGHTS, USER = 1, 14, 16   -- bits of an entry

@@ -175,7 +175,9 @@ local changes = {
     ["fault for one"] = function(t)
         k.fault.inject(one_of {"lost-wake", "failed-alloc"}, random(9), {task = own(t)})
     end,
-    fault = function() k.fault.inject(one_of {"delayed-io", "deadlock", "leaked-frame", "broken-ring"}, random(9)) end,
+    fault = function()
+        k.fault.inject(one_of {"delayed-io", "deadlock", "full-channel", "leaked-frame", "broken-ring"}, random(9))
+    end,
     ["fault over"] = function() k.fault.remove(one_of(k.fault.list()).name) end,
     freeze = function(t)
         local spins = chance(8)
@@ -240,6 +242,7 @@ local looks = {
     function(t) for f in t.files do tostring(f) end end,
     function(t) k.phys:frame(one_of(t.space.pt:leaves{}).pa):owners() end,
     function() for l in k.locks() do tostring(l) end end,
+    function() for c in k.channels() do c:queue() end end,
     function() for x in k.timers() do tostring(x) end end,
     function() for f in k.futexes() do tostring(f) end end,
     function() a_queue():ring() end,

@@ -156,7 +156,7 @@ end
 local function snap(r, o)
     local fields = {}
     for name, x in pairs(o) do fields[name] = x end
-    return p.wrap(r.class.name, r.id, fields, r.dump.roots.ns.value)
+    return p.wrap(r.class.name, r.id, fields, r.ns)
 end
 
 function answers.method(c, m)

@@ -4,22 +4,25 @@
 --       "methods": [[name, signature, doc, example, changes], ...]}      of all classes, first
 --   {"member": NAME, "signature", "doc", "example"}                      of k, without a signature a field
 --   {"root": NAME, "value": ...}                                         what k.NAME is, or k.NAME(): NAME may end in arguments
---   {"key": KEY, "line": TEXT, "fields": [value, ...], "methods": {name: value}}    the fields in the order of the class
+--   {"key": KEY, "line": TEXT, "fields": [value, ...], "methods": {name: value}, "ns": TIME}    the fields in the order of the class,
+--       and all of one moment, about TIME (k.ns); the line, what is in a list and what a method says are each of one a little later
 --   {"table": ADDRESS, "entries": TEXT}                                  a page table (below)
 -- KEY is CLASS#ID, with @OWNER where the class has owners. Inside a value a kernel object is {"$ref": KEY}, a list of them
 -- {"$list": CLASS, "items": [...]}, or with their number, "left", in place of items that are left out; a function is
 -- {"$call": true}, a table that is shown in columns {"$rows": [...], "$columns": [...], "$addresses": [...]}, the names of integers of
--- its rows that are addresses.
+-- its rows that are addresses. The last record is
+--   {"end": true, "objects": HOW MANY, "dropped": of those that were left out, "from": TIME, "to": TIME}
 local OBJECTS, LEVELS, ITEMS, ENTRIES = 4000, 8, 1000, 16384
 local METHODS = {"backtrace", "tree", "registers", "map", "gaps", "ring", "chains", "counts", "properties", "queue", "mappers", "objects"}
 local CALLS = {"tasks", "spaces", "queues", "ttys", "devices", "irqs", "syscalls", "timers", "tls", "tls hart", "tls task",
-    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "futexes", "pipes", "mounts", "virtio_devices"}
+    "journal", "points", "account", "memory", "memory true", "waits", "lint", "locks", "channels", "futexes", "pipes", "mounts",
+    "virtio_devices"}
 local LEFT = {Vnode = true}             -- lists of a file system's thousands
 local LINEAR = 0xffffffc000000000       -- where physical memory is seen (KVA_OFFSET)
 local VALID, RIGHTS, USER = 1, 14, 16   -- bits of an entry
 
 local classes, api, identify = schema()
-local methods, known, waiting, count, dropped = {}, {}, {}, 0, 0
+local names, methods, known, waiting, count, dropped, begun = {}, {}, {}, {}, 0, 0, k.ns    -- names, methods: of a class
 local encode
 
 local escapes = {['"'] = '\\"', ["\\"] = "\\\\"}
@@ -89,19 +92,19 @@ end
 
 -- ---- what help knows
 
-local function record(first, names, x)
+local function record(first, keys, x)
     local out = {first}
-    for _, name in ipairs(names) do
+    for _, name in ipairs(keys) do
         if x[name] ~= nil then out[#out + 1] = text(name) .. ":" .. text(x[name]) end
     end
     return table.concat(out, ",")
 end
 
-local function members(list, names)
+local function members(list, columns)
     local out = {}
     for i, x in ipairs(list) do
         local row = {}
-        for j, name in ipairs(names) do row[j] = encode(x[name], 1) end
+        for j, name in ipairs(columns) do row[j] = encode(x[name], 1) end
         if row[#row] == "false" then row[#row] = nil end
         out[i] = "[" .. table.concat(row, ",") .. "]"
     end
@@ -109,7 +112,8 @@ local function members(list, names)
 end
 
 local function describe_class(c)
-    methods[c.name] = {}
+    names[c.name], methods[c.name] = {}, {}
+    for i, f in ipairs(c.fields) do names[c.name][i] = f.name end
     for _, m in ipairs(c.methods) do methods[c.name][m.name] = true end
     print(('{%s,"fields":%s,"methods":%s}'):format(record('"class":' .. text(c.name), {"doc", "place", "example", "display"}, c),
         members(c.fields, {"name", "type", "doc", "writable"}),
@@ -162,16 +166,18 @@ local function chains(queue)
 end
 
 local function describe(key, v, class)
-    local line, fields, said = tostring(v), {}, {}
-    for _, x in pairs(v) do fields[#fields + 1] = encode(x, 2) end
+    local ns, fields, said = k.ns, {}, {}
+    local snap = v:snap()
+    for i, name in ipairs(names[class]) do fields[i] = encode(rawget(snap, name), 2) end
+    local line = tostring(v)
     for _, name in ipairs(METHODS) do
         local good, x = pcall(methods[class][name] and v[name], v)
         if good and x ~= nil then said[#said + 1] = text(name) .. ":" .. encode(x, 1) end
     end
     if class == "VirtQueue" then said[#said + 1] = '"chain":' .. encode(chains(v), 1) end
     if class == "PageTable" then page_table(v.root, 2) end
-    print(('{"key":%s,"line":%s,"fields":[%s],"methods":{%s}}'):format(text(key), text(line), table.concat(fields, ","),
-        table.concat(said, ",")))
+    print(('{"key":%s,"line":%s,"fields":[%s],"methods":{%s},"ns":%d}'):format(text(key), text(line), table.concat(fields, ","),
+        table.concat(said, ","), ns))
 end
 
 local function root(name, v) print(('{"root":%s,"value":%s}'):format(text(name), encode(v, 1))) end
@@ -193,4 +199,4 @@ while #waiting > 0 do
     local good, why = pcall(describe, table.unpack(object))
     if not good and not tostring(why):find("stale handle", 1, true) then error(object[1] .. ": " .. why, 0) end
 end
-print(('{"end":true,"objects":%d,"dropped":%d}'):format(count, dropped))
+print(('{"end":true,"objects":%d,"dropped":%d,"from":%d,"to":%d}'):format(count, dropped, begun, k.ns))

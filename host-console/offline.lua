@@ -63,19 +63,24 @@ function add.root(d, r, i)
     d.roots[r.root] = r
 end
 function add.key(d, r, i)
-    check(is("string", r.key, r.line) and is("table", r.fields, r.methods), i)
+    check(is("string", r.key, r.line) and is("table", r.fields, r.methods) and is("number", r.ns), i)
     local class, id, owner = r.key:match("^(%a+)#(%-?%d+)@?(%-?%d*)$")
     check(d.class[class], i)
     d.objects[r.key] = {dump = d, class = d.class[class], key = r.key, id = math.tointeger(id), line = r.line, fields = r.fields,
-        methods = r.methods, owner = math.tointeger(owner) or 0}
+        methods = r.methods, ns = r.ns, owner = math.tointeger(owner) or 0}
 end
 function add.table(d, r, i)
     check(math.type(r.table) == "integer" and is("string", r.entries), i)
     d.tables[r.table] = r.entries
 end
 
+add["end"] = function(d, r, i)
+    check(is("number", r.from, r.to), i)
+    d.from, d.to = r.from, r.to
+end
+
 local function load_dump(name)
-    local d = {classes = {}, class = {}, api = {}, member = {}, roots = {}, objects = {}, tables = {}, proxies = {}}
+    local d = {classes = {}, class = {}, api = {}, member = {}, roots = {}, objects = {}, tables = {}, proxies = {}, from = 0, to = 0}
     for i, r in ipairs(read(name)) do
         for kind, f in pairs(add) do if r[kind] then f(d, r, i) break end end
     end
@@ -199,7 +204,7 @@ local function open_dump(name)
         return a.fn()
     end
     d.k = setmetatable({}, {__index = get, __newindex = read_only, __metatable = "k",
-        __tostring = function() return "k: a dump of the kernel" end,
+        __tostring = function() return ("k: a dump of the kernel, made from %.6f s to %.6f s"):format(d.from / 1e9, d.to / 1e9) end,
         __pairs = function()
             local i = 0
             return function()

@@ -106,7 +106,7 @@ static void line_closed(struct console *c)
 {
     if (c->fd < 0)
         return;
-    wire_demux_idle(&c->demux, true);
+    wire_demux_end(&c->demux);
     close(c->fd);
     c->fd = -1;
     c->closed = true;

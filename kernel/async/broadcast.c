@@ -74,14 +74,13 @@ WAIT_LOOK(broadcast_receive)
     const struct broadcast_receive_frame *f = frame;
     v->kind = "broadcast";
     v->object = f->b;
+    v->name = f->b->lock.name;
     spin_lock(&f->b->lock);
     wait_view_all(v, &f->w, f->r->next != f->b->sent || f->b->closed);
     spin_unlock(&f->b->lock);
 }
 
 // ---- oneshot
-
-enum { OPEN, SETTING, SET, DROPPED };
 
 void oneshot_init(struct oneshot *o)
 {
@@ -91,17 +90,17 @@ void oneshot_init(struct oneshot *o)
 
 int oneshot_send(struct oneshot *o, uint64_t value)
 {
-    if (atomic_cas32(&o->state, OPEN, SETTING) != OPEN)
+    if (atomic_cas32(&o->state, ONESHOT_OPEN, ONESHOT_SETTING) != ONESHOT_OPEN)
         return -EBUSY;
     o->value = value;
-    store_release(&o->state, SET);
+    store_release(&o->state, ONESHOT_SET);
     event_set(&o->ready);
     return 0;
 }
 
 void oneshot_drop(struct oneshot *o)
 {
-    if (atomic_cas32(&o->state, OPEN, DROPPED) == OPEN)
+    if (atomic_cas32(&o->state, ONESHOT_OPEN, ONESHOT_DROPPED) == ONESHOT_OPEN)
         event_set(&o->ready);
 }
 
@@ -111,9 +110,16 @@ ASYNC(oneshot_receive, long r;)
     AWAIT(f->r, event_wait, &f->o->ready, f->interruptible);
     if (f->r < 0)
         ASYNC_RETURN(f->r);
-    if (load_acquire(&f->o->state) == DROPPED)
+    if (load_acquire(&f->o->state) == ONESHOT_DROPPED)
         ASYNC_RETURN(-EPIPE);
     *f->out = f->o->value;
     ASYNC_FINALLY;
     ASYNC_END;
+}
+
+WAIT_LOOK(oneshot_receive)
+{
+    const struct oneshot_receive_frame *f = frame;
+    v->kind = "oneshot";
+    v->object = f->o;
 }

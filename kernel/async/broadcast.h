@@ -32,10 +32,11 @@ ASYNC_DECL(broadcast_receive, struct broadcast *b; struct broadcast_receiver *r;
            bool interruptible;);
 
 // A value that is set once. The first to set it wins; all who wait get it.
+enum oneshot_state { ONESHOT_OPEN, ONESHOT_SETTING, ONESHOT_SET, ONESHOT_DROPPED };
 struct oneshot {
     struct event ready;
     uint64_t value;
-    uint32_t state; // 0 open, 1 being set, 2 set, 3 dropped
+    uint32_t state; // enum oneshot_state
 };
 void oneshot_init(struct oneshot *o);
 int oneshot_send(struct oneshot *o, uint64_t value); // 0; -EBUSY when set or dropped. Any context

@@ -146,7 +146,7 @@ struct class_key class_key_at(lua_State *L, int idx, const struct class *c);
 struct class_key class_self(lua_State *L, int idx, const struct class *c, void *copy);
 // Pushes the sequence of owner's objects: iterable, indexable by id, with :where{} and so on.
 void class_push_list(lua_State *L, const struct class *c, uint64_t owner);
-// For `keys` of what is in no order: puts key into the ascending list of the least ids; the new n, at most max.
+// For `keys` of what is in no order: puts key into the ascending list of the least ids, once; the new n, at most max.
 size_t class_keep_least(struct class_key *out, size_t n, size_t max, struct class_key key);
 // Class and key of any handle; NULL when the value is none.
 const struct class *class_of(lua_State *L, int idx, struct class_key *key);

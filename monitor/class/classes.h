@@ -29,6 +29,7 @@ CLASS_DECLARE(pipe);
 CLASS_DECLARE(signal);
 CLASS_DECLARE(futex);
 CLASS_DECLARE(lock);
+CLASS_DECLARE(channel);
 
 // Further methods and setters of Task (task_change.c, task_registers.c)
 int class_task_hold(lua_State *L);
@@ -41,6 +42,12 @@ void class_task_set_deadline(lua_State *L, const struct class_key *key, const vo
                              int value);
 
 void class_push_locks_of(lua_State *L, uint64_t task); // those that it holds, as a list
+
+// Calls fn for each task that waits, borrowed meanwhile, until it says false; lets others run in between (waiting.c). On the
+// fiber, no Lua in fn. False: fn has said so.
+struct task;
+typedef bool class_waiting_fn(const struct task *t, void *arg);
+bool class_visit_waiting(class_waiting_fn *fn, void *arg);
 
 struct device;
 struct device *class_device_at(uint64_t id); // NULL: there is none; they live for ever

@@ -48,7 +48,7 @@ size_t class_keep_least(struct class_key *out, size_t n, size_t max, struct clas
     size_t at = n;
     while (at && out[at - 1].id > key.id)
         at--;
-    if (at == max)
+    if (at == max || (at && out[at - 1].id == key.id))
         return n;
     n += n < max;
     for (size_t i = n - 1; i > at; i--)

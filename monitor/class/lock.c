@@ -11,7 +11,6 @@
 #include "fs/dentry.h"
 #include "lib/errno.h"
 #include "mem/space.h"
-#include "session/session.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -78,41 +77,26 @@ static bool look_at_rwlock(struct rwlock *l, struct lock_view *v)
 
 // ---- where they are met
 
-static bool at_leaf(struct task *t, lock_fn *fn, void *arg)
+struct at_leaf {
+    lock_fn *fn;
+    void *arg;
+};
+
+static bool at_leaf(const struct task *t, void *arg)
 {
+    const struct at_leaf *to = arg;
     struct lock_view v = {.units = 0};
     const struct frame *f = t->top;
     snprintf(v.of, sizeof v.of, "Task#%u waits", t->id);
     if (f && f->fn == &mutex_lock_fn && look_at_mutex(((struct mutex_lock_args *)(f + 1))->m, &v))
-        return fn(&v, arg);
+        return to->fn(&v, to->arg);
     if (!f || f->fn != &semaphore_take_fn)
         return true;
     const struct frame *by = f->parent;
     bool found = by && by->fn == &rwlock_lock_fn
                      ? look_at_rwlock(((struct rwlock_lock_args *)(by + 1))->l, &v)
                      : look_at_semaphore(((struct semaphore_take_args *)(f + 1))->s, &v);
-    return !found || fn(&v, arg);
-}
-
-static bool in_tasks(lock_fn *fn, void *arg)
-{
-    struct class_key key[CLASS_KEYS];
-    size_t n = CLASS_KEYS;
-    bool more = true;
-    for (uint64_t from = 0; more && n == CLASS_KEYS; from = n ? key[n - 1].id + 1 : 0) {
-        n = class_task->keys(0, from, key, CLASS_KEYS);
-        for (size_t i = 0; more && i < n; i++) {
-            struct task *t = task_find((uint32_t)key[i].id);
-            if (t && task_borrow(t)) {
-                more = at_leaf(t, fn, arg);
-                task_release(t);
-            }
-            if (t)
-                task_put(t);
-        }
-        fiber_yield(session_fiber());
-    }
-    return more;
+    return !found || to->fn(&v, to->arg);
 }
 
 static bool in_spaces(lock_fn *fn, void *arg)
@@ -161,7 +145,7 @@ static bool in_files(lock_fn *fn, void *arg)
 static void visit(lock_fn *fn, void *arg)
 {
     if (in_spaces(fn, arg) && in_files(fn, arg))
-        in_tasks(fn, arg);
+        class_visit_waiting(at_leaf, &(struct at_leaf){fn, arg});
 }
 
 // ---- the class
@@ -198,9 +182,6 @@ struct collect {
 static bool collect(const struct lock_view *v, void *arg)
 {
     struct collect *c = arg;
-    for (size_t i = 0; i < c->n; i++)
-        if (c->out[i].id == v->address)
-            return true;
     if (v->address >= c->from)
         c->n = class_keep_least(c->out, c->n, c->max, (struct class_key){v->address, c->owner});
     return true;

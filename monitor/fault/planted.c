@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// deadlock, long-poll, leaked-frame: mistakes of the kernel itself, planted for k.lint to find.
+// deadlock, long-poll, leaked-frame: mistakes of the kernel itself, planted for k.lint to find. And full-channel, which is
+// none: whoever sends waits rightly, and k.lint is silent.
 #include "arch/cpu.h"
+#include "async/broadcast.h"
+#include "async/channel.h"
 #include "async/rwlock.h"
 #include "async/wait_async.h"
 #include "fault/fault.h"
@@ -84,6 +87,120 @@ static void deadlock_end(void)
 }
 FAULT(deadlock, "deadlock", "two kernel tasks wait for each other's lock", MODE_RW, 0,
       deadlock_validate, deadlock_begin, deadlock_end, NULL);
+
+// ---- full-channel: two kernel tasks wait, one behind the other, for room in a channel whose receiver is elsewhere: it waits
+// for a oneshot. A watcher hears of all that was sent by a broadcast. Nobody holds anything that another waits for.
+
+enum { ROOM = 2, SENDERS = 2, PARTIES = SENDERS + 2, HEARD = 4, TURN_NS = 1000000 };
+
+static struct channel full;
+static struct oneshot come;
+static struct broadcast sent;
+static struct broadcast_receiver hears;
+static struct message messages[ROOM + SENDERS];
+static uint64_t heard[HEARD];
+static uint32_t parties[PARTIES];
+
+// In full, before sender n: they wait in a known order.
+static bool is_turn(uint32_t n)
+{
+    uint32_t waiting = 0;
+    spin_lock(&full.lock);
+    LIST_FOREACH(it, &full.senders.head)
+        waiting++;
+    bool is = waiting >= n || full.closed;
+    spin_unlock(&full.lock);
+    return is;
+}
+
+ASYNC_DECL(send_one, uint32_t n;);
+ASYNC(send_one, long r;)
+{
+    ASYNC_BEGIN(send_one);
+    while (!is_turn(f->n))
+        AWAIT(f->r, sleep_ns, TURN_NS, false);
+    AWAIT(f->r, channel_send, &full, &messages[ROOM + f->n], false);
+    ASYNC_RETURN(f->r);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_DECL(receive_late, );
+ASYNC(receive_late, struct message *m; uint64_t value; long r;)
+{
+    ASYNC_BEGIN(receive_late);
+    AWAIT(f->r, oneshot_receive, &come, &f->value, false);
+    while (f->r == 0)
+        AWAIT(f->r, channel_receive, &full, &f->m, false);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+ASYNC_DECL(hear, );
+ASYNC(hear, uint64_t value; long r;)
+{
+    ASYNC_BEGIN(hear);
+    do
+        AWAIT(f->r, broadcast_receive, &sent, &hears, &f->value, false);
+    while (f->r >= 0);
+    ASYNC_RETURN(0);
+    ASYNC_FINALLY;
+    ASYNC_END;
+}
+
+static long full_validate(struct fault_options *o, char *why, size_t n)
+{
+    bool any = false;
+    (void)o;
+    for (int i = 0; i < PARTIES; i++)
+        any = any || lives(parties[i]);
+    if (any)
+        snprintf(why, n, "the tasks of the last one have not ended yet");
+    return any ? -EBUSY : 0;
+}
+
+// What was sent is received, who waits to send is told that nobody will: all four end.
+static void full_end(void)
+{
+    channel_close(&full);
+    broadcast_close(&sent);
+    oneshot_send(&come, 1);
+}
+
+static struct task *spawn_party(int i)
+{
+    if (i < SENDERS)
+        return SPAWN(i ? "sender two" : "sender one", send_one, (uint32_t)i);
+    return i == SENDERS ? SPAWN("receiver", receive_late) : SPAWN("watcher", hear);
+}
+
+static long full_begin(const struct fault_options *o)
+{
+    (void)o;
+    channel_init(&full, "planted full", ROOM);
+    broadcast_init(&sent, "planted sent", heard, HEARD);
+    oneshot_init(&come);
+    broadcast_join(&sent, &hears);
+    for (uint32_t i = 0; i < ROOM; i++) {
+        channel_try_send(&full, &messages[i]);
+        broadcast_send(&sent, i);
+    }
+    for (int i = 0; i < PARTIES; i++)
+        parties[i] = 0;
+    for (int i = 0; i < PARTIES; i++) { // none can end before the channel is closed
+        struct task *t = spawn_party(i);
+        if (!t) {
+            full_end();
+            return -ENOMEM;
+        }
+        parties[i] = t->id;
+    }
+    return 0;
+}
+FAULT(full_channel, "full-channel",
+      "two kernel tasks wait for room in a channel: who receives is busy", MODE_RW, 0,
+      full_validate, full_begin, full_end, NULL);
 
 // ---- long-poll: a kernel task that computes on and on
 

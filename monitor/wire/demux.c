@@ -28,20 +28,26 @@ static bool printable(const uint8_t *s, size_t n)
     return true;
 }
 
-// What is held turns out to be no frame.
-static void release(struct wire_demux *d)
+static void release_part(struct wire_demux *d, const uint8_t *part, size_t n)
 {
-    size_t n = d->held;
-
-    d->held = 0;
     if (n == 0)
         return;
-    if (d->strict && !printable(d->buf, n)) {
+    if (d->strict && !printable(part, n)) {
         d->lost += n;
         return;
     }
     tell_lost(d);
-    d->sink->text(d->ctx, d->buf, n);
+    d->sink->text(d->ctx, part, n);
+}
+
+// What is held turns out to be no frame.
+static void release(struct wire_demux *d)
+{
+    size_t n = d->held, before = d->before_silence;
+
+    d->held = d->before_silence = 0;
+    release_part(d, d->buf, before);
+    release_part(d, d->buf + before, n - before);
 }
 
 static void end_frame(struct wire_demux *d)
@@ -54,7 +60,7 @@ static void end_frame(struct wire_demux *d)
         release(d);
         return;
     }
-    d->held = 0;
+    d->held = d->before_silence = 0;
     d->frames++;
     tell_lost(d);
     d->sink->frame(d->ctx, &frame);
@@ -103,13 +109,26 @@ void wire_demux_bytes(struct wire_demux *d, const uint8_t *data, size_t n)
         release(d);
 }
 
-void wire_demux_idle(struct wire_demux *d, bool give_up)
+void wire_demux_idle(struct wire_demux *d, bool for_long)
 {
     if (d->state == DEMUX_FRAME && d->held) {
-        if (!give_up)
+        if (!for_long)
             return;
+        if (d->strict) {
+            if (!d->before_silence)
+                d->before_silence = d->held;
+            tell_lost(d);
+            return;
+        }
         d->state = DEMUX_TEXT;
     }
+    release(d);
+    tell_lost(d);
+}
+
+void wire_demux_end(struct wire_demux *d)
+{
+    d->state = DEMUX_TEXT;
     release(d);
     tell_lost(d);
 }

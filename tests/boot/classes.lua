@@ -81,6 +81,9 @@ local function fits(f, v)
 end
 
 local function check_object(class, x)
+    if type(class) == "string" then
+        for _, c in ipairs(reflect.classes()) do if c.name == class then return check_object(c, x) end end
+    end
     local wrong, seen, order = {}, {}, {}
     local function need(good, what) if not good then wrong[#wrong + 1] = what end end
     local plain, copy, shown = reflect.plain(x), reflect.copy(x), reflect.show(x)
@@ -120,7 +123,8 @@ for _, class in ipairs(classes) do
     ok(#wrong == 0, ("%s: %d fields, %d methods%s"):format(class.name, #class.fields, #class.methods, x and "" or " (none now)"))
     for i = 1, math.min(#wrong, 10) do diag(wrong[i]) end
 end
-is(table.concat(without, " "), "Lock", "each class has an object now, but that nobody has a lock")
+table.sort(without)
+is(table.concat(without, " "), "Channel Lock", "each class has an object now, but that nobody has a lock or waits for a channel")
 
 -- ---- which methods change something: a dump refuses these. In mode ro so does the kernel.
 
@@ -340,12 +344,19 @@ if lock then
     is(lock.holder.name, "dd", "locks: who holds it")
     is(lock:queue()[1].name, "dd", "and who waits")
     like(tostring(lock:queue()[1].wait), "mutex", "as its await point says")
-    for _, w in ipairs(check_object((function() for _, c in ipairs(classes) do if c.name == "Lock" then return c end end end)(), lock)) do
-        ok(false, "Lock: " .. w)
-    end
+    for _, w in ipairs(check_object("Lock", lock)) do ok(false, "Lock: " .. w) end
 end
 k.undo()
 eventually(function() return not find("dd") end, 20, "both are done when the disk answers")
+
+-- ---- channels: of each kind one (tests/boot/channels.lua says more)
+
+k.fault.inject("full-channel")
+if eventually(function() return #k.channels() == 3 end, 20, "tasks wait for a channel, a broadcast and a oneshot") then
+    for c in k.channels() do is(table.concat(check_object("Channel", c), "; "), "", c.kind) end
+end
+k.undo()
+eventually(function() return #k.channels() == 0 end, 20, "undone, nobody does")
 host.sh("echo >/tmp/go; rm -f /mnt/three")
 for t in k.tasks():where{name = "sleep"} do host.sh(("kill %d"):format(t.pid)) end
 eventually(function() return not find("crowd") and not find("cat") and not find("sleep") end, 20, "all programs end")

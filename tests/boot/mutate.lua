@@ -64,10 +64,15 @@ local function letters(set)
     return s
 end
 local registers = {"pc", "ra", "sp", "gp", "tp", "a0", "a7", "s0", "t6"}
-local queue = k.queue("vda.0")
+local disk = k.queue("vda.0")
 
+-- The disk's queue, mostly; now and then that of no device, once it has been made (broken-ring).
+local function a_queue()
+    local good, planted = pcall(k.queue, "planted.0")
+    return good and planted and chance(6) and planted or disk
+end
 -- Requests that are held, mostly; the second is another one if there are two.
-local function heads()
+local function heads(queue)
     local ring = chance(4) and {} or queue:chains()
     local n = #ring > 0 and random(#ring)
     if not n then return random(70), random(70) end
@@ -86,7 +91,43 @@ local function rule(t)
     if chance(3) then r.pid, r.task = nil, t end
     return r
 end
-local probes = {}
+
+-- Traces with options of all kinds, of which each may be wrong.
+local probes, traces = {}, {}
+local points = k.points():map(function(p) return p.name end):list()
+local function a_point() return chance(30) and one_of {"", "sys.entr", 7, {}} or one_of(points) end
+local function conditions(t)
+    if chance(12) then return one_of {1, "pid", {1}, {none = 1}} end
+    local out = {pid = names[t.name] and t.pid or one_of(victims()).pid}
+    if chance(6) then out.pid = {[one_of {"ge", "lt", "ne", "eq", "like"}] = random(100)} end
+    if chance(6) then
+        local name = one_of {"call", "ns", "va", "result", "kind", "name", "task", "bytes"}
+        out[name] = one_of {"getppid", "write", "anon", 3, -1, 1 << 63, 0.5, true, t, {}, {eq = "x"}, {ge = 1, lt = 1 << 40}}
+    end
+    return out
+end
+local function options(t)
+    local bad = chance(4)
+    return {
+        where = not chance(4) and conditions(t) or nil,
+        by = chance(2) and (bad and one_of {"none", 7, {}, "call", {"kind", "access"}, {"pid", "none"}} or one_of {"pid", {"name"}, {"pid", "name"}}) or nil,
+        agg = bad and one_of {"quantize(ns)", "avg(result)", "sum(", "max(none)", 7, {}, {"min(ns)", "max(ns)"}} or one_of {"count", "sum(pid)"},
+        keys = chance(3) and (bad and one_of {0, 1 << 40, -1, "x"} or one_of {1, 2, 64, 256}) or nil,
+        secs = chance(12) and (bad and one_of {0, -1, 1 << 40, "x"} or one_of {0.001, 0.01}) or nil,
+        odd = bad and chance(4) and 1 or nil,
+    }
+end
+local function stream_options(t)
+    local o = options(t)
+    o.by, o.agg, o.keys, o.secs = nil, nil, nil, nil
+    o.ring = chance(2) and (chance(4) and one_of {0, 1, 1 << 40, -1, "x"} or one_of {16, 64, 1024}) or nil
+    o.max = chance(4) and one_of {0, 1, 50, -1, "x"} or nil
+    return o
+end
+local function keep(x)
+    if #traces > 3 then k.off(table.remove(traces, 1)) end
+    if type(x) ~= "table" then traces[#traces + 1] = x end -- not the rows of one that is over
+end
 
 local changes = {
     entry = function(t) t.space.pt:set(address(t), letters("vrwxuadhg")) end,
@@ -110,11 +151,11 @@ local changes = {
     ["run again"] = function(t) one_of(t.tls:list()):run_again() end,
     disable = function() local x = one_of(k.tls("task"):list()) x.disabled = not x.disabled end,
     order = function() one_of(k.tls("task"):list()).order = random(4) end,
-    hold = function() queue.held = not queue.held end,
-    delay = function() queue.delay_ms = one_of {0, 0, 1, 5, 20, 70000} end,
-    release = function() queue:release((heads())) end,
-    reorder = function() queue:reorder(heads()) end,
-    kick = function() queue:kick() end,
+    hold = function() local q = a_queue() q.held = not q.held end,
+    delay = function() a_queue().delay_ms = one_of {0, 0, 1, 5, 20, 70000} end,
+    release = function() local q = a_queue() q:release((heads(q))) end,
+    reorder = function() local q = a_queue() q:reorder(heads(q)) end,
+    kick = function() a_queue():kick() end,
     interrupt = function() one_of(k.irqs():list()).hart = random(#k.harts + 1) end,
     ["run queue"] = function() k.sched.queue = one_of {"ring", "locked"} end,
     flusher = function() k.flusher.age_ms = random(1000) end,
@@ -134,7 +175,9 @@ local changes = {
     ["fault for one"] = function(t)
         k.fault.inject(one_of {"lost-wake", "failed-alloc"}, random(9), {task = own(t)})
     end,
-    fault = function() k.fault.inject(one_of {"delayed-io", "deadlock", "leaked-frame"}, random(9)) end,
+    fault = function()
+        k.fault.inject(one_of {"delayed-io", "deadlock", "full-channel", "leaked-frame", "broken-ring"}, random(9))
+    end,
     ["fault over"] = function() k.fault.remove(one_of(k.fault.list()).name) end,
     freeze = function(t)
         local spins = chance(8)
@@ -150,15 +193,46 @@ local changes = {
         end, {pause = not chance(4), where = {pid = own(t).pid}})
     end,
     ["no pause"] = function() k.off(table.remove(probes, random(#probes) + 1)) end,
+    ["syscall counts"] = function() k.syscall_counts = not k.syscall_counts end,
+    trace = function(t) keep(k.trace(a_point(), options(t))) end,
+    events = function(t)
+        local what = chance(3) and {a_point(), a_point(), one_of(points)} or a_point()
+        keep(k.events(what, stream_options(t)))
+    end,
+    ["events to a function"] = function(t)
+        local o = stream_options(t)
+        o.secs = one_of {0.001, 0.01}
+        k.events(a_point(), o, function() if chance(8) then error("enough") end return not chance(8) end)
+    end,
+    on = function(t)
+        local o = {where = conditions(t), pause = chance(2), odd = chance(30) and 1 or nil}
+        keep(k.on(a_point(), function(e) pcall(tostring, e.task) end, o))
+    end,
+    ["read a trace"] = function()
+        local x = one_of(k.traces():where(function(x) return chance(8) or x.kind ~= "calls" end):list())
+        if chance(3) then x:stop() end
+        if chance(8) and x.kind == "counts" or x.kind == "events" then x:take(random(40)) else x:rows() end
+    end,
+    off = function()
+        if chance(8) then k.off() probes, traces = {}, {} end
+        k.off(chance(6) and one_of {0, -1, 1 << 40, "x"} or table.remove(traces))
+    end,
+    ["undo a fault"] = function()
+        for _, row in ipairs(k.journal()) do
+            if tostring(row.what):find("broken%-ring") then return k.undo(row.n) end
+        end
+        error("there is none")
+    end,
     undo = function() k.undo() end,
     ["undo a row"] = function() k.undo(chance(4) and random(200) or one_of(k.journal()).n) end,
     -- never made
     ["run again a hart's"] = function() one_of(k.harts:list()).tls:first():run_again() end,
-    fail = function() queue:fail((heads())) end,
+    fail = function() local q = a_queue() q:fail((heads(q))) end,
     hold_now = function(t) t:suspend {now = true} end,
+    ["unsafe fault"] = function() k.fault.inject(one_of {"failed-io", "dropped-ipi", "long-poll"}, random(9)) end,
     stale = function(t) t.space.pt:set(address(t), "vru", {flush = false}) end,
 }
-local never = {["run again a hart's"] = true, fail = true, hold_now = true, stale = true, interrupt = #k.harts == 1}
+local never = {["run again a hart's"] = true, fail = true, hold_now = true, stale = true, ["unsafe fault"] = true, interrupt = #k.harts == 1}
 local kinds = {}
 for name in pairs(changes) do kinds[#kinds + 1] = name end
 table.sort(kinds)
@@ -168,9 +242,12 @@ local looks = {
     function(t) for f in t.files do tostring(f) end end,
     function(t) k.phys:frame(one_of(t.space.pt:leaves{}).pa):owners() end,
     function() for l in k.locks() do tostring(l) end end,
+    function() for c in k.channels() do c:queue() end end,
     function() for x in k.timers() do tostring(x) end end,
     function() for f in k.futexes() do tostring(f) end end,
-    function() queue:ring() end,
+    function() a_queue():ring() end,
+    function() for x in k.traces() do tostring(x) end end,
+    function() k.lint() end,
 }
 
 local wrong, made, refused
@@ -187,11 +264,14 @@ end
 
 local function set_right()
     k.mode = "rw"
-    pcall(function() queue.delay_ms = 0 end)
-    pcall(function() queue.held = false end)
+    for q in k.queues() do
+        pcall(function() q.delay_ms = 0 end)
+        pcall(function() q.held = false end)
+    end
     for x in k.tls("task") do if x.disabled then x.disabled = false end end
-    for _, number in ipairs(probes) do k.off(number) end
-    probes = {}
+    k.off()
+    probes, traces = {}, {}
+    pcall(function() k.syscall_counts = false end) -- is off already
     for _, x in ipairs(in_lua()) do x:remove() end
     for _, f in ipairs(k.fault.list()) do if f.on then k.fault.remove(f.name) end end
     k.policy = {}

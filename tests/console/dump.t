@@ -41,6 +41,10 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
         isnt($kept[1], '', 'and not nothing');
     }
     cmp_ok(-s $snap, '<', 200_000, 'it is small');
+    my ($from, $to) = (run_line("--dump $snap eval 'print(k)'"))[1] =~ /^k: a dump of the kernel, made from ([\d.]+) s to ([\d.]+) s$/m;
+    ok(defined $to && $from < $to, 'it says when it was made');
+    my ($at) = (run_line("--dump $snap eval 'print(k.task(\"sh\"):snap())'"))[1] =~ /as it was at ([\d.]+) s/;
+    ok(defined $at && $from <= $at && $at <= $to, 'and each object of which moment it is');
     if ($harts == 1) {
         run_line("sh 'mkfifo /tmp/fifo; cat /tmp/fifo & sleep 0.1'");
         run_line("dump -o $dir/later.json");

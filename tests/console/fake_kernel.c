@@ -2,8 +2,8 @@
 // A kernel that is none: the wire's kernel side over a unix socket, a terminal whose shell is the
 // host's, and canned answers to requests. What kmon is tested against without a machine.
 //
-//     fake_kernel SOCKET|pty:LINK [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stale | full |
-//                                  ghosts | clings | built]
+//     fake_kernel SOCKET|pty:LINK [plain | bad-version | silent | reboot | stubborn | mute | twice | gaps | late | stops | stale |
+//                                  full | ghosts | clings | built]
 //
 // pty: a terminal, to which LINK leads then, instead of a socket; it stays as it is when kmon goes.
 // stubborn: scripts end only when they are interrupted, and with a result; it says "asked" for each on its stdout. mute: after the first request it says no more, and
@@ -354,7 +354,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     fake_mode = argc > 2 ? argv[2] : "";
-    bad_line = *fake_mode && strstr("twice gaps late stale", fake_mode);
+    bad_line = *fake_mode && strstr("twice gaps late stops stale", fake_mode);
     wire_ring_init(&messages, messages_memory, sizeof messages_memory);
     wire_ring_init(&events, events_memory, sizeof events_memory);
     wire_rx_init(&rx, &sink, NULL);

@@ -34,6 +34,14 @@ static bool is_sequenced(const uint8_t *frame)
     return (frame[2] >> 4 & 3) <= WIRE_LAST;
 }
 
+// Longer than a second, amid it.
+static void put_with_a_stop(int fd, const uint8_t *frame, size_t n)
+{
+    put(fd, frame, n / 2);
+    usleep(1300000);
+    put(fd, frame + n / 2, n - n / 2);
+}
+
 static void take_frame(int fd, const char *how, const uint8_t *frame, size_t n)
 {
     static unsigned count;
@@ -53,6 +61,10 @@ static void take_frame(int fd, const char *how, const uint8_t *frame, size_t n)
     if (chosen && strcmp(how, "late") == 0 && !kept_n) {
         memcpy(kept, frame, n);
         kept_n = n;
+        return;
+    }
+    if (chosen && strcmp(how, "stops") == 0) {
+        put_with_a_stop(fd, frame, n);
         return;
     }
     put(fd, frame, n);

@@ -172,11 +172,11 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
     waitpid $_, 0 for $tty, $relay;
     $tty = start("connect unix:$line tty <>$dir/keys", '-tty');
     print $keys "\003\005\025\021(i=0; while :; do i=\$((i+1)); echo \"second \$i\"; sleep 1; done) &\r";
-    shows('out-tty', qr/^second 2\r\n/m, 'another console, and seconds are counted');
+    shows('out-tty', qr/second [2-9]\r\n/, 'another console, and seconds are counted');
     my $plain = IO::Socket::UNIX->new($line) or die;    # it is next
     kill 'KILL', $tty;
     waitpid $tty, 0;
-    my ($last) = text_of('out-tty') =~ /.*^second (\d+)\r\n/ms;
+    my ($last) = text_of('out-tty') =~ /.*second (\d+)\r\n/s; # a prompt may stand before it
     my ($got, $killed) = ('', time);
     while ($got !~ /^plain\r/m && time < $killed + 60) {
         syswrite $plain, "\rec" . "ho pl''ain\r";
@@ -185,7 +185,7 @@ for my $harts (split ' ', $ENV{HARTS} // '1 2 4') {
         sysread $plain, $got, 65536, length $got if select $in, undef, undef, 0.5;
     }
     like($got, qr/^plain\r/m, 'the line of a console that was killed is plain again');
-    my ($first) = $got =~ s/.*\0//sr =~ /^second (\d+)\r/m;    # outside frames
+    my ($first) = $got =~ s/.*\0//sr =~ /second (\d+)\r/;    # outside frames
     my $took = ($first // 0) - $last;
     ok($first && $took <= 8, "after $took s, 5 of them silence") or diag $got =~ s/[^ -~\n]/./gr
         if $harts == 1;    # of two harts one counts on while the other has no processor

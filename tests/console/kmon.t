@@ -294,6 +294,7 @@ delete $ENV{TIDEPOOL_KERNEL};
 my $told = qr/\A(kmon: a part of the output was lost on the line\n)+\z/;
 case('sh "seq 1 5000"', 0, join('', map { "$_\n" } 1 .. 5000), '', 'twice');
 case('eval long', 0, 'x' x 4095 . "\n", '', 'twice');
+case('sh "seq 1 5000"', 0, join('', map { "$_\n" } 1 .. 5000), '', 'stops');
 for my $mode ('gaps', 'late') {
     case("eval count", 0, "1\n", $told, $mode);
     case("eval long", 0, 'x' x 4095 . "\n", $told, $mode);

@@ -3,9 +3,10 @@
 // Any bytes on the line: no byte is read or written out of place, none disappears without being told.
 //
 // What the demultiplexer hands on or counts as lost may not exceed what it was fed; the same bytes in
-// other portions must come out the same.
+// other portions must come out the same, and, in a session, the same frames when the line was silent between any two of them.
 #include "wire/demux.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,24 +44,35 @@ static void on_lost(void *ctx, size_t n)
     s->lost += n;
 }
 
-static struct seen run(const uint8_t *data, size_t n, size_t portion)
+static struct seen run(const uint8_t *data, size_t n, size_t portion, bool strict, bool silent)
 {
     static const struct wire_demux_sink sink = {on_frame, on_text, on_lost};
     static struct wire_demux demux;
     struct seen seen = {0};
 
     wire_demux_init(&demux, &sink, &seen);
-    for (size_t at = 0; at < n; at += portion)
+    demux.strict = strict;
+    for (size_t at = 0; at < n; at += portion) {
         wire_demux_bytes(&demux, data + at, n - at < portion ? n - at : portion);
-    wire_demux_idle(&demux, true);
+        if (silent)
+            wire_demux_idle(&demux, true);
+    }
+    wire_demux_end(&demux);
     return seen;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct seen whole = run(data, n, n + 1), single = run(data, n, 1);
+    struct seen whole, single, silent;
 
-    if (whole.text + whole.lost > n || memcmp(&whole, &single, sizeof whole) != 0)
+    for (int strict = 0; strict < 2; strict++) {
+        whole = run(data, n, n + 1, strict, false);
+        single = run(data, n, 1, strict, false);
+        if (whole.text + whole.lost > n || memcmp(&whole, &single, sizeof whole) != 0)
+            abort();
+    }
+    silent = run(data, n, 1, true, true);
+    if (silent.text + silent.lost > n || silent.frames != whole.frames)
         abort();
     return 0;
 }

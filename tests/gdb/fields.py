@@ -43,4 +43,5 @@ CLASSES = {
     "LogLine": (s.line, s.LINE, never),
     "VirtioDevice": (s.device, s.VIRTIO, never),
     "Lock": (w.lock, w.LOCK, never),
+    "Channel": (w.channel, w.CHANNEL, never),
 }

@@ -32,6 +32,8 @@ local locks = eventually(function()
     local list = k.locks():where{kind = "rwlock"}:list()
     return #list == 2 and list
 end, 20, "two wait for each other's rwlock")
+k.fault.inject("full-channel")
+eventually(function() return #k.channels() == 3 and k.channels():where{senders = 2}:first() end, 20, "tasks wait for channels")
 local refused = k.construct("refused", function() error("not today") end)
 host.sh("true")
 local trace = k.trace("sys.enter", {by = {"call"}})
@@ -89,7 +91,7 @@ for x in k.harts[#k.harts - 1].tls do key(x) end
 for _, l in ipairs(locks) do key(l) end
 for _, x in ipairs{lock, trace, k.pt, k.mounts():first().vnodes:first()} do key(x) end
 for _, name in ipairs{"crowd", "cat", "sleep", "dd"} do key(find(name)) end
-for _, list in ipairs{k.tasks(), k.futexes(), k.locks(), k.pipes(), k.timers(), k.irqs(), k.devices(), k.points(), k.mounts(), k.queues(), k.heap, k.syscalls(), k.log, k.virtio_devices(),
+for _, list in ipairs{k.tasks(), k.futexes(), k.locks(), k.channels(), k.pipes(), k.timers(), k.irqs(), k.devices(), k.points(), k.mounts(), k.queues(), k.heap, k.syscalls(), k.log, k.virtio_devices(),
         find("crowd").space:map(), find("sh").signals, find("cat").files, k.tls("task"), k.tls("hart")} do text(list) end
 for _, leaf in ipairs{table.unpack(find("crowd").space.pt:leaves{}, 1, 12)} do
     key(k.phys:frame(leaf.pa))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Futexes, signals and locks: see fields.py."""
+"""Futexes, signals, locks and channels: see fields.py."""
 import signal as signals
 
 from __main__ import all_tasks
@@ -104,4 +104,40 @@ LOCK = {
     "name": lambda m, x: has_units(m)["name"], "kind": kind, "of": lock_of, "holder": holder,
     "waiters": lambda m, x: len(waiters(has_units(m)["waiters"])), "contended": lambda m, x: has_units(m)["contended"],
     "units": lambda m, x: has_units(m)["units"] if kind(m) != "mutex" else 0, "address": lambda m, x: x["id"],
+}
+
+# ---- channels
+
+CHANNELS = {"channel_send": ("c", "channel"), "channel_receive": ("c", "channel"), "broadcast_receive": ("b", "broadcast"),
+            "oneshot_receive": ("o", "oneshot")}
+SET, DROPPED = 2, 3
+
+
+def channel(address, owner):
+    """By what waits for it."""
+    for t in all_tasks():
+        f = t["top"]
+        if int(f) and not int(t["light"]) and text(f["fn"]["name"]) == "event_wait":
+            f = f["parent"]
+        fn = text(f["fn"]["name"]) if int(f) else ""
+        if fn in CHANNELS:
+            member, name = CHANNELS[fn]
+            if int(at(int(f), "struct %s_frame" % fn)[member]) == address:
+                return at(address, "struct " + name)
+    return None
+
+
+def of_kind(channel, broadcast, oneshot):
+    return lambda m, x: {"channel": channel, "broadcast": broadcast, "oneshot": oneshot}[kind(m)](m)
+
+
+CHANNEL = {
+    "name": of_kind(lambda m: m["lock"]["name"], lambda m: m["lock"]["name"], lambda m: None), "kind": kind,
+    "count": of_kind(lambda m: m["count"], lambda m: min(int(m["sent"]), int(m["size"])), lambda m: int(m["state"]) == SET),
+    "limit": of_kind(lambda m: m["limit"], lambda m: m["size"], lambda m: 1),
+    "closed": of_kind(lambda m: m["closed"], lambda m: m["closed"], lambda m: int(m["state"]) == DROPPED),
+    "senders": of_kind(lambda m: len(waiters(m["senders"])), lambda m: 0, lambda m: 0),
+    "receivers": of_kind(lambda m: len(waiters(m["receivers"])), lambda m: len(waiters(m["waiters"])),
+                         lambda m: len(waiters(m["ready"]["waiters"]))),
+    "address": lambda m, x: x["id"],
 }

@@ -75,7 +75,7 @@ static void panic_text_is_shown(void **state)
     feed("\0\r\nPANIC on hart 0: x\r\nhalted\r\n", 32);
     assert_non_null(strstr(text, "PANIC on hart 0: x\r\n"));
     assert_non_null(strstr(text, "halted\r\n"));
-    wire_demux_idle(&demux, true);
+    wire_demux_end(&demux);
     assert_int_equal(frames, 0);
 }
 
@@ -118,6 +118,70 @@ static void pieces_do_not_matter(void **state)
     }
 }
 
+// A machine may stand still for longer than a second wherever it likes: its frame is whole for all that.
+static void silence_tears_no_frame(void **state)
+{
+    uint8_t one[WIRE_FRAME];
+    size_t n = frame_bytes(one, "a line of output\r\n");
+
+    for (size_t cut = 0; cut <= n; cut++) {
+        for (size_t again = cut; again <= n; again++) {
+            fresh_start(state);
+            demux.strict = true;
+            feed(one, cut);
+            wire_demux_idle(&demux, false);
+            wire_demux_idle(&demux, true);
+            assert_false(wire_demux_holds(&demux)); // who asks the clock sleeps
+            feed(one + cut, again - cut);
+            wire_demux_idle(&demux, true);
+            feed(one + again, n - again);
+            feed(one, n);
+            wire_demux_end(&demux);
+            assert_int_equal(frames, 2);
+            assert_int_equal(lost, 0);
+            assert_string_equal(text, "");
+        }
+    }
+}
+
+// The machine lost its power amid a frame: of what its firmware says then nothing is taken for the rest of it.
+static void text_behind_silence_is_shown(void **state)
+{
+    static const char firmware[] = "\r\nOpenSBI v1.1\r\n";
+    uint8_t one[WIRE_FRAME];
+    size_t n = frame_bytes(one, "a line of output\r\n");
+
+    for (size_t cut = 2; cut < n; cut++) {
+        fresh_start(state);
+        demux.strict = true;
+        feed(one, cut);
+        wire_demux_idle(&demux, true);
+        feed(firmware, sizeof firmware - 1);
+        wire_demux_idle(&demux, true);
+        for (int i = 0; i < 16; i++)
+            feed("a further line\r\n", 16);
+        feed("~ # ", 4);
+        wire_demux_idle(&demux, false);
+        assert_int_equal(frames, 0);
+        assert_int_equal(lost, cut - 1);
+        assert_non_null(strstr(text, firmware));
+        assert_non_null(strstr(text, "~ # "));
+    }
+}
+
+// Before a session what looks like a frame may be output, for which somebody waits.
+static void silence_ends_what_no_session_knows(void **state)
+{
+    (void)state;
+    feed("\0\x05\x91z", 4);
+    wire_demux_idle(&demux, false);
+    assert_int_equal(text_n, 0);
+    wire_demux_idle(&demux, true);
+    assert_int_equal(text_n, 3);
+    feed("~", 1);
+    assert_int_equal(text_n, 4);
+}
+
 // One damaged byte costs at most its frame and the next one, and nothing unprintable is shown.
 static void damage_is_contained(void **state)
 {
@@ -133,7 +197,7 @@ static void damage_is_contained(void **state)
             feed(bad, n);
             feed(one, n);
             feed(one, n);
-            wire_demux_idle(&demux, true);
+            wire_demux_end(&demux);
             assert_true(frames >= 2);
             for (size_t k = 0; k < text_n; k++)
                 assert_true((unsigned char)text[k] >= 0x20 || strchr("\r\n\t", text[k]));
@@ -166,8 +230,15 @@ static void random_noise_is_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(firmware_text_is_shown_at_once), T(panic_text_is_shown), T(text_between_frames),
-        T(pieces_do_not_matter),           T(damage_is_contained), T(random_noise_is_survived),
+        T(firmware_text_is_shown_at_once),
+        T(panic_text_is_shown),
+        T(text_between_frames),
+        T(pieces_do_not_matter),
+        T(silence_tears_no_frame),
+        T(text_behind_silence_is_shown),
+        T(silence_ends_what_no_session_knows),
+        T(damage_is_contained),
+        T(random_noise_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ local function out(command)
     return text, status
 end
 
-is(#k.fault.list(), 9, "there are nine")
+is(#k.fault.list(), 10, "there are ten")
 for _, f in ipairs(k.fault.list()) do ok(not f.on and f.hits == 0, f.name .. " is off") end
 
 -- Failed I/O, where nothing of the file is cached.

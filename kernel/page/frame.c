@@ -28,11 +28,10 @@ void alloc_failure_add(struct alloc_failure *one)
 {
     spin_lock(&alloc_failures_lock);
     struct alloc_failure **at = &alloc_failures;
-    while (*at)
+    while (*at && *at != one)
         at = &(*at)->next;
-    if (!one->added)
+    if (!*at)
         store_release(at, one);
-    one->added = true;
     spin_unlock(&alloc_failures_lock);
 }
 

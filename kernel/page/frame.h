@@ -208,7 +208,6 @@ void frame_count_kinds(struct frame_stats *out); // walks the page array: slow
 struct alloc_failure {
     bool (*fails)(void);
     struct alloc_failure *next;
-    bool added;
 };
 extern struct alloc_failure *alloc_failures;
 // It is asked from now on, and for good: static. Once more: nothing. Any context.

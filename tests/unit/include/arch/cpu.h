@@ -30,8 +30,8 @@ struct hart {
     uint32_t idle;        // 1 while it may sleep in wfi
     uint32_t stop;        // panic asks it to stop
     uint64_t polls, steals, ipis_sent, ipis_taken, switches;
-    uint64_t
-        idle_ticks; // asleep; while it sleeps, less when that began: below 0 (executor_idle_ns)
+    // Asleep; while it sleeps, less when that began: below 0 (executor_idle_ns).
+    uint64_t idle_ticks;
     uint64_t poll_start;   // time CSR at the start of the running poll, 0 when none
     uint32_t icache_stale; // fence.i before the next sret
     uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers

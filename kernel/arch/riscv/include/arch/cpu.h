@@ -34,8 +34,8 @@ struct hart {
     uint32_t stop;        // 2: it has stopped, as panic or halt asked
     uint64_t stopped_at;  // by then: where it spun; 0: in user mode, asleep, or between polls
     uint64_t polls, steals, ipis_sent, ipis_taken, switches;
-    uint64_t
-        idle_ticks; // asleep; while it sleeps, less when that began: below 0 (executor_idle_ns)
+    // Asleep; while it sleeps, less when that began: below 0 (executor_idle_ns).
+    uint64_t idle_ticks;
     uint32_t icache_stale; // fence.i before the next sret
     uint32_t fs_on;        // sstatus.FS is not Off: the thread in user mode has its FP registers
     uint32_t lazy;         // enters user mode only after it has cleared this (arch/shootdown.h)
